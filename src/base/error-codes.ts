@@ -1,0 +1,51 @@
+/**
+ * Every error code, once. The prefix is the module. A code is never reused for another meaning; docs/reference/codes.md
+ * is generated from this table.
+ */
+export const ERROR_CODES = {
+  API_BAD_REQUEST: 'The request is malformed.',
+  API_CONFLICT: 'The object was changed by somebody else since it was read.',
+  API_DOCUMENT_TOO_DEEP: 'A YAML or JSON document is nested deeper than allowed.',
+  API_DOCUMENT_TOO_LARGE: 'A YAML or JSON document or request body is larger than allowed.',
+  API_DOCUMENT_UNREADABLE: 'A YAML or JSON document does not parse.',
+  API_FORBIDDEN: 'The caller may not do this.',
+  API_INVALID: 'The object does not fit its schema or its rules.',
+  API_NOT_FOUND: 'There is no such object.',
+  API_ALREADY_EXISTS: 'An object of this name exists already.',
+  API_EXPIRED: 'The resource version is older than what is kept; list again.',
+  API_UNAUTHORIZED: 'The caller is not known.',
+  API_UNKNOWN_KIND: 'There is no such kind.',
+  AGENT_CA_UNREACHABLE: 'The certificate authority could not be reached.',
+  AGENT_CONFIG_INVALID: 'The agent configuration is wrong.',
+  AGENT_ENVOY_EXITED: 'Envoy ended by itself.',
+  AGENT_ENVOY_MISSING: 'There is no Envoy to start.',
+  AGENT_ENVOY_UNSUPPORTED: 'The Envoy found is of an unknown or unsupported version.',
+  AGENT_TOKEN_UNREADABLE: 'The service account token could not be read.',
+  CA_CSR_INVALID: 'The certificate signing request is not acceptable.',
+  CA_KEY_UNUSABLE: 'The key or certificate of the authority cannot be used.',
+  CA_SIGN_FAILED: 'Signing failed, or the signed certificate did not pass its own check.',
+  CA_TTL_TOO_LONG: 'The lifetime asked for is longer than the maximum.',
+  CA_UNAUTHENTICATED: 'The caller of the certificate authority did not prove who it is.',
+  CLI_CONNECTION_FAILED: 'The API server could not be reached.',
+  CLI_USAGE: 'The command line is wrong.',
+  FILES_DISK_FULL: 'A write failed because the disk is full.',
+  FILES_TOO_OPEN: 'A file that holds a secret may be read by others.',
+  FILES_UNREADABLE: 'A file could not be read.',
+  FILES_UNWRITABLE: 'A file could not be written.',
+  GRPC_FAILED: 'A gRPC call failed.',
+  NET_PORT_TAKEN: 'A port is in use by another process.',
+  NET_LISTEN_FAILED: 'A socket could not be opened for listening.',
+  PKI_MALFORMED: 'A key, certificate or request does not parse.',
+  PKI_UNSUPPORTED: 'A key type, curve or algorithm is not supported.',
+  PKI_VERIFY_FAILED: 'A signature or certificate chain does not verify.',
+  SETTINGS_INVALID: 'A setting has a wrong value or an unknown name.',
+  SPIFFE_INVALID: 'A trust domain or SPIFFE id is not well formed.',
+  STORE_CORRUPT: 'The store on disk does not read back.',
+  STORE_WRITE_FAILED: 'The store could not write.',
+  TOKEN_INVALID: 'A token does not verify.',
+  XDS_IDENTITY_MISMATCH: 'The node claims an identity that is not that of its certificate.',
+  XDS_RESOURCE_INVALID: 'A generated resource is inconsistent and was not published.',
+} as const satisfies Record<string, string>;
+
+/** A code of the table above. */
+export type ErrorCode = keyof typeof ERROR_CODES;

@@ -1,0 +1,123 @@
+import { pino } from 'pino';
+
+/** Facts beside a log message; `error` takes an Error and is written with code, cause and stack. */
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** A structured logger. Text that came over the network belongs into fields at `debug`, not into messages. */
+export interface Logger {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  /** A logger that adds these fields to every line. */
+  child(fields: LogFields): Logger;
+}
+
+/** Log levels, most talkative first. */
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Where lines go: one JSON text with its line end for each call. */
+export interface LogSink {
+  write(line: string): void;
+}
+
+export interface LoggerOptions {
+  readonly level: LogLevel;
+  /** Standard error when left out: standard output is for data. */
+  readonly sink?: LogSink;
+  /** Fields of every line, such as the component. */
+  readonly fields?: LogFields;
+}
+
+const SECRETS: readonly [RegExp, string][] = [
+  [
+    /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)/g,
+    '[redacted key]',
+  ],
+  [/\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, '[redacted token]'],
+  [/\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, '$1 [redacted]'],
+];
+
+/** Names of fields whose value is never written. */
+const SECRET_FIELD = /^(authorization|cookie|set-cookie|password|privatekey|secret|token|key)$/i;
+const DEPTH_MAX = 6;
+const TEXT_LENGTH_MAX = 8192;
+
+/** Text with everything that looks like key material or a token taken out. */
+export function redactText(text: string): string {
+  let result = text.length > TEXT_LENGTH_MAX ? `${text.slice(0, TEXT_LENGTH_MAX)}…` : text;
+  for (const [pattern, replacement] of SECRETS) result = result.replace(pattern, replacement);
+  return result;
+}
+
+function redactValue(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return redactText(value);
+  if (typeof value === 'bigint') return value.toString();
+  if (value === null || typeof value !== 'object') return value;
+  if (depth >= DEPTH_MAX) return '[deep]';
+  if (value instanceof Error) return redactError(value, depth);
+  if (value instanceof Uint8Array) return `[${value.length} bytes]`;
+  if ('toJSON' in value && typeof value.toJSON === 'function')
+    return redactValue(value.toJSON(), depth + 1);
+  if (Array.isArray(value)) return value.map((item) => redactValue(item, depth + 1));
+  return redactFields(value as LogFields, depth + 1);
+}
+
+function redactError(error: Error, depth: number): LogFields {
+  const { name, message, stack, cause } = error;
+  const own = Object.fromEntries(
+    Object.entries(error).filter(([key]) => key === 'code' || key === 'data' || key === 'remedy'),
+  );
+  const rest = { ...own, ...(cause === undefined ? {} : { cause }) };
+  const text = { name, message: redactText(message), stack: redactText(stack ?? '') };
+  return { ...text, ...redactFields(rest, depth + 1) };
+}
+
+function redactFields(fields: LogFields, depth: number): LogFields {
+  return Object.fromEntries(
+    Object.entries(fields).map(([key, value]) => [
+      key,
+      SECRET_FIELD.test(key) ? '[redacted]' : redactValue(value, depth),
+    ]),
+  );
+}
+
+/** A logger that writes JSON lines `{level, time, component, msg, …}` with secrets taken out. */
+export function createLogger({ level, sink, fields }: LoggerOptions): Logger {
+  const target = sink ?? { write: (line: string) => process.stderr.write(line) };
+  const root = pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    target,
+  );
+  return wrap(root, redactFields(fields ?? {}, 0));
+}
+
+function wrap(target: pino.Logger, bound: LogFields): Logger {
+  const at =
+    (level: 'debug' | 'info' | 'warn' | 'error') => (message: string, fields?: LogFields) => {
+      if (!target.isLevelEnabled(level)) return;
+      target[level]({ ...bound, ...(fields ? redactFields(fields, 0) : {}) }, redactText(message));
+    };
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: (fields) => wrap(target, { ...bound, ...redactFields(fields, 0) }),
+  };
+}
+
+/** A logger that says nothing, for tests and tools. */
+export const silentLogger: Logger = {
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+  child: () => silentLogger,
+};

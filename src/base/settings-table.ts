@@ -1,0 +1,209 @@
+/** One setting. From this entry come its environment variable, flag, key in a file, default, checks and documentation. */
+export interface SettingDefinition {
+  /** `duration` is in milliseconds once resolved and written like `24h`, `90s`; `port` 0 means any free port. */
+  readonly type: 'string' | 'path' | 'integer' | 'port' | 'boolean' | 'duration' | 'list';
+  /** Environment names, ours first, then Istio's where the meaning is the same. */
+  readonly env: readonly string[];
+  /** The value in text form; undefined = not set. */
+  readonly default: string | undefined;
+  /** For integers: the bounds. For durations: in text form. */
+  readonly min?: string;
+  readonly max?: string;
+  /** The accepted texts, when it is a choice. */
+  readonly choices?: readonly string[];
+  readonly unit?: string;
+  readonly doc: string;
+  /** Which processes read it. */
+  readonly scope: readonly ('server' | 'agent' | 'cli')[];
+}
+
+/** Helps TypeScript keep the literal types of the table below. */
+function table<const T extends Record<string, SettingDefinition>>(definitions: T): T {
+  return definitions;
+}
+
+/**
+ * Every setting, once. The name in camelCase is the key in a settings file; the flag is the same in kebab-case.
+ * docs/reference/settings.md is generated from here.
+ */
+export const SETTINGS = table({
+  logLevel: {
+    type: 'string',
+    env: ['BULWARK_LOG_LEVEL'],
+    default: 'info',
+    choices: ['debug', 'info', 'warn', 'error', 'silent'],
+    doc: 'How much is logged, as JSON lines on standard error.',
+    scope: ['server', 'agent', 'cli'],
+  },
+  trustDomain: {
+    type: 'string',
+    env: ['BULWARK_TRUST_DOMAIN', 'TRUST_DOMAIN'],
+    default: 'cluster.local',
+    doc: 'The SPIFFE trust domain of the mesh: the authority part of every identity.',
+    scope: ['server', 'agent'],
+  },
+  clusterDomain: {
+    type: 'string',
+    env: ['BULWARK_CLUSTER_DOMAIN'],
+    default: 'cluster.local',
+    doc: 'The DNS domain of services: <service>.<namespace>.svc.<domain>.',
+    scope: ['server'],
+  },
+  rootNamespace: {
+    type: 'string',
+    env: ['BULWARK_ROOT_NAMESPACE'],
+    default: 'istio-system',
+    doc: 'The namespace whose policies count for the whole mesh.',
+    scope: ['server'],
+  },
+  data: {
+    type: 'path',
+    env: ['BULWARK_DATA'],
+    default: undefined,
+    doc: 'The folder for the store, keys and kubeconfig. `bulwark server` needs it; `npm start` chooses and prints one.',
+    scope: ['server'],
+  },
+  bindAddress: {
+    type: 'string',
+    env: ['BULWARK_BIND_ADDRESS'],
+    default: '127.0.0.1',
+    doc: 'The IP address that the server listens on. Anything but loopback is open to the network.',
+    scope: ['server'],
+  },
+  apiPort: {
+    type: 'port',
+    env: ['BULWARK_API_PORT'],
+    default: '0',
+    doc: 'The port of the Kubernetes-style API (HTTPS). 0 = a free one, kept over restarts of the same data folder.',
+    scope: ['server'],
+  },
+  securePort: {
+    type: 'port',
+    env: ['BULWARK_SECURE_PORT'],
+    default: '15012',
+    doc: 'The port of xDS and the certificate service (gRPC over TLS). 0 = a free one, kept over restarts.',
+    scope: ['server'],
+  },
+  monitoringPort: {
+    type: 'port',
+    env: ['BULWARK_MONITORING_PORT'],
+    default: '15014',
+    doc: 'The port of health and metrics (HTTP, loopback only). 0 = a free one, kept over restarts.',
+    scope: ['server'],
+  },
+  workloadCertTtl: {
+    type: 'duration',
+    env: ['BULWARK_WORKLOAD_CERT_TTL', 'DEFAULT_WORKLOAD_CERT_TTL'],
+    default: '24h',
+    min: '5s',
+    max: '2160h',
+    doc: 'The lifetime of a workload certificate when the request names none.',
+    scope: ['server'],
+  },
+  workloadCertTtlMax: {
+    type: 'duration',
+    env: ['BULWARK_WORKLOAD_CERT_TTL_MAX', 'MAX_WORKLOAD_CERT_TTL'],
+    default: '2160h',
+    min: '5s',
+    max: '87600h',
+    doc: 'The longest lifetime that may be asked for; a longer one is refused.',
+    scope: ['server'],
+  },
+  rootCertTtl: {
+    type: 'duration',
+    env: ['BULWARK_ROOT_CERT_TTL', 'CITADEL_SELF_SIGNED_CA_CERT_TTL'],
+    default: '87600h',
+    min: '1h',
+    max: '262800h',
+    doc: 'The lifetime of the self-signed root certificate.',
+    scope: ['server'],
+  },
+  tokenAudiences: {
+    type: 'list',
+    env: ['BULWARK_TOKEN_AUDIENCES', 'TOKEN_AUDIENCES'],
+    default: 'istio-ca',
+    doc: 'The audiences, one of which a token must have to get a certificate.',
+    scope: ['server'],
+  },
+  discoveryAddress: {
+    type: 'string',
+    env: ['BULWARK_DISCOVERY_ADDRESS', 'CA_ADDR'],
+    default: '127.0.0.1:15012',
+    doc: 'Where the agent and its Envoys find the server: HOST:PORT of xDS and the certificate service.',
+    scope: ['agent'],
+  },
+  discoveryServerName: {
+    type: 'string',
+    env: ['BULWARK_DISCOVERY_SERVER_NAME', 'ISTIOD_SAN'],
+    default: 'istiod.istio-system.svc',
+    doc: 'The DNS name that the certificate of the server must carry.',
+    scope: ['agent'],
+  },
+  caRoot: {
+    type: 'path',
+    env: ['BULWARK_CA_ROOT', 'CA_ROOT_CA'],
+    default: undefined,
+    doc: 'PEM file with the root certificate that the server is verified against.',
+    scope: ['agent'],
+  },
+  kubeconfig: {
+    type: 'path',
+    env: ['KUBECONFIG'],
+    default: undefined,
+    doc: 'The kubeconfig to reach the API server with.',
+    scope: ['agent', 'cli'],
+  },
+  envoyPath: {
+    type: 'path',
+    env: ['BULWARK_ENVOY'],
+    default: undefined,
+    doc: 'The Envoy executable; else `envoy` on PATH, else the one that the set-up fetched.',
+    scope: ['agent'],
+  },
+  envoyConcurrency: {
+    type: 'integer',
+    env: ['BULWARK_ENVOY_CONCURRENCY'],
+    default: '2',
+    min: '1',
+    max: '256',
+    unit: 'threads',
+    doc: 'Worker threads of each Envoy.',
+    scope: ['agent'],
+  },
+  secretTtl: {
+    type: 'duration',
+    env: ['BULWARK_SECRET_TTL', 'SECRET_TTL'],
+    default: '24h',
+    min: '5s',
+    max: '2160h',
+    doc: 'The certificate lifetime that the agent asks for.',
+    scope: ['agent'],
+  },
+  runDirectory: {
+    type: 'path',
+    env: ['BULWARK_RUN_DIRECTORY'],
+    default: undefined,
+    doc: 'Where the agent keeps sockets and Envoy bootstrap files; a private temporary folder when not set.',
+    scope: ['agent'],
+  },
+});
+
+/** The name of a setting. */
+export type SettingName = keyof typeof SETTINGS;
+
+type ValueOf<D extends SettingDefinition> = D['type'] extends 'integer' | 'port' | 'duration'
+  ? number
+  : D['type'] extends 'boolean'
+    ? boolean
+    : D['type'] extends 'list'
+      ? readonly string[]
+      : D['choices'] extends readonly (infer Choice)[]
+        ? Choice
+        : string;
+
+/** All settings, resolved: milliseconds for durations, absent only where there is no default. */
+export type Settings = {
+  readonly [N in SettingName]: (typeof SETTINGS)[N]['default'] extends undefined
+    ? ValueOf<(typeof SETTINGS)[N]> | undefined
+    : ValueOf<(typeof SETTINGS)[N]>;
+};
