@@ -1,0 +1,46 @@
+import type { Command } from 'commander';
+import type { CliContext } from '#cli/context.ts';
+
+/** Adds one command to the program. */
+export type RegisterCommand = (program: Command, context: CliContext) => void;
+
+/** A command, loaded only when it is asked for: starting is part of every answer's time. */
+interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<RegisterCommand>;
+}
+
+/** Every command, once, in the order of the help text. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'server',
+    summary: 'run the control plane: API server, certificate authority, xDS',
+    load: async () => (await import('#cli/commands/server.ts')).registerServerCommand,
+  },
+  {
+    name: 'agent',
+    summary: 'run the node agent: keys, certificates and an Envoy for each workload',
+    load: async () => (await import('#cli/commands/agent.ts')).registerAgentCommand,
+  },
+  {
+    name: 'run',
+    summary: 'run one application with its own agent and Envoy',
+    load: async () => (await import('#cli/commands/run.ts')).registerRunCommand,
+  },
+  {
+    name: 'apply',
+    summary: 'create or change the objects of YAML or JSON files',
+    load: async () => (await import('#cli/commands/apply.ts')).registerApplyCommand,
+  },
+  {
+    name: 'proxy-status',
+    summary: 'show which proxies are connected and whether they took their configuration',
+    load: async () => (await import('#cli/commands/proxy-status.ts')).registerProxyStatusCommand,
+  },
+  {
+    name: 'version',
+    summary: 'print the version',
+    load: async () => (await import('#cli/commands/version.ts')).registerVersionCommand,
+  },
+];

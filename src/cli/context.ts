@@ -1,0 +1,22 @@
+import type { Logger } from '#base/log.ts';
+
+/** What a command gets from the world; the launcher gives the real one, tests their own. */
+export interface CliContext {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** For data. */
+  readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean };
+  /** For progress, logs and errors. */
+  readonly stderr: NodeJS.WritableStream;
+  /** Aborts when the user or the system asks the process to end (SIGINT, SIGTERM). */
+  readonly signal: AbortSignal;
+  /** A logger on standard error at the level of the settings. */
+  logger(level: string): Logger;
+}
+
+/** How a command ends. Anything else is thrown. */
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  /** The command line is wrong (sysexits EX_USAGE). */
+  usage: 64,
+} as const;

@@ -1,0 +1,60 @@
+import { Command, CommanderError } from 'commander';
+import { describeError, isBulwarkError } from '#base/errors.ts';
+import { createLogger, LOG_LEVELS, type LogLevel } from '#base/log.ts';
+import { COMMANDS } from '#cli/commands.ts';
+import { type CliContext, EXIT } from '#cli/context.ts';
+
+/** Runs one command line (without program name) and gives its exit code. */
+async function main(argv: readonly string[], context: CliContext): Promise<number> {
+  const program = new Command('bulwark')
+    .description('Identity, mutual TLS and authorization for every service, with the real Envoy.')
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+    });
+  const chosen = argv.find((argument) => !argument.startsWith('-'));
+  for (const { name, summary, load } of COMMANDS) {
+    if (name === chosen) (await load())(program, context);
+    else program.command(name).description(summary);
+  }
+  for (const command of program.commands) command.exitOverride();
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return Number(process.exitCode ?? EXIT.ok);
+  } catch (error) {
+    return exitCodeOf(error, context);
+  }
+}
+
+function exitCodeOf(error: unknown, context: CliContext): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (!isBulwarkError(error)) throw error;
+  context.stderr.write(`bulwark: ${describeError(error)}\n`);
+  return error.code === 'CLI_USAGE' ? EXIT.usage : EXIT.failed;
+}
+
+/** Aborts at SIGINT or SIGTERM; a second signal ends the process at once. */
+function endingSignal(): AbortSignal {
+  const ending = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => (ending.signal.aborted ? process.exit(130) : ending.abort(signal)));
+  }
+  return ending.signal;
+}
+
+let signal: AbortSignal | undefined;
+process.exitCode = await main(process.argv.slice(2), {
+  env: process.env,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  // Made at first use: a command that does not look at it ends at once, as the system does it.
+  get signal() {
+    signal ??= endingSignal();
+    return signal;
+  },
+  logger: (level) =>
+    createLogger({ level: LOG_LEVELS.includes(level as LogLevel) ? (level as LogLevel) : 'info' }),
+});

@@ -1,0 +1,41 @@
+import { readFile } from 'node:fs/promises';
+import { type Command, Option } from 'commander';
+import { load } from 'js-yaml';
+import { BulwarkError } from '#base/errors.ts';
+import { flagOf, resolveSettings } from '#base/settings.ts';
+import {
+  SETTINGS,
+  type SettingDefinition,
+  type SettingName,
+  type Settings,
+} from '#base/settings-table.ts';
+import type { CliContext } from '#cli/context.ts';
+
+/** Adds the flags of these settings, and `--settings FILE`, to a command. */
+export function addSettingOptions(command: Command, names: readonly SettingName[]): Command {
+  for (const name of names) {
+    const { doc, default: fallback, env }: SettingDefinition = SETTINGS[name];
+    const notes = [fallback && `default ${fallback}`, env[0] && `env ${env[0]}`].filter(Boolean);
+    command.addOption(new Option(`${flagOf(name)} <value>`, `${doc} (${notes.join('; ')})`));
+  }
+  return command.option('--settings <file>', 'a YAML file with settings, by name');
+}
+
+/** The settings of a command: its flags, then the environment, then its settings file, then the defaults. */
+export async function settingsOf(command: Command, context: CliContext): Promise<Settings> {
+  const options: Readonly<Record<string, string | undefined>> = command.opts();
+  const names = Object.keys(SETTINGS) as SettingName[];
+  const given = names.filter((name) => options[name] !== undefined);
+  const flags = Object.fromEntries(given.map((name) => [name, options[name]]));
+  const path = options.settings;
+  const file = path === undefined ? undefined : await readSettingsFile(path);
+  return resolveSettings({ flags, env: context.env, file });
+}
+
+async function readSettingsFile(path: string): Promise<unknown> {
+  try {
+    return load(await readFile(path, 'utf8'));
+  } catch (cause) {
+    throw new BulwarkError('SETTINGS_INVALID', `cannot read the settings file ${path}`, { cause });
+  }
+}
