@@ -64,7 +64,9 @@ describe('ports', () => {
   it('of the last run are taken again when they are free', async (t) => {
     const directory = temporaryDirectory(t);
     let free = 0;
-    await withPort(0, async (port) => void (free = port));
+    await withPort(0, async (port) => {
+      free = port;
+    });
     const file = await addressesFile(directory, free);
     assert.equal((await choosePorts(any, { file, host }, silentLogger)).api, free);
   });
