@@ -16,6 +16,12 @@ export const LIMITS = {
   grpcMessageBytesMax: 4 * 1024 * 1024,
   /** Concurrent gRPC streams on one connection. */
   grpcStreamsPerConnectionMax: 256,
+  /** Bytes of incomplete requests that all calls of one gRPC connection may hold together. */
+  grpcHeldBytesPerConnectionMax: 16 * 1024 * 1024,
+  /** Connections of one gRPC server. */
+  grpcConnectionsMax: 16_384,
+  /** Bytes of the request headers of one gRPC call (they carry tokens). */
+  grpcHeaderBytesMax: 32 * 1024,
   /** Pending connections on a listening socket. */
   listenBacklog: 4096,
   /** Events kept for watchers that resume, for each kind of store. */
@@ -24,4 +30,18 @@ export const LIMITS = {
   watchUnsentBytesMax: 8 * 1024 * 1024,
   /** Bytes of a secret file (keys, tokens). */
   secretFileBytesMax: 256 * 1024,
+  /** Workloads of one agent. */
+  agentWorkloadsMax: 1000,
+  /** Bytes of one line of Envoy's output; longer ones are dropped and counted. */
+  envoyLineBytesMax: 64 * 1024,
+  /** Bytes of one answer of Envoy's admin interface. */
+  envoyAdminAnswerBytesMax: 32 * 1024 * 1024,
+  /** Denied requests that are logged each second for one workload; the others are counted. */
+  denialLogsPerSecondMax: 50,
+  /** Denied requests that the status of a workload shows, the latest ones. */
+  recentDenialsMax: 50,
+  /** Policies that the record of a denied request lists. */
+  denialPoliciesMax: 20,
+  /** Bytes of the path of a unix socket (sockaddr_un: 108 on Linux, 104 on macOS, with the final zero). */
+  socketPathBytesMax: 103,
 } as const;

@@ -122,8 +122,8 @@ export const SETTINGS = table({
     type: 'list',
     env: ['BULWARK_TOKEN_AUDIENCES', 'TOKEN_AUDIENCES'],
     default: 'istio-ca',
-    doc: 'The audiences, one of which a token must have to get a certificate.',
-    scope: ['server'],
+    doc: 'The audiences, one of which a token must have to get a certificate. The agent asks for the first.',
+    scope: ['server', 'agent'],
   },
   discoveryAddress: {
     type: 'string',
@@ -177,6 +177,15 @@ export const SETTINGS = table({
     min: '5s',
     max: '2160h',
     doc: 'The certificate lifetime that the agent asks for.',
+    scope: ['agent'],
+  },
+  drainDuration: {
+    type: 'duration',
+    env: ['BULWARK_DRAIN_DURATION'],
+    default: '5s',
+    min: '1s',
+    max: '1h',
+    doc: 'How long Envoy lets open connections end by themselves, when it stops and when a listener changes.',
     scope: ['agent'],
   },
   runDirectory: {
