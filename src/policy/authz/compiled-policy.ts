@@ -1,0 +1,48 @@
+import type { Diagnostic } from '#api/diagnostic.ts';
+import type { Condition } from '#policy/authz/condition.ts';
+
+/** What a policy does with the requests that its rules match. */
+export type AuthzAction = 'ALLOW' | 'DENY' | 'AUDIT' | 'CUSTOM';
+
+/** Conditions that must all hold. An empty clause holds always. */
+export type Clause = readonly Condition[];
+
+/**
+ * One rule, ready to be enforced: it matches when one of `sources` and one of `operations` holds. Conditions of
+ * `when` are part of every clause of their side. With an empty list the rule never matches.
+ */
+export interface CompiledRule {
+  /** Istio's name for it, which Envoy logs and which orders rules: `ns[foo]-policy[bar]-rule[0]`. */
+  readonly name: string;
+  /** The policy's namespace and name, and the rule's place in it. */
+  readonly namespace: string;
+  readonly policy: string;
+  readonly index: number;
+  readonly action: AuthzAction;
+  readonly sources: readonly Clause[];
+  readonly operations: readonly Clause[];
+}
+
+/** Which workloads of its namespace (of the mesh, in the root namespace) a policy is for. */
+export type PolicyTarget =
+  | { readonly kind: 'labels'; readonly labels: Readonly<Record<string, string>> }
+  /** `targetRefs`: gateways and services, never a workload by its labels. */
+  | { readonly kind: 'references' };
+
+/** An AuthorizationPolicy in the one form that enforcement, the evaluator and the analyzers read. Immutable. */
+export interface CompiledPolicy {
+  readonly namespace: string;
+  readonly name: string;
+  readonly action: AuthzAction;
+  /** Annotated `istio.io/dry-run: "true"`: its verdict is reported and not enforced. */
+  readonly dryRun: boolean;
+  readonly target: PolicyTarget;
+  /** Rules for requests whose HTTP fields are known. */
+  readonly http: readonly CompiledRule[];
+  /** Rules for plain connections: without HTTP an ALLOW rule that needs it is gone, any other is wider. */
+  readonly tcp: readonly CompiledRule[];
+  /** What is wrong with it whatever the workload. */
+  readonly diagnostics: readonly Diagnostic[];
+  /** What is different on the ports of a selected workload that are not HTTP. */
+  readonly tcpDiagnostics: readonly Diagnostic[];
+}

@@ -1,0 +1,31 @@
+/** How a text is compared. `present` is any text but the empty one. */
+export type TextMatch =
+  | { readonly match: 'exact'; readonly value: string }
+  | { readonly match: 'prefix'; readonly value: string }
+  | { readonly match: 'suffix'; readonly value: string }
+  | { readonly match: 'present' };
+
+/**
+ * Reads a value of a policy as Istio does: `*` is presence, a leading `*` a suffix, a trailing `*` a prefix, all
+ * else an exact text. A second `*` is an ordinary letter.
+ */
+export function parseTextMatch(value: string): TextMatch {
+  if (value === '*') return { match: 'present' };
+  if (value.startsWith('*')) return { match: 'suffix', value: value.slice(1) };
+  if (value.endsWith('*')) return { match: 'prefix', value: value.slice(0, -1) };
+  return { match: 'exact', value };
+}
+
+/** Whether `text` matches. */
+export function textMatches(match: TextMatch, text: string): boolean {
+  switch (match.match) {
+    case 'exact':
+      return text === match.value;
+    case 'prefix':
+      return text.startsWith(match.value);
+    case 'suffix':
+      return text.endsWith(match.value);
+    case 'present':
+      return text !== '';
+  }
+}
