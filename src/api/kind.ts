@@ -1,0 +1,90 @@
+import type { Diagnostic } from '#api/diagnostic.ts';
+import { objectMeta } from '#api/kinds/object-meta.ts';
+import type { ApiObject, KindId } from '#api/object.ts';
+import { object, type Schema, text } from '#api/schema.ts';
+
+/** A cell of a table; null where the object says nothing. */
+export type Cell = string | number | null;
+
+/** A column that `kubectl get` prints, beside NAME (which every kind has). */
+export interface Column<T extends ApiObject = ApiObject> {
+  /** As the API serves it: `Cluster-IP`. kubectl prints it in capitals. */
+  readonly name: string;
+  readonly type: 'string' | 'integer' | 'date';
+  readonly description: string;
+  /** 0 = always shown, 1 = only with `-o wide`. */
+  readonly priority: 0 | 1;
+  /** Where the value is, as a CustomResourceDefinition says it; absent where it is computed. */
+  readonly jsonPath?: string;
+  /** The value for one object. `now` in milliseconds since 1970. */
+  value(object: T, now: number): Cell;
+}
+
+/** Collects what is wrong with an object. */
+export type Report = (diagnostic: Diagnostic) => void;
+
+/** What the name of an object may look like: a DNS label (63 characters) or a DNS subdomain (253, with dots). */
+export type NameRule = 'label' | 'subdomain';
+
+/** What a file of `src/api/kinds` says about its kind. */
+export interface KindDescription<T extends ApiObject> {
+  /** '' for the core group. */
+  readonly group: string;
+  /** Served versions, the preferred one (which is stored) first. All have the same content. */
+  readonly versions: readonly [string, ...string[]];
+  readonly kind: string;
+  readonly plural: string;
+  readonly shortNames: readonly string[];
+  readonly categories: readonly string[];
+  readonly namespaced: boolean;
+  /** Whether there is a status subresource: writes to the object leave status alone, and the other way round. */
+  readonly statusSubresource: boolean;
+  readonly nameRule: NameRule;
+  readonly description: string;
+  /** Fields beside apiVersion, kind and metadata. */
+  readonly fields: Readonly<Record<string, Schema>>;
+  readonly requiredFields?: readonly string[];
+  readonly columns: readonly Column<T>[];
+  /** Rules that the schema cannot say; called only with objects that fit the schema. */
+  check?(object: T, report: Report): void;
+  /** The object with its left-out fields filled; the same object when nothing was left out. */
+  defaults?(object: T): T;
+}
+
+/** A kind of the API, complete. */
+export interface KindDefinition<T extends ApiObject = ApiObject> extends KindDescription<T> {
+  /** `services`, `authorizationpolicies.security.istio.io`. */
+  readonly id: KindId;
+  readonly singular: string;
+  readonly listKind: string;
+  /** apiVersion in the preferred version: `v1`, `security.istio.io/v1`. */
+  readonly apiVersion: string;
+  /** Whether a cluster knows the kind by a CustomResourceDefinition (no strategic merge patch there). */
+  readonly custom: boolean;
+  /** The whole object, apiVersion, kind and metadata included. */
+  readonly schema: Schema;
+}
+
+/** Completes a description; what can be derived is derived here, once. */
+export function defineKind<T extends ApiObject>(
+  description: KindDescription<T>,
+): KindDefinition<T> {
+  const { group, versions, kind, plural, fields, requiredFields } = description;
+  return {
+    ...description,
+    id: group === '' ? plural : `${plural}.${group}`,
+    singular: kind.toLowerCase(),
+    listKind: `${kind}List`,
+    apiVersion: group === '' ? versions[0] : `${group}/${versions[0]}`,
+    custom: group.includes('.') && !group.endsWith('.k8s.io'),
+    schema: {
+      ...object(description.description, {
+        apiVersion: text('Group and version of the kind.'),
+        kind: text('The kind.'),
+        metadata: objectMeta,
+        ...fields,
+      }),
+      ...(requiredFields === undefined ? {} : { required: requiredFields }),
+    },
+  };
+}

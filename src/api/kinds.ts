@@ -1,0 +1,72 @@
+import type { KindDefinition } from '#api/kind.ts';
+import { authorizationPolicy } from '#api/kinds/authorization-policy.ts';
+import { configMap } from '#api/kinds/config-map.ts';
+import { destinationRule } from '#api/kinds/destination-rule.ts';
+import { namespace } from '#api/kinds/namespace.ts';
+import { peerAuthentication } from '#api/kinds/peer-authentication.ts';
+import { secret } from '#api/kinds/secret.ts';
+import { service } from '#api/kinds/service.ts';
+import { serviceAccount } from '#api/kinds/service-account.ts';
+import { serviceEntry } from '#api/kinds/service-entry.ts';
+import { workloadEntry } from '#api/kinds/workload-entry.ts';
+import { workloadGroup } from '#api/kinds/workload-group.ts';
+import type { KindId } from '#api/object.ts';
+
+/** Every kind of the API, once. */
+export const KINDS: readonly KindDefinition[] = [
+  namespace,
+  serviceAccount,
+  secret,
+  configMap,
+  service,
+  workloadEntry,
+  workloadGroup,
+  serviceEntry,
+  destinationRule,
+  peerAuthentication,
+  authorizationPolicy,
+];
+
+const byId = new Map<KindId, KindDefinition>(KINDS.map((kind) => [kind.id, kind]));
+
+const byGroupVersionKind = new Map<string, KindDefinition>();
+const byGroupVersionPlural = new Map<string, KindDefinition>();
+/** Names as a user types them: plural, singular, short, each also with the group (`services`, `pa`, `dr.networking.istio.io`). */
+const byName = new Map<string, KindDefinition>();
+
+for (const kind of KINDS) {
+  for (const version of kind.versions) {
+    const apiVersion = kind.group === '' ? version : `${kind.group}/${version}`;
+    byGroupVersionKind.set(`${apiVersion} ${kind.kind}`, kind);
+    byGroupVersionPlural.set(`${apiVersion} ${kind.plural}`, kind);
+  }
+  for (const name of [kind.plural, kind.singular, ...kind.shortNames]) {
+    byName.set(name, kind);
+    if (kind.group !== '') byName.set(`${name}.${kind.group}`, kind);
+  }
+}
+
+/** The kind of an id such as `authorizationpolicies.security.istio.io`. */
+export function kindById(id: KindId): KindDefinition | undefined {
+  return byId.get(id);
+}
+
+/** The kind of an object's `apiVersion` and `kind`, in any served version. */
+export function kindOf(apiVersion: string, kind: string): KindDefinition | undefined {
+  return byGroupVersionKind.get(`${apiVersion} ${kind}`);
+}
+
+/** The kind that a request path names: `/apis/<group>/<version>/…/<plural>`; group '' for `/api/v1`. */
+export function kindOfPath(
+  group: string,
+  version: string,
+  plural: string,
+): KindDefinition | undefined {
+  const apiVersion = group === '' ? version : `${group}/${version}`;
+  return byGroupVersionPlural.get(`${apiVersion} ${plural}`);
+}
+
+/** The kind that a user names on a command line: plural, singular, short name or kind, letter case ignored. */
+export function kindByName(name: string): KindDefinition | undefined {
+  return byName.get(name.toLowerCase());
+}
