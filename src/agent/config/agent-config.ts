@@ -1,0 +1,169 @@
+import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { load } from 'js-yaml';
+import { Fields, LABEL, type Problems, SUBDOMAIN, TEXT } from '#agent/config/fields.ts';
+import { parseUpstream, upstreamVariable } from '#agent/config/upstream.ts';
+import {
+  type AppPort,
+  type Upstream,
+  type WorkloadOptions,
+  workloadKey,
+} from '#agent/config/workload-options.ts';
+import { BulwarkError } from '#base/errors.ts';
+import { LIMITS } from '#base/limits.ts';
+
+/** What an agent's configuration file says. */
+export interface AgentConfig {
+  readonly workloads: readonly WorkloadOptions[];
+  /** The other entries: settings by name, still to be checked (`resolveSettings`). */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** The file's directory: relative paths in it count from here. */
+  readonly directory: string;
+}
+
+/** The loopback address, on which explicit mode listens unless told otherwise. */
+const LOOPBACK = '127.0.0.1';
+
+/**
+ * Reads an agent's configuration: YAML with any settings by name, and `workloads`.
+ * @throws BulwarkError AGENT_CONFIG_INVALID that names every wrong field, in `data.problems` too
+ */
+export async function readAgentConfig(path: string): Promise<AgentConfig> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new BulwarkError('AGENT_CONFIG_INVALID', `cannot read the configuration ${path}`, {
+      remedy: 'check the path and its permissions',
+      cause,
+    });
+  });
+  if (Buffer.byteLength(text) > LIMITS.documentBytesMax)
+    throw configError(path, [`it is larger than ${LIMITS.documentBytesMax} bytes`]);
+  let parsed: unknown;
+  try {
+    parsed = load(text);
+  } catch (cause) {
+    throw configError(path, [`it is not YAML: ${(cause as Error).message.split('\n')[0]}`], cause);
+  }
+  const problems: Problems = [];
+  const directory = dirname(resolve(path));
+  const root = new Fields(parsed, '', problems);
+  const workloads = root
+    .list('workloads')
+    .map((entry) => parseWorkload(entry.value, entry.path, directory, problems));
+  if (workloads.length === 0 && problems.length === 0)
+    problems.push('workloads must have at least one entry');
+  if (workloads.length > LIMITS.agentWorkloadsMax)
+    problems.push(`workloads has more than ${LIMITS.agentWorkloadsMax} entries`);
+  problems.push(...repeated(workloads));
+  if (problems.length > 0) throw configError(path, problems);
+  const { workloads: _, ...settings } = parsed as Record<string, unknown>;
+  return { workloads, settings, directory };
+}
+
+/** All problems as one error. */
+export function configError(where: string, problems: Problems, cause?: unknown): BulwarkError {
+  return new BulwarkError('AGENT_CONFIG_INVALID', `${where}: ${problems.join('; ')}`, {
+    remedy: 'correct it and start again',
+    data: { problems },
+    cause,
+  });
+}
+
+function parseWorkload(
+  value: unknown,
+  path: string,
+  directory: string,
+  problems: Problems,
+): WorkloadOptions {
+  const fields = new Fields(value, path, problems);
+  const mode = fields.choice('mode', ['explicit', 'redirect'], 'explicit');
+  const file = (name: string): string | undefined => {
+    const given = fields.optionalText(name, TEXT);
+    return given === undefined ? undefined : resolve(directory, given);
+  };
+  const serviceAccount = fields.text('serviceAccount', SUBDOMAIN);
+  const workload: WorkloadOptions = {
+    namespace: fields.text('namespace', LABEL),
+    serviceAccount,
+    name: fields.optionalText('name', SUBDOMAIN) ?? serviceAccount,
+    group: fields.optionalText('group', SUBDOMAIN),
+    mode,
+    addresses: parseAddresses(fields, mode, problems),
+    labels: fields.textMap('labels'),
+    ports: parseApp(fields, problems),
+    upstreams: parseUpstreams(fields, problems),
+    httpProxyPort: fields.port('httpProxyPort', 0, 0),
+    tokenFile: file('tokenFile'),
+    kubeconfig: file('kubeconfig'),
+  };
+  fields.finish();
+  if (mode === 'redirect' && (workload.upstreams.length > 0 || workload.httpProxyPort > 0))
+    problems.push(`${path}: upstreams and httpProxyPort are for mode explicit`);
+  return workload;
+}
+
+function parseAddresses(
+  fields: Fields,
+  mode: WorkloadOptions['mode'],
+  problems: Problems,
+): readonly string[] {
+  const given = fields.list('addresses').flatMap(({ value, path }) => {
+    if (typeof value === 'string' && isIP(value) !== 0) return [value];
+    problems.push(`${path} must be an IP address`);
+    return [];
+  });
+  return given.length > 0 ? given : defaultAddresses(mode);
+}
+
+/** Where a workload is when nobody says: on loopback, or, with redirection, at all addresses of the machine. */
+export function defaultAddresses(mode: WorkloadOptions['mode']): readonly string[] {
+  if (mode === 'explicit') return [LOOPBACK];
+  const own = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter(({ internal, scopeid }) => !internal && !scopeid)
+    .map(({ address }) => address);
+  return own.length > 0 ? own : [LOOPBACK];
+}
+
+function parseApp(fields: Fields, problems: Problems): readonly AppPort[] {
+  const value = fields.raw('app');
+  if (value === undefined) return [];
+  const app = new Fields(value, fields.at('app'), problems);
+  const ports = app.list('ports').map((entry) => {
+    const port = new Fields(entry.value, entry.path, problems);
+    const parsed = {
+      name: port.text('name', LABEL),
+      port: port.port('port', 1),
+      listen: port.port('listen', 0, 0),
+    };
+    port.finish();
+    return parsed;
+  });
+  app.finish();
+  for (const key of ['name', 'port'] as const) {
+    const values = ports.map((port) => String(port[key]));
+    const twice = values.find((entry, index) => values.indexOf(entry) !== index);
+    if (twice) problems.push(`${app.at('ports')} has two entries with ${key} ${twice}`);
+  }
+  return ports;
+}
+
+function parseUpstreams(fields: Fields, problems: Problems): readonly Upstream[] {
+  const upstreams = fields.list('upstreams').flatMap(({ value, path }) => {
+    const upstream = typeof value === 'string' ? parseUpstream(value) : undefined;
+    if (upstream) return [upstream];
+    problems.push(`${path} must be "HOST:PORT" or "HOST:PORT=LOCALPORT"`);
+    return [];
+  });
+  const variables = upstreams.map(upstreamVariable);
+  const twice = variables.find((entry, index) => variables.indexOf(entry) !== index);
+  if (twice) problems.push(`${fields.at('upstreams')} names one service twice (${twice})`);
+  return upstreams;
+}
+
+function repeated(workloads: readonly WorkloadOptions[]): Problems {
+  const keys = workloads.map(workloadKey);
+  const twice = new Set(keys.filter((key, index) => keys.indexOf(key) !== index));
+  return [...twice].map((key) => `workloads has two entries named ${key}`);
+}
