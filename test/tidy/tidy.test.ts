@@ -1,0 +1,63 @@
+// The repository keeps its own rules (STYLE.md): each test applies one of them to every file.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { loadProject, type Project, type Violation } from './project.ts';
+import { checkDeadExports } from './rules/dead-exports.ts';
+import { checkLinks, checkRequirements, requirementIds } from './rules/documents.ts';
+import { checkGlobals } from './rules/globals.ts';
+import { checkImports, readImportTable } from './rules/imports.ts';
+import { checkDocumented, checkNames } from './rules/names.ts';
+import { checkFileLengths, checkFunctionLengths, checkLineLengths } from './rules/size.ts';
+import { checkLockFile, checkWords } from './rules/words.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+
+interface Ratchet {
+  readonly openRequirements: number;
+  readonly filesOver300: Readonly<Record<string, number>>;
+}
+
+/** Where a global may be used outside base, and why. */
+const GLOBALS_ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  // The launcher hands the environment to the settings.
+  'src/cli/main.ts': ['process.env'],
+};
+
+/** Ids that the requirements must have: from the shared specification where it is at hand. */
+function wantedIds(): string[] {
+  const shared = join(root, '../shared/spec/requirements.md');
+  return existsSync(shared) ? requirementIds(readFileSync(shared, 'utf8')) : [];
+}
+
+function none(violations: readonly Violation[]): void {
+  const lines = violations.map(({ path, line, message }) => `  ${path}:${line}: ${message}`);
+  assert.equal(lines.length, 0, `${lines.length} breaches\n${lines.join('\n')}`);
+}
+
+describe('the repository', () => {
+  const ratchet: Ratchet = JSON.parse(read('test/tidy/ratchet.json'));
+  let project: Project;
+  before(() => {
+    project = loadProject(root);
+  });
+
+  test('imports follow the table of ARCHITECTURE.md', () =>
+    none(checkImports(project, readImportTable(read('ARCHITECTURE.md')))));
+  test('files are short', () => none(checkFileLengths(project, ratchet.filesOver300)));
+  test('functions are short', () => none(checkFunctionLengths(project)));
+  test('lines are short', () => none(checkLineLengths(project)));
+  test('files have names that say something', () => none(checkNames(project)));
+  test('every export is documented', () => none(checkDocumented(project)));
+  test('every export is used', () => none(checkDeadExports(project)));
+  test('time, randomness and environment come in through constructors', () =>
+    none(checkGlobals(project, GLOBALS_ALLOWED)));
+  test('nothing is left unfinished or narrowed', () => none(checkWords(project)));
+  test('the lock file holds no addresses', () => none(checkLockFile(project)));
+  test('links in documents lead somewhere', () => none(checkLinks(project)));
+  test('every requirement is open or linked to the test that proves it', () =>
+    none(checkRequirements(project, { ids: wantedIds(), openMax: ratchet.openRequirements })));
+});
