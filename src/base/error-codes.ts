@@ -46,6 +46,7 @@ export const ERROR_CODES = {
   SETTINGS_INVALID: 'A setting has a wrong value or an unknown name.',
   SPIFFE_INVALID: 'A trust domain or SPIFFE id is not well formed.',
   STORE_CORRUPT: 'The store on disk does not read back.',
+  STORE_IN_USE: 'The store on disk is open in another process.',
   STORE_WRITE_FAILED: 'The store could not write.',
   TOKEN_INVALID: 'A token does not verify.',
   XDS_IDENTITY_MISMATCH: 'The node claims an identity that is not that of its certificate.',

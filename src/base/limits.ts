@@ -26,6 +26,12 @@ export const LIMITS = {
   listenBacklog: 4096,
   /** Events kept for watchers that resume, for each kind of store. */
   watchHistoryMax: 10_000,
+  /** Characters of the objects in those events, all together. */
+  watchHistoryCharactersMax: 32 * 1024 * 1024,
+  /** Writes that wait for the store; more are refused. */
+  storeWritesWaitingMax: 10_000,
+  /** Writes that share one commit. */
+  storeBatchWritesMax: 256,
   /** Bytes that a slow watcher may have unsent before its watch is closed. */
   watchUnsentBytesMax: 8 * 1024 * 1024,
   /** Bytes of a secret file (keys, tokens). */
