@@ -39,6 +39,7 @@ export const ERROR_CODES = {
   FILES_UNWRITABLE: 'A file could not be written.',
   GRPC_FAILED: 'A gRPC call failed.',
   NET_PORT_TAKEN: 'A port is in use by another process.',
+  NET_CONNECTION_FAILED: 'A connection to another process failed.',
   NET_LISTEN_FAILED: 'A socket could not be opened for listening.',
   PKI_MALFORMED: 'A key, certificate or request does not parse.',
   PKI_UNSUPPORTED: 'A key type, curve or algorithm is not supported.',
