@@ -116,7 +116,10 @@ function parseAddresses(
   return given.length > 0 ? given : defaultAddresses(mode);
 }
 
-/** Where a workload is when nobody says: on loopback, or, with redirection, at all addresses of the machine. */
+/**
+ * Where a workload is when nobody says: on loopback, or, with redirection, at all addresses of the
+ * machine.
+ */
 export function defaultAddresses(mode: WorkloadOptions['mode']): readonly string[] {
   if (mode === 'explicit') return [LOOPBACK];
   const own = Object.values(networkInterfaces())

@@ -23,8 +23,8 @@ export const SUBDOMAIN: TextRule = {
 export const TEXT: TextRule = { pattern: /\S/, what: 'a text that is not empty' };
 
 /**
- * Reads the fields of one map of a configuration and collects what is wrong, so that a user sees every mistake at
- * once. Fields that nobody read are reported as unknown by `finish`.
+ * Reads the fields of one map of a configuration and collects what is wrong, so that a user sees
+ * every mistake at once. Fields that nobody read are reported as unknown by `finish`.
  */
 export class Fields {
   readonly #entries: Readonly<Record<string, unknown>>;

@@ -2,7 +2,9 @@ import type { Upstream } from '#agent/config/workload-options.ts';
 
 const PATTERN = /^([a-z0-9]([a-z0-9.-]*[a-z0-9])?):(\d{1,5})(?:=(\d{1,5}))?$/i;
 
-/** An upstream as users write it, `HOST:PORT` or `HOST:PORT=LOCALPORT`; undefined when it is none. */
+/**
+ * An upstream as users write it, `HOST:PORT` or `HOST:PORT=LOCALPORT`; undefined when it is none.
+ */
 export function parseUpstream(text: string): Upstream | undefined {
   const match = PATTERN.exec(text);
   if (!match) return undefined;

@@ -1,4 +1,6 @@
-/** A port of the application, and the port on which its Envoy takes calls for it (explicit mode). */
+/**
+ * A port of the application, and the port on which its Envoy takes calls for it (explicit mode).
+ */
 export interface AppPort {
   /** `http`, `grpc-api`, `tcp-db`: the name that the Service's targetPort may use. */
   readonly name: string;
@@ -24,7 +26,9 @@ export interface WorkloadOptions {
   readonly name: string;
   /** The WorkloadGroup to be registered in. */
   readonly group?: string | undefined;
-  /** `explicit`: local listeners, no root needed. `redirect`: traffic is redirected to the Envoy. */
+  /**
+   * `explicit`: local listeners, no root needed. `redirect`: traffic is redirected to the Envoy.
+   */
   readonly mode: 'explicit' | 'redirect';
   /** Addresses of the workload; peers call the first one. Never empty. */
   readonly addresses: readonly string[];
