@@ -1,0 +1,37 @@
+import type { TrustDomain } from '#spiffe/spiffe-id.ts';
+
+/** `strict` closes the gaps that Istio is known to have; `istio` keeps its exact behaviour, for who migrates. */
+export type HardeningProfile = 'strict' | 'istio';
+
+/** Settings of the whole mesh that the configuration of proxies depends on. Fixed for the life of a model. */
+export interface MeshSettings {
+  readonly trustDomain: TrustDomain;
+  /** The DNS domain of services: <service>.<namespace>.svc.<clusterDomain>. */
+  readonly clusterDomain: string;
+  /** The namespace whose policies count for the whole mesh. */
+  readonly rootNamespace: string;
+  /** Whether proxies use mutual TLS to every endpoint that can, with nothing configured. */
+  readonly autoMtls: boolean;
+  /** What becomes of calls to hosts that the mesh does not know, where traffic is redirected. */
+  readonly outboundTraffic: 'ALLOW_ANY' | 'REGISTRY_ONLY';
+  readonly hardening: HardeningProfile;
+  /** Which requests a proxy writes a line about: those denied or failed, or every one. */
+  readonly accessLog: 'failures' | 'all';
+}
+
+/** The settings of a new installation, for a trust domain. */
+export function meshSettings(
+  trustDomain: TrustDomain,
+  changes: Partial<MeshSettings> = {},
+): MeshSettings {
+  return {
+    trustDomain,
+    clusterDomain: 'cluster.local',
+    rootNamespace: 'istio-system',
+    autoMtls: true,
+    outboundTraffic: 'ALLOW_ANY',
+    hardening: 'strict',
+    accessLog: 'failures',
+    ...changes,
+  };
+}

@@ -1,0 +1,31 @@
+import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
+import type { DestinationRule } from '#api/kinds/destination-rule.ts';
+import type { Namespace } from '#api/kinds/namespace.ts';
+import type { PeerAuthentication } from '#api/kinds/peer-authentication.ts';
+import type { ServiceAccount } from '#api/kinds/service-account.ts';
+import type { WorkloadGroup } from '#api/kinds/workload-group.ts';
+import type { EndpointIndex } from '#model/endpoint-index.ts';
+import type { MeshSettings } from '#model/mesh-settings.ts';
+import type { NamespacedObjects } from '#model/namespaced-objects.ts';
+import type { ServiceIndex } from '#model/service-index.ts';
+import type { WorkloadIndex } from '#model/workload-index.ts';
+
+/**
+ * The whole mesh at one moment. Immutable. Of two snapshots of one model, every part in which nothing changed is the
+ * same object, so whatever was computed from that part alone still holds (compare by identity).
+ */
+export interface MeshSnapshot {
+  /** Grows with every snapshot that differs from the one before. */
+  readonly version: number;
+  readonly settings: MeshSettings;
+  readonly services: ServiceIndex;
+  readonly endpoints: EndpointIndex;
+  readonly workloads: WorkloadIndex;
+  readonly workloadGroups: NamespacedObjects<WorkloadGroup>;
+  readonly peerAuthentications: NamespacedObjects<PeerAuthentication>;
+  readonly authorizationPolicies: NamespacedObjects<AuthorizationPolicy>;
+  readonly destinationRules: NamespacedObjects<DestinationRule>;
+  readonly serviceAccounts: NamespacedObjects<ServiceAccount>;
+  /** Namespaces, all under the namespace ''. */
+  readonly namespaces: NamespacedObjects<Namespace>;
+}
