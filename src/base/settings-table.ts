@@ -47,7 +47,7 @@ export const SETTINGS = table({
     env: ['BULWARK_CLUSTER_DOMAIN'],
     default: 'cluster.local',
     doc: 'The DNS domain of services: <service>.<namespace>.svc.<domain>.',
-    scope: ['server'],
+    scope: ['server', 'agent'],
   },
   rootNamespace: {
     type: 'string',
