@@ -1,0 +1,28 @@
+import type { ConformanceSuite } from './suite.ts';
+
+/** A suite of the data, whether we can run it or not. */
+export interface SuiteEntry {
+  readonly name: string;
+  /** A file or folder of the data without which there is nothing to run. */
+  readonly data: string;
+  /** Loads the suite; absent while it is not built. */
+  load?(): Promise<ConformanceSuite>;
+}
+
+/** Every suite that the README of the data names, in its order. */
+export const SUITES: readonly SuiteEntry[] = [
+  { name: 'authz', data: 'authz/cases.json' },
+  { name: 'authn', data: 'authn.json' },
+  { name: 'tls', data: 'tls.json' },
+  { name: 'primitives', data: 'primitives.json' },
+  { name: 'simulation', data: 'simulation.json' },
+  { name: 'validation', data: 'validation.json' },
+  { name: 'crds', data: 'crds' },
+  { name: 'datasets', data: 'datasets' },
+  { name: 'analyze', data: 'analyze/cases.json' },
+  { name: 'behaviour', data: 'behaviour' },
+  { name: 'capture', data: 'capture/cases.json' },
+  { name: 'jwt', data: 'jwt/tokens.tsv' },
+  { name: 'traffic', data: 'traffic/traffic.json' },
+  { name: 'kubeapi', data: 'kubeapi' },
+];
