@@ -30,6 +30,8 @@ export const LIMITS = {
   watchHistoryCharactersMax: 32 * 1024 * 1024,
   /** Writes that wait for the store; more are refused. */
   storeWritesWaitingMax: 10_000,
+  /** Bytes of the database file; a write that would make it larger fails as on a full disk. */
+  storeFileBytesMax: 8 * 1024 * 1024 * 1024,
   /** Writes that share one commit. */
   storeBatchWritesMax: 256,
   /** Bytes that a slow watcher may have unsent before its watch is closed. */

@@ -148,9 +148,8 @@ function assemble(
   status: unknown,
 ): ApiObject {
   const { apiVersion: _a, kind: _k, metadata: _m, status: _s, ...rest } = object as Content;
-  const [version] = kind.versions;
   return {
-    apiVersion: kind.group === '' ? version : `${kind.group}/${version}`,
+    apiVersion: kind.apiVersion,
     kind: kind.kind,
     metadata,
     ...rest,

@@ -1,4 +1,4 @@
-import { BulwarkError, isBulwarkError } from '#base/errors.ts';
+import { BulwarkError, isBulwarkError, systemCode } from '#base/errors.ts';
 
 /** Primary result codes of SQLite (sqlite.org/rescode.html); the low byte of an extended code. */
 const SQLITE = { BUSY: 5, LOCKED: 6, CORRUPT: 11, FULL: 13, CANTOPEN: 14, NOTADB: 26 } as const;
@@ -7,6 +7,13 @@ const SQLITE = { BUSY: 5, LOCKED: 6, CORRUPT: 11, FULL: 13, CANTOPEN: 14, NOTADB
 export function storeError(path: string, cause: unknown): BulwarkError {
   if (isBulwarkError(cause)) return cause;
   const data = { path };
+  if (systemCode(cause)?.startsWith('E') && resultCode(cause) === undefined) {
+    return new BulwarkError('FILES_UNWRITABLE', `cannot write ${path}`, {
+      remedy: 'check owner and permissions of the file and its directory',
+      data,
+      cause,
+    });
+  }
   switch (resultCode(cause)) {
     case SQLITE.FULL:
       return new BulwarkError('FILES_DISK_FULL', `no space left to write ${path}`, {

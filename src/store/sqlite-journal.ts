@@ -4,6 +4,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { assert, present } from '#base/assert.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { ensurePrivateDirectory, OWNER_ONLY } from '#base/files.ts';
+import { LIMITS } from '#base/limits.ts';
 import { textOf } from '#store/frozen.ts';
 import type { Change } from '#store/history.ts';
 import { corrupt, storeError } from '#store/sqlite-errors.ts';
@@ -14,6 +15,7 @@ import type { Batch, Journal, Restored } from '#store/table-store.ts';
 const LAYOUT = 1;
 /** "Bulw" in the header tells our files from others (sqlite.org/pragma.html#pragma_application_id). */
 const APPLICATION_ID = 0x42756c77;
+const PAGE_BYTES = 4096;
 
 /**
  * One row for each version that is the present state of an object, or that a remembered change leads from or to: the
@@ -34,6 +36,12 @@ const SCHEMA = `
   PRAGMA application_id = ${APPLICATION_ID};
   PRAGMA user_version = ${LAYOUT};
 `;
+
+export interface SqliteJournalOptions {
+  readonly path: string;
+  /** Bytes that the file may grow to; LIMITS when left out. */
+  readonly fileBytesMax?: number;
+}
 
 export interface SqliteJournalDeps {
   /** Waits until what was written to the open file is on the disk; replaced in tests only. */
@@ -57,24 +65,27 @@ interface Opened {
  */
 export class SqliteJournal implements Journal {
   readonly #path: string;
+  readonly #fileBytesMax: number;
   readonly #sync: (file: FileHandle) => Promise<void>;
   #opened: Opened | undefined;
   #broken: BulwarkError | undefined;
 
-  constructor(path: string, deps: Partial<SqliteJournalDeps>) {
-    this.#path = path;
+  constructor(options: SqliteJournalOptions, deps: Partial<SqliteJournalDeps>) {
+    this.#path = options.path;
+    this.#fileBytesMax = options.fileBytesMax ?? LIMITS.storeFileBytesMax;
     this.#sync = deps.sync ?? ((file) => file.datasync());
   }
 
   /** @throws BulwarkError STORE_CORRUPT, STORE_IN_USE, STORE_WRITE_FAILED, FILES_UNWRITABLE */
   async open(): Promise<Restored> {
     await ensurePrivateDirectory(dirname(this.#path));
-    // SQLite gives its other files the mode of the main one, so that one is made here, for the owner only.
-    await (await openFile(this.#path, 'a', OWNER_ONLY)).close();
     let database: DatabaseSync | undefined;
     try {
+      await makePrivateFile(this.#path);
       database = new DatabaseSync(this.#path, { timeout: 0 });
       prepareFile(database, this.#path);
+      const pagesMax = Math.floor(this.#fileBytesMax / PAGE_BYTES);
+      database.exec(`PRAGMA max_page_count = ${pagesMax}`);
       const restored = readRows(database, this.#path);
       this.#opened = await this.#openLog(database);
       return restored;
@@ -135,6 +146,12 @@ export class SqliteJournal implements Journal {
   }
 }
 
+/** SQLite gives its other files the mode of the main one, so that one is made here, for the owner only. */
+async function makePrivateFile(path: string): Promise<void> {
+  const file = await openFile(path, 'a', OWNER_ONLY);
+  await file.chmod(OWNER_ONLY).finally(() => file.close());
+}
+
 function rowOf(change: Change): RevisionRow {
   const { version, type, kind, namespace, name, object, previous } = change;
   const before = previous ? Number(previous.metadata.resourceVersion) : null;
@@ -145,6 +162,7 @@ function rowOf(change: Change): RevisionRow {
 /** Settings of the connection, and the tables of a new file. */
 function prepareFile(database: DatabaseSync, path: string): void {
   // Exclusive: a second server on the same file must not start, and no shared-memory file is needed.
+  database.exec(`PRAGMA page_size = ${PAGE_BYTES}`);
   database.exec('PRAGMA locking_mode = EXCLUSIVE');
   database.exec('PRAGMA journal_mode = WAL');
   database.exec('PRAGMA synchronous = NORMAL');

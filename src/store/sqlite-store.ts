@@ -5,6 +5,8 @@ import { type StoreDeps, type StoreOptions, TableStore } from '#store/table-stor
 export interface SqliteStoreOptions extends StoreOptions {
   /** The database file; made, with its directory, when it is not there. */
   readonly path: string;
+  /** Bytes that the file may grow to; LIMITS when left out. */
+  readonly fileBytesMax?: number;
 }
 
 /** A store in one SQLite file: what was acknowledged survives a kill and a power cut. */
@@ -13,7 +15,7 @@ export class SqliteStore extends TableStore implements Component {
   readonly #journal: SqliteJournal;
 
   constructor(options: SqliteStoreOptions, deps: StoreDeps & Partial<SqliteJournalDeps>) {
-    const journal = new SqliteJournal(options.path, deps);
+    const journal = new SqliteJournal(options, deps);
     super(options, deps, journal);
     this.#journal = journal;
   }
