@@ -1,0 +1,183 @@
+import { type DerReader, DerReader as Reader } from '#pki/der-read.ts';
+import {
+  contextTag,
+  element,
+  namedBits,
+  octetString,
+  oid,
+  sequence,
+  TAG,
+  TRUE,
+} from '#pki/der-write.ts';
+import { OID } from '#pki/object-ids.ts';
+import { encodeNames, NO_NAMES, parseNames, type SubjectAltNames } from '#pki/subject-alt-name.ts';
+
+/** Bits of the key usage extension by name (RFC 5280 section 4.2.1.3). */
+export const KEY_USAGE = {
+  digitalSignature: 0,
+  keyEncipherment: 2,
+  keyCertSign: 5,
+  crlSign: 6,
+} as const;
+
+/** What a certificate may be used for in TLS (RFC 5280 section 4.2.1.12). */
+export type TlsPurpose = 'serverAuth' | 'clientAuth';
+
+/** The extensions that we know, read; what is absent is undefined, false or empty. */
+export interface Extensions {
+  readonly names: SubjectAltNames;
+  readonly isCa: boolean;
+  /** How many CA certificates may follow below; undefined = no bound. */
+  readonly pathLength: number | undefined;
+  /** Bit numbers as in KEY_USAGE; undefined = the extension is absent. */
+  readonly keyUsage: ReadonlySet<number> | undefined;
+  /** Object identifiers; undefined = the extension is absent. */
+  readonly extendedKeyUsage: readonly string[] | undefined;
+  /** Lower case hex. */
+  readonly subjectKeyId: string | undefined;
+  readonly authorityKeyId: string | undefined;
+  /** Object identifiers of critical extensions that we do not know: whoever relies on the certificate must refuse it. */
+  readonly unknownCritical: readonly string[];
+}
+
+const KEY_ID_TAG = contextTag(0, 'primitive');
+const EXTENSIONS_MAX = 64;
+
+/** Extensions of a thing that has none. */
+export const NO_EXTENSIONS: Extensions = {
+  names: NO_NAMES,
+  isCa: false,
+  pathLength: undefined,
+  keyUsage: undefined,
+  extendedKeyUsage: undefined,
+  subjectKeyId: undefined,
+  authorityKeyId: undefined,
+  unknownCritical: [],
+};
+
+type Found = { -readonly [Field in keyof Extensions]: Extensions[Field] };
+
+/**
+ * Reads `Extensions` (RFC 5280 section 4.1).
+ * @throws BulwarkError PKI_MALFORMED, also for an extension that stands there twice
+ */
+export function parseExtensions(outer: DerReader, what: string): Extensions {
+  const list = outer.inside(TAG.sequence);
+  const found: Found = { ...NO_EXTENSIONS };
+  const seen = new Set<string>();
+  while (!list.isAtEnd) {
+    const extension = list.inside(TAG.sequence);
+    const id = extension.oid();
+    const isCritical = extension.nextIs(TAG.boolean) && extension.boolean();
+    const value = extension.contents(TAG.octetString);
+    extension.end();
+    if (seen.has(id)) throw list.malformed(`extension ${id} stands there twice`);
+    seen.add(id);
+    if (seen.size > EXTENSIONS_MAX) throw list.malformed('it has too many extensions');
+    const isKnown = readExtension(id, new Reader(value, what), found);
+    if (!isKnown && isCritical) found.unknownCritical = [...found.unknownCritical, id];
+  }
+  return found;
+}
+
+function readExtension(id: string, value: DerReader, found: Found): boolean {
+  switch (id) {
+    case OID.subjectAltName:
+      found.names = parseNames(value);
+      return true;
+    case OID.basicConstraints:
+      readBasicConstraints(value, found);
+      return true;
+    case OID.keyUsage:
+      found.keyUsage = value.namedBits();
+      value.end();
+      return true;
+    case OID.extendedKeyUsage:
+      found.extendedKeyUsage = readPurposes(value);
+      return true;
+    case OID.subjectKeyId:
+      found.subjectKeyId = hex(value.contents(TAG.octetString));
+      value.end();
+      return true;
+    case OID.authorityKeyId: {
+      const fields = value.inside(TAG.sequence);
+      value.end();
+      if (fields.nextIs(KEY_ID_TAG)) found.authorityKeyId = hex(fields.contents(KEY_ID_TAG));
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
+function readBasicConstraints(value: DerReader, found: Found): void {
+  const fields = value.inside(TAG.sequence);
+  value.end();
+  found.isCa = fields.nextIs(TAG.boolean) && fields.boolean();
+  if (fields.nextIs(TAG.integer)) found.pathLength = fields.smallInteger();
+  fields.end();
+  if (found.pathLength !== undefined && !found.isCa)
+    throw fields.malformed('a path length without CA');
+}
+
+function readPurposes(value: DerReader): readonly string[] {
+  const list = value.inside(TAG.sequence);
+  value.end();
+  const purposes: string[] = [];
+  while (!list.isAtEnd) purposes.push(list.oid());
+  return purposes;
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
+}
+
+function extension(id: string, value: Uint8Array, form: 'critical' | 'plain'): Uint8Array {
+  const critical = form === 'critical' ? [TRUE] : [];
+  return sequence(oid(id), ...critical, octetString(value));
+}
+
+/** subjectAltName; critical where the subject is empty, as RFC 5280 section 4.2.1.6 wants. */
+export function namesExtension(
+  names: Partial<SubjectAltNames>,
+  form: 'critical' | 'plain',
+): Uint8Array {
+  return extension(OID.subjectAltName, encodeNames(names), form);
+}
+
+/**
+ * The extensions that all leaves of one issuer share: key usage, purposes, "no CA", and the issuer's key.
+ * @param issuerKeyId the subject key id of the issuer, hex
+ */
+export function leafExtensions(purposes: readonly TlsPurpose[], issuerKeyId: string): Uint8Array {
+  const usage = namedBits([KEY_USAGE.digitalSignature, KEY_USAGE.keyEncipherment]);
+  const keyId = element(KEY_ID_TAG, Buffer.from(issuerKeyId, 'hex'));
+  return Buffer.concat([
+    extension(OID.keyUsage, usage, 'critical'),
+    extension(
+      OID.extendedKeyUsage,
+      sequence(...purposes.map((purpose) => oid(OID[purpose]))),
+      'plain',
+    ),
+    extension(OID.basicConstraints, sequence(), 'critical'),
+    extension(OID.authorityKeyId, sequence(keyId), 'plain'),
+  ]);
+}
+
+/** The extensions of a certificate authority that signs itself. */
+export function rootExtensions(keyId: string): Uint8Array {
+  return Buffer.concat([
+    extension(
+      OID.keyUsage,
+      namedBits([KEY_USAGE.digitalSignature, KEY_USAGE.keyCertSign, KEY_USAGE.crlSign]),
+      'critical',
+    ),
+    extension(OID.basicConstraints, sequence(TRUE), 'critical'),
+    extension(OID.subjectKeyId, octetString(Buffer.from(keyId, 'hex')), 'plain'),
+  ]);
+}
+
+/** The attribute of a request that asks for extensions (RFC 2985 section 5.4.2), as a whole Attribute. */
+export function extensionRequest(...extensions: readonly Uint8Array[]): Uint8Array {
+  return sequence(oid(OID.extensionRequest), element(TAG.set, sequence(...extensions)));
+}
