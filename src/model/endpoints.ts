@@ -53,15 +53,25 @@ function endpointsOf(port: ServicePort, workloads: readonly Workload[]): readonl
   return workloads.flatMap((workload) => portOf(port, workload)).sort(byPlace);
 }
 
-/** No endpoint where the port is given by a name that the workload does not have. */
+/**
+ * No endpoint where the port is given by a name that the workload does not have, or where a proxy without redirection
+ * does not listen for it: a connection must not get to the application past its proxy.
+ */
 function portOf(port: ServicePort, workload: Workload): readonly Endpoint[] {
   const { targetPort } = port;
-  const named = (ports: Readonly<Record<string, number>>): number | undefined =>
-    ports[port.name] ?? (typeof targetPort === 'string' ? ports[targetPort] : undefined);
-  const listening = named(workload.ports) ?? targetPort;
-  if (typeof listening !== 'number') return [];
-  const workloadPort = named(workload.applicationPorts) ?? listening;
-  return [{ workload, port: listening, workloadPort }];
+  const { ports, applicationPorts } = workload;
+  const names = [port.name, ...(typeof targetPort === 'string' ? [targetPort] : [])];
+  const beside = Object.keys(applicationPorts);
+  const name =
+    names.find((candidate) => ports[candidate] !== undefined) ??
+    beside.find((candidate) => applicationPorts[candidate] === targetPort);
+  const listening = name === undefined ? undefined : ports[name];
+  if (name !== undefined && listening !== undefined) {
+    const workloadPort = applicationPorts[name] ?? listening;
+    return [{ workload, port: listening, workloadPort }];
+  }
+  if (beside.length > 0 || typeof targetPort !== 'number') return [];
+  return [{ workload, port: targetPort, workloadPort: targetPort }];
 }
 
 function byPlace(a: Endpoint, b: Endpoint): number {

@@ -1,0 +1,46 @@
+import type { ServiceEndpoints } from '#model/endpoint.ts';
+import type { Service } from '#model/service.ts';
+import type { TrustDomain } from '#spiffe/spiffe-id.ts';
+
+/**
+ * Whom a client takes for a service: its certificate must carry one of the ids, or one that begins with one of the
+ * prefixes. Both empty = anybody whom the mesh's roots vouch for.
+ */
+export interface ServerNames {
+  readonly ids: readonly string[];
+  readonly idPrefixes: readonly string[];
+}
+
+/** What secure naming is decided from. */
+export interface ServerNamesInput {
+  readonly service: Service;
+  readonly endpoints: ServiceEndpoints;
+  readonly trustDomain: TrustDomain;
+  /** Names that a DestinationRule gives; they replace all others. */
+  readonly asked: readonly string[];
+  /** Hardening.unknownServersAreNarrowed. */
+  readonly unknownIsNarrowed: boolean;
+}
+
+/**
+ * Secure naming: the identities that may answer for a service are the service accounts of its endpoints and the
+ * names that its ServiceEntry gives (Istio, "Secure naming"). Where an endpoint's account is not known, any identity of
+ * the endpoint's namespace will do; where nothing is known, any of the service's namespace. Never simply anybody: an
+ * endpoint may arrive a moment before its identity does.
+ */
+export function serverNames(input: ServerNamesInput): ServerNames {
+  const { service, endpoints, trustDomain, asked, unknownIsNarrowed } = input;
+  if (asked.length > 0) return { ids: sorted(asked), idPrefixes: [] };
+  const ids = sorted([...endpoints.identities, ...service.subjectAltNames]);
+  if (!unknownIsNarrowed) return { ids, idPrefixes: [] };
+  const unnamed = endpoints.unnamedNamespaces;
+  const namespaces = ids.length + unnamed.length === 0 ? [service.namespace] : unnamed;
+  return {
+    ids,
+    idPrefixes: sorted(namespaces.map((name) => `spiffe://${trustDomain}/ns/${name}/sa/`)),
+  };
+}
+
+function sorted(names: readonly string[]): readonly string[] {
+  return [...new Set(names)].sort();
+}
