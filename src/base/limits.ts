@@ -52,4 +52,6 @@ export const LIMITS = {
   denialPoliciesMax: 20,
   /** Bytes of the path of a unix socket (sockaddr_un: 108 on Linux, 104 on macOS, with the final zero). */
   socketPathBytesMax: 103,
+  /** Characters of one value in an authorization policy (a SPIFFE id has at most 2048). */
+  policyValueLengthMax: 2048,
 } as const;
