@@ -69,8 +69,10 @@ export interface GrpcServerStream {
   drained(): Promise<void>;
   /** Bytes that were written and not yet taken by the peer's flow control window or socket. */
   readonly unsentBytes: number;
-  /** Ends the stream with a status. Ending it again does nothing. */
+  /** Ends the stream with a status, after what was written. Ending it again does nothing. */
   end(status: GrpcStatusCode, message?: string): void;
+  /** Drops what is unsent and resets the stream: for a peer that does not read, whom no status would reach. */
+  reset(): void;
 }
 
 /** Called once for each stream. */
