@@ -8,6 +8,12 @@ export const LIMITS = {
   documentBytesMax: 16 * 1024 * 1024,
   /** Alias expansions in one YAML document (against "billion laughs"). */
   documentAliasesMax: 100,
+  /** Values that all alias expansions of one YAML document may add up to. */
+  documentAliasValuesMax: 100_000,
+  /** Documents in one YAML or JSON text, items of lists counted. */
+  documentsMax: 50_000,
+  /** Errors and warnings that are told about one object; the rest is counted. */
+  diagnosticsPerObjectMax: 100,
   /** Bytes of a certificate signing request, PEM. */
   csrBytesMax: 16 * 1024,
   /** Bytes of a bearer token. */
