@@ -1,11 +1,19 @@
 import type { Diagnostic } from '#api/diagnostic.ts';
-import type { Condition } from '#policy/authz/condition.ts';
+import type { MeshSettings } from '#model/mesh-settings.ts';
+import type { Condition, OperationCondition, SourceCondition } from '#policy/authz/condition.ts';
+
+/** What the meaning of a policy depends on beside the policy. */
+export interface AuthzContext
+  extends Pick<MeshSettings, 'trustDomain' | 'rootNamespace' | 'hardening'> {
+  /** Former names of the trust domain: a principal of one of them means the same principal of all. */
+  readonly trustDomainAliases?: readonly string[] | undefined;
+}
 
 /** What a policy does with the requests that its rules match. */
 export type AuthzAction = 'ALLOW' | 'DENY' | 'AUDIT' | 'CUSTOM';
 
 /** Conditions that must all hold. An empty clause holds always. */
-export type Clause = readonly Condition[];
+export type Clause<C extends Condition> = readonly C[];
 
 /**
  * One rule, ready to be enforced: it matches when one of `sources` and one of `operations` holds. Conditions of
@@ -19,8 +27,8 @@ export interface CompiledRule {
   readonly policy: string;
   readonly index: number;
   readonly action: AuthzAction;
-  readonly sources: readonly Clause[];
-  readonly operations: readonly Clause[];
+  readonly sources: readonly Clause<SourceCondition>[];
+  readonly operations: readonly Clause<OperationCondition>[];
 }
 
 /** Which workloads of its namespace (of the mesh, in the root namespace) a policy is for. */

@@ -23,20 +23,22 @@ export interface MetadataMatch {
   readonly text: TextMatch;
 }
 
-interface Tests<M> {
+/** What a condition asks of the values that its attribute has in a request. */
+export interface Tests<M> {
   /** One of them must match; an empty list asks for nothing. */
   readonly values: readonly M[];
   /** None of them may match. What is absent from a request matches nothing. */
   readonly notValues: readonly M[];
-  /** The field of the policy that says so, for messages: `spec.rules[0].from[1].source.principals`. */
+  /** The fields of the policy that say so, for messages: `spec.rules[0].from[1].source.principals`. */
   readonly field: string;
+  readonly notField: string;
 }
 
 /**
- * A test of one attribute of a request. `anchored` and `portIgnored` come from the hardening profile, so that
- * whoever reads this form need not know it.
+ * A test of who calls. `anchored` comes from the hardening profile, so that whoever reads this form need not know it;
+ * so does `portIgnored` below.
  */
-export type Condition =
+export type SourceCondition =
   /** The peer's identity without its `spiffe://`. */
   | ({ readonly on: 'principal' } & Tests<TextMatch>)
   | ({ readonly on: 'namespace'; readonly anchored: boolean } & Tests<TextMatch>)
@@ -46,45 +48,71 @@ export type Condition =
   | ({ readonly on: 'sourceIp' } & Tests<AddressRange>)
   /** The address of the original client, as trusted proxies tell it. */
   | ({ readonly on: 'remoteIp' } & Tests<AddressRange>)
-  | ({ readonly on: 'destinationIp' } & Tests<AddressRange>)
-  /** A port of the workload, whatever port its proxy listens on. */
-  | ({ readonly on: 'port' } & Tests<number>)
-  | ({ readonly on: 'serverName' } & Tests<TextMatch>)
   | ({ readonly on: 'requestPrincipal' } & Tests<RequestPrincipalMatch>)
   /** A claim of the token: a text, or a list of which one text matches. */
   | ({ readonly on: 'claim'; readonly path: readonly string[] } & Tests<TextMatch>)
-  | ({ readonly on: 'header'; readonly name: string } & Tests<TextMatch>)
+  /** A header, of which one value matches; `present` includes a header without text. */
+  | ({ readonly on: 'header'; readonly name: string } & Tests<TextMatch>);
+
+/** A test of what is asked for. */
+export type OperationCondition =
   /** The Host header; letter case does not count. */
   | ({ readonly on: 'host'; readonly portIgnored: boolean } & Tests<TextMatch>)
   | ({ readonly on: 'method' } & Tests<TextMatch>)
   | ({ readonly on: 'path' } & Tests<PathMatch>)
-  | ({
-      readonly on: 'metadata';
-      readonly filter: string;
-      readonly key: string;
-    } & Tests<MetadataMatch>);
+  /** A port of the workload, whatever port its proxy listens on. */
+  | ({ readonly on: 'port' } & Tests<number>)
+  | ({ readonly on: 'destinationIp' } & Tests<AddressRange>)
+  | ({ readonly on: 'serverName' } & Tests<TextMatch>)
+  /** What another filter left under a key. */
+  | ({ readonly on: 'metadata'; readonly filter: string; readonly key: string } & Tests<MetadataMatch>);
 
-/** The attributes that conditions test. */
-export type ConditionSubject = Condition['on'];
+/** A test of one attribute of a request. */
+export type Condition = SourceCondition | OperationCondition;
 
-/** For each attribute, which half of a rule it belongs to and whether a plain connection has it. */
-export const CONDITION_SUBJECTS: Readonly<
-  Record<ConditionSubject, { readonly side: 'source' | 'operation'; readonly httpOnly: boolean }>
+/** The half of a rule that each attribute belongs to, as in Istio. */
+const SIDES: Readonly<
+  Record<SourceCondition['on'], 'source'> & Record<OperationCondition['on'], 'operation'>
 > = {
-  principal: { side: 'source', httpOnly: false },
-  namespace: { side: 'source', httpOnly: false },
-  serviceAccount: { side: 'source', httpOnly: false },
-  trustDomain: { side: 'source', httpOnly: false },
-  sourceIp: { side: 'source', httpOnly: false },
-  remoteIp: { side: 'source', httpOnly: false },
-  requestPrincipal: { side: 'source', httpOnly: true },
-  claim: { side: 'source', httpOnly: true },
-  header: { side: 'source', httpOnly: true },
-  destinationIp: { side: 'operation', httpOnly: false },
-  port: { side: 'operation', httpOnly: false },
-  serverName: { side: 'operation', httpOnly: false },
-  host: { side: 'operation', httpOnly: true },
-  method: { side: 'operation', httpOnly: true },
-  path: { side: 'operation', httpOnly: true },
-  metadata: { side: 'operation', httpOnly: false },
+  principal: 'source',
+  namespace: 'source',
+  serviceAccount: 'source',
+  trustDomain: 'source',
+  sourceIp: 'source',
+  remoteIp: 'source',
+  requestPrincipal: 'source',
+  claim: 'source',
+  header: 'source',
+  host: 'operation',
+  method: 'operation',
+  path: 'operation',
+  port: 'operation',
+  destinationIp: 'operation',
+  serverName: 'operation',
+  metadata: 'operation',
 };
+
+/** Attributes that a plain connection does not have. */
+const HTTP_ONLY: ReadonlySet<Condition['on']> = new Set<Condition['on']>([
+  'requestPrincipal',
+  'claim',
+  'header',
+  'host',
+  'method',
+  'path',
+]);
+
+/** Whether a condition is about who calls. */
+export function isSourceCondition(condition: Condition): condition is SourceCondition {
+  return SIDES[condition.on] === 'source';
+}
+
+/** Whether a condition is about what is asked for. */
+export function isOperationCondition(condition: Condition): condition is OperationCondition {
+  return SIDES[condition.on] === 'operation';
+}
+
+/** Whether a condition needs HTTP to be decided. */
+export function needsHttp(condition: Condition): boolean {
+  return HTTP_ONLY.has(condition.on);
+}

@@ -1,7 +1,7 @@
 import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
-import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
-import type { CompiledPolicy, CompiledRule } from '#policy/authz/compiled-policy.ts';
+import { compileAuthorizationPolicy } from '#policy/authz/compile.ts';
+import type { AuthzContext, CompiledPolicy, CompiledRule } from '#policy/authz/compiled-policy.ts';
 
 /** Rules of one action in the order in which Envoy tries them (by name). */
 export interface RuleSet {
@@ -23,17 +23,10 @@ export interface TrafficRules {
 
 /** All authorization of one workload. The same set of policies gives the same object. Immutable. */
 export interface WorkloadAuthorization {
-  /** Sorted by namespace and name. */
+  /** Those of the root namespace first, each group sorted by name. */
   readonly policies: readonly CompiledPolicy[];
   readonly http: TrafficRules;
   readonly tcp: TrafficRules;
-}
-
-/** What the meaning of a policy depends on beside the policy. */
-export interface AuthzContext
-  extends Pick<MeshSettings, 'trustDomain' | 'rootNamespace' | 'hardening'> {
-  /** Former names of the trust domain: a principal of one of them means the same principal of all. */
-  readonly trustDomainAliases: readonly string[];
 }
 
 /** The workload that policies are selected for. */
@@ -42,13 +35,99 @@ export interface AuthorizedWorkload {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** Compiles policies and selects them for workloads. Remembers by the identity of objects; no other state. */
-export interface Authorizer {
+/** A step on the way to a set of policies: the sets that go on from here, by the next policy. */
+interface PolicyPath {
+  readonly next: WeakMap<CompiledPolicy, PolicyPath>;
+  authorization: WorkloadAuthorization | undefined;
+}
+
+/**
+ * Compiles policies and selects them for workloads. It remembers results by the identity of objects and forgets them
+ * with those; it has no other state, so any two of one context give the same answers.
+ */
+export class Authorizer {
+  readonly #context: AuthzContext;
+  readonly #compiled = new WeakMap<AuthorizationPolicy, CompiledPolicy>();
+  readonly #lists = new WeakMap<readonly AuthorizationPolicy[], readonly CompiledPolicy[]>();
+  readonly #start: PolicyPath = newPath();
+
+  constructor(context: AuthzContext) {
+    this.#context = context;
+  }
+
   /** The compiled form of one policy; the same object for the same policy. */
-  compile(policy: AuthorizationPolicy): CompiledPolicy;
-  /** All that is enforced on a workload. Workloads with the same policies get the same object. */
+  compile(policy: AuthorizationPolicy): CompiledPolicy {
+    const known = this.#compiled.get(policy);
+    if (known !== undefined) return known;
+    const compiled = compileAuthorizationPolicy(policy, this.#context);
+    this.#compiled.set(policy, compiled);
+    return compiled;
+  }
+
+  /**
+   * All that is enforced on a workload: policies of its namespace and of the root namespace that select it. Workloads
+   * with the same policies get the same object, also after other policies changed.
+   */
   authorizationFor(
     workload: AuthorizedWorkload,
     policies: NamespacedObjects<AuthorizationPolicy>,
-  ): WorkloadAuthorization;
+  ): WorkloadAuthorization {
+    const { rootNamespace } = this.#context;
+    const namespaces = new Set([rootNamespace, workload.namespace]);
+    const selected = [...namespaces]
+      .flatMap((namespace) => this.#compileAll(policies.in(namespace)))
+      .filter((policy) => selects(policy, workload));
+    let path = this.#start;
+    for (const policy of selected) path = step(path, policy);
+    path.authorization ??= {
+      policies: selected,
+      http: trafficRules(selected, 'http'),
+      tcp: trafficRules(selected, 'tcp'),
+    };
+    return path.authorization;
+  }
+
+  #compileAll(policies: readonly AuthorizationPolicy[]): readonly CompiledPolicy[] {
+    const known = this.#lists.get(policies);
+    if (known !== undefined) return known;
+    const compiled = policies.map((policy) => this.compile(policy)).sort(byName);
+    this.#lists.set(policies, compiled);
+    return compiled;
+  }
+}
+
+function newPath(): PolicyPath {
+  return { next: new WeakMap(), authorization: undefined };
+}
+
+function step(path: PolicyPath, policy: CompiledPolicy): PolicyPath {
+  const known = path.next.get(policy);
+  if (known !== undefined) return known;
+  const next = newPath();
+  path.next.set(policy, next);
+  return next;
+}
+
+function selects({ target }: CompiledPolicy, workload: AuthorizedWorkload): boolean {
+  if (target.kind === 'references') return false;
+  return Object.entries(target.labels).every(([label, value]) => workload.labels[label] === value);
+}
+
+function trafficRules(policies: readonly CompiledPolicy[], traffic: 'http' | 'tcp'): TrafficRules {
+  const rulesOf = (...actions: readonly CompiledPolicy['action'][]): RuleSet => {
+    const ofAction = policies.filter(({ action }) => actions.includes(action));
+    const rules = (dryRun: boolean) => {
+      const chosen = ofAction.filter((policy) => policy.dryRun === dryRun);
+      if (chosen.length === 0) return undefined;
+      return chosen.flatMap((policy) => policy[traffic]).sort(byName);
+    };
+    return { enforced: rules(false), dryRun: rules(true) };
+  };
+  return { deny: rulesOf('DENY', 'CUSTOM'), allow: rulesOf('ALLOW'), audit: rulesOf('AUDIT') };
+}
+
+/** By code unit, as Envoy's sorted map of policies has it. */
+function byName(a: { readonly name: string }, b: { readonly name: string }): number {
+  if (a.name === b.name) return 0;
+  return a.name < b.name ? -1 : 1;
 }

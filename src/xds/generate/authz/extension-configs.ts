@@ -1,5 +1,15 @@
-import type { WorkloadAuthorization } from '#policy/authz/selection.ts';
-import type { XdsResource } from '#xds/resource.ts';
+import { createHash } from 'node:crypto';
+import { create, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
+import { anyPack } from '@bufbuild/protobuf/wkt';
+import { TypedExtensionConfigSchema } from '#gen/envoy-api/envoy/config/core/v3/extension_pb.js';
+import { RBACSchema as HttpRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
+import { RBACSchema as NetworkRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
+import type { CompiledRule } from '#policy/authz/compiled-policy.ts';
+import type { TrafficRules, WorkloadAuthorization } from '#policy/authz/selection.ts';
+import { AUTHZ_CONFIG_NAMES } from '#xds/generate/authz/filters.ts';
+import type { ListenPorts } from '#xds/generate/authz/permission.ts';
+import { buildHttpRbac, buildNetworkRbac } from '#xds/generate/authz/rbac.ts';
+import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
 
 /** What the form of a proxy's authorization depends on beside the policies. */
 export interface AuthzConfigOptions {
@@ -10,17 +20,114 @@ export interface AuthzConfigOptions {
   readonly listenPorts?: readonly { readonly port: number; readonly listen: number }[] | undefined;
 }
 
+/** Everything that one authorization comes to under one mapping of ports. */
+interface AuthzConfigs {
+  readonly resources: readonly XdsResource[];
+  readonly tcpMarker: string;
+}
+
+/** By the authorization, then by what the options do to it. */
+const encoded = new WeakMap<WorkloadAuthorization, Map<string, AuthzConfigs>>();
+
 /**
  * The configurations that the filters of `httpAuthzFilters` and `networkAuthzFilters` ask for: always all of them,
- * since a missing one answers 500. The same arguments in meaning give the same objects.
+ * since a missing one answers 500. Proxies with the same authorization, on the same ports as far as it names ports,
+ * get the same objects.
  */
-export type AuthzExtensionConfigs = (
+export function authzExtensionConfigs(
   authorization: WorkloadAuthorization,
   options: AuthzConfigOptions,
-) => readonly XdsResource[];
+): readonly XdsResource[] {
+  return configsOf(authorization, options).resources;
+}
 
 /** Changes when, and only when, the policy of plain connections does. For the metadata of TCP filter chains. */
-export type TcpAuthzMarker = (
+export function tcpAuthzMarker(
   authorization: WorkloadAuthorization,
   options: AuthzConfigOptions,
-) => string;
+): string {
+  return configsOf(authorization, options).tcpMarker;
+}
+
+function configsOf(
+  authorization: WorkloadAuthorization,
+  { listenPorts }: AuthzConfigOptions,
+): AuthzConfigs {
+  const named = listenPorts?.filter(({ port }) => portsNamedIn(authorization).has(port));
+  const byPorts = encoded.get(authorization) ?? new Map<string, AuthzConfigs>();
+  encoded.set(authorization, byPorts);
+  const key = named?.map(({ port, listen }) => `${port}>${listen}`).join(' ') ?? 'as named';
+  const known = byPorts.get(key);
+  if (known !== undefined) return known;
+  const configs = encode(authorization, (port) => {
+    if (named === undefined) return [port];
+    return named.filter((mapped) => mapped.port === port).map(({ listen }) => listen);
+  });
+  byPorts.set(key, configs);
+  return configs;
+}
+
+function encode({ http, tcp }: WorkloadAuthorization, listenPorts: ListenPorts): AuthzConfigs {
+  const { deny, allow } = AUTHZ_CONFIG_NAMES.http;
+  const httpDeny = buildHttpRbac(http.deny, 'DENY', listenPorts);
+  const httpAllow = buildHttpRbac(http.allow, 'ALLOW', listenPorts);
+  // Two filters of a chain share one place in the metadata: without a prefix the second would overwrite the first.
+  httpDeny.rulesStatPrefix = 'istio_deny_';
+  httpAllow.rulesStatPrefix = 'istio_allow_';
+  const tcpResources = [
+    extensionConfig(
+      AUTHZ_CONFIG_NAMES.tcp.deny,
+      NetworkRbacSchema,
+      buildNetworkRbac(tcp.deny, 'DENY', listenPorts),
+    ),
+    extensionConfig(
+      AUTHZ_CONFIG_NAMES.tcp.allow,
+      NetworkRbacSchema,
+      buildNetworkRbac(tcp.allow, 'ALLOW', listenPorts),
+    ),
+  ];
+  const versions = tcpResources.map(({ version }) => version).join(' ');
+  return {
+    resources: [
+      extensionConfig(deny, HttpRbacSchema, httpDeny),
+      extensionConfig(allow, HttpRbacSchema, httpAllow),
+      ...tcpResources,
+    ],
+    tcpMarker: createHash('sha256').update(versions).digest('base64url').slice(0, 16),
+  };
+}
+
+function extensionConfig<D extends DescMessage>(
+  name: string,
+  schema: D,
+  message: MessageShape<D>,
+): XdsResource {
+  const config = create(TypedExtensionConfigSchema, {
+    name,
+    typedConfig: anyPack(schema, message),
+  });
+  return encodeResource(TYPE_URL.extensionConfig, name, TypedExtensionConfigSchema, config);
+}
+
+const namedPorts = new WeakMap<WorkloadAuthorization, ReadonlySet<number>>();
+
+/** The ports that any rule names: no other part of a mapping matters. */
+function portsNamedIn(authorization: WorkloadAuthorization): ReadonlySet<number> {
+  const known = namedPorts.get(authorization);
+  if (known !== undefined) return known;
+  const ports = new Set([authorization.http, authorization.tcp].flatMap(rulesOf).flatMap(portsOf));
+  namedPorts.set(authorization, ports);
+  return ports;
+}
+
+function rulesOf({ deny, allow }: TrafficRules): readonly CompiledRule[] {
+  return [deny, allow].flatMap(({ enforced, dryRun }) => [...(enforced ?? []), ...(dryRun ?? [])]);
+}
+
+function portsOf(rule: CompiledRule): readonly number[] {
+  return rule.operations
+    .flat()
+    .flatMap((condition) =>
+      condition.on === 'port' ? [...condition.values, ...condition.notValues] : [],
+    );
+}

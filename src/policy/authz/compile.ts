@@ -1,0 +1,64 @@
+import type { Diagnostic } from '#api/diagnostic.ts';
+import type {
+  AuthorizationPolicy,
+  AuthorizationPolicySpec,
+} from '#api/kinds/authorization-policy.ts';
+import { compiledRule, compileRule } from '#policy/authz/compile-rule.ts';
+import type { AuthzContext, CompiledPolicy, PolicyTarget } from '#policy/authz/compiled-policy.ts';
+import { forPlainConnections } from '#policy/authz/plain-connection.ts';
+import type { Reading } from '#policy/authz/read-condition.ts';
+
+/** The annotation that makes a policy a rehearsal, and what counts as yes. */
+const DRY_RUN = 'istio.io/dry-run';
+const YES: ReadonlySet<string | undefined> = new Set(['1', 't', 'T', 'true', 'True', 'TRUE']);
+
+/** Compiles one policy. Pure: what is wrong with it is part of the result. */
+export function compileAuthorizationPolicy(
+  object: AuthorizationPolicy,
+  context: AuthzContext,
+): CompiledPolicy {
+  const { name: policy, namespace = '', annotations } = object.metadata;
+  const spec = object.spec ?? {};
+  const { action = 'ALLOW', rules = [] } = spec;
+  const diagnostics: Diagnostic[] = diagnosticsOfSpec(spec);
+  const doubt = action === 'ALLOW' ? 'narrow' : 'widen';
+  const reading: Reading = { context, namespace, doubt, diagnostics };
+  const origin = { namespace, policy, action };
+  // Without rules nothing matches. One rule that says so keeps the policy visible in Envoy, as Istio does.
+  const nothing = compiledRule({ ...origin, index: 0 }, { sources: [], operations: [] });
+  const compiled = rules.flatMap(
+    (rule, index) => compileRule(rule, { ...origin, index }, reading) ?? [],
+  );
+  const http = rules.length === 0 ? [nothing] : compiled;
+  const plain = forPlainConnections(http);
+  return {
+    namespace,
+    name: policy,
+    action,
+    dryRun: YES.has(annotations?.[DRY_RUN]),
+    target: targetOf(spec),
+    http,
+    tcp: plain.rules,
+    diagnostics,
+    tcpDiagnostics: plain.diagnostics,
+  };
+}
+
+function targetOf(spec: AuthorizationPolicySpec): PolicyTarget {
+  if (spec.targetRef !== undefined || (spec.targetRefs ?? []).length > 0)
+    return { kind: 'references' };
+  return { kind: 'labels', labels: spec.selector?.matchLabels ?? {} };
+}
+
+function diagnosticsOfSpec(spec: AuthorizationPolicySpec): Diagnostic[] {
+  const diagnostics: Diagnostic[] = [];
+  const tell = (severity: Diagnostic['severity'], field: string, message: string) =>
+    diagnostics.push({ severity, field, message });
+  if (spec.action === 'CUSTOM')
+    tell('error', 'spec.action', 'no provider can be asked yet: requests that match are denied');
+  if (spec.action === 'AUDIT')
+    tell('warning', 'spec.action', 'requests that match are not recorded yet');
+  if (targetOf(spec).kind === 'references')
+    tell('error', 'spec.targetRefs', 'no gateway enforces policies yet: this one has no effect');
+  return diagnostics;
+}

@@ -1,0 +1,147 @@
+import { create } from '@bufbuild/protobuf';
+import { unreachable } from '#base/assert.ts';
+import {
+  type Principal,
+  Principal_AuthenticatedSchema,
+  Principal_SetSchema,
+  PrincipalSchema,
+} from '#gen/envoy-api/envoy/config/rbac/v3/rbac_pb.js';
+import type { StringMatcher } from '#gen/envoy-api/envoy/type/matcher/v3/string_pb.js';
+import type { ValueMatcher } from '#gen/envoy-api/envoy/type/matcher/v3/value_pb.js';
+import type { Clause } from '#policy/authz/compiled-policy.ts';
+import type { RequestPrincipalMatch, SourceCondition, Tests } from '#policy/authz/condition.ts';
+import {
+  escapePattern,
+  namespacePattern,
+  serviceAccountPattern,
+  trustDomainPattern,
+} from '#policy/authz/pattern.ts';
+import type { TextMatch } from '#policy/authz/text-match.ts';
+import {
+  anyValue,
+  cidrRange,
+  headerMatcher,
+  listValue,
+  metadataMatcher,
+  patternMatcher,
+  textMatcher,
+  textValue,
+} from '#xds/generate/authz/matchers.ts';
+
+/** The filter that leaves the verified token's payload in the metadata. */
+const JWT_FILTER = 'envoy.filters.http.jwt_authn';
+const JWT_PAYLOAD = 'payload';
+const SCHEME = 'spiffe://';
+
+type Identifier = Principal['identifier'];
+
+/** Callers that hold all conditions of a clause. */
+export function buildPrincipal(clause: Clause<SourceCondition>): Principal {
+  const ids = clause.flatMap(buildCondition);
+  return and(ids.length === 0 ? [ANYBODY] : ids);
+}
+
+/** Nobody, for a rule that must be seen and never match. */
+export function buildNobody(): Principal {
+  return not(ANYBODY);
+}
+
+const ANYBODY = principal({ case: 'any', value: true });
+
+function buildCondition(condition: SourceCondition): Principal[] {
+  if (condition.on === 'claim') {
+    // One matcher takes all values: a claim may be a list, and is then walked once.
+    const { path, values, notValues } = condition;
+    return [
+      ...(values.length === 0 ? [] : [claim(path, values)]),
+      ...(notValues.length === 0 ? [] : [not(claim(path, notValues))]),
+    ];
+  }
+  switch (condition.on) {
+    case 'principal':
+      return tested(condition, (match) => authenticated(identityMatcher(match)));
+    case 'namespace':
+      return tested(condition, (match) =>
+        authenticated(patternMatcher(namespacePattern(match, condition.anchored))),
+      );
+    case 'serviceAccount':
+      return tested(condition, (match) =>
+        authenticated(patternMatcher(serviceAccountPattern(match, condition.anchored))),
+      );
+    case 'trustDomain':
+      return tested(condition, (match) => authenticated(patternMatcher(trustDomainPattern(match))));
+    case 'sourceIp':
+      return tested(condition, (range) =>
+        principal({ case: 'directRemoteIp', value: cidrRange(range) }),
+      );
+    case 'remoteIp':
+      return tested(condition, (range) => principal({ case: 'remoteIp', value: cidrRange(range) }));
+    case 'requestPrincipal':
+      return tested(condition, requestPrincipal);
+    case 'header':
+      return tested(condition, (match) =>
+        principal({ case: 'header', value: headerMatcher(condition.name, match) }),
+      );
+    default:
+      return unreachable(condition);
+  }
+}
+
+/** One of the values, and none of the others. */
+function tested<M>(tests: Tests<M>, build: (match: M) => Principal): Principal[] {
+  const values = tests.values.map(build);
+  const notValues = tests.notValues.map(build);
+  return [
+    ...(values.length === 0 ? [] : [or(values)]),
+    ...(notValues.length === 0 ? [] : [not(or(notValues))]),
+  ];
+}
+
+function identityMatcher(match: TextMatch): StringMatcher {
+  switch (match.match) {
+    case 'exact':
+    case 'prefix':
+      return textMatcher({ match: match.match, value: `${SCHEME}${match.value}` });
+    case 'suffix':
+      return patternMatcher(`${SCHEME}.*${escapePattern(match.value)}`);
+    case 'present':
+      return textMatcher(match);
+  }
+}
+
+function authenticated(principalName: StringMatcher): Principal {
+  return principal({ case: 'authenticated', value: create(Principal_AuthenticatedSchema, { principalName }) });
+}
+
+function requestPrincipal({ issuer, subject }: RequestPrincipalMatch): Principal {
+  const part = (key: string, match: TextMatch) => payload([key], textValue(match));
+  return and([part('iss', issuer), part('sub', subject)]);
+}
+
+function claim(path: readonly string[], matches: readonly TextMatch[]): Principal {
+  const value = anyValue(matches.map(textValue));
+  return payload(path, anyValue([listValue(value), value]));
+}
+
+function payload(path: readonly string[], value: ValueMatcher): Principal {
+  return principal({
+    case: 'metadata',
+    value: metadataMatcher(JWT_FILTER, [JWT_PAYLOAD, ...path], value),
+  });
+}
+
+function and(ids: Principal[]): Principal {
+  return principal({ case: 'andIds', value: create(Principal_SetSchema, { ids }) });
+}
+
+function or(ids: Principal[]): Principal {
+  return principal({ case: 'orIds', value: create(Principal_SetSchema, { ids }) });
+}
+
+function not(id: Principal): Principal {
+  return principal({ case: 'notId', value: id });
+}
+
+function principal(identifier: Identifier): Principal {
+  return create(PrincipalSchema, { identifier });
+}
