@@ -65,7 +65,11 @@ export type OperationCondition =
   | ({ readonly on: 'destinationIp' } & Tests<AddressRange>)
   | ({ readonly on: 'serverName' } & Tests<TextMatch>)
   /** What another filter left under a key. */
-  | ({ readonly on: 'metadata'; readonly filter: string; readonly key: string } & Tests<MetadataMatch>);
+  | ({
+      readonly on: 'metadata';
+      readonly filter: string;
+      readonly key: string;
+    } & Tests<MetadataMatch>);
 
 /** A test of one attribute of a request. */
 export type Condition = SourceCondition | OperationCondition;

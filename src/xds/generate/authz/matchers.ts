@@ -1,8 +1,5 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import {
-  type CidrRange,
-  CidrRangeSchema,
-} from '#gen/envoy-api/envoy/config/core/v3/address_pb.js';
+import { type CidrRange, CidrRangeSchema } from '#gen/envoy-api/envoy/config/core/v3/address_pb.js';
 import {
   type HeaderMatcher,
   HeaderMatcherSchema,
@@ -68,7 +65,7 @@ export function headerWith(name: string, matcher: StringMatcher): HeaderMatcher 
 export function cidrRange(range: AddressRange): CidrRange {
   return create(CidrRangeSchema, {
     addressPrefix: range.address,
-    prefixLen: { value: range.prefixLength },
+    prefixLen: range.prefixLength,
   });
 }
 

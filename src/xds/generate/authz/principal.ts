@@ -110,7 +110,10 @@ function identityMatcher(match: TextMatch): StringMatcher {
 }
 
 function authenticated(principalName: StringMatcher): Principal {
-  return principal({ case: 'authenticated', value: create(Principal_AuthenticatedSchema, { principalName }) });
+  return principal({
+    case: 'authenticated',
+    value: create(Principal_AuthenticatedSchema, { principalName }),
+  });
 }
 
 function requestPrincipal({ issuer, subject }: RequestPrincipalMatch): Principal {
