@@ -1,0 +1,100 @@
+import type { HardeningProfile } from '#model/mesh-settings.ts';
+import { canonicalPath } from '#policy/authz/request-path.ts';
+import type { SpiffeId } from '#spiffe/spiffe-id.ts';
+
+/** What is known of an HTTP request when policy is asked. */
+export interface HttpFacts {
+  readonly method: string;
+  /** The target as the caller sends it: `/a/../b?x`, or with the origin before it. */
+  readonly target: string;
+  /** The Host header or `:authority`. */
+  readonly host?: string | undefined;
+  /** Other headers, by name in any letter case; a list for a header that comes several times. */
+  readonly headers?: Readonly<Record<string, string | readonly string[]>> | undefined;
+  /** The payload of the verified token. */
+  readonly claims?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** A request, or a plain connection, whose authorization is asked for. */
+export interface AuthzRequest {
+  readonly source: {
+    /** From the peer's certificate; undefined when there is none. */
+    readonly identity?: SpiffeId | undefined;
+    /** The address of the connection. */
+    readonly address: string;
+    /** The address of the original client when trusted proxies are between; else that of the connection. */
+    readonly originalAddress?: string | undefined;
+  };
+  readonly destination: {
+    readonly address?: string | undefined;
+    /** The port of the workload. */
+    readonly port: number;
+  };
+  /** The server name of the TLS handshake. */
+  readonly serverName?: string | undefined;
+  /** Undefined for a connection that is not HTTP. */
+  readonly http?: HttpFacts | undefined;
+  /** What filters left behind, by filter and key. */
+  readonly metadata?: Readonly<Record<string, Readonly<Record<string, unknown>>>> | undefined;
+}
+
+/** A request in the form that conditions are tested on. Texts that it does not have are ''. */
+export interface AuthzFacts {
+  readonly identity: string;
+  readonly sourceIp: string;
+  readonly remoteIp: string;
+  readonly destinationIp: string;
+  readonly port: number;
+  readonly serverName: string;
+  readonly host: string;
+  readonly method: string;
+  /** Normalized, without query. */
+  readonly path: string;
+  /** All values of a header; none when it is absent. */
+  header(name: string): readonly string[];
+  readonly claims: unknown;
+  readonly metadata: AuthzRequest['metadata'];
+}
+
+/** The facts of a request as Envoy would see them; undefined for one that Envoy refuses before policy is asked. */
+export function factsOf(request: AuthzRequest, profile: HardeningProfile): AuthzFacts | undefined {
+  const { source, destination, http } = request;
+  const path = http === undefined ? '' : canonicalPath(http.target, profile);
+  if (path === undefined) return undefined;
+  const headers = headersOf(http, path);
+  return {
+    identity: source.identity ?? '',
+    sourceIp: source.address,
+    remoteIp: source.originalAddress ?? source.address,
+    destinationIp: destination.address ?? '',
+    port: destination.port,
+    serverName: request.serverName ?? '',
+    host: http?.host ?? '',
+    method: http?.method ?? '',
+    path,
+    header: (name) => headers.get(name.toLowerCase()) ?? [],
+    claims: http?.claims,
+    metadata: request.metadata,
+  };
+}
+
+/** Headers by name in lower case, with those that Envoy makes of the request line. */
+function headersOf(
+  http: HttpFacts | undefined,
+  path: string,
+): ReadonlyMap<string, readonly string[]> {
+  const headers = new Map<string, string[]>();
+  for (const [name, value] of Object.entries(http?.headers ?? {})) {
+    const key = name.toLowerCase();
+    headers.set(key, (headers.get(key) ?? []).concat(value));
+  }
+  if (http === undefined) return headers;
+  const query = http.target.indexOf('?');
+  headers.set(':method', [http.method]);
+  headers.set(':path', [query < 0 ? path : path + http.target.slice(query)]);
+  if (http.host === undefined) return headers;
+  // Envoy keeps the Host header under the name it has in HTTP/2, and finds it under both.
+  headers.set(':authority', [http.host]);
+  headers.set('host', [http.host]);
+  return headers;
+}
