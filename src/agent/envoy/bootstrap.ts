@@ -32,6 +32,12 @@ const CONNECTIONS_MAX = 50_000;
 type Json = Readonly<Record<string, unknown>>;
 
 /**
+ * Envoy refuses expressions of more than 100 instructions, about a letter each, and with one of them all that came
+ * in the same message. Policies name identities and hosts of up to 2048 characters.
+ */
+const RUNTIME: Json = { 're2.max_program_size.error_level': 32_768 };
+
+/**
  * The bootstrap of an Envoy in protobuf's JSON form (envoy.config.bootstrap.v3.Bootstrap): who it
  * is, where xDS and SDS are, and nothing that opens a TCP port. Holds no secret.
  */
@@ -59,6 +65,7 @@ export function buildBootstrap(options: BootstrapOptions): Json {
       },
     },
     static_resources: { clusters: [xdsCluster(options), sdsCluster(options.sdsSocket)] },
+    layered_runtime: { layers: [{ name: 'static', static_layer: RUNTIME }] },
     deferred_stat_options: { enable_deferred_creation_stats: true },
     overload_manager: {
       resource_monitors: [
