@@ -8,9 +8,9 @@ export interface BenchSide {
 }
 
 /**
- * What a benchmark found: ours over the peer or the physical limit, both measured in the same run, so that the ratio
- * holds on any machine. A file `bench/<room>/<name>.bench.ts` exports `async function bench(): Promise<BenchResult>`
- * and is run in a process of its own by `npm run bench`.
+ * What a benchmark found: ours over the peer or the physical limit, both measured in the same run,
+ * so that the ratio holds on any machine. A file `bench/<room>/<name>.bench.ts` exports `async
+ * function bench(): Promise<BenchResult>` and is run in a process of its own by `npm run bench`.
  */
 export interface BenchResult {
   /** The file's name without `.bench.ts`. */

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The command `bulwark`: plain JavaScript that any Node from 18 on runs. Under Node 24 it goes on in this process;
-// under an older one it hands over to the Node 24 that the set-up brought.
+// The command `bulwark`: plain JavaScript that any Node from 18 on runs. Under Node 24 it goes on
+// in this process; under an older one it hands over to the Node 24 that the set-up brought.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import * as module from 'node:module';
@@ -18,7 +18,10 @@ function refuse(what) {
   process.exit(69);
 }
 
-/** Node warns on standard error about parts of itself that may change; ours are pinned, so users need not know. */
+/**
+ * Node warns on standard error about parts of itself that may change; ours are pinned, so users
+ * need not know.
+ */
 function hideExperimentalWarnings() {
   const others = process.listeners('warning');
   process.removeAllListeners('warning');

@@ -1,4 +1,5 @@
-// npm run bench [-- PART-OF-A-PATH …] [--json] [--strict]: every benchmark in a process of its own, one at a time.
+// npm run bench [-- PART-OF-A-PATH …] [--json] [--strict]: every benchmark in a process of its own,
+// one at a time.
 import { fork } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +10,10 @@ import { formatResult, goalMet, problemOf } from './bench/report.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** The result of one file; what it prints goes to standard error, which leaves standard output to the figures. */
+/**
+ * The result of one file; what it prints goes to standard error, which leaves standard output to
+ * the figures.
+ */
 function runBenchmark(path: string): Promise<BenchResult> {
   return new Promise((resolve, reject) => {
     const child = fork(join(root, 'tools/bench/run-one.ts'), [join(root, path)], {

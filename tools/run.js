@@ -1,5 +1,5 @@
-// The one door for npm scripts. Plain JavaScript that any Node from 18 on runs: it makes the checkout ready
-// (tools/setup) and then hands over to the Node 24 that the set-up brought.
+// The one door for npm scripts. Plain JavaScript that any Node from 18 on runs: it makes the
+// checkout ready (tools/setup) and then hands over to the Node 24 that the set-up brought.
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { setup } from './setup/setup.js';

@@ -19,9 +19,9 @@ function rankOf(path: string): number {
 }
 
 /**
- * The plan for a command line: each argument is part of a path, or, where no path has it, part of a test's name.
- * `--soak` takes the long-running tests of test/soak, which are left out otherwise; `--concurrency N` is how many
- * files run at a time.
+ * The plan for a command line: each argument is part of a path, or, where no path has it, part of a
+ * test's name. `--soak` takes the long-running tests of test/soak, which are left out otherwise;
+ * `--concurrency N` is how many files run at a time.
  * @param paths all test files from the root
  * @param cores how many processors there are
  * @throws Error with a sentence for the user

@@ -1,4 +1,6 @@
-/** A picture for a title, always the same one: sky, sun and hills in colours that the text decides. */
+/**
+ * A picture for a title, always the same one: sky, sun and hills in colours that the text decides.
+ */
 export function drawPhoto(title: string, author: string): string {
   let seed = 7;
   for (const letter of `${title}/${author}`) seed = (seed * 31 + letter.charCodeAt(0)) % 65_521;

@@ -1,5 +1,5 @@
-// The first tier: a page of photos for a browser. BACKEND_URL is the photo API; DATASTORE_URL is what this tier must
-// not reach, which GET /try-datastore puts to the test.
+// The first tier: a page of photos for a browser. BACKEND_URL is the photo API; DATASTORE_URL is
+// what this tier must not reach, which GET /try-datastore puts to the test.
 import { ask } from './outgoing.ts';
 import { HttpError, runWebService, type WebAnswer, type WebRequest } from './web-service.ts';
 
@@ -53,7 +53,10 @@ async function page(): Promise<string> {
 `;
 }
 
-/** What this tier gets when it asks the datastore itself: in the mesh the refusal of the datastore's Envoy. */
+/**
+ * What this tier gets when it asks the datastore itself: in the mesh the refusal of the datastore's
+ * Envoy.
+ */
 async function tryDatastore(): Promise<unknown> {
   const asked = `${DATASTORE_URL}/photos`;
   return ask(asked).then(

@@ -9,7 +9,10 @@ export interface Answer {
 const TIMEOUT_MS = 10_000;
 const agent = new Agent({ keepAlive: true });
 
-/** Where to connect and what to ask there: the proxy with the whole address (RFC 9112 section 3.2.2), or the host. */
+/**
+ * Where to connect and what to ask there: the proxy with the whole address (RFC 9112 section
+ * 3.2.2), or the host.
+ */
 function targetOf(url: URL): { hostname: string; port: string; path: string } {
   const proxy = process.env.http_proxy ?? process.env.HTTP_PROXY;
   if (!proxy) return { hostname: url.hostname, port: url.port, path: url.pathname + url.search };
@@ -18,8 +21,9 @@ function targetOf(url: URL): { hostname: string; port: string; path: string } {
 }
 
 /**
- * Asks another service. Where http_proxy (or HTTP_PROXY) is set the request goes through it: in the mesh that is the
- * Envoy of this workload, which knows who may be asked and speaks mutual TLS for us.
+ * Asks another service. Where http_proxy (or HTTP_PROXY) is set the request goes through it: in the
+ * mesh that is the Envoy of this workload, which knows who may be asked and speaks mutual TLS for
+ * us.
  * @throws Error when there is no answer
  */
 export function ask(address: string, method = 'GET', body?: unknown): Promise<Answer> {

@@ -29,7 +29,9 @@ export interface WebServiceOptions {
 
 const BODY_BYTES_MAX = 64 * 1024;
 
-/** Longer than a proxy in front keeps an idle connection, so that it never sends into a closed one. */
+/**
+ * Longer than a proxy in front keeps an idle connection, so that it never sends into a closed one.
+ */
 const KEEP_ALIVE_MS = 120_000;
 
 /** An error whose message the caller may see. */
@@ -69,7 +71,10 @@ function send(response: ServerResponse, { status, body, contentType }: WebAnswer
   response.end(text);
 }
 
-/** Runs a service on HOST (127.0.0.1) and PORT (8080) until SIGTERM or SIGINT; `/healthz` tells that it runs. */
+/**
+ * Runs a service on HOST (127.0.0.1) and PORT (8080) until SIGTERM or SIGINT; `/healthz` tells that
+ * it runs.
+ */
 export function runWebService({ name, handle, close }: WebServiceOptions): void {
   const answer = async (incoming: IncomingMessage): Promise<WebAnswer> => {
     const path = (incoming.url ?? '/').split('?')[0] ?? '/';

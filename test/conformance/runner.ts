@@ -83,8 +83,8 @@ export function formatJson(reports: readonly SuiteReport[]): string {
 }
 
 /**
- * Compares with the known failures: one sentence for each failure that is not listed, and for each listed case of a
- * suite that ran and did not fail. No sentence = all is as known.
+ * Compares with the known failures: one sentence for each failure that is not listed, and for each
+ * listed case of a suite that ran and did not fail. No sentence = all is as known.
  */
 export function surprises(reports: readonly SuiteReport[], known: KnownFailures): string[] {
   return reports

@@ -1,4 +1,7 @@
-/** What became of one case. `skipped` is only for kinds that the README of the data lists as out of scope. */
+/**
+ * What became of one case. `skipped` is only for kinds that the README of the data lists as out of
+ * scope.
+ */
 export interface CaseResult {
   /** Unique within its suite. */
   readonly case: string;
@@ -11,6 +14,9 @@ export interface CaseResult {
 export interface ConformanceSuite {
   /** As in the README of the data: `authz`. */
   readonly name: string;
-  /** Runs every case found under `directory`, the folder that holds all suites. Never throws for a failing case. */
+  /**
+   * Runs every case found under `directory`, the folder that holds all suites. Never throws for a
+   * failing case.
+   */
   run(directory: string): Promise<readonly CaseResult[]>;
 }

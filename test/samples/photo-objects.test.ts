@@ -1,4 +1,5 @@
-// The objects of the photo sample are valid, refer to each other, and say what the documents ask for.
+// The objects of the photo sample are valid, refer to each other, and say what the documents ask
+// for.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';

@@ -1,4 +1,5 @@
-// The three tiers of the photo sample work together, without a mesh, and go through a proxy where one is named.
+// The three tiers of the photo sample work together, without a mesh, and go through a proxy where
+// one is named.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';

@@ -6,7 +6,10 @@ import { temporaryDirectory } from '../kit/temp-directory.ts';
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 
-/** A checkout for the set-up to work on, with a cache of its own and only the commands that a test gives it. */
+/**
+ * A checkout for the set-up to work on, with a cache of its own and only the commands that a test
+ * gives it.
+ */
 export interface SetupCheckout {
   readonly root: string;
   readonly cache: string;

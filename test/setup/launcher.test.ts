@@ -1,4 +1,5 @@
-// bin/bulwark.js starts the command line under Node 24, whichever Node it is started with, or says what is missing.
+// bin/bulwark.js starts the command line under Node 24, whichever Node it is started with, or says
+// what is missing.
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +21,6 @@ const OLD_NODE = [
 /** A command line that says how it was called. */
 const MAIN = `
 const [what = ''] = process.argv.slice(2);
-console.log(JSON.stringify({ parent: process.ppid, args: process.argv.slice(2) }));
 if (what === 'warn') {
   process.emitWarning('internal', 'ExperimentalWarning');
   process.emitWarning('worth knowing', 'DeprecationWarning');
@@ -28,6 +28,7 @@ if (what === 'warn') {
   process.on('SIGTERM', () => process.exit(3));
   setInterval(() => {}, 1000);
 } else process.exitCode = 7;
+console.log(JSON.stringify({ parent: process.ppid, args: process.argv.slice(2) }));
 `;
 
 /** A checkout, set up, with the launcher and that command line. */

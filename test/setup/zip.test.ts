@@ -11,7 +11,9 @@ interface Entry {
   readonly packed: boolean;
 }
 
-/** An archive as APPNOTE 4.3 lays it out: local headers with data, central directory, end record. */
+/**
+ * An archive as APPNOTE 4.3 lays it out: local headers with data, central directory, end record.
+ */
 function zipOf(entries: readonly Entry[]): Buffer {
   const locals: Buffer[] = [];
   const centrals: Buffer[] = [];

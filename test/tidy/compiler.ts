@@ -2,7 +2,8 @@ import type { SourceFile } from 'typescript/unstable/ast';
 import { createVirtualFileSystem } from 'typescript/unstable/fs';
 import { API } from 'typescript/unstable/sync';
 
-// The TypeScript version is pinned, so its programming interface is stable for us, whatever the module is called.
+// The TypeScript version is pinned, so its programming interface is stable for us, whatever the
+// module is called.
 
 /** The files of every parse, each below a directory of its own. */
 const FILES = createVirtualFileSystem({});

@@ -25,8 +25,8 @@ function isEntry(path: string): boolean {
 }
 
 /**
- * Whatever is exported is used by another file, and for product code by one that is no test. A type that its own file
- * uses (in the signature of what it exports) counts as used.
+ * Whatever is exported is used by another file, and for product code by one that is no test. A type
+ * that its own file uses (in the signature of what it exports) counts as used.
  */
 export function checkDeadExports(project: Project): Violation[] {
   const byProduct = usesBy(project.code.filter((file) => !isTestFile(file.path)));

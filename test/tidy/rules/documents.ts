@@ -73,8 +73,8 @@ export function requirementIds(markdown: string): string[] {
 }
 
 /**
- * Every requirement has a row whose last cell is `open`, or links `[name of a test](its file)`: the file is there and
- * has a test of that name.
+ * Every requirement has a row whose last cell is `open`, or links `[name of a test](its file)`: the
+ * file is there and has a test of that name.
  */
 export function checkRequirements(project: Project, options: RequirementsOptions): Violation[] {
   const file = project.texts.find(({ path }) => path === REQUIREMENTS);

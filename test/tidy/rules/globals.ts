@@ -11,7 +11,10 @@ const INSTEAD: Readonly<Record<string, string>> = {
   'process.env': 'resolveSettings of base/settings.ts',
 };
 
-/** Time, randomness and environment come in through constructors, so that tests can set them; base has the real ones. */
+/**
+ * Time, randomness and environment come in through constructors, so that tests can set them; base
+ * has the real ones.
+ */
 export function checkGlobals(
   project: Project,
   exceptions: Readonly<Record<string, readonly string[]>>,

@@ -8,7 +8,8 @@ export type ImportTable = ReadonlyMap<string, ReadonlySet<string>>;
 const OUTSIDE = new Set(['test', 'bench', 'tools', 'bin']);
 
 /**
- * Reads the table from the code block marked `imports` in ARCHITECTURE.md: `room → rooms` in each line.
+ * Reads the table from the code block marked `imports` in ARCHITECTURE.md: `room → rooms` in each
+ * line.
  * @throws Error when there is none or a line does not fit
  */
 export function readImportTable(markdown: string): ImportTable {
@@ -25,7 +26,9 @@ export function readImportTable(markdown: string): ImportTable {
   );
 }
 
-/** The room of a file: the folder below src/, two levels deep where the table says so (`xds/serve`). */
+/**
+ * The room of a file: the folder below src/, two levels deep where the table says so (`xds/serve`).
+ */
 function roomOf(path: string, table: ImportTable): string {
   const [top = '', first = '', second = ''] = path.split('/');
   if (top !== 'src') return top;

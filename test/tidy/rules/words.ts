@@ -1,6 +1,8 @@
 import type { Project, Violation } from '../project.ts';
 
-/** What must not stand in the repository, and why. Written so that this file does not match itself. */
+/**
+ * What must not stand in the repository, and why. Written so that this file does not match itself.
+ */
 const BANNED: readonly {
   readonly pattern: RegExp;
   readonly reason: string;
