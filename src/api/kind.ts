@@ -23,7 +23,7 @@ export interface Column<T extends ApiObject = ApiObject> {
 /** Collects what is wrong with an object. */
 export type Report = (diagnostic: Diagnostic) => void;
 
-/** What the name of an object may look like: a DNS label (63 characters) or a DNS subdomain (253, with dots). */
+/** What a name may look like: a DNS label (63 characters) or a DNS subdomain (253, with dots). */
 export type NameRule = 'label' | 'subdomain';
 
 /** What a file of `src/api/kinds` says about its kind. */
@@ -37,7 +37,7 @@ export interface KindDescription<T extends ApiObject> {
   readonly shortNames: readonly string[];
   readonly categories: readonly string[];
   readonly namespaced: boolean;
-  /** Whether there is a status subresource: writes to the object leave status alone, and the other way round. */
+  /** Whether writes to the object leave status alone, and writes to `…/status` everything else. */
   readonly statusSubresource: boolean;
   readonly nameRule: NameRule;
   readonly description: string;
@@ -47,7 +47,9 @@ export interface KindDescription<T extends ApiObject> {
   readonly columns: readonly Column<T>[];
   /** Rules that the schema cannot say; called only with objects that fit the schema. */
   check?(object: T, report: Report): void;
-  /** The object with its left-out fields filled; the same object when nothing was left out. */
+  /** What a change may not do to an object. */
+  checkChange?(before: T, after: T, report: Report): void;
+  /** The object with its left-out fields filled. */
   defaults?(object: T): T;
 }
 

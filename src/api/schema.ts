@@ -9,7 +9,7 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [key: string]: JsonValue };
 
-/** Bounds and notes of a field, beside its type and its description. Names are those of OpenAPI v3. */
+/** Bounds and notes of a field, beside type and description; the names are those of OpenAPI v3. */
 interface Constraints {
   readonly format?: string;
   readonly pattern?: string;
@@ -23,18 +23,20 @@ interface Constraints {
   readonly maxProperties?: number;
   /** Null is a value of its own here; elsewhere a null means that the field is left out. */
   readonly nullable?: true;
+  /** What the server fills in when the field is left out. */
+  readonly default?: JsonValue;
   /** How the parts of a list are told apart when two writers change it (server-side apply). */
   readonly 'x-kubernetes-list-type'?: 'map' | 'set' | 'atomic';
   readonly 'x-kubernetes-list-map-keys'?: readonly string[];
   readonly 'x-kubernetes-map-type'?: 'atomic' | 'granular';
-  /** How a strategic merge patch (kubectl apply) treats a list, and the field that tells its parts apart. */
+  /** What a strategic merge patch (kubectl apply) does with a list, and what tells its parts apart. */
   readonly 'x-kubernetes-patch-strategy'?: 'merge' | 'replace';
   readonly 'x-kubernetes-patch-merge-key'?: string;
 }
 
 /**
- * One node of a structural OpenAPI v3 schema: plain JSON, so it is served, put into CRDs and explained as it is. `T`
- * is the TypeScript type of the values it accepts; it exists for the compiler only.
+ * One node of a structural OpenAPI v3 schema: plain JSON, so it is served, put into CRDs and explained
+ * as it is. `T` is the TypeScript type of the values it accepts; it exists for the compiler only.
  */
 export interface Schema<T = unknown> extends Constraints {
   readonly [valueType]?: T;
@@ -69,8 +71,9 @@ export function text(description: string, constraints: Constraints = {}): Schema
 export function choice<const T extends string>(
   description: string,
   values: readonly T[],
+  constraints: Constraints = {},
 ): Schema<T> {
-  return { description, type: 'string', enum: values };
+  return { description, type: 'string', enum: values, ...constraints };
 }
 
 /** A whole number. */

@@ -1,6 +1,7 @@
 import { ageColumn, fieldColumn } from '#api/columns.ts';
-import { defineKind } from '#api/kind.ts';
-import { istioStatus, type IstioStatus } from '#api/kinds/istio-status.ts';
+import { checkAuthorizationPolicy } from '#api/kinds/authorization-policy-rules.ts';
+import { defineIstioKind } from '#api/kinds/istio-kind.ts';
+import type { IstioStatus } from '#api/kinds/istio-status.ts';
 import { labelSelector, targetReference, targetReferences } from '#api/kinds/workload-target.ts';
 import type { ApiObject } from '#api/object.ts';
 import { choice, list, object, text, type ValueOf } from '#api/schema.ts';
@@ -108,17 +109,15 @@ export interface AuthorizationPolicy extends ApiObject {
 }
 
 /** AuthorizationPolicy. */
-export const authorizationPolicy = defineKind<AuthorizationPolicy>({
+export const authorizationPolicy = defineIstioKind<AuthorizationPolicy>({
   group: 'security.istio.io',
   versions: ['v1', 'v1beta1'],
   kind: 'AuthorizationPolicy',
   plural: 'authorizationpolicies',
   shortNames: ['ap'],
-  categories: ['istio-io', 'security-istio-io'],
-  namespaced: true,
-  statusSubresource: true,
-  nameRule: 'subdomain',
   description: 'Decides which requests reach a workload.',
-  fields: { spec, status: istioStatus },
+  spec,
   columns: [fieldColumn('Action', '.spec.action', 'What a matching rule means.'), ageColumn],
+  dryRun: true,
+  check: checkAuthorizationPolicy,
 });

@@ -1,5 +1,13 @@
 import { ageColumn } from '#api/columns.ts';
+import { invalid, tooLong } from '#api/field-error.ts';
 import { defineKind } from '#api/kind.ts';
+import {
+  checkDataKeys,
+  checkImmutableData,
+  DATA_BYTES_MAX,
+  decodedBytes,
+  textBytes,
+} from '#api/kinds/stored-data.ts';
 import type { ApiObject } from '#api/object.ts';
 import { flag, map, text } from '#api/schema.ts';
 
@@ -39,4 +47,17 @@ export const configMap = defineKind<ConfigMap>({
     },
     ageColumn,
   ],
+  check({ data = {}, binaryData = {} }, report) {
+    checkDataKeys(data, 'data', report);
+    checkDataKeys(binaryData, 'binaryData', report);
+    for (const key of Object.keys(data)) {
+      if (!Object.hasOwn(binaryData, key)) continue;
+      report(invalid(`data[${key}]`, key, 'duplicate of key present in binaryData'));
+    }
+    const bytes = textBytes(data) + decodedBytes(binaryData);
+    if (bytes > DATA_BYTES_MAX) report(tooLong('', DATA_BYTES_MAX));
+  },
+  checkChange(before, after, report) {
+    checkImmutableData(before, after, ['data', 'binaryData'], report);
+  },
 });

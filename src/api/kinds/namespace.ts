@@ -1,4 +1,5 @@
 import { ageColumn } from '#api/columns.ts';
+import { invalid } from '#api/field-error.ts';
 import { defineKind } from '#api/kind.ts';
 import type { ApiObject } from '#api/object.ts';
 import { choice, list, object, text, type ValueOf } from '#api/schema.ts';
@@ -35,6 +36,9 @@ export interface Namespace extends ApiObject {
   readonly status?: ValueOf<typeof status>;
 }
 
+/** Label by which selectors find a namespace by its name; every namespace has it. */
+const NAME_LABEL = 'kubernetes.io/metadata.name';
+
 /** Namespace. */
 export const namespace = defineKind<Namespace>({
   group: '',
@@ -54,8 +58,22 @@ export const namespace = defineKind<Namespace>({
       type: 'string',
       description: 'Terminating once deletion has begun.',
       priority: 0,
-      value: (object) => object.status?.phase ?? '',
+      value: ({ metadata, status }) =>
+        metadata.deletionTimestamp === undefined ? (status?.phase ?? 'Active') : 'Terminating',
     },
     ageColumn,
   ],
+  check(object, report) {
+    for (const finalizer of object.spec?.finalizers ?? []) {
+      if (finalizer === 'kubernetes' || finalizer.includes('/')) continue;
+      const detail = 'name is neither a standard finalizer name nor is it fully qualified';
+      report(invalid('spec.finalizers', finalizer, detail));
+    }
+  },
+  defaults(object) {
+    const { metadata } = object;
+    if (metadata.labels?.[NAME_LABEL] === metadata.name) return object;
+    const labels = { ...metadata.labels, [NAME_LABEL]: metadata.name };
+    return { ...object, metadata: { ...metadata, labels } };
+  },
 });

@@ -11,7 +11,7 @@ const ownerReference = object(
     controller: flag('Whether the owner is the one that manages this object.'),
     blockOwnerDeletion: flag('Whether the owner stays until this object is gone.'),
   },
-  { required: ['apiVersion', 'kind', 'name', 'uid'], 'x-kubernetes-map-type': 'atomic' },
+  { 'x-kubernetes-map-type': 'atomic' },
 );
 
 /** Kubernetes' ObjectMeta (meta/v1); the TypeScript type is the contract in `api/object`. */

@@ -1,5 +1,13 @@
 import { ageColumn } from '#api/columns.ts';
-import { defineKind } from '#api/kind.ts';
+import { invalid, required, tooLong } from '#api/field-error.ts';
+import { defineKind, type Report } from '#api/kind.ts';
+import {
+  checkDataKeys,
+  checkImmutableData,
+  DATA_BYTES_MAX,
+  decodedBytes,
+  textBytes,
+} from '#api/kinds/stored-data.ts';
 import type { ApiObject } from '#api/object.ts';
 import { flag, map, text } from '#api/schema.ts';
 
@@ -12,6 +20,38 @@ export interface Secret extends ApiObject {
   /** Values as text; a write moves them into `data`. */
   readonly stringData?: Readonly<Record<string, string>>;
   readonly immutable?: boolean;
+}
+
+const OPAQUE = 'Opaque';
+/** Annotation of a token Secret: the account that the token is of. */
+const SERVICE_ACCOUNT_NAME = 'kubernetes.io/service-account.name';
+
+/** Keys that the data of a type must have: all of `all`, one of `any`. */
+const TYPES: Readonly<
+  Record<string, { readonly all?: readonly string[]; readonly any?: readonly string[] }>
+> = {
+  'kubernetes.io/tls': { all: ['tls.crt', 'tls.key'] },
+  'kubernetes.io/basic-auth': { any: ['username', 'password'] },
+  'kubernetes.io/ssh-auth': { all: ['ssh-privatekey'] },
+  'kubernetes.io/dockercfg': { all: ['.dockercfg'] },
+  'kubernetes.io/dockerconfigjson': { all: ['.dockerconfigjson'] },
+};
+
+function check(secret: Secret, report: Report): void {
+  const { data = {}, stringData = {}, type = OPAQUE, metadata } = secret;
+  checkDataKeys(data, 'data', report);
+  checkDataKeys(stringData, 'stringData', report);
+  if (decodedBytes(data) + textBytes(stringData) > DATA_BYTES_MAX) {
+    report(tooLong('data', DATA_BYTES_MAX));
+  }
+  if (type === 'kubernetes.io/service-account-token') {
+    if (metadata.annotations?.[SERVICE_ACCOUNT_NAME]) return;
+    report(required(`metadata.annotations[${SERVICE_ACCOUNT_NAME}]`));
+  }
+  const has = (key: string): boolean => Object.hasOwn(data, key) || Object.hasOwn(stringData, key);
+  const { all = [], any = [] } = Object.hasOwn(TYPES, type) ? (TYPES[type] ?? {}) : {};
+  const missing = [...all.filter((key) => !has(key)), ...(any.some(has) ? [] : any)];
+  for (const key of missing) report(required(`data[${key}]`));
 }
 
 /** Secret. */
@@ -49,4 +89,25 @@ export const secret = defineKind<Secret>({
     },
     ageColumn,
   ],
+  check,
+  checkChange(before, after, report) {
+    if ((after.type ?? OPAQUE) !== (before.type ?? OPAQUE)) {
+      report(invalid('type', after.type ?? OPAQUE, 'field is immutable'));
+    }
+    checkImmutableData(before, after, ['data'], report);
+  },
+  defaults(object) {
+    const { stringData, ...stored } = object;
+    if (stringData === undefined && object.type) return object;
+    const added = Object.entries(stringData ?? {}).map(([key, value]) => [
+      key,
+      Buffer.from(value).toString('base64'),
+    ]);
+    const data = { ...object.data, ...Object.fromEntries(added) };
+    return {
+      ...stored,
+      type: object.type || OPAQUE,
+      ...(object.data === undefined && stringData === undefined ? {} : { data }),
+    };
+  },
 });

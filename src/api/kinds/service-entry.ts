@@ -1,6 +1,8 @@
 import { ageColumn, fieldColumn } from '#api/columns.ts';
-import { defineKind } from '#api/kind.ts';
-import { type IstioStatus, istioStatus } from '#api/kinds/istio-status.ts';
+import { exportTo } from '#api/kinds/export-to.ts';
+import { defineIstioKind } from '#api/kinds/istio-kind.ts';
+import type { IstioStatus } from '#api/kinds/istio-status.ts';
+import { checkServiceEntry } from '#api/kinds/service-entry-rules.ts';
 import { workloadEntrySpec } from '#api/kinds/workload-entry.ts';
 import type { ApiObject } from '#api/object.ts';
 import { choice, integer, list, map, object, text, type ValueOf } from '#api/schema.ts';
@@ -19,12 +21,6 @@ const port = object(
     }),
   },
   { required: ['number', 'name'] },
-);
-
-/** Which namespaces see the object, `exportTo` of the networking kinds. */
-export const exportTo = list(
-  'Namespaces that see it: names, `.` for its own, `*` for all (when left out), `~` for none.',
-  text('A namespace.'),
 );
 
 const spec = object(
@@ -84,23 +80,26 @@ export interface ServiceEntry extends ApiObject {
 }
 
 /** ServiceEntry. */
-export const serviceEntry = defineKind<ServiceEntry>({
+export const serviceEntry = defineIstioKind<ServiceEntry>({
   group: 'networking.istio.io',
   versions: ['v1', 'v1beta1', 'v1alpha3'],
   kind: 'ServiceEntry',
   plural: 'serviceentries',
   shortNames: ['se'],
-  categories: ['istio-io', 'networking-istio-io'],
-  namespaced: true,
-  statusSubresource: true,
-  nameRule: 'subdomain',
   description: 'Adds a service to the mesh: one outside, or one of workloads outside Kubernetes.',
-  fields: { spec, status: istioStatus },
-  requiredFields: ['spec'],
+  spec,
+  specRequired: true,
   columns: [
     fieldColumn('Hosts', '.spec.hosts', 'DNS names of the service.'),
     fieldColumn('Location', '.spec.location', 'Whether its workloads are part of the mesh.'),
     fieldColumn('Resolution', '.spec.resolution', 'How endpoints are found.'),
     ageColumn,
   ],
+  check: checkServiceEntry,
+  defaults(object) {
+    const { location, resolution } = object.spec;
+    if (location !== undefined && resolution !== undefined) return object;
+    const defaults = { location: 'MESH_EXTERNAL', resolution: 'NONE' } as const;
+    return { ...object, spec: { ...defaults, ...object.spec } };
+  },
 });

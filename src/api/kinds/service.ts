@@ -1,5 +1,8 @@
 import { ageColumn } from '#api/columns.ts';
 import { type Cell, defineKind } from '#api/kind.ts';
+import { externalAddresses, portsText, selectorText } from '#api/kinds/service-cells.ts';
+import { fillService } from '#api/kinds/service-defaults.ts';
+import { checkService, checkServiceChange } from '#api/kinds/service-rules.ts';
 import type { ApiObject } from '#api/object.ts';
 import {
   choice,
@@ -19,7 +22,7 @@ const port = object(
   'One port of the service.',
   {
     name: text('Name of the port, a DNS label; needed when there are several.'),
-    protocol: choice('TCP when left out.', ['TCP', 'UDP', 'SCTP']),
+    protocol: choice('Transport of the port.', ['SCTP', 'TCP', 'UDP'], { default: 'TCP' }),
     appProtocol: text(
       'Protocol of the application: `http`, `https`, `grpc`, `kubernetes.io/h2c` …',
     ),
@@ -133,33 +136,6 @@ export interface Service extends ApiObject {
   readonly status?: ValueOf<typeof status>;
 }
 
-/** Addresses under which the service is reached from outside, as kubectl shows them. */
-function externalAddresses(service: Service): string {
-  const { spec: wanted, status: state } = service;
-  if (wanted?.type === 'ExternalName') return wanted.externalName ?? '';
-  const given = wanted?.externalIPs ?? [];
-  const balanced = (state?.loadBalancer?.ingress ?? []).map((entry) => entry.ip ?? entry.hostname);
-  const all = wanted?.type === 'LoadBalancer' ? [...balanced, ...given] : [...given];
-  if (all.length > 0) return all.join(',');
-  return wanted?.type === 'LoadBalancer' ? '<pending>' : '<none>';
-}
-
-function portsText(service: Service): string {
-  const ports = (service.spec?.ports ?? []).map((entry) =>
-    entry.nodePort
-      ? `${entry.port}:${entry.nodePort}/${entry.protocol ?? 'TCP'}`
-      : `${entry.port}/${entry.protocol ?? 'TCP'}`,
-  );
-  return ports.length === 0 ? '<none>' : ports.join(',');
-}
-
-function selectorText(service: Service): string {
-  const pairs = Object.entries(service.spec?.selector ?? {}).map(
-    ([key, value]) => `${key}=${value}`,
-  );
-  return pairs.length === 0 ? '<none>' : pairs.sort().join(',');
-}
-
 const column = (name: string, description: string, value: (service: Service) => Cell) =>
   ({ name, type: 'string', description, priority: 0, value }) as const;
 
@@ -187,4 +163,7 @@ export const service = defineKind<Service>({
       priority: 1,
     },
   ],
+  check: checkService,
+  checkChange: checkServiceChange,
+  defaults: fillService,
 });

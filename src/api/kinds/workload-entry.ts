@@ -1,6 +1,7 @@
 import { ageColumn, fieldColumn } from '#api/columns.ts';
-import { defineKind } from '#api/kind.ts';
-import { type IstioStatus, istioStatus } from '#api/kinds/istio-status.ts';
+import { checkWorkloadEntry } from '#api/kinds/endpoint-rules.ts';
+import { defineIstioKind } from '#api/kinds/istio-kind.ts';
+import type { IstioStatus } from '#api/kinds/istio-status.ts';
 import type { ApiObject } from '#api/object.ts';
 import { integer, map, object, text, type ValueOf } from '#api/schema.ts';
 
@@ -38,18 +39,15 @@ export interface WorkloadEntry extends ApiObject {
 }
 
 /** WorkloadEntry. */
-export const workloadEntry = defineKind<WorkloadEntry>({
+export const workloadEntry = defineIstioKind<WorkloadEntry>({
   group: 'networking.istio.io',
   versions: ['v1', 'v1beta1', 'v1alpha3'],
   kind: 'WorkloadEntry',
   plural: 'workloadentries',
   shortNames: ['we'],
-  categories: ['istio-io', 'networking-istio-io'],
-  namespaced: true,
-  statusSubresource: true,
-  nameRule: 'subdomain',
   description: 'One instance of a workload that runs outside Kubernetes.',
-  fields: { spec: workloadEntrySpec, status: istioStatus },
-  requiredFields: ['spec'],
+  spec: workloadEntrySpec,
+  specRequired: true,
   columns: [ageColumn, fieldColumn('Address', '.spec.address', 'Address of the workload.')],
+  check: (object, report) => checkWorkloadEntry(object.spec, 'spec', report),
 });

@@ -1,12 +1,16 @@
 import { ageColumn } from '#api/columns.ts';
-import { defineKind } from '#api/kind.ts';
-import { type IstioStatus, istioStatus } from '#api/kinds/istio-status.ts';
+import { required, unsupported, violates } from '#api/field-error.ts';
+import type { Report } from '#api/kind.ts';
+import { checkEndpoint, checkPort } from '#api/kinds/endpoint-rules.ts';
+import { defineIstioKind } from '#api/kinds/istio-kind.ts';
+import type { IstioStatus } from '#api/kinds/istio-status.ts';
 import { workloadEntrySpec } from '#api/kinds/workload-entry.ts';
+import { checkLabels } from '#api/metadata.ts';
 import type { ApiObject } from '#api/object.ts';
 import { integer, list, map, object, text, type ValueOf } from '#api/schema.ts';
 
 const port = () => integer('Port number.', { minimum: 0, maximum: 4_294_967_295 });
-const seconds = (description: string) => integer(description, { format: 'int32' });
+const seconds = (description: string) => integer(description, { format: 'int32', minimum: 0 });
 
 const probe = object('How the readiness of the workload is found out; one of the four ways.', {
   initialDelaySeconds: seconds('Seconds before the first probe.'),
@@ -75,19 +79,47 @@ export interface WorkloadGroup extends ApiObject {
   readonly status?: IstioStatus;
 }
 
+/** Ways to probe, of which a probe has one. */
+const PROBE_WAYS = ['httpGet', 'tcpSocket', 'exec', 'grpc'] as const;
+
+function checkProbe(probe: WorkloadProbe, report: Report): void {
+  const field = 'spec.probe';
+  const ways = PROBE_WAYS.filter((way) => probe[way] !== undefined);
+  if (ways.length !== 1) {
+    report(violates(field, `must have exactly one of ${PROBE_WAYS.join(', ')}`));
+  }
+  for (const way of ['httpGet', 'tcpSocket', 'grpc'] as const) {
+    const number = probe[way]?.port;
+    if (number !== undefined) checkPort(number, `${field}.${way}.port`, report);
+  }
+  const scheme = probe.httpGet?.scheme;
+  if (scheme !== undefined && !['', 'HTTP', 'HTTPS'].includes(scheme)) {
+    report(unsupported(`${field}.httpGet.scheme`, scheme, ['HTTP', 'HTTPS']));
+  }
+  for (const [index, header] of (probe.httpGet?.httpHeaders ?? []).entries()) {
+    if (!header.name) report(required(`${field}.httpGet.httpHeaders[${index}].name`));
+  }
+  if (probe.exec?.command.length === 0) report(required(`${field}.exec.command`));
+}
+
+function check(object: WorkloadGroup, report: Report): void {
+  const { metadata, template, probe: readiness } = object.spec;
+  checkLabels(metadata?.labels ?? {}, 'spec.metadata.labels', report);
+  // An entry gets its address when it registers, so the template need not have one.
+  checkEndpoint(template, 'spec.template', report);
+  if (readiness !== undefined) checkProbe(readiness, report);
+}
+
 /** WorkloadGroup. */
-export const workloadGroup = defineKind<WorkloadGroup>({
+export const workloadGroup = defineIstioKind<WorkloadGroup>({
   group: 'networking.istio.io',
   versions: ['v1', 'v1beta1', 'v1alpha3'],
   kind: 'WorkloadGroup',
   plural: 'workloadgroups',
   shortNames: ['wg'],
-  categories: ['istio-io', 'networking-istio-io'],
-  namespaced: true,
-  statusSubresource: true,
-  nameRule: 'subdomain',
   description: 'A group of workloads outside Kubernetes that register themselves.',
-  fields: { spec, status: istioStatus },
-  requiredFields: ['spec'],
+  spec,
+  specRequired: true,
   columns: [ageColumn],
+  check,
 });
