@@ -1,14 +1,12 @@
-// Every rule of the tidy test catches what it is for, and lets the right way pass.
+// Every rule on code catches what it is for, and lets the right way pass.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { projectOf, type Violation } from './project.ts';
 import { checkDeadExports } from './rules/dead-exports.ts';
-import { checkLinks, checkRequirements, requirementIds } from './rules/documents.ts';
 import { checkGlobals } from './rules/globals.ts';
 import { checkImports, readImportTable } from './rules/imports.ts';
 import { checkDocumented, checkNames } from './rules/names.ts';
 import { checkFileLengths, checkFunctionLengths, checkLineLengths } from './rules/size.ts';
-import { checkLockFile, checkWords } from './rules/words.ts';
 
 const lines = (count: number): string => 'x;\n'.repeat(count);
 const places = (violations: readonly Violation[]): string[] =>
@@ -199,77 +197,5 @@ describe('the rule on globals', () => {
     const launcher = projectOf({ 'src/a/main.ts': 'process.env;\nDate.now();\n' });
     const exceptions = { 'src/a/main.ts': ['process.env'] };
     assert.deepEqual(places(checkGlobals(launcher, exceptions)), ['src/a/main.ts:2']);
-  });
-});
-
-describe('the rule on words', () => {
-  test('finds unfinished work, narrowed tests and paths of one machine', () => {
-    const bad = [
-      ['// TO', 'DO later'].join(''),
-      ['test.sk', "ip('x')"].join(''),
-      ['test({ on', 'ly: true })'].join(''),
-      ['throw new Error("not imple', 'mented")'].join(''),
-      ["const x = '/wo", "rk/main'"].join(''),
-    ];
-    for (const text of bad) {
-      assert.equal(checkWords(projectOf({ 'src/a.ts': text })).length, 1, text);
-    }
-    const good = 'const only = list.filter(skipped);\nread("/etc/hosts");\n';
-    assert.deepEqual(checkWords(projectOf({ 'src/a.ts': good })), []);
-  });
-
-  test('finds addresses in the lock file', () => {
-    const lock = (text: string) => checkLockFile(projectOf({ 'package-lock.json': text }));
-    assert.deepEqual(places(lock('{\n"resolved": "https://example.com/a.tgz"}')), [
-      'package-lock.json:2',
-    ]);
-    assert.deepEqual(lock('{"integrity": "sha512-x"}'), []);
-    assert.equal(checkLockFile(projectOf({})).length, 1);
-  });
-});
-
-describe('the rules on documents', () => {
-  test('find links that lead nowhere', () => {
-    const files = {
-      'docs/a.md':
-        '# First one\n[ok](b.md) [ok](#first-one) [ok](../src/) [web](https://example.com)\n' +
-        '[gone](c.md)\n[no heading](b.md#second)\n```\n[code](x.md)\n```\n`[code](y.md)`\n',
-      'docs/b.md': '# First\n',
-    };
-    const found = places(checkLinks(projectOf(files, ['src'])));
-    assert.deepEqual(found, ['docs/a.md:3', 'docs/a.md:4']);
-  });
-
-  const requirements = (row: string, openMax: number, ids: readonly string[] = ['ID-1']) =>
-    checkRequirements(
-      projectOf({
-        'docs/requirements.md': `| id | what | asked for in | proof |\n|---|---|---|---|\n${row}\n`,
-        'test/e2e/x.test.ts': "test('a wrong identity is refused', () => {});\n",
-      }),
-      { ids, openMax },
-    ).map(({ message }) => message);
-
-  test('want each requirement open or proved by a test that is there', () => {
-    const link = (name: string, file: string) => `| ID-1 | it | 004 | [${name}](../${file}) |`;
-    assert.deepEqual(requirements('| ID-1 | it | 004 | open |', 1), []);
-    assert.deepEqual(
-      requirements(link('a wrong identity is refused', 'test/e2e/x.test.ts'), 0),
-      [],
-    );
-    assert.match(requirements(link('another', 'test/e2e/x.test.ts'), 0)[0] ?? '', /has no test/);
-    assert.match(requirements(link('a', 'test/e2e/y.test.ts'), 0)[0] ?? '', /is no test/);
-    assert.match(requirements('| ID-1 | it | 004 | done |', 0)[0] ?? '', /neither "open" nor/);
-  });
-
-  test('want every requirement once, and the number of open ones to shrink', () => {
-    const row = '| ID-1 | it | 004 | open |';
-    assert.deepEqual(requirements(row, 1, ['ID-1', 'CA-1']), ['CA-1 has no row']);
-    assert.deepEqual(requirements(`${row}\n${row}`, 1), ['ID-1 is there twice']);
-    assert.match(requirements(row, 0)[0] ?? '', /at most 0 may be/);
-    assert.match(requirements(row, 2)[0] ?? '', /lower openRequirements/);
-    assert.deepEqual(requirementIds('| id | what |\n| MT-1 | x |\n| AZ-10 | y |'), [
-      'MT-1',
-      'AZ-10',
-    ]);
   });
 });

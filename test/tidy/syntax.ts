@@ -134,9 +134,9 @@ class Collector {
     specifier: Node | undefined,
     from: Omit<ImportFact, 'specifier' | 'line'>,
   ) {
-    if (!specifier) return;
-    const text = specifier.getText(this.#tree).replaceAll(/^['"`]|['"`]$/g, '');
-    this.#imports.push({ ...from, specifier: text, line: this.#startLine(node) });
+    const literal = /^(['"`])([^$]*)\1$/.exec(specifier?.getText(this.#tree) ?? '')?.[2];
+    if (literal === undefined) return; // computed: nobody can tell
+    this.#imports.push({ ...from, specifier: literal, line: this.#startLine(node) });
   }
 
   #importsOf(node: Node): void {

@@ -6,6 +6,7 @@ import { before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { loadProject, type Project, type Violation } from './project.ts';
 import { checkDeadExports } from './rules/dead-exports.ts';
+import { checkDependencies } from './rules/dependencies.ts';
 import { checkLinks, checkRequirements, requirementIds } from './rules/documents.ts';
 import { checkGlobals } from './rules/globals.ts';
 import { checkImports, readImportTable } from './rules/imports.ts';
@@ -56,6 +57,8 @@ describe('the repository', () => {
   test('time, randomness and environment come in through constructors', () =>
     none(checkGlobals(project, GLOBALS_ALLOWED)));
   test('nothing is left unfinished or narrowed', () => none(checkWords(project)));
+  test('every dependency is used, pinned and declared for the code that needs it', () =>
+    none(checkDependencies(project)));
   test('the lock file holds no addresses', () => none(checkLockFile(project)));
   test('links in documents lead somewhere', () => none(checkLinks(project)));
   test('every requirement is open or linked to the test that proves it', () =>
