@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { referencePages } from '../../tools/docs/reference.ts';
 import { loadProject, type Project, type Violation } from './project.ts';
 import { checkDeadExports } from './rules/dead-exports.ts';
 import { checkDependencies } from './rules/dependencies.ts';
@@ -61,6 +62,10 @@ describe('the repository', () => {
     none(checkDependencies(project)));
   test('the lock file holds no addresses', () => none(checkLockFile(project)));
   test('links in documents lead somewhere', () => none(checkLinks(project)));
+  test('the generated reference is what the code says (npm run docs)', async () => {
+    for (const [path, text] of await referencePages())
+      assert.ok(existsSync(join(root, path)) && read(path) === text, `${path} is stale`);
+  });
   test('every requirement is open or linked to the test that proves it', () =>
     none(checkRequirements(project, { ids: wantedIds(), openMax: ratchet.openRequirements })));
 });
