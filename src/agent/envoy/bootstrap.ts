@@ -32,8 +32,9 @@ const CONNECTIONS_MAX = 50_000;
 type Json = Readonly<Record<string, unknown>>;
 
 /**
- * Envoy refuses expressions of more than 100 instructions, about a letter each, and with one of them all that came
- * in the same message. Policies name identities and hosts of up to 2048 characters.
+ * Envoy refuses expressions of more than 100 instructions, about a letter each, and with one of
+ * them all that came in the same message. Policies name identities and hosts of up to 2048
+ * characters.
  */
 const RUNTIME: Json = { 're2.max_program_size.error_level': 32_768 };
 

@@ -1,0 +1,82 @@
+import type { AllowPolicies } from '#agent/denials/allow-policies.ts';
+import { parseRefusal, type Refusal } from '#agent/denials/refusal.ts';
+import type { AgentMetrics } from '#agent/metrics.ts';
+import type { Clock } from '#base/clock.ts';
+import { LIMITS } from '#base/limits.ts';
+import type { Logger } from '#base/log.ts';
+
+/** A refusal as it is logged and shown in the status. */
+export interface RefusalRecord extends Refusal {
+  /** For a request that no policy allows: the ALLOW policies in force, none of which matched. */
+  readonly allowPolicies?: readonly string[];
+}
+
+export interface RefusalLogDeps {
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly metrics: AgentMetrics;
+  readonly policies: Pick<AllowPolicies, 'names'>;
+}
+
+const SECOND_MS = 1000;
+
+const MESSAGES: Readonly<Record<Refusal['kind'], string>> = {
+  policy: 'denied by policy',
+  connection: 'connection refused',
+  server: 'server refused',
+};
+
+/**
+ * Turns lines of an Envoy's access log into records of what it refused: counted all, logged up to a
+ * rate (a caller that is denied may call very often), the latest ones kept for the status.
+ */
+export class RefusalLog {
+  readonly #deps: RefusalLogDeps;
+  readonly #recent: RefusalRecord[] = [];
+  #windowStartMs = Number.NEGATIVE_INFINITY;
+  #loggedInWindow = 0;
+  #leftOut = 0;
+
+  constructor(deps: RefusalLogDeps) {
+    this.#deps = deps;
+  }
+
+  /** The latest ones, oldest first. */
+  get recent(): readonly RefusalRecord[] {
+    return this.#recent;
+  }
+
+  /** Takes one line; resolves when its record is written. */
+  async take(line: string): Promise<void> {
+    const refusal = parseRefusal(line);
+    if (!refusal) return;
+    this.#deps.metrics.refused.inc({ kind: refusal.kind });
+    if (!this.#mayLog()) return;
+    const unmatched = refusal.kind === 'policy' && refusal.policy === undefined;
+    const allowPolicies = unmatched ? await this.#deps.policies.names() : undefined;
+    const record = { ...refusal, ...(allowPolicies === undefined ? {} : { allowPolicies }) };
+    this.#recent.push(record);
+    if (this.#recent.length > LIMITS.recentDenialsMax) this.#recent.shift();
+    this.#deps.log.info(MESSAGES[refusal.kind], { ...record });
+  }
+
+  #mayLog(): boolean {
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (nowMs - this.#windowStartMs >= SECOND_MS) {
+      this.#windowStartMs = nowMs;
+      this.#loggedInWindow = 0;
+    }
+    if (this.#loggedInWindow < LIMITS.denialLogsPerSecondMax) {
+      this.#loggedInWindow += 1;
+      return true;
+    }
+    if (this.#leftOut === 0) this.#deps.clock.after(SECOND_MS, () => this.#tellLeftOut());
+    this.#leftOut += 1;
+    return false;
+  }
+
+  #tellLeftOut(): void {
+    this.#deps.log.warn('more was refused than is logged', { leftOut: this.#leftOut });
+    this.#leftOut = 0;
+  }
+}

@@ -1,0 +1,75 @@
+import type { EnvoyAdmin } from '#agent/envoy/admin-client.ts';
+import { findUnready, type Unready } from '#agent/envoy/readiness.ts';
+import { type Clock, delay } from '#base/clock.ts';
+import { describeError } from '#base/errors.ts';
+
+/** How one run of Envoy is watched. */
+export interface WatchOptions {
+  /** Ports that must be open before it counts as ready. */
+  readonly compulsoryPorts: readonly number[];
+  /** Aborts when Envoy ended, or is about to. */
+  readonly signal: AbortSignal;
+  /** Called after each look: why it does not serve, or undefined when it does. */
+  readonly onLook: (unready: Unready | undefined) => void;
+  /** Called when it should be ended and started anew. */
+  readonly onHopeless: (unready: Unready) => void;
+}
+
+export interface WatchDeps {
+  readonly admin: EnvoyAdmin;
+  readonly clock: Clock;
+}
+
+/** Between looks at an Envoy that starts: quick at first, then slower, for as long as it takes. */
+const START_LOOK_MS = { min: 20, max: 2000, growth: 1.3 };
+/** Between looks at one that serves. */
+const HEALTH_LOOK_MS = 10_000;
+/** Failed looks in a row at one that served, after which it is hopeless. */
+const FAILED_LOOKS_MAX = 3;
+/** Without any answer for so long after the start it is hopeless. */
+const START_ANSWER_MS_MAX = 30_000;
+/** No answer on the admin socket. */
+const SILENT = 'NoAnswer';
+
+/**
+ * Looks at a running Envoy until the signal aborts. Before it serves, what it needs from the
+ * control plane counts; once it served, only Envoy itself: traffic goes on without a control plane.
+ */
+export async function watchEnvoy(options: WatchOptions, deps: WatchDeps): Promise<void> {
+  const { signal, onLook, onHopeless } = options;
+  const { clock } = deps;
+  const startedAtMs = clock.monotonicMs();
+  let hasServed = false;
+  let failedLooks = 0;
+  let lookMs = START_LOOK_MS.min;
+  while (!signal.aborted) {
+    const unready = await look(options, deps, hasServed);
+    if (signal.aborted) return;
+    onLook(unready);
+    hasServed ||= unready === undefined;
+    failedLooks = unready === undefined || !hasServed ? 0 : failedLooks + 1;
+    const isMute =
+      unready?.reason === SILENT &&
+      !hasServed &&
+      clock.monotonicMs() - startedAtMs > START_ANSWER_MS_MAX;
+    if (unready && (isMute || failedLooks >= FAILED_LOOKS_MAX)) onHopeless(unready);
+    lookMs = hasServed
+      ? HEALTH_LOOK_MS
+      : Math.min(START_LOOK_MS.max, lookMs * START_LOOK_MS.growth);
+    await delay(clock, lookMs, signal);
+  }
+}
+
+async function look(
+  { compulsoryPorts }: WatchOptions,
+  { admin }: WatchDeps,
+  hasServed: boolean,
+): Promise<Unready | undefined> {
+  try {
+    if (!hasServed) return await findUnready(admin, compulsoryPorts);
+    const { status } = await admin.get('/ready');
+    return status === 200 ? undefined : { reason: 'NotLive', message: `Envoy answers ${status}` };
+  } catch (error) {
+    return { reason: SILENT, message: describeError(error) };
+  }
+}

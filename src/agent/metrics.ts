@@ -1,0 +1,65 @@
+import type { Metrics } from '#base/metrics.ts';
+
+/** Requests that the agent sends. */
+export type OutgoingRequest = 'csr' | 'token';
+
+/** The metrics of an agent; names as Istio's agent has them where it has one. */
+export type AgentMetrics = ReturnType<typeof createAgentMetrics>;
+
+/** Declares the metrics of an agent; once for each registry. */
+export function createAgentMetrics(metrics: Metrics) {
+  return {
+    certExpirySeconds: metrics.gauge<'resource_name' | 'workload'>({
+      name: 'cert_expiry_seconds',
+      help: 'Seconds until the certificate of a workload expires; negative when it has.',
+      labels: ['resource_name', 'workload'],
+    }),
+    outgoingRequests: metrics.counter<'request_type'>({
+      name: 'num_outgoing_requests',
+      help: 'Requests to the certificate authority (csr) and the API server (token).',
+      labels: ['request_type'],
+    }),
+    failedOutgoingRequests: metrics.counter<'request_type'>({
+      name: 'num_failed_outgoing_requests',
+      help: 'Requests of these that failed.',
+      labels: ['request_type'],
+    }),
+    outgoingRetries: metrics.counter<'request_type'>({
+      name: 'num_outgoing_retries',
+      help: 'Requests of these that followed a failure.',
+      labels: ['request_type'],
+    }),
+    outgoingLatencyMs: metrics.counter<'request_type'>({
+      name: 'outgoing_latency',
+      help: 'Milliseconds that these requests took, summed.',
+      labels: ['request_type'],
+    }),
+    renewals: metrics.counter({
+      name: 'bulwark_agent_certificate_renewals_total',
+      help: 'Certificates that replaced an earlier one.',
+    }),
+    secretPushes: metrics.counter<'resource_name'>({
+      name: 'bulwark_agent_secret_pushes_total',
+      help: 'Secrets that were pushed to Envoys.',
+      labels: ['resource_name'],
+    }),
+    secretRejects: metrics.counter<'resource_name'>({
+      name: 'bulwark_agent_secret_rejects_total',
+      help: 'Pushed secrets that an Envoy did not take.',
+      labels: ['resource_name'],
+    }),
+    envoyRestarts: metrics.counter({
+      name: 'bulwark_agent_envoy_restarts_total',
+      help: 'Envoys that were started anew.',
+    }),
+    refused: metrics.counter<'kind'>({
+      name: 'bulwark_agent_refused_total',
+      help: 'Requests and connections that Envoys refused.',
+      labels: ['kind'],
+    }),
+    droppedLines: metrics.counter({
+      name: 'bulwark_agent_envoy_lines_dropped_total',
+      help: 'Lines of Envoys that were too long to be read.',
+    }),
+  };
+}
