@@ -1,8 +1,10 @@
-import { type EnvoyAdmin } from '#agent/envoy/admin-client.ts';
+import type { EnvoyAdmin } from '#agent/envoy/admin-client.ts';
+import { beginDrain, connectionsEnd, terminate } from '#agent/envoy/drain.ts';
 import { logEnvoyLine, parseBindConflict, parseEnvoyLogLine } from '#agent/envoy/envoy-log.ts';
 import { EnvoyProcess, type ProcessExit } from '#agent/envoy/envoy-process.ts';
 import type { EnvoyBinary } from '#agent/envoy/find-envoy.ts';
-import { findUnready, parseStats, type Unready } from '#agent/envoy/readiness.ts';
+import type { Unready } from '#agent/envoy/readiness.ts';
+import { watchEnvoy } from '#agent/envoy/watch.ts';
 import type { AgentMetrics } from '#agent/metrics.ts';
 import type { ProcessGuard } from '#agent/process/process-guard.ts';
 import { Backoff } from '#base/backoff.ts';
@@ -69,22 +71,9 @@ export interface SupervisorDeps {
   readonly metrics: AgentMetrics;
 }
 
-/** Between looks at an Envoy that starts: quick at first, then slower, for as long as it takes. */
-const START_LOOK_MS = { min: 20, max: 2000, growth: 1.3 };
-/** Between looks at one that serves. */
-const HEALTH_LOOK_MS = 10_000;
-/** Failed looks in a row after which it is ended and started anew. */
-const FAILED_LOOKS_MAX = 3;
-/** Without any answer from its admin interface for so long after the start, it is started anew. */
-const START_ANSWER_MS_MAX = 30_000;
 /** Pauses before a restart. A run that was ready for a while starts the count anew. */
 const RESTART_DELAY = { delayMsMin: 200, delayMsMax: 30_000 };
 const STABLE_MS = 30_000;
-/** Between looks at open connections while draining. */
-const DRAIN_LOOK_MS = 100;
-/** From SIGTERM to SIGKILL. */
-const TERMINATE_MS_MAX = 5000;
-
 /**
  * Keeps one Envoy running: starts it, waits until it serves, watches it, starts it again, and ends
  * it gently.
@@ -130,8 +119,7 @@ export class EnvoySupervisor implements Component {
    * about to stop.
    */
   async drainInbound(): Promise<void> {
-    if (this.#state !== 'ready') return;
-    await this.#post('/drain_listeners?graceful&inboundonly');
+    if (this.#state === 'ready') await beginDrain(this.#deps.admin, 'inbound');
   }
 
   /**
@@ -140,12 +128,23 @@ export class EnvoySupervisor implements Component {
    * @param options.drain false to leave out the time for open connections
    */
   async close(options: { readonly drain?: boolean } = {}): Promise<void> {
-    const wasReady = this.#state === 'ready';
+    const drain = this.#state === 'ready' && (options.drain ?? true);
     this.#closing.abort();
-    if (this.#envoy && wasReady && (options.drain ?? true)) await this.#drain();
-    await this.#terminate();
+    if (this.#envoy) await this.#end(this.#envoy, drain);
     await this.#running;
     this.#change('stopped');
+  }
+
+  async #end(envoy: EnvoyProcess, drain: boolean): Promise<void> {
+    const { admin, clock } = this.#deps;
+    if (drain && (await beginDrain(admin, 'all'))) {
+      this.#change('draining');
+      const ended = new AbortController();
+      const abort = (): void => ended.abort();
+      envoy.exited.then(abort, abort);
+      await connectionsEnd(this.#options.drainMs, ended.signal, this.#deps);
+    }
+    await terminate(envoy, clock);
   }
 
   async #run(): Promise<void> {
@@ -225,80 +224,21 @@ export class EnvoySupervisor implements Component {
   }
 
   /** Looks at the running Envoy until it ends. */
-  async #watch(plan: LaunchPlan, ended: AbortSignal): Promise<void> {
-    const { clock } = this.#deps;
-    const startedAtMs = clock.monotonicMs();
-    let lookMs = START_LOOK_MS.min;
-    let failedLooks = 0;
-    while (!ended.aborted && !this.#closing.signal.aborted) {
-      const unready = await this.#look(plan);
-      if (ended.aborted || this.#closing.signal.aborted) return;
-      if (unready === undefined) {
-        failedLooks = 0;
-        this.#change('ready');
-      } else if (this.#state === 'starting') {
-        this.#change('starting', unready);
-        if (unready.reason === SILENT && clock.monotonicMs() - startedAtMs > START_ANSWER_MS_MAX)
-          this.#giveUp(unready);
-      } else {
-        failedLooks += 1;
-        this.#change('unhealthy', unready);
-        if (failedLooks >= FAILED_LOOKS_MAX) this.#giveUp(unready);
-      }
-      if (this.#state === 'starting')
-        lookMs = Math.min(START_LOOK_MS.max, lookMs * START_LOOK_MS.growth);
-      else lookMs = HEALTH_LOOK_MS;
-      await delay(clock, lookMs, ended);
-    }
-  }
-
-  /**
-   * Why it does not serve. Once it served, the control plane may be away: only Envoy itself counts.
-   */
-  async #look(plan: LaunchPlan): Promise<Unready | undefined> {
-    const { admin } = this.#deps;
-    try {
-      if (this.#state === 'starting') return await findUnready(admin, plan.compulsoryPorts);
-      const { status } = await admin.get('/ready');
-      return status === 200 ? undefined : { reason: 'NotLive', message: `Envoy answers ${status}` };
-    } catch (error) {
-      return { reason: SILENT, message: describeError(error) };
-    }
-  }
-
-  #giveUp(unready: Unready): void {
-    this.#deps.log.error('Envoy does not serve any more; ending it', { ...unready });
-    this.#envoy?.signal('SIGKILL');
-  }
-
-  async #drain(): Promise<void> {
-    const { clock, admin } = this.#deps;
-    const envoy = this.#envoy;
-    if (!envoy || !(await this.#post('/drain_listeners?graceful'))) return;
-    this.#change('draining');
-    const endMs = clock.monotonicMs() + this.#options.drainMs;
-    while (clock.monotonicMs() < endMs && this.#envoy === envoy) {
-      if ((await openConnections(admin)) === 0) return;
-      await delay(clock, DRAIN_LOOK_MS);
-    }
-  }
-
-  async #terminate(): Promise<void> {
-    const envoy = this.#envoy;
-    if (!envoy) return;
-    envoy.signal('SIGTERM');
-    const kill = this.#deps.clock.after(TERMINATE_MS_MAX, () => envoy.signal('SIGKILL'));
-    await envoy.exited.catch(() => undefined);
-    kill.cancel();
-  }
-
-  async #post(path: string): Promise<boolean> {
-    try {
-      return (await this.#deps.admin.post(path)).status === 200;
-    } catch (error) {
-      this.#deps.log.debug('Envoy does not answer', { path, error });
-      return false;
-    }
+  #watch(plan: LaunchPlan, ended: AbortSignal): Promise<void> {
+    const options = {
+      compulsoryPorts: plan.compulsoryPorts,
+      signal: AbortSignal.any([ended, this.#closing.signal]),
+      onLook: (unready: Unready | undefined) => {
+        const served = this.#state === 'ready' || this.#state === 'unhealthy';
+        if (unready === undefined) this.#change('ready');
+        else this.#change(served ? 'unhealthy' : 'starting', unready);
+      },
+      onHopeless: (unready: Unready) => {
+        this.#deps.log.error('Envoy does not serve any more; ending it', { ...unready });
+        this.#envoy?.signal('SIGKILL');
+      },
+    };
+    return watchEnvoy(options, this.#deps);
   }
 
   #change(state: EnvoyState, unready?: Unready): void {
@@ -309,22 +249,5 @@ export class EnvoySupervisor implements Component {
     if (state === 'ready') this.#deps.log.info('Envoy serves', { pid: this.#envoy?.pid });
     else this.#deps.log.debug('Envoy', { state, ...unready });
     this.#options.onChange();
-  }
-}
-
-/** No answer on the admin socket. */
-const SILENT = 'NoAnswer';
-
-/**
- * Connections to the listeners, not counting that of the admin interface; 0 when Envoy does not
- * answer.
- */
-async function openConnections(admin: EnvoyAdmin): Promise<number> {
-  try {
-    const { body } = await admin.get('/stats?filter=%5Elistener%5C..*downstream_cx_active%24');
-    const counts = [...parseStats(body)].filter(([name]) => !name.startsWith('listener.admin.'));
-    return counts.reduce((sum, [, count]) => sum + count, 0);
-  } catch {
-    return 0;
   }
 }
