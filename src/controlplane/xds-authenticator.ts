@@ -1,0 +1,41 @@
+import type { GrpcCall } from '#base/grpc/grpc.ts';
+import { GRPC_STATUS, GrpcStatusError } from '#base/grpc/grpc.ts';
+import { parseCertificate } from '#pki/certificate.ts';
+import { identityOfCertificate } from '#pki/certificate-identity.ts';
+import { parseWorkloadId, type SpiffeId, type TrustDomain } from '#spiffe/spiffe-id.ts';
+
+/** Who is at the other end of an xDS stream, proven. */
+export interface XdsCaller {
+  readonly identity: SpiffeId;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+}
+
+export interface XdsAuthenticatorDeps {
+  readonly trustDomain: TrustDomain;
+  /** The identity that a bearer token proves. @throws when it proves none */
+  readonly authenticateToken: (call: GrpcCall) => Promise<{ readonly identity: SpiffeId }>;
+}
+
+/**
+ * An Envoy proves itself by its workload certificate; Istio's own agent by its service account token.
+ * @throws GrpcStatusError UNAUTHENTICATED, with the reason as cause for the log
+ */
+export function xdsAuthenticator(deps: XdsAuthenticatorDeps) {
+  return async (call: GrpcCall): Promise<XdsCaller> => {
+    try {
+      const der = call.peer.verifiedCertificate;
+      const identity = der
+        ? identityOfCertificate(parseCertificate(der))
+        : (await deps.authenticateToken(call)).identity;
+      const workload = parseWorkloadId(identity);
+      if (!workload) throw new Error(`${identity} is no workload identity`);
+      if (workload.trustDomain !== deps.trustDomain)
+        throw new Error(`${identity} is of another trust domain than ${deps.trustDomain}`);
+      const { namespace, serviceAccount } = workload;
+      return { identity, namespace, serviceAccount };
+    } catch (cause) {
+      throw new GrpcStatusError(GRPC_STATUS.unauthenticated, 'authentication failure', cause);
+    }
+  };
+}
