@@ -12,6 +12,7 @@ export interface ObjectMeta {
   /** RFC 3339, whole seconds. */
   readonly creationTimestamp?: string;
   readonly deletionTimestamp?: string;
+  readonly deletionGracePeriodSeconds?: number;
   readonly labels?: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
   readonly finalizers?: readonly string[];
@@ -26,7 +27,10 @@ export interface ApiObject {
   readonly metadata: ObjectMeta;
 }
 
-/** The plural name with its group, as Kubernetes names a resource: `services`, `authorizationpolicies.security.istio.io`. */
+/**
+ * The plural name with its group, as Kubernetes names a resource: `services`,
+ * `authorizationpolicies.security.istio.io`.
+ */
 export type KindId = string;
 
 /** Names one object. `namespace` is '' for cluster-scoped kinds. */
