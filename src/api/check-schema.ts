@@ -9,6 +9,7 @@ import {
   unsupported,
   wrongType,
 } from '#api/field-error.ts';
+import { nearField } from '#api/near-field.ts';
 import { nearName } from '#api/near-name.ts';
 import type { Schema } from '#api/schema.ts';
 
@@ -40,7 +41,10 @@ function compiled(pattern: string): RegExp {
 function typeOf(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'array';
-  if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'number';
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) return String(value);
+    return Number.isInteger(value) ? 'integer' : 'number';
+  }
   return typeof value;
 }
 
@@ -131,21 +135,29 @@ function checkUnique(
   const keys = schema['x-kubernetes-list-map-keys'] ?? [];
   const seen = new Set<string>();
   for (const [index, item] of items.entries()) {
-    const identity = listType === 'set' ? item : keyFields(schema, item, keys);
-    if (identity === undefined) continue;
-    const text = JSON.stringify(identity);
+    const isObject = typeof item === 'object' && item !== null;
+    const identity = isObject ? keyFields(schema, item, keys) : item;
+    const text = (isObject ? Object.values(identity as object) : [item]).map(scalarText).join();
     if (seen.has(text)) check.report(duplicate(`${field}[${index}]`, identity));
     seen.add(text);
   }
 }
 
-/** The fields of an item that tell it apart, defaults filled in; undefined when it is no object. */
-function keyFields(schema: Schema, item: unknown, keys: readonly string[]): unknown {
-  if (typeof item !== 'object' || item === null) return undefined;
+/** Text that differs for different scalars; what is no scalar does not fit the schema anyway. */
+function scalarText(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  return typeof value === 'object' ? '' : String(value);
+}
+
+/** The fields that tell an item apart, defaults filled in. */
+function keyFields(
+  schema: Schema,
+  item: object,
+  keys: readonly string[],
+): Readonly<Record<string, unknown>> {
   const fields = item as Readonly<Record<string, unknown>>;
-  return Object.fromEntries(
-    keys.map((key) => [key, fields[key] ?? schema.items?.properties?.[key]?.default ?? null]),
-  );
+  const fallback = (key: string) => schema.items?.properties?.[key]?.default ?? null;
+  return Object.fromEntries(keys.map((key) => [key, fields[key] ?? fallback(key)]));
 }
 
 function checkObject(
@@ -197,23 +209,24 @@ function checkMember(
   if (properties !== undefined && Object.hasOwn(properties, key)) {
     const member = properties[key] as Schema;
     // As in Kubernetes, a null says that the field is left out, unless null means something.
-    if (value === null) return member.nullable ? value : undefined;
+    if (value === null || value === undefined) return member.nullable ? value : undefined;
     return checkSchema(member, value, memberPath(field, key), check);
   }
   if (additionalProperties !== undefined) {
     return checkSchema(additionalProperties, value, `${field}[${key}]`, check);
   }
   if (schema['x-kubernetes-preserve-unknown-fields']) return value;
-  const near = check.full ? undefined : nearName(key, Object.keys(properties ?? {}));
+  const near = check.full ? undefined : nearField(schema, key);
   const remedy = near && `did you mean "${memberPath(field, near)}"?`;
   check.report(unknownField(memberPath(field, key), check.unknownFields, remedy));
   return undefined;
 }
 
 /**
- * Tells everything about `value` that does not fit the schema, in the words of a Kubernetes API server, and gives
- * back what is kept of it: nulls of fields that know no null, and unknown fields, are left out. The same value comes
- * back when nothing was left out. Cost grows with the size of the value; depth is bounded by the schema's.
+ * Tells everything about `value` that does not fit the schema, in the words of a Kubernetes API
+ * server, and gives back what is kept of it: nulls of fields that know no null, and unknown fields,
+ * are left out. The same value comes back when nothing was left out. Cost grows with the size of
+ * the value; depth is bounded by the schema's.
  */
 export function checkSchema(
   schema: Schema,

@@ -84,7 +84,9 @@ export function columnsOf(kind: KindDefinition): readonly Column[] {
   return [nameColumn, ...kind.columns];
 }
 
-/** The cells of an object under `columnsOf` its kind. `now` in milliseconds since 1970, for the age. */
+/**
+ * The cells of an object under `columnsOf` its kind. `now` in milliseconds since 1970, for the age.
+ */
 export function rowOf(kind: KindDefinition, object: ApiObject, now: number): readonly Cell[] {
   return columnsOf(kind).map((column) => column.value(object, now));
 }

@@ -1,4 +1,6 @@
-/** What kind of wrong it is: Kubernetes' causes of a refusal (meta/v1 CauseType), and three of ours. */
+/**
+ * What kind of wrong it is: Kubernetes' causes of a refusal (meta/v1 CauseType), and three of ours.
+ */
 export type DiagnosticReason =
   | 'FieldValueDuplicate'
   | 'FieldValueForbidden'
@@ -12,8 +14,8 @@ export type DiagnosticReason =
   | 'FieldUnknown'
   /** There is no such kind. */
   | 'KindUnknown'
-  /** The document cannot be read. */
-  | 'Unreadable';
+  /** The text is no YAML or JSON, says something twice, or is over a limit. */
+  | 'DocumentUnreadable';
 
 /**
  * Something wrong in what a user wrote. A value, never thrown: it goes to the API's answer, to the

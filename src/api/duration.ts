@@ -19,7 +19,9 @@ function durationProblem(text: string, options: DurationOptions): string | undef
   return whole ? undefined : 'must be in whole milliseconds';
 }
 
-/** Reports a duration of Istio's API that is none, or is below a millisecond or not in whole ones. */
+/**
+ * Reports a duration of Istio's API that is none, or is below a millisecond or not in whole ones.
+ */
 export function checkDuration(
   text: string | undefined,
   field: string,

@@ -3,9 +3,14 @@ import type { Diagnostic, DiagnosticReason } from '#api/diagnostic.ts';
 /** Characters of a user's value that a message repeats. */
 const VALUE_LENGTH_MAX = 400;
 
-/** A value as a message shows it: JSON, cut when it is long. */
+/** A value as a message shows it: JSON, cut when it is long; its type when it is no JSON value. */
 function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'null';
+  let text: string;
+  try {
+    text = JSON.stringify(value) ?? typeof value;
+  } catch {
+    text = typeof value;
+  }
   return text.length <= VALUE_LENGTH_MAX ? text : `${text.slice(0, VALUE_LENGTH_MAX)}…`;
 }
 

@@ -23,12 +23,17 @@ function lengthProblem(name: string): string | undefined {
     : undefined;
 }
 
-/** What is wrong with a DNS name without wildcards; a dot at its end is fine. Undefined = nothing. */
+/**
+ * What is wrong with a DNS name without wildcards; a dot at its end is fine. Undefined = nothing.
+ */
 export function hostProblem(name: string): string | undefined {
   return lengthProblem(name) ?? labelsProblem(name.split('.'));
 }
 
-/** As `hostProblem` for a name whose first label may be or begin with a wildcard: `*`, `*.example.com`. */
+/**
+ * As `hostProblem` for a name whose first label may be or begin with a wildcard: `*`,
+ * `*.example.com`.
+ */
 export function wildcardHostProblem(name: string): string | undefined {
   const tooLong = lengthProblem(name);
   if (tooLong !== undefined) return tooLong;

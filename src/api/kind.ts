@@ -61,7 +61,10 @@ export interface KindDefinition<T extends ApiObject = ApiObject> extends KindDes
   readonly listKind: string;
   /** apiVersion in the preferred version: `v1`, `security.istio.io/v1`. */
   readonly apiVersion: string;
-  /** Whether a cluster knows the kind by a CustomResourceDefinition (no strategic merge patch there). */
+  /**
+   * Whether a cluster knows the kind by a CustomResourceDefinition (no strategic merge patch
+   * there).
+   */
   readonly custom: boolean;
   /** The whole object, apiVersion, kind and metadata included. */
   readonly schema: Schema;

@@ -72,12 +72,17 @@ export function kindByName(name: string): KindDefinition | undefined {
   return byName.get(name.toLowerCase());
 }
 
-/** The object with what the server fills in where a user left it out; as it is when its kind is unknown. */
+/**
+ * The object with what the server fills in where a user left it out; as it is when its kind is
+ * unknown.
+ */
 export function applyDefaults(object: ApiObject): ApiObject {
   return kindOf(object.apiVersion, object.kind)?.defaults?.(object) ?? object;
 }
 
-/** The object in another served version of its kind: all versions of a kind have the same content. */
+/**
+ * The object in another served version of its kind: all versions of a kind have the same content.
+ */
 export function inVersion(kind: KindDefinition, object: ApiObject, version: string): ApiObject {
   assert(kind.versions.includes(version), `${kind.id} is not served in version ${version}`);
   const apiVersion = kind.group === '' ? version : `${kind.group}/${version}`;

@@ -109,8 +109,8 @@ function checkOwners(owners: readonly Owner[], report: Report): void {
 }
 
 /**
- * Reports what is wrong with the metadata of an object whose metadata fits the schema. A namespace may be missing:
- * whoever holds the object knows which one is meant.
+ * Reports what is wrong with the metadata of an object whose metadata fits the schema. A namespace
+ * may be missing: whoever holds the object knows which one is meant.
  */
 export function checkMetadata(metadata: ObjectMeta, kind: KindDefinition, report: Report): void {
   checkName(metadata, kind, report);

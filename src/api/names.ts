@@ -13,7 +13,8 @@ const configKeyPattern = /^[-._a-zA-Z0-9]+$/;
 const LABEL_LENGTH_MAX = 63;
 const SUBDOMAIN_LENGTH_MAX = 253;
 
-// The sentences below are those of a Kubernetes API server: people search for them, and tools compare them.
+// The sentences below are those of a Kubernetes API server: people search for them, and tools
+// compare them.
 
 /** What is wrong with a DNS label (RFC 1123): lower case, at most 63 characters. */
 export function labelProblems(name: string): string[] {
@@ -33,7 +34,9 @@ export function labelProblems(name: string): string[] {
   return problems;
 }
 
-/** What is wrong with a DNS subdomain (RFC 1123): labels with dots between, at most 253 characters. */
+/**
+ * What is wrong with a DNS subdomain (RFC 1123): labels with dots between, at most 253 characters.
+ */
 export function subdomainProblems(name: string): string[] {
   const problems: string[] = [];
   if (name.length > SUBDOMAIN_LENGTH_MAX) {
@@ -55,8 +58,8 @@ export function objectNameProblems(name: string, rule: NameRule): string[] {
 }
 
 /**
- * What is wrong with a qualified name: `name` or `example.com/name`. Keys of labels and annotations, finalizers and
- * application protocols have this form.
+ * What is wrong with a qualified name: `name` or `example.com/name`. Keys of labels and
+ * annotations, finalizers and application protocols have this form.
  */
 export function qualifiedNameProblems(name: string): string[] {
   const parts = name.split('/');
@@ -100,7 +103,9 @@ export function labelValueProblems(value: string): string[] {
   return problems;
 }
 
-/** What is wrong with a key of a ConfigMap or Secret, which becomes a file name when it is mounted. */
+/**
+ * What is wrong with a key of a ConfigMap or Secret, which becomes a file name when it is mounted.
+ */
 export function configKeyProblems(key: string): string[] {
   if (key.length > SUBDOMAIN_LENGTH_MAX) {
     return [`must be no more than ${SUBDOMAIN_LENGTH_MAX} characters`];

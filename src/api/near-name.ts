@@ -28,8 +28,8 @@ function editDistance(from: string, to: string): number {
 }
 
 /**
- * The candidate that a user most likely meant by `word`: at most a third of its letters differ, letter case aside.
- * Undefined when none is near.
+ * The candidate that a user most likely meant by `word`: at most a third of its letters differ,
+ * letter case aside. Undefined when none is near.
  */
 export function nearName(word: string, candidates: Iterable<string>): string | undefined {
   if (word.length > LENGTH_MAX) return undefined;

@@ -29,14 +29,17 @@ interface Constraints {
   readonly 'x-kubernetes-list-type'?: 'map' | 'set' | 'atomic';
   readonly 'x-kubernetes-list-map-keys'?: readonly string[];
   readonly 'x-kubernetes-map-type'?: 'atomic' | 'granular';
-  /** What a strategic merge patch (kubectl apply) does with a list, and what tells its parts apart. */
+  /**
+   * What a strategic merge patch (kubectl apply) does with a list, and what tells its parts apart.
+   */
   readonly 'x-kubernetes-patch-strategy'?: 'merge' | 'replace';
   readonly 'x-kubernetes-patch-merge-key'?: string;
 }
 
 /**
- * One node of a structural OpenAPI v3 schema: plain JSON, so it is served, put into CRDs and explained
- * as it is. `T` is the TypeScript type of the values it accepts; it exists for the compiler only.
+ * One node of a structural OpenAPI v3 schema: plain JSON, so it is served, put into CRDs and
+ * explained as it is. `T` is the TypeScript type of the values it accepts; it exists for the
+ * compiler only.
  */
 export interface Schema<T = unknown> extends Constraints {
   readonly [valueType]?: T;

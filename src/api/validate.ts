@@ -88,8 +88,9 @@ function findKind(object: Readonly<Record<string, unknown>>): KindDefinition | D
 }
 
 /**
- * Checks an object of unknown form against its kind: known kind, schema, metadata, then the rules of the kind (those
- * only when the schema fits). Never throws, whatever it is given; work and findings are bounded by its size.
+ * Checks an object of unknown form against its kind: known kind, schema, metadata, then the rules
+ * of the kind (those only when the schema fits). Never throws, whatever it is given; work and
+ * findings are bounded by its size.
  */
 export function validateObject(object: unknown, options: ValidateOptions = {}): Validation {
   if (typeof object !== 'object' || object === null || Array.isArray(object)) {
@@ -109,8 +110,8 @@ export function validateObject(object: unknown, options: ValidateOptions = {}): 
 }
 
 /**
- * Checks what a change from `before` to `after` may not do to objects of this kind. Both are valid by themselves and
- * have the same name.
+ * Checks what a change from `before` to `after` may not do to objects of this kind. Both are valid
+ * by themselves and have the same name.
  */
 export function validateChange(
   kind: KindDefinition,

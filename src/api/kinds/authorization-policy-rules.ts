@@ -31,7 +31,10 @@ const serviceAccount: Problem = (value) =>
     ? undefined
     : 'must be `<namespace>/<name>` or `<name>`, without wildcards';
 
-/** Every field of a source: how a value is checked, and whether it can be judged on a TCP connection. */
+/**
+ * Every field of a source: how a value is checked, and whether it can be judged on a TCP
+ * connection.
+ */
 const SOURCE: Readonly<
   Record<keyof AuthorizationSource, { readonly problem: Problem; readonly tcp: boolean }>
 > = {
@@ -134,7 +137,10 @@ function checkCondition(condition: AuthorizationCondition, field: string, report
   }
 }
 
-/** What an external authorizer's rules may not use: the filter that asks it runs before these are known. */
+/**
+ * What an external authorizer's rules may not use: the filter that asks it runs before these are
+ * known.
+ */
 function checkCustomRule(rule: AuthorizationRule, field: string, report: Report): void {
   for (const [index, { source }] of (rule.from ?? []).entries()) {
     for (const [name, values] of Object.entries(source ?? {})) {
@@ -160,7 +166,10 @@ function usesTcpField(
   );
 }
 
-/** A DENY rule of HTTP fields alone cannot be judged on TCP, so it denies all of it (fail closed, as Istio). */
+/**
+ * A DENY rule of HTTP fields alone cannot be judged on TCP, so it denies all of it (fail closed, as
+ * Istio).
+ */
 function deniesAllTcp(rule: AuthorizationRule): boolean {
   const sources = rule.from?.map((from) => from.source);
   const operations = rule.to?.map((to) => to.operation);
@@ -224,7 +233,9 @@ function checkDryRun(policy: AuthorizationPolicy, report: Report): void {
   }
 }
 
-/** Rules of an AuthorizationPolicy beyond its schema. Without a spec it is an ALLOW without rules. */
+/**
+ * Rules of an AuthorizationPolicy beyond its schema. Without a spec it is an ALLOW without rules.
+ */
 export function checkAuthorizationPolicy(policy: AuthorizationPolicy, report: Report): void {
   const spec = policy.spec ?? {};
   checkDryRun(policy, report);

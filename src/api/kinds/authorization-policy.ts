@@ -102,7 +102,10 @@ export interface AuthorizationRule extends ValueOf<typeof rule> {}
 /** `{}` is ALLOW without rules, which denies everything. */
 export interface AuthorizationPolicySpec extends ValueOf<typeof spec> {}
 
-/** Istio's AuthorizationPolicy (security.istio.io v1, v1beta1). A missing spec means the same as an empty one. */
+/**
+ * Istio's AuthorizationPolicy (security.istio.io v1, v1beta1). A missing spec means the same as an
+ * empty one.
+ */
 export interface AuthorizationPolicy extends ApiObject {
   readonly spec?: AuthorizationPolicySpec;
   readonly status?: IstioStatus;

@@ -74,7 +74,10 @@ function check(object: DestinationRule, report: Report): void {
   if (workloadSelector !== undefined) checkOwnNamespace(object, report);
 }
 
-/** A rule for some callers only must not reach callers of other namespaces, where its selector says nothing. */
+/**
+ * A rule for some callers only must not reach callers of other namespaces, where its selector says
+ * nothing.
+ */
 function checkOwnNamespace(object: DestinationRule, report: Report): void {
   const own = ['.', object.metadata.namespace];
   const { exportTo: namespaces = [] } = object.spec;

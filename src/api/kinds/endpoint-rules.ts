@@ -46,7 +46,10 @@ export interface EndpointUse {
   readonly dnsNames: boolean;
 }
 
-/** Reports what is wrong with an instance of a workload: a WorkloadEntry, or an endpoint of a ServiceEntry. */
+/**
+ * Reports what is wrong with an instance of a workload: a WorkloadEntry, or an endpoint of a
+ * ServiceEntry.
+ */
 export function checkWorkloadEntry(
   entry: WorkloadEntrySpec,
   field: string,

@@ -10,8 +10,8 @@ export const exportTo = list(
 );
 
 /**
- * Reports what is wrong with `spec.exportTo` of an object in `namespace`. `nobody` = `~` is allowed, as in a
- * ServiceEntry that only the proxies of its own workloads see.
+ * Reports what is wrong with `spec.exportTo` of an object in `namespace`. `nobody` = `~` is
+ * allowed, as in a ServiceEntry that only the proxies of its own workloads see.
  */
 export function checkExportTo(
   values: readonly string[],

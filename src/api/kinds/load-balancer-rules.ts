@@ -55,7 +55,10 @@ function checkHash(hash: ConsistentHash, field: string, report: Report): void {
   }
 }
 
-/** Whether one of two localities (`region/zone/subzone`, shorter forms, `*` at the end) holds the other. */
+/**
+ * Whether one of two localities (`region/zone/subzone`, shorter forms, `*` at the end) holds the
+ * other.
+ */
 function localitiesOverlap(one: string, other: string): boolean {
   const [short, long] = [one.split('/'), other.split('/')].sort((a, b) => a.length - b.length);
   return (short ?? []).every(

@@ -1,11 +1,15 @@
 const ONE_SEGMENT = '{*}';
 const ANY_SEGMENTS = '{**}';
-/** Characters of a plain segment in a template (RFC 3986 pchar, as Envoy's template matcher takes them). */
+/**
+ * Characters of a plain segment in a template (RFC 3986 pchar, as Envoy's template matcher takes
+ * them).
+ */
 const LITERAL = /^[A-Za-z0-9\-._~%!$&'()+,;:@=]+$/;
 
 /**
- * What is wrong with a path of an AuthorizationPolicy. Braces stand for path templates only: `{*}` is one segment,
- * `{**}` any number of segments and the last operator; beside them a template has no wildcards.
+ * What is wrong with a path of an AuthorizationPolicy. Braces stand for path templates only: `{*}`
+ * is one segment, `{**}` any number of segments and the last operator; beside them a template has
+ * no wildcards.
  */
 export function pathTemplateProblem(path: string): string | undefined {
   const segments = path.replace(/^\/|\/$/g, '').split('/');

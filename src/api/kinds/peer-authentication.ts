@@ -29,7 +29,10 @@ export interface MutualTls extends ValueOf<typeof mtls> {}
 /** What a PeerAuthentication asks for. */
 export interface PeerAuthenticationSpec extends ValueOf<typeof spec> {}
 
-/** Istio's PeerAuthentication (security.istio.io v1, v1beta1). A missing spec means the same as an empty one. */
+/**
+ * Istio's PeerAuthentication (security.istio.io v1, v1beta1). A missing spec means the same as an
+ * empty one.
+ */
 export interface PeerAuthentication extends ApiObject {
   readonly spec?: PeerAuthenticationSpec;
   readonly status?: IstioStatus;

@@ -9,8 +9,8 @@ function fillPort(port: ServicePort): ServicePort {
 }
 
 /**
- * A Service with what Kubernetes fills in at creation, except addresses and address families: those are for the
- * server to give.
+ * A Service with what Kubernetes fills in at creation, except addresses and address families: those
+ * are for the server to give.
  */
 export function fillService(service: Service): Service {
   const given = service.spec ?? {};

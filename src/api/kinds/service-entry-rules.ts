@@ -15,7 +15,9 @@ import { checkExportTo } from '#api/kinds/export-to.ts';
 import type { ServiceEntry, ServiceEntrySpec } from '#api/kinds/service-entry.ts';
 import { checkSelectorLabels } from '#api/kinds/workload-target.ts';
 
-/** Protocols of a port, in Istio's words, and how a proxy tells the services behind one port apart. */
+/**
+ * Protocols of a port, in Istio's words, and how a proxy tells the services behind one port apart.
+ */
 const PROTOCOLS: Readonly<Record<string, 'http' | 'tls' | 'address'>> = {
   HTTP: 'http',
   HTTP2: 'http',
@@ -32,7 +34,10 @@ const PROTOCOLS: Readonly<Record<string, 'http' | 'tls' | 'address'>> = {
   HBONE: 'address',
 };
 
-/** How the service behind a port is told apart; undefined where the protocol is not declared or unknown. */
+/**
+ * How the service behind a port is told apart; undefined where the protocol is not declared or
+ * unknown.
+ */
 function toldBy(protocol: string | undefined): 'http' | 'tls' | 'address' | undefined {
   const word = (protocol ?? '').toUpperCase();
   return Object.hasOwn(PROTOCOLS, word) ? PROTOCOLS[word] : undefined;

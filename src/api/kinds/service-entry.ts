@@ -14,7 +14,7 @@ const port = object(
     protocol: text('HTTP, HTTPS, GRPC, HTTP2, MONGO, TCP, TLS …; found out when left out.', {
       maxLength: 256,
     }),
-    name: text('Name of the port.', { minLength: 1, maxLength: 256 }),
+    name: text('Name of the port.', { maxLength: 256 }),
     targetPort: integer('Port of the endpoints; `number` when left out.', {
       minimum: 0,
       maximum: 4_294_967_295,
@@ -30,9 +30,13 @@ const spec = object(
       minItems: 1,
       maxItems: 256,
     }),
-    addresses: list('Virtual IP addresses or CIDR blocks.', text('An address.'), {
-      maxItems: 256,
-    }),
+    addresses: list(
+      'Virtual IP addresses or CIDR blocks.',
+      text('An address.', { maxLength: 64 }),
+      {
+        maxItems: 256,
+      },
+    ),
     ports: list('Ports of the service.', port, {
       maxItems: 256,
       'x-kubernetes-list-type': 'map',

@@ -5,7 +5,9 @@ import type { IstioStatus } from '#api/kinds/istio-status.ts';
 import type { ApiObject } from '#api/object.ts';
 import { integer, map, object, text, type ValueOf } from '#api/schema.ts';
 
-/** Istio's WorkloadEntry message, also used as ServiceEntry endpoints and as WorkloadGroup template. */
+/**
+ * Istio's WorkloadEntry message, also used as ServiceEntry endpoints and as WorkloadGroup template.
+ */
 export const workloadEntrySpec = object('One instance of a workload outside Kubernetes.', {
   address: text('IP address, DNS name, or `unix:///path`; may be left out when `network` is set.', {
     maxLength: 256,

@@ -11,7 +11,10 @@ export const labelSelector = object('The workloads, in its namespace, that the o
   ),
 });
 
-/** Workloads by label; without labels every workload of the namespace (in the root one, of the mesh). */
+/**
+ * Workloads by label; without labels every workload of the namespace (in the root one, of the
+ * mesh).
+ */
 export interface LabelSelector extends ValueOf<typeof labelSelector> {}
 
 /** Istio's PolicyTargetReference: a Gateway, Service or other object that a policy attaches to. */
