@@ -81,6 +81,11 @@ export class ManagedProcess {
     }
   }
 
+  /** Resolves when the process has ended, however. */
+  get ended(): Promise<void> {
+    return this.#ended;
+  }
+
   /** The last lines, for a report. */
   tail(count = 15): string {
     const state = this.#exit ? ` (exit ${this.#exit.code ?? this.#exit.signal})` : '';
