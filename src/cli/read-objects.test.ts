@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { isBulwarkError } from '#base/errors.ts';
+import { formatDiagnostic, readObjects } from '#cli/read-objects.ts';
+import { temporaryDirectory } from '../../test/kit/temp-directory.ts';
+
+async function* text(content: string): AsyncIterable<string> {
+  yield content;
+}
+
+const POLICY = `apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: deny-all, namespace: team}
+spec: {}
+`;
+const NAMESPACE = 'apiVersion: v1\nkind: Namespace\nmetadata: {name: team}\n';
+
+describe('files of objects', () => {
+  it('are read from folders in the order of names, namespaces first', async (t) => {
+    const directory = temporaryDirectory(t);
+    writeFileSync(join(directory, '1.yaml'), POLICY);
+    writeFileSync(join(directory, '2.yml'), NAMESPACE);
+    writeFileSync(join(directory, 'notes.txt'), 'not YAML: {');
+    const { objects, diagnostics } = await readObjects([directory], text(''));
+    assert.deepEqual(diagnostics, []);
+    assert.deepEqual(
+      objects.map(({ kind }) => kind),
+      ['Namespace', 'AuthorizationPolicy'],
+    );
+  });
+
+  it('are read from standard input, and errors name line and column', async () => {
+    const wrong = `${NAMESPACE}---\n${POLICY.replace('{}', '{action: Allow}')}`;
+    const { objects, diagnostics } = await readObjects(['-'], text(wrong));
+    assert.equal(objects.length, 1);
+    assert.match(
+      formatDiagnostic(diagnostics[0] ?? assert.fail()),
+      /^standard input:8:\d+: error: spec\.action: .*ALLOW/,
+    );
+  });
+
+  it('that are missing, or folders without any, are refused by name', async (t) => {
+    const directory = temporaryDirectory(t);
+    for (const name of [directory, join(directory, 'none.yaml')]) {
+      await assert.rejects(
+        readObjects([name], text('')),
+        (error) => isBulwarkError(error, 'FILES_UNREADABLE') && error.message.includes(name),
+      );
+    }
+  });
+});
