@@ -158,7 +158,7 @@ function assemble(
 }
 
 /** A random UUID (RFC 9562, version 4). */
-function randomUid(random: RandomSource): string {
+export function randomUid(random: RandomSource): string {
   const bytes = Buffer.from(random.bytes(16));
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;

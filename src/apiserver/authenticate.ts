@@ -1,0 +1,66 @@
+import type { IncomingMessage } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import { ANONYMOUS, AUTHENTICATED, type Caller } from '#apiserver/authorize.ts';
+import { callerOf, type ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
+import { unauthorized } from '#apiserver/status.ts';
+
+/**
+ * Who sends the request: by the client certificate when there is a good one, else by the bearer token, else nobody.
+ * Credentials that are there but do not hold are refused, also where nobody would be let in.
+ * @throws ApiError 401
+ */
+export async function authenticate(
+  request: IncomingMessage,
+  tokens: ServiceAccountTokens,
+): Promise<Caller> {
+  const socket = request.socket as TLSSocket;
+  const certified = callerOfCertificate(socket);
+  if (certified) return certified;
+  const token = bearerToken(request.headers.authorization);
+  if (token !== undefined) {
+    const result = await tokens.reviewToken(token);
+    if (!result.authenticated) throw unauthorized();
+    return callerOf(result);
+  }
+  if (presentedCertificate(socket)) throw unauthorized();
+  return ANONYMOUS;
+}
+
+/** The token of `Authorization: Bearer …` (RFC 6750); undefined when there is none. Other schemes are not looked at. */
+function bearerToken(header: string | undefined): string | undefined {
+  const [scheme = '', token = '', ...more] = (header ?? '').trim().split(/ +/);
+  if (scheme.toLowerCase() !== 'bearer' || token === '' || more.length > 0) return undefined;
+  return token;
+}
+
+function presentedCertificate(socket: TLSSocket): boolean {
+  return socket.getPeerCertificate().raw !== undefined;
+}
+
+const callers = new WeakMap<TLSSocket, Caller>();
+
+/**
+ * User and groups of a client certificate that our authority for clients signed: common name and organizations
+ * (kubernetes.io, "X.509 client certificates"). The connection verified it at its beginning.
+ */
+function callerOfCertificate(socket: TLSSocket): Caller | undefined {
+  if (!socket.authorized) return undefined;
+  const known = callers.get(socket);
+  if (known) return known;
+  const { subject, fingerprint256 } = socket.getPeerCertificate();
+  const username = oneOf(subject?.CN);
+  if (username === undefined) return undefined;
+  const organizations = subject.O === undefined ? [] : [subject.O].flat();
+  const digest = fingerprint256.replaceAll(':', '').toLowerCase();
+  const caller = {
+    username,
+    groups: [...organizations, AUTHENTICATED],
+    extra: { 'authentication.kubernetes.io/credential-id': [`X509SHA256=${digest}`] },
+  };
+  callers.set(socket, caller);
+  return caller;
+}
+
+function oneOf(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}

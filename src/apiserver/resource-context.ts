@@ -1,0 +1,77 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { KindDefinition } from '#api/kind.ts';
+import type { ObjectKey } from '#api/object.ts';
+import { type ObjectFormat, objectFormat } from '#apiserver/accept.ts';
+import type { Caller } from '#apiserver/authorize.ts';
+import type { ClusterIps } from '#apiserver/cluster-ips.ts';
+import { Presenter } from '#apiserver/present.ts';
+import type { NamespaceLife } from '#apiserver/namespace-life.ts';
+import type { ResourceRequest } from '#apiserver/request-info.ts';
+import type { IncludeObject } from '#apiserver/table.ts';
+import { badRequest, notAcceptable } from '#apiserver/status.ts';
+import type { Clock } from '#base/clock.ts';
+import type { Logger } from '#base/log.ts';
+import type { RandomSource } from '#base/random.ts';
+import type { Store } from '#store/store.ts';
+
+/** A request as the handlers see it: authenticated, its body read but not decoded. */
+export interface ApiRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+  readonly caller: Caller;
+}
+
+/** What the handlers of resources work with. */
+export interface ResourceDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly log: Logger;
+  readonly clusterIps: ClusterIps;
+  readonly namespaces: NamespaceLife;
+}
+
+/** One request for objects of a kind. */
+export interface ResourceContext {
+  readonly request: ApiRequest;
+  readonly info: ResourceRequest;
+  readonly kind: KindDefinition;
+  readonly deps: ResourceDeps;
+}
+
+const INCLUDES = ['None', 'Metadata', 'Object'] as const;
+
+/** The object that the path names. */
+export function keyOf({ info, kind }: ResourceContext): ObjectKey {
+  return { kind: kind.id, namespace: kind.namespaced ? info.namespace : '', name: info.name };
+}
+
+/**
+ * Writes answers in the form that the client accepts.
+ * @param options.list whether the answer is a list
+ * @throws ApiError 400 or 406
+ */
+export function presenterFor(
+  { request, info, kind, deps }: ResourceContext,
+  options: { readonly list: boolean } = { list: false },
+): Presenter {
+  const format = objectFormat(request.headers.accept);
+  checkForm(format, kind, options.list);
+  const include = request.query.get('includeObject') || 'Metadata';
+  const known: IncludeObject | undefined = INCLUDES.find((word) => word === include);
+  if (!known) throw badRequest(`unrecognized includeObject value: ${JSON.stringify(include)}`);
+  const { version } = info;
+  return new Presenter({ kind, version, format, include: known, now: () => deps.clock.now() });
+}
+
+function checkForm({ as }: ObjectFormat, kind: KindDefinition, list: boolean): void {
+  const [wanted, found] = list
+    ? ['PartialObjectMetadata', `a list (${kind.listKind})`]
+    : ['PartialObjectMetadataList', `not a list (${kind.kind})`];
+  if (as === wanted) {
+    throw notAcceptable(`you requested ${wanted}, but the requested object is ${found}`);
+  }
+}

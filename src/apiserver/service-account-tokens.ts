@@ -1,0 +1,182 @@
+import { decodeJwt, errors, jwtVerify, SignJWT } from 'jose';
+import type { ApiObject } from '#api/object.ts';
+import type { Caller } from '#apiserver/authorize.ts';
+import type { TokenKey } from '#apiserver/token-key.ts';
+import type { Clock } from '#base/clock.ts';
+import { LIMITS } from '#base/limits.ts';
+import type { Logger } from '#base/log.ts';
+import type { RandomSource } from '#base/random.ts';
+import { randomUid } from '#store/revise.ts';
+import type { Store } from '#store/store.ts';
+
+/** What a token turned out to be. `error` says why not, for the log and for TokenReview. */
+export type TokenResult =
+  | {
+      readonly authenticated: true;
+      readonly namespace: string;
+      readonly serviceAccount: string;
+      readonly uid: string;
+      /** Those asked for that the token has. */
+      readonly audiences: readonly string[];
+      /** The token's `jti`. */
+      readonly tokenId: string;
+    }
+  | { readonly authenticated: false; readonly error: string };
+
+/** The part of the claims that is Kubernetes' own. */
+interface KubernetesClaim {
+  readonly namespace?: unknown;
+  readonly serviceaccount?: { readonly name?: unknown; readonly uid?: unknown };
+}
+
+export interface IssuedToken {
+  readonly token: string;
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number;
+}
+
+export interface ServiceAccountTokensOptions {
+  /** `iss` of the tokens, and the audience of the API itself. */
+  readonly issuer: string;
+}
+
+export interface ServiceAccountTokensDeps {
+  readonly store: Store;
+  readonly key: TokenKey;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly log: Logger;
+}
+
+const INVALID = 'invalid bearer token';
+
+/**
+ * Issues and checks third-party tokens of service accounts: JWTs with audience and expiry, bound to the uid of the
+ * account, so that they end with it (kubernetes.io, "Managing Service Accounts"; Istio "third party tokens").
+ */
+export class ServiceAccountTokens {
+  readonly issuer: string;
+  readonly #deps: ServiceAccountTokensDeps;
+
+  constructor({ issuer }: ServiceAccountTokensOptions, deps: ServiceAccountTokensDeps) {
+    this.issuer = issuer;
+    this.#deps = deps;
+  }
+
+  /** A token of `account`, good from now on for `seconds`. */
+  async issue(
+    account: ApiObject,
+    { audiences, seconds }: { readonly audiences: readonly string[]; readonly seconds: number },
+  ): Promise<IssuedToken> {
+    const { key, clock, random } = this.#deps;
+    const { name, namespace = '', uid } = account.metadata;
+    const issuedAt = Math.floor(clock.now() / 1000);
+    const token = await new SignJWT({
+      'kubernetes.io': { namespace, serviceaccount: { name, uid } },
+    })
+      .setProtectedHeader({ alg: 'ES256', kid: key.keyId })
+      .setAudience([...audiences])
+      .setExpirationTime(issuedAt + seconds)
+      .setIssuedAt(issuedAt)
+      .setNotBefore(issuedAt)
+      .setIssuer(this.issuer)
+      .setJti(randomUid(random))
+      .setSubject(`system:serviceaccount:${namespace}:${name}`)
+      .sign(key.privateKey);
+    return { token, expiresAt: (issuedAt + seconds) * 1000 };
+  }
+
+  /**
+   * Whether the token is one of ours, in time, for one of `audiences` (those of the API when left out), and its
+   * account still the same. Never throws for a bad token.
+   */
+  async reviewToken(
+    token: string,
+    audiences: readonly string[] = [this.issuer],
+  ): Promise<TokenResult> {
+    const claims = await this.#verified(token);
+    if (typeof claims === 'string') return this.#refuse(claims);
+    const { aud, jti } = claims;
+    const held = Array.isArray(aud) ? aud : [aud ?? ''];
+    const common = audiences.filter((audience) => held.includes(audience));
+    if (common.length === 0) {
+      const [has, wants] = [goList(held), goList(audiences)];
+      return this.#refuse(`token audiences ${has} is invalid for the target audiences ${wants}`);
+    }
+    const bound = claims['kubernetes.io'] as KubernetesClaim | undefined;
+    const { namespace, serviceaccount } = bound ?? {};
+    const { name, uid } = serviceaccount ?? {};
+    if (typeof namespace !== 'string' || typeof name !== 'string' || typeof uid !== 'string') {
+      return this.#refuse('token has no service account');
+    }
+    const account = await this.#deps.store.get({ kind: 'serviceaccounts', namespace, name });
+    if (!account) return this.#refuse(`serviceaccounts "${name}" not found`);
+    if (account.metadata.uid !== uid) {
+      const now = account.metadata.uid ?? '';
+      return this.#refuse(`service account UID (${now}) does not match claim (${uid})`);
+    }
+    return {
+      authenticated: true,
+      namespace,
+      serviceAccount: name,
+      uid,
+      audiences: common,
+      tokenId: jti ?? '',
+    };
+  }
+
+  /** The claims of a token that verifies, or why it does not ('' = it is none of ours). */
+  async #verified(token: string) {
+    if (token.length > LIMITS.tokenBytesMax) return 'token is too long';
+    try {
+      if (decodeJwt(token).iss !== this.issuer) return '';
+    } catch {
+      return '';
+    }
+    try {
+      const { payload } = await jwtVerify(token, this.#deps.key.publicKey, {
+        issuer: this.issuer,
+        algorithms: ['ES256'],
+        currentDate: new Date(this.#deps.clock.now()),
+        requiredClaims: ['exp', 'iat', 'nbf', 'aud', 'sub', 'jti'],
+      });
+      return payload;
+    } catch (error) {
+      return problemOf(error);
+    }
+  }
+
+  #refuse(why: string): TokenResult {
+    const error = why === '' ? INVALID : `[${INVALID}, ${why}]`;
+    this.#deps.log.debug('token refused', { error });
+    return { authenticated: false, error };
+  }
+}
+
+function problemOf(error: unknown): string {
+  if (error instanceof errors.JWTExpired) return 'token has expired';
+  if (error instanceof errors.JWTClaimValidationFailed && error.claim === 'nbf') {
+    return 'token is not valid yet';
+  }
+  return 'token does not verify';
+}
+
+/** A list as Go prints it with %q. */
+function goList(items: readonly string[]): string {
+  return `[${items.map((item) => JSON.stringify(item)).join(' ')}]`;
+}
+
+/** The caller that a token of a service account stands for. */
+export function callerOf(result: TokenResult & { readonly authenticated: true }): Caller {
+  const { namespace, serviceAccount, uid, tokenId } = result;
+  return {
+    username: `system:serviceaccount:${namespace}:${serviceAccount}`,
+    uid,
+    groups: [
+      'system:serviceaccounts',
+      `system:serviceaccounts:${namespace}`,
+      'system:authenticated',
+    ],
+    extra: { 'authentication.kubernetes.io/credential-id': [`JTI=${tokenId}`] },
+  };
+}
