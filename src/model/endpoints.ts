@@ -50,28 +50,33 @@ export function keepEqualParts(
 }
 
 function endpointsOf(port: ServicePort, workloads: readonly Workload[]): readonly Endpoint[] {
-  return workloads.flatMap((workload) => portOf(port, workload)).sort(byPlace);
+  return workloads.flatMap((workload) => endpointAt(port, workload) ?? []).sort(byPlace);
 }
 
 /**
- * No endpoint where the port is given by a name that the workload does not have, or where a proxy without redirection
+ * Where a workload takes the connections of a service port. Nowhere where the port is given by a name that the workload does not have, or where a proxy without redirection
  * does not listen for it: a connection must not get to the application past its proxy.
  */
-function portOf(port: ServicePort, workload: Workload): readonly Endpoint[] {
+export function endpointAt(port: ServicePort, workload: Workload): Endpoint | undefined {
   const { targetPort } = port;
   const { ports, applicationPorts } = workload;
   const names = [port.name, ...(typeof targetPort === 'string' ? [targetPort] : [])];
   const beside = Object.keys(applicationPorts);
   const name =
-    names.find((candidate) => ports[candidate] !== undefined) ??
-    beside.find((candidate) => applicationPorts[candidate] === targetPort);
-  const listening = name === undefined ? undefined : ports[name];
+    names.find((candidate) => portNamed(candidate, ports) !== undefined) ??
+    beside.find((candidate) => portNamed(candidate, applicationPorts) === targetPort);
+  const listening = name === undefined ? undefined : portNamed(name, ports);
   if (name !== undefined && listening !== undefined) {
-    const workloadPort = applicationPorts[name] ?? listening;
-    return [{ workload, port: listening, workloadPort }];
+    const workloadPort = portNamed(name, applicationPorts) ?? listening;
+    return { workload, port: listening, workloadPort };
   }
-  if (beside.length > 0 || typeof targetPort !== 'number') return [];
-  return [{ workload, port: targetPort, workloadPort: targetPort }];
+  if (beside.length > 0 || typeof targetPort !== 'number') return undefined;
+  return { workload, port: targetPort, workloadPort: targetPort };
+}
+
+/** Names come from users: `constructor` is one too. */
+function portNamed(name: string, ports: Readonly<Record<string, number>>): number | undefined {
+  return Object.hasOwn(ports, name) ? ports[name] : undefined;
 }
 
 function byPlace(a: Endpoint, b: Endpoint): number {

@@ -1,6 +1,6 @@
 import type { Service as ServiceObject } from '#api/kinds/service.ts';
 import { declaredProtocol } from '#model/protocol.ts';
-import type { Service, ServicePort } from '#model/service.ts';
+import { distinctPorts, type Service, type ServicePort } from '#model/service.ts';
 
 /** On a Service: namespaces that see it, with commas between them. */
 const EXPORT_TO = 'networking.istio.io/exportTo';
@@ -39,8 +39,8 @@ export function readKubernetesService(
 type ObjectPorts = NonNullable<NonNullable<ServiceObject['spec']>['ports']>;
 
 function readPorts(ports: ObjectPorts): readonly ServicePort[] {
-  return ports
-    .map((port) => ({
+  return distinctPorts(
+    ports.map((port) => ({
       name: port.name ?? '',
       port: port.port,
       targetPort: port.targetPort ?? port.port,
@@ -50,6 +50,6 @@ function readPorts(ports: ObjectPorts): readonly ServicePort[] {
         name: port.name,
         port: port.port,
       }),
-    }))
-    .sort((a, b) => a.port - b.port);
+    })),
+  );
 }

@@ -1,6 +1,6 @@
 import type { ServiceEntry, ServiceEntryPort } from '#api/kinds/service-entry.ts';
 import { declaredProtocol, parseProtocol } from '#model/protocol.ts';
-import type { Resolution, Service } from '#model/service.ts';
+import { distinctPorts, type Resolution, type Service } from '#model/service.ts';
 
 type WrittenResolution = NonNullable<ServiceEntry['spec']['resolution']>;
 
@@ -20,7 +20,7 @@ export function readServiceEntry(object: ServiceEntry): readonly Service[] {
     host,
     name: object.metadata.name,
     namespace: object.metadata.namespace ?? '',
-    ports: (spec.ports ?? []).map(readPort).sort((a, b) => a.port - b.port),
+    ports: distinctPorts((spec.ports ?? []).map(readPort)),
     addresses: spec.addresses ?? [],
     resolution: RESOLUTION[spec.resolution ?? 'NONE'],
     external: (spec.location ?? 'MESH_EXTERNAL') === 'MESH_EXTERNAL',

@@ -41,3 +41,14 @@ export interface Service {
   /** The Service or ServiceEntry that it was made of. */
   readonly source: ApiObject;
 }
+
+/** Sorted by number, each number once; of several the first that a proxy can handle (TCP and UDP 53: the TCP one). */
+export function distinctPorts(ports: readonly ServicePort[]): readonly ServicePort[] {
+  const byNumber = new Map<number, ServicePort>();
+  for (const port of ports) {
+    const other = byNumber.get(port.port);
+    if (!other || (other.protocol === 'udp' && port.protocol !== 'udp'))
+      byNumber.set(port.port, port);
+  }
+  return [...byNumber.values()].sort((a, b) => a.port - b.port);
+}

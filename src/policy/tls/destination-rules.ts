@@ -91,7 +91,18 @@ export function ruleScope(rules: NamespacedObjects<DestinationRule>, client: Rul
   const selected = own
     .filter(({ spec }) => labelsMatch(spec.workloadSelector?.matchLabels ?? {}, client.labels))
     .map(({ metadata }) => metadata.name);
-  const exported = rules.all().some(({ spec }) => spec.exportTo && !spec.exportTo.includes('*'));
-  if (own.length === 0 && !exported) return '';
+  if (own.length === 0 && !hasPrivateRules(rules)) return '';
   return JSON.stringify([client.namespace, selected]);
+}
+
+const privateRules = new WeakMap<NamespacedObjects<DestinationRule>, boolean>();
+
+/** Whether any rule is not for everybody; found out once for a set of rules. */
+function hasPrivateRules(rules: NamespacedObjects<DestinationRule>): boolean {
+  let found = privateRules.get(rules);
+  if (found === undefined) {
+    found = rules.all().some(({ spec }) => spec.exportTo && !spec.exportTo.includes('*'));
+    privateRules.set(rules, found);
+  }
+  return found;
 }

@@ -1,16 +1,63 @@
+import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
+import type { Authorizer } from '#policy/authz/selection.ts';
+import { authzExtensionConfigs } from '#xds/generate/authz/extension-configs.ts';
+import { ConsistencyCheck } from '#xds/generate/consistency.ts';
+import { InboundBuilder, servedWorkload } from '#xds/generate/inbound-builder.ts';
+import { MtlsModes } from '#xds/generate/mtls-modes.ts';
+import { OutboundBuilder } from '#xds/generate/outbound-builder.ts';
+import { SmallMaps } from '#xds/generate/resource-map.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
-import type { XdsSnapshot } from '#xds/resource.ts';
+import { TYPE_URL, type XdsSnapshot } from '#xds/resource.ts';
+
+/** What a generator works with. */
+export interface ConfigGeneratorDeps {
+  /** Of the same settings. Shared with whoever writes the status of policies. */
+  readonly authorizer: Authorizer;
+}
 
 /**
  * Makes the configuration of proxies. `snapshotFor` is a pure function of its arguments: same input, same bytes. It
  * remembers what it built, by identity of the parts of the mesh, so that proxies share resources and the work of a
  * change follows the change.
  */
-export interface ConfigGenerator {
+export class ConfigGenerator {
+  readonly #authorizer: Authorizer;
+  readonly #outbound: OutboundBuilder;
+  readonly #inbound: InboundBuilder;
+  readonly #consistency = new ConsistencyCheck();
+  readonly #maps = new SmallMaps();
+
+  /** `settings` are those of every mesh that it will be asked about. */
+  constructor(settings: MeshSettings, deps: ConfigGeneratorDeps) {
+    const modes = new MtlsModes(settings.rootNamespace);
+    this.#authorizer = deps.authorizer;
+    this.#outbound = new OutboundBuilder(settings, modes);
+    this.#inbound = new InboundBuilder(settings, modes);
+  }
+
   /**
    * Everything that `proxy` gets, as one consistent set: every name that a resource refers to is in it.
    * @throws BulwarkError XDS_RESOURCE_INVALID when it is not; the proxy then keeps what it has.
    */
-  snapshotFor(proxy: ProxyNode, mesh: MeshSnapshot): XdsSnapshot;
+  snapshotFor(proxy: ProxyNode, mesh: MeshSnapshot): XdsSnapshot {
+    const { namespace, explicit, interception } = proxy;
+    const workload = servedWorkload(proxy, mesh);
+    const authorization = this.#authorizer.authorizationFor(workload, mesh.authorizationPolicies);
+    const inbound = this.#inbound.build(proxy, workload, authorization, mesh);
+    const upstreams = this.#outbound.upstreams(workload, mesh, interception);
+    const outbound = explicit
+      ? this.#outbound.explicit(namespace, explicit, mesh)
+      : this.#outbound.redirected(namespace, mesh);
+    const configs = authzExtensionConfigs(authorization, { listenPorts: explicit?.inbound });
+    const snapshot: XdsSnapshot = new Map([
+      [TYPE_URL.cluster, this.#maps.extend(upstreams.clusters, inbound.clusters)],
+      [TYPE_URL.endpoints, upstreams.endpoints],
+      [TYPE_URL.listener, this.#maps.extend(outbound.listeners, inbound.listeners)],
+      [TYPE_URL.route, outbound.routes],
+      [TYPE_URL.extensionConfig, this.#maps.of(configs)],
+    ]);
+    this.#consistency.check(snapshot);
+    return snapshot;
+  }
 }

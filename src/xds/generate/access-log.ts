@@ -1,0 +1,156 @@
+import { create, type JsonObject } from '@bufbuild/protobuf';
+import {
+  type AccessLog,
+  type AccessLogFilter,
+  AccessLogFilterSchema,
+  AccessLogSchema,
+  ComparisonFilter_Op,
+  GrpcStatusFilter_Status,
+} from '#gen/envoy-api/envoy/config/accesslog/v3/accesslog_pb.js';
+import { ExpressionFilterSchema } from '#gen/envoy-api/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js';
+import { StdoutAccessLogSchema } from '#gen/envoy-api/envoy/extensions/access_loggers/stream/v3/stream_pb.js';
+import type { MeshSettings } from '#model/mesh-settings.ts';
+import { typedConfig } from '#xds/generate/proto-values.ts';
+
+/** Which requests are written down. */
+export type LoggedRequests = MeshSettings['accessLog'];
+
+/** Where a line comes from. */
+export interface LogSource {
+  /** `inbound` = calls to the workload, `outbound` = its own calls. */
+  readonly direction: 'inbound' | 'outbound';
+  /** The workload's port (inbound) or the service port (outbound); 0 = any. */
+  readonly port: number;
+}
+
+/** Facts of the connection, for lines of both protocols. `kind` tells our lines from Envoy's own on its output. */
+function commonFields(source: LogSource): JsonObject {
+  return {
+    kind: 'access',
+    direction: source.direction,
+    port: source.port,
+    start_time: '%START_TIME%',
+    duration_ms: '%DURATION%',
+    bytes_received: '%BYTES_RECEIVED%',
+    bytes_sent: '%BYTES_SENT%',
+    response_flags: '%RESPONSE_FLAGS%',
+    connection_termination_details: '%CONNECTION_TERMINATION_DETAILS%',
+    peer: '%DOWNSTREAM_PEER_URI_SAN%',
+    downstream_remote_address: '%DOWNSTREAM_REMOTE_ADDRESS%',
+    downstream_local_address: '%DOWNSTREAM_LOCAL_ADDRESS%',
+    downstream_transport_failure_reason: '%DOWNSTREAM_TRANSPORT_FAILURE_REASON%',
+    requested_server_name: '%REQUESTED_SERVER_NAME%',
+    upstream_cluster: '%UPSTREAM_CLUSTER%',
+    upstream_host: '%UPSTREAM_HOST%',
+    upstream_transport_failure_reason: '%UPSTREAM_TRANSPORT_FAILURE_REASON%',
+  };
+}
+
+/** Never a query string or header beyond these: they carry secrets. */
+const HTTP_FIELDS: JsonObject = {
+  method: '%REQ(:METHOD)%',
+  path: '%PATH(NQ:ORIG_OR_PATH)%',
+  authority: '%REQ(:AUTHORITY)%',
+  protocol: '%PROTOCOL%',
+  response_code: '%RESPONSE_CODE%',
+  response_code_details: '%RESPONSE_CODE_DETAILS%',
+  grpc_status: '%GRPC_STATUS%',
+  request_id: '%REQ(X-REQUEST-ID)%',
+};
+
+/** Lines about requests. */
+export function httpAccessLog(source: LogSource, logged: LoggedRequests): AccessLog {
+  // The application's own error answers are written down where it is called, not once more by each caller.
+  const failed = source.direction === 'inbound' ? FAILED_HTTP : [FLAGGED];
+  return jsonLines({ ...commonFields(source), ...HTTP_FIELDS }, logged === 'all' ? [] : failed);
+}
+
+/** Lines about connections that are not HTTP, written when they end. */
+export function tcpAccessLog(source: LogSource, logged: LoggedRequests): AccessLog {
+  return jsonLines(commonFields(source), logged === 'all' ? [] : FAILED_TCP);
+}
+
+/**
+ * Lines about connections that never reached a filter: a handshake that failed, plaintext where mutual TLS is asked
+ * for. Always on: nothing else says who was turned away.
+ */
+export function refusedConnectionLog(source: LogSource): AccessLog {
+  return jsonLines(commonFields(source), REFUSED);
+}
+
+/** A condition in Envoy's expression language, on the attributes of the request. */
+function expression(text: string): AccessLogFilter {
+  return create(AccessLogFilterSchema, {
+    filterSpecifier: {
+      case: 'extensionFilter',
+      value: {
+        name: 'envoy.access_loggers.extension_filters.cel',
+        configType: typedConfig(ExpressionFilterSchema, { expression: text }),
+      },
+    },
+  });
+}
+
+/** Any of Envoy's own failures: no route, no upstream, time-outs, resets. */
+const FLAGGED = create(AccessLogFilterSchema, {
+  filterSpecifier: { case: 'responseFlagFilter', value: {} },
+});
+
+const FAILED_HTTP: readonly AccessLogFilter[] = [
+  create(AccessLogFilterSchema, {
+    filterSpecifier: {
+      case: 'statusCodeFilter',
+      value: {
+        comparison: {
+          op: ComparisonFilter_Op.GE,
+          // Envoy wants a name here, by which a running process could be told another number.
+          value: { defaultValue: 400, runtimeKey: 'access_log.status_min' },
+        },
+      },
+    },
+  }),
+  create(AccessLogFilterSchema, {
+    filterSpecifier: {
+      case: 'grpcStatusFilter',
+      value: {
+        // A denied gRPC request is answered with status 200 and this in the trailers.
+        statuses: [
+          GrpcStatusFilter_Status.PERMISSION_DENIED,
+          GrpcStatusFilter_Status.UNAUTHENTICATED,
+          GrpcStatusFilter_Status.UNAVAILABLE,
+          GrpcStatusFilter_Status.INTERNAL,
+          GrpcStatusFilter_Status.RESOURCE_EXHAUSTED,
+          GrpcStatusFilter_Status.DEADLINE_EXCEEDED,
+        ],
+      },
+    },
+  }),
+  FLAGGED,
+];
+
+const FAILED_TCP: readonly AccessLogFilter[] = [
+  expression('connection.termination_details != ""'),
+  FLAGGED,
+];
+
+const REFUSED: readonly AccessLogFilter[] = [
+  expression('connection.transport_failure_reason != ""'),
+  create(AccessLogFilterSchema, {
+    filterSpecifier: { case: 'responseFlagFilter', value: { flags: ['NR'] } },
+  }),
+];
+
+function jsonLines(fields: JsonObject, anyOf: readonly AccessLogFilter[]): AccessLog {
+  return create(AccessLogSchema, {
+    name: 'envoy.access_loggers.stdout',
+    ...(anyOf.length > 0 && {
+      filter: { filterSpecifier: { case: 'orFilter', value: { filters: [...anyOf] } } },
+    }),
+    configType: typedConfig(StdoutAccessLogSchema, {
+      accessLogFormat: {
+        case: 'logFormat',
+        value: { format: { case: 'jsonFormat', value: fields }, omitEmptyValues: true },
+      },
+    }),
+  });
+}

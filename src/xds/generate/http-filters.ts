@@ -1,0 +1,86 @@
+import { create } from '@bufbuild/protobuf';
+import type { Any } from '@bufbuild/protobuf/wkt';
+import { FilterConfigSchema } from '#gen/envoy-api/envoy/config/route/v3/route_components_pb.js';
+import { FilterStateValue_SharedWithUpstream } from '#gen/envoy-api/envoy/extensions/filters/common/set_filter_state/v3/value_pb.js';
+import { RouterSchema } from '#gen/envoy-api/envoy/extensions/filters/http/router/v3/router_pb.js';
+import { ConfigSchema as SetFilterStateSchema } from '#gen/envoy-api/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js';
+import {
+  type HttpFilter,
+  HttpFilterSchema,
+} from '#gen/envoy-api/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { httpAuthzFilters } from '#xds/generate/authz/filters.ts';
+import { pack, typedConfig } from '#xds/generate/proto-values.ts';
+
+/** What a filter of an HTTP connection manager is there for. */
+type HttpFilterRole = 'authorization' | 'applicationProtocol' | 'router';
+
+/** The order in which filters run: every role has its place, and no filter stands in a manager without one. */
+const ORDER: Readonly<Record<HttpFilterRole, number>> = {
+  authorization: 10,
+  applicationProtocol: 20,
+  router: 30,
+};
+
+type Placed = readonly [HttpFilterRole, HttpFilter];
+
+const APPLICATION_PROTOCOL_FILTER = 'application_protocol';
+
+/**
+ * A cluster whose port has no declared protocol offers `istio`, which the other side takes for TCP. Where a request
+ * goes over it we know better, and say so for its connection.
+ */
+const APPLICATION_PROTOCOL: Placed = [
+  'applicationProtocol',
+  create(HttpFilterSchema, {
+    name: APPLICATION_PROTOCOL_FILTER,
+    disabled: true,
+    configType: typedConfig(SetFilterStateSchema, {
+      onRequestHeaders: [
+        {
+          key: { case: 'objectKey', value: 'envoy.network.application_protocols' },
+          value: {
+            case: 'formatString',
+            value: {
+              format: {
+                case: 'textFormatSource',
+                value: { specifier: { case: 'inlineString', value: 'istio-http/1.1' } },
+              },
+            },
+          },
+          sharedWithUpstream: FilterStateValue_SharedWithUpstream.ONCE,
+        },
+      ],
+    }),
+  }),
+];
+
+/** For routes to such clusters: turns the filter on, which is off for all others. */
+export const OFFERS_HTTP: Readonly<Record<string, Any>> = {
+  [APPLICATION_PROTOCOL_FILTER]: pack(FilterConfigSchema, { config: pack(FilterConfigSchema, {}) }),
+};
+
+const ROUTER: Placed = [
+  'router',
+  create(HttpFilterSchema, {
+    name: 'envoy.filters.http.router',
+    configType: typedConfig(RouterSchema, {}),
+  }),
+];
+
+/** The filters for calls to the workload. */
+export function inboundHttpFilters(): HttpFilter[] {
+  return inOrder([
+    ...httpAuthzFilters().map((filter) => ['authorization', filter] as const),
+    ROUTER,
+  ]);
+}
+
+/** The filters for the workload's own calls. */
+export function outboundHttpFilters(): HttpFilter[] {
+  return inOrder([APPLICATION_PROTOCOL, ROUTER]);
+}
+
+/** Filters of one role keep the order that they were given in. */
+function inOrder(filters: readonly Placed[]): HttpFilter[] {
+  return [...filters].sort(([a], [b]) => ORDER[a] - ORDER[b]).map(([, filter]) => filter);
+}

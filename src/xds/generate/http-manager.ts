@@ -1,0 +1,132 @@
+import { create } from '@bufbuild/protobuf';
+import { ApiVersion } from '#gen/envoy-api/envoy/config/core/v3/config_source_pb.js';
+import {
+  type Filter,
+  FilterSchema,
+} from '#gen/envoy-api/envoy/config/listener/v3/listener_components_pb.js';
+import type { RouteConfiguration } from '#gen/envoy-api/envoy/config/route/v3/route_pb.js';
+import {
+  HttpConnectionManager_ForwardClientCertDetails,
+  HttpConnectionManager_PathWithEscapedSlashesAction,
+  HttpConnectionManager_ServerHeaderTransformation,
+  HttpConnectionManagerSchema,
+} from '#gen/envoy-api/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { HeaderMutationSchema } from '#gen/envoy-api/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.js';
+import type { HardeningProfile } from '#model/mesh-settings.ts';
+import { HARDENING } from '#policy/hardening.ts';
+import { httpAccessLog, type LoggedRequests } from '#xds/generate/access-log.ts';
+import { inboundHttpFilters, outboundHttpFilters } from '#xds/generate/http-filters.ts';
+import { duration, type Init, pack, typedConfig } from '#xds/generate/proto-values.ts';
+
+type ManagerInit = Init<typeof HttpConnectionManagerSchema>;
+
+/** What both directions need to know. */
+interface ManagerInput {
+  readonly hardening: HardeningProfile;
+  readonly accessLog: LoggedRequests;
+  readonly statPrefix: string;
+  /** For the log: the port of the workload or of the service; 0 = any. */
+  readonly port: number;
+}
+
+/** A manager for calls to the workload. */
+export interface InboundManagerInput extends ManagerInput {
+  readonly route: RouteConfiguration;
+}
+
+/** A manager for the workload's own calls. */
+export interface OutboundManagerInput extends ManagerInput {
+  /** Name of the route configuration, served beside the listener. */
+  readonly routeName: string;
+}
+
+/** A stream without a byte in either direction for so long is given up: long polls and event streams live longer. */
+const STREAM_IDLE_MS = 60 * 60 * 1000;
+/** Time for a caller to send its headers (against callers that hold connections with half a request). */
+const REQUEST_HEADERS_MS = 60 * 1000;
+
+/** Headers that say who called, or that steer a proxy: only proxies of the mesh may set them. */
+const PROXY_HEADERS = ['x-forwarded-for', 'x-real-ip', 'forwarded'] as const;
+const PROXY_HEADER_PREFIXES = ['x-envoy-'] as const;
+
+/** A network filter that serves HTTP to callers of the workload: it judges, writes down, and hands on. */
+export function inboundHttpManager(input: InboundManagerInput): Filter {
+  const { callerAddressIsPeers, proxyHeadersAreStripped } = HARDENING[input.hardening];
+  return manager({
+    ...common(input),
+    accessLog: [httpAccessLog({ direction: 'inbound', port: input.port }, input.accessLog)],
+    routeSpecifier: { case: 'routeConfig', value: input.route },
+    httpFilters: inboundHttpFilters(),
+    serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
+    // The header says what the handshake proved, whatever the caller sent; without mutual TLS it is taken away.
+    forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.SANITIZE_SET,
+    setCurrentClientCertDetails: { uri: true },
+    useRemoteAddress: callerAddressIsPeers,
+    preserveExternalRequestId: true,
+    earlyHeaderMutationExtensions: proxyHeadersAreStripped ? [STRIP_PROXY_HEADERS] : [],
+  });
+}
+
+/** A network filter that takes the workload's own HTTP calls and routes them by host. */
+export function outboundHttpManager(input: OutboundManagerInput): Filter {
+  return manager({
+    ...common(input),
+    accessLog: [httpAccessLog({ direction: 'outbound', port: input.port }, input.accessLog)],
+    routeSpecifier: {
+      case: 'rds',
+      value: {
+        routeConfigName: input.routeName,
+        configSource: {
+          resourceApiVersion: ApiVersion.V3,
+          initialFetchTimeout: duration(0),
+          configSourceSpecifier: { case: 'ads', value: {} },
+        },
+      },
+    },
+    httpFilters: outboundHttpFilters(),
+    // What an application claims about client certificates does not leave its host.
+    forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.SANITIZE,
+    useRemoteAddress: false,
+    stripTrailingHostDot: true,
+  });
+}
+
+function common({ hardening, statPrefix }: ManagerInput): ManagerInit {
+  const { mergeSlashes, unescapeSlashes } = HARDENING[hardening];
+  const action = HttpConnectionManager_PathWithEscapedSlashesAction;
+  return {
+    statPrefix,
+    serverName: 'istio-envoy',
+    streamIdleTimeout: duration(STREAM_IDLE_MS),
+    requestHeadersTimeout: duration(REQUEST_HEADERS_MS),
+    upgradeConfigs: [{ upgradeType: 'websocket' }],
+    normalizePath: true,
+    mergeSlashes,
+    pathWithEscapedSlashesAction: unescapeSlashes
+      ? action.UNESCAPE_AND_FORWARD
+      : action.KEEP_UNCHANGED,
+  };
+}
+
+/** Runs before Envoy itself looks at the headers, so that what it adds stays. */
+const STRIP_PROXY_HEADERS = {
+  name: 'envoy.http.early_header_mutation.header_mutation',
+  typedConfig: pack(HeaderMutationSchema, {
+    mutations: [
+      ...PROXY_HEADERS.map((name) => ({ action: { case: 'remove' as const, value: name } })),
+      ...PROXY_HEADER_PREFIXES.map((prefix) => ({
+        action: {
+          case: 'removeOnMatch' as const,
+          value: { keyMatcher: { matchPattern: { case: 'prefix' as const, value: prefix } } },
+        },
+      })),
+    ],
+  }),
+};
+
+function manager(init: ManagerInit): Filter {
+  return create(FilterSchema, {
+    name: 'envoy.filters.network.http_connection_manager',
+    configType: typedConfig(HttpConnectionManagerSchema, init),
+  });
+}

@@ -1,0 +1,182 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  type Filter,
+  type FilterChain,
+  type FilterChainMatchSchema,
+  FilterChainSchema,
+} from '#gen/envoy-api/envoy/config/listener/v3/listener_components_pb.js';
+import type { RouteConfiguration } from '#gen/envoy-api/envoy/config/route/v3/route_pb.js';
+import type { HardeningProfile } from '#model/mesh-settings.ts';
+import { PROTOCOLS, type Protocol } from '#model/protocol.ts';
+import type { MtlsMode } from '#policy/authn/peer-authentication.ts';
+import type { LoggedRequests } from '#xds/generate/access-log.ts';
+import { networkAuthzFilters } from '#xds/generate/authz/filters.ts';
+import { inboundHttpManager } from '#xds/generate/http-manager.ts';
+import { buildInboundRoute } from '#xds/generate/inbound-route.ts';
+import { tcpProxy } from '#xds/generate/tcp-proxy.ts';
+import { MESH_ALPN, serverTls } from '#xds/generate/tls-context.ts';
+import type { Init } from '#xds/generate/proto-values.ts';
+
+/** What the chains of every port of a workload have in common. Plain JSON values. */
+export interface InboundContext {
+  readonly trustDomain: string;
+  readonly hardening: HardeningProfile;
+  readonly accessLog: LoggedRequests;
+  /** tcpAuthzMarker: stands in the metadata of TCP chains, so that a change of TCP policy drains them. */
+  readonly tcpPolicy: string;
+  /** Whether connections that are not HTTP wait for the caller's first byte before the application sees them. */
+  readonly tcpWaitsForCaller: boolean;
+}
+
+/** A port of the workload, or all those that nothing is said about. Plain JSON values. */
+export interface InboundPort {
+  /** The application's port; undefined = every other port. */
+  readonly port: number | undefined;
+  readonly protocol: Protocol;
+  readonly mode: MtlsMode;
+  /** Where its connections go. */
+  readonly cluster: string;
+}
+
+/** One way in which a connection may arrive. */
+interface Arrival {
+  readonly tls: 'mesh' | 'none';
+  readonly as: 'http' | 'tcp';
+  /** What the first bytes must show; nothing = anything that no narrower chain takes. */
+  readonly transport?: 'tls' | 'raw_buffer';
+  readonly applicationProtocols?: readonly string[];
+}
+
+const MESH_ANY = [...MESH_ALPN.tcp, ...MESH_ALPN.http];
+const PLAIN_HTTP = ['http/1.0', 'http/1.1', 'h2c'];
+
+/**
+ * Which connections a port takes, by its mode and how its protocol is handled (Istio, "PeerAuthentication" and
+ * "Protocol selection"). What fits no line is closed. In PERMISSIVE, mutual TLS of the mesh is told from the
+ * application's own TLS by the protocols that the caller offers.
+ */
+const ARRIVALS: Readonly<
+  Record<MtlsMode, Readonly<Record<'http' | 'tcp' | 'sniffed', readonly Arrival[]>>>
+> = {
+  STRICT: {
+    http: [{ tls: 'mesh', as: 'http', transport: 'tls' }],
+    tcp: [{ tls: 'mesh', as: 'tcp', transport: 'tls' }],
+    sniffed: [
+      { tls: 'mesh', as: 'http', transport: 'tls', applicationProtocols: MESH_ALPN.http },
+      { tls: 'mesh', as: 'tcp', transport: 'tls' },
+    ],
+  },
+  PERMISSIVE: {
+    http: [
+      { tls: 'mesh', as: 'http', transport: 'tls', applicationProtocols: MESH_ANY },
+      { tls: 'none', as: 'http', transport: 'raw_buffer' },
+    ],
+    tcp: [
+      { tls: 'mesh', as: 'tcp', transport: 'tls', applicationProtocols: MESH_ANY },
+      { tls: 'none', as: 'tcp', transport: 'tls' },
+      { tls: 'none', as: 'tcp', transport: 'raw_buffer' },
+    ],
+    sniffed: [
+      { tls: 'mesh', as: 'http', transport: 'tls', applicationProtocols: MESH_ALPN.http },
+      { tls: 'mesh', as: 'tcp', transport: 'tls', applicationProtocols: MESH_ALPN.tcp },
+      { tls: 'none', as: 'http', transport: 'raw_buffer', applicationProtocols: PLAIN_HTTP },
+      { tls: 'none', as: 'tcp', transport: 'tls' },
+      { tls: 'none', as: 'tcp', transport: 'raw_buffer' },
+    ],
+  },
+  DISABLE: {
+    http: [{ tls: 'none', as: 'http' }],
+    tcp: [{ tls: 'none', as: 'tcp' }],
+    sniffed: [
+      { tls: 'none', as: 'http', transport: 'raw_buffer', applicationProtocols: PLAIN_HTTP },
+      { tls: 'none', as: 'tcp' },
+    ],
+  },
+};
+
+/** Which of the caller's first bytes Envoy must look at to choose among the chains of a port. */
+export interface Inspection {
+  readonly tls: boolean;
+  readonly http: boolean;
+}
+
+/** What must be looked at on a port. */
+export function inspectionOf({ protocol, mode }: InboundPort): Inspection {
+  const arrivals = arrivalsOf(protocol, mode);
+  return {
+    tls: arrivals.some(({ transport }) => transport !== undefined),
+    http: arrivals.some((one) => one.tls === 'none' && one.applicationProtocols !== undefined),
+  };
+}
+
+/**
+ * The filter chains of a port.
+ * @param matchesPort whether the listener is shared, so that chains must ask for the port
+ */
+export function inboundChains(
+  port: InboundPort,
+  context: InboundContext,
+  matchesPort: boolean,
+): FilterChain[] {
+  return arrivalsOf(port.protocol, port.mode).map((arrival) => {
+    const alpn = arrival.as === 'http' ? ['h2', 'http/1.1'] : ['istio'];
+    return create(FilterChainSchema, {
+      name: chainName(port, arrival),
+      filterChainMatch: matchOf(port, arrival, matchesPort),
+      ...(arrival.tls === 'mesh' && { transportSocket: serverTls(context.trustDomain, alpn) }),
+      ...(arrival.as === 'http'
+        ? { filters: [httpFilter(port, context)] }
+        : {
+            filters: tcpFilters(port, context),
+            metadata: { filterMetadata: { bulwark: { tcp_policy: context.tcpPolicy } } },
+          }),
+    });
+  });
+}
+
+function arrivalsOf(protocol: Protocol, mode: MtlsMode): readonly Arrival[] {
+  const { handling } = PROTOCOLS[protocol];
+  return handling === 'none' ? [] : ARRIVALS[mode][handling];
+}
+
+function matchOf(
+  port: InboundPort,
+  arrival: Arrival,
+  matchesPort: boolean,
+): Init<typeof FilterChainMatchSchema> {
+  return {
+    ...(matchesPort && port.port !== undefined && { destinationPort: port.port }),
+    transportProtocol: arrival.transport ?? '',
+    applicationProtocols: [...(arrival.applicationProtocols ?? [])],
+  };
+}
+
+/** `8080-mesh-http`: for logs and dumps. */
+function chainName(port: InboundPort, { tls, as, transport }: Arrival): string {
+  const security = tls === 'mesh' ? 'mesh' : transport === 'tls' ? 'own-tls' : 'plain';
+  return `${port.port ?? 'other'}-${security}-${as}`;
+}
+
+function httpFilter(port: InboundPort, context: InboundContext): Filter {
+  const route: RouteConfiguration = buildInboundRoute(port);
+  return inboundHttpManager({
+    hardening: context.hardening,
+    accessLog: context.accessLog,
+    statPrefix: `inbound_0.0.0.0_${port.port ?? 'other'};`,
+    port: port.port ?? 0,
+    route,
+  });
+}
+
+function tcpFilters(port: InboundPort, context: InboundContext): Filter[] {
+  const waitsForCaller = context.tcpWaitsForCaller && !PROTOCOLS[port.protocol].serverFirst;
+  return [
+    ...networkAuthzFilters(),
+    tcpProxy({
+      cluster: port.cluster,
+      source: { direction: 'inbound', port: port.port ?? 0 },
+      accessLog: context.accessLog,
+      waitsForCaller,
+    }),
+  ];
+}

@@ -1,0 +1,192 @@
+import type { DestinationRule } from '#api/kinds/destination-rule.ts';
+import type { PeerAuthentication } from '#api/kinds/peer-authentication.ts';
+import type { Endpoint } from '#model/endpoint.ts';
+import type { EndpointIndex } from '#model/endpoint-index.ts';
+import type { MeshSettings } from '#model/mesh-settings.ts';
+import type { NamespacedObjects } from '#model/namespaced-objects.ts';
+import type { ServiceView } from '#model/service-index.ts';
+import type { MeshSnapshot } from '#model/snapshot.ts';
+import { modeOfPort } from '#policy/authn/peer-authentication.ts';
+import { ClientRules, type RuleClient, ruleScope } from '#policy/tls/destination-rules.ts';
+import { BuildCache, IdentityCache } from '#xds/generate/build-cache.ts';
+import {
+  type AssignedEndpoint,
+  buildEndpointAssignment,
+} from '#xds/generate/endpoint-assignment.ts';
+import { explicitListeners, httpProxyRoute, upstreamRoutes } from '#xds/generate/explicit-plan.ts';
+import { BLACK_HOLE, PASSTHROUGH } from '#xds/generate/fixed-clusters.ts';
+import type { MtlsModes } from '#xds/generate/mtls-modes.ts';
+import { buildOutboundCluster, type OutboundClusterInput } from '#xds/generate/outbound-cluster.ts';
+import { buildOutboundListener, buildVirtualOutbound } from '#xds/generate/outbound-listener.ts';
+import { listenerContext } from '#xds/generate/outbound-plan.ts';
+import { type OutboundPort, outboundPorts } from '#xds/generate/outbound-ports.ts';
+import { buildOutboundRoute, type OutboundRouteInput } from '#xds/generate/outbound-routes.ts';
+import { redirectListeners, redirectRoutes, unknownCluster } from '#xds/generate/redirect-plan.ts';
+import {
+  type ResourceMap,
+  resourceMap,
+  SharedMaps,
+  SmallMaps,
+} from '#xds/generate/resource-map.ts';
+import type { ExplicitPorts, ProxyNode } from '#xds/proxy-node.ts';
+import type { XdsResource } from '#xds/resource.ts';
+
+type Interception = ProxyNode['interception'];
+type Policies = NamespacedObjects<PeerAuthentication>;
+
+/** Clusters and endpoints, as all clients get them that see the same. */
+export interface Upstreams {
+  readonly clusters: ResourceMap;
+  readonly endpoints: ResourceMap;
+}
+
+/** Listeners and routes for the calls of a workload. */
+export interface OutboundTraffic {
+  readonly listeners: ResourceMap;
+  readonly routes: ResourceMap;
+}
+
+/** Remembers the answers for the texts that tell callers apart. */
+type ByText<R> = Map<string, R>;
+
+/** Builds what the calls of workloads need. Everything is built once for all proxies that see the same. */
+export class OutboundBuilder {
+  readonly #settings: MeshSettings;
+  readonly #modes: MtlsModes;
+  readonly #maps = new SharedMaps();
+  readonly #small = new SmallMaps();
+  readonly #clusters = new BuildCache(buildOutboundCluster);
+  readonly #listeners = new BuildCache(buildOutboundListener);
+  readonly #routes = new BuildCache(buildOutboundRoute);
+  readonly #assignments = new WeakMap<readonly Endpoint[], ByText<XdsResource>>();
+  readonly #assigned: IdentityCache<[readonly Endpoint[], Policies], readonly AssignedEndpoint[]>;
+  readonly #upstreams = new IdentityCache<
+    [ServiceView, EndpointIndex, NamespacedObjects<DestinationRule>, Policies],
+    ByText<Upstreams>
+  >(() => new Map());
+  readonly #redirectListeners: IdentityCache<[ServiceView, EndpointIndex], ResourceMap>;
+  readonly #byNamespace = new IdentityCache<[ServiceView], ByText<ResourceMap>>(() => new Map());
+
+  constructor(settings: MeshSettings, modes: MtlsModes) {
+    this.#settings = settings;
+    this.#modes = modes;
+    this.#assigned = new IdentityCache((endpoints, policies) =>
+      endpoints.map((endpoint) => ({ endpoint, mtls: this.#takesMtls(endpoint, policies) })),
+    );
+    this.#redirectListeners = new IdentityCache((view, endpoints) =>
+      this.#buildRedirectListeners(view, endpoints),
+    );
+  }
+
+  /** The clusters that a client may call, and their endpoints. */
+  upstreams(client: RuleClient, mesh: MeshSnapshot, interception: Interception): Upstreams {
+    const view = mesh.services.viewOf(client.namespace);
+    const { endpoints, destinationRules, peerAuthentications } = mesh;
+    const known = this.#upstreams.get(view, endpoints, destinationRules, peerAuthentications);
+    const scope = `${interception} ${ruleScope(destinationRules, client)}`;
+    return getOrAdd(known, scope, () => {
+      const ports = outboundPorts({
+        view,
+        endpoints,
+        rules: new ClientRules(destinationRules, client, this.#settings),
+        settings: this.#settings,
+        interception,
+        assign: (of, port) => this.#assign(of.byPort.get(port) ?? [], peerAuthentications),
+      });
+      return this.#buildUpstreams(ports, peerAuthentications, interception, scope);
+    });
+  }
+
+  /** Where the calls of a workload are taken, where traffic is redirected. */
+  redirected(namespace: string, mesh: MeshSnapshot): OutboundTraffic {
+    const view = mesh.services.viewOf(namespace);
+    const routes = getOrAdd(this.#byNamespace.get(view), `redirect ${namespace}`, () =>
+      this.#buildRoutes(redirectRoutes(view.services, namespace, this.#settings)),
+    );
+    return { listeners: this.#redirectListeners.get(view, mesh.endpoints), routes };
+  }
+
+  /** Where the calls of a workload are taken, where nothing is redirected. */
+  explicit(namespace: string, explicit: ExplicitPorts, mesh: MeshSnapshot): OutboundTraffic {
+    const view = mesh.services.viewOf(namespace);
+    const settings = this.#settings;
+    const shared = getOrAdd(this.#byNamespace.get(view), `explicit ${namespace}`, () =>
+      this.#buildRoutes([httpProxyRoute(view, namespace, settings)]),
+    );
+    const listeners = explicitListeners(explicit, view, namespace, settings);
+    const own = upstreamRoutes(explicit, view, namespace, settings);
+    return {
+      listeners: this.#small.of(listeners.map((input) => this.#listeners.get(input))),
+      routes: this.#small.extend(
+        shared,
+        own.map((input) => this.#routes.get(input)),
+      ),
+    };
+  }
+
+  #takesMtls({ workload, workloadPort }: Endpoint, policies: Policies): boolean {
+    if (!workload.mtlsCapable) return false;
+    return modeOfPort(this.#modes.of(workload, policies), workloadPort) !== 'DISABLE';
+  }
+
+  #assign(endpoints: readonly Endpoint[], policies: Policies): readonly AssignedEndpoint[] {
+    return this.#assigned.get(endpoints, policies);
+  }
+
+  #buildUpstreams(
+    ports: readonly OutboundPort[],
+    policies: Policies,
+    interception: Interception,
+    scope: string,
+  ): Upstreams {
+    const fixed = interception === 'redirect' ? [BLACK_HOLE, PASSTHROUGH] : [BLACK_HOLE];
+    const clusters = ports.map(({ cluster }) => this.#clusters.get(cluster));
+    const assignments = ports
+      .filter(({ cluster }) => cluster.discovery.by === 'eds')
+      .map(({ cluster, port, endpoints }) =>
+        this.#assignment(cluster, endpoints.byPort.get(port.port) ?? [], policies),
+      );
+    return {
+      clusters: this.#maps.share(`clusters ${scope}`, resourceMap([...fixed, ...clusters])),
+      endpoints: this.#maps.share(`endpoints ${scope}`, resourceMap(assignments)),
+    };
+  }
+
+  #assignment(
+    cluster: OutboundClusterInput,
+    endpoints: readonly Endpoint[],
+    policies: Policies,
+  ): XdsResource {
+    const assigned = this.#assign(endpoints, policies);
+    let known = this.#assignments.get(endpoints);
+    if (!known) {
+      known = new Map();
+      this.#assignments.set(endpoints, known);
+    }
+    const marks = assigned.map(({ mtls }) => (mtls ? '1' : '0')).join('');
+    return getOrAdd(known, `${cluster.name} ${marks}`, () =>
+      buildEndpointAssignment(cluster.name, assigned),
+    );
+  }
+
+  #buildRedirectListeners(view: ServiceView, endpoints: EndpointIndex): ResourceMap {
+    const settings = this.#settings;
+    const virtual = buildVirtualOutbound(unknownCluster(settings), listenerContext(settings));
+    const inputs = redirectListeners(view.services, endpoints, settings);
+    const listeners = inputs.map((input) => this.#listeners.get(input));
+    return this.#maps.share('listeners', resourceMap([virtual, ...listeners]));
+  }
+
+  #buildRoutes(inputs: readonly OutboundRouteInput[]): ResourceMap {
+    return resourceMap(inputs.map((input) => this.#routes.get(input)));
+  }
+}
+
+function getOrAdd<V>(map: Map<string, V>, key: string, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}

@@ -1,0 +1,188 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  CircuitBreakersSchema,
+  type CircuitBreakers,
+} from '#gen/envoy-api/envoy/config/cluster/v3/circuit_breaker_pb.js';
+import {
+  Cluster_DiscoveryType,
+  Cluster_DnsLookupFamily,
+  Cluster_LbPolicy,
+  ClusterSchema,
+} from '#gen/envoy-api/envoy/config/cluster/v3/cluster_pb.js';
+import { type Metadata, MetadataSchema } from '#gen/envoy-api/envoy/config/core/v3/base_pb.js';
+import { ApiVersion } from '#gen/envoy-api/envoy/config/core/v3/config_source_pb.js';
+import { ClusterLoadAssignmentSchema } from '#gen/envoy-api/envoy/config/endpoint/v3/endpoint_pb.js';
+import type { ServerNames } from '#policy/tls/server-names.ts';
+import type { TlsOrigination } from '#policy/tls/upstream-tls.ts';
+import { httpProtocolOptions, type UpstreamHttp } from '#xds/generate/http-protocol.ts';
+import { duration, type Init, socketAddress } from '#xds/generate/proto-values.ts';
+import { meshClientTls, originatedTls, PLAINTEXT } from '#xds/generate/tls-context.ts';
+import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
+
+/** How a cluster finds its endpoints. */
+export type ClusterDiscovery =
+  /** Served beside it, under the cluster's name. */
+  | { readonly by: 'eds' }
+  /** DNS names, each with its port. */
+  | {
+      readonly by: 'dns';
+      readonly targets: readonly {
+        readonly address: string;
+        readonly port: number;
+        readonly mtls: boolean;
+      }[];
+    }
+  /** The address that the caller chose. */
+  | { readonly by: 'original-destination' }
+  /** None: every call fails. */
+  | { readonly by: 'nothing' };
+
+/** How a cluster secures its connections. */
+export type ClusterTls =
+  | { readonly mode: 'plain' }
+  /** `perEndpoint`: only to endpoints that are marked as taking mutual TLS. */
+  | {
+      readonly mode: 'mesh';
+      readonly perEndpoint: boolean;
+      readonly names: ServerNames;
+      readonly sni: string;
+    }
+  | { readonly mode: 'originate'; readonly tls: TlsOrigination };
+
+/** Everything that an outbound cluster is made of. Plain JSON values: it is a cache key. */
+export interface OutboundClusterInput {
+  readonly name: string;
+  readonly discovery: ClusterDiscovery;
+  readonly tls: ClusterTls;
+  readonly http: UpstreamHttp;
+}
+
+/** Time for TCP and TLS to an endpoint, as Istio's default. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+const UINT32_MAX = 4_294_967_295;
+
+/** No limits of Envoy's own (its default, 1024, answers 503 under load); endpoints limit themselves. */
+export const CIRCUIT_BREAKERS: CircuitBreakers = create(CircuitBreakersSchema, {
+  thresholds: [
+    {
+      maxConnections: UINT32_MAX,
+      maxPendingRequests: UINT32_MAX,
+      maxRequests: UINT32_MAX,
+      maxRetries: UINT32_MAX,
+      trackRemaining: true,
+    },
+  ],
+});
+
+/** What an endpoint's metadata says when it takes mutual TLS, and what clusters look for in it. */
+const TLS_MODE_MATCH = { tlsMode: 'istio' } as const;
+
+/** The metadata of an endpoint that takes mutual TLS. */
+export function mtlsMetadata(): Metadata {
+  return create(MetadataSchema, {
+    filterMetadata: { 'envoy.transport_socket_match': { ...TLS_MODE_MATCH } },
+  });
+}
+
+type ClusterInit = Init<typeof ClusterSchema>;
+
+/** The cluster of one service port. */
+export function buildOutboundCluster(input: OutboundClusterInput): XdsResource {
+  const cluster = create(ClusterSchema, {
+    name: input.name,
+    connectTimeout: duration(CONNECT_TIMEOUT_MS),
+    circuitBreakers: CIRCUIT_BREAKERS,
+    // With few endpoints left, Envoy would otherwise also try those it knows to be dead.
+    commonLbConfig: { healthyPanicThreshold: { value: 0 } },
+    typedExtensionProtocolOptions: httpProtocolOptions(input.http),
+    ...discoveryOf(input),
+    ...securityOf(input),
+  });
+  return encodeResource(TYPE_URL.cluster, input.name, ClusterSchema, cluster);
+}
+
+function discoveryOf({ name, discovery }: OutboundClusterInput): ClusterInit {
+  switch (discovery.by) {
+    case 'eds':
+      return {
+        ...type(Cluster_DiscoveryType.EDS),
+        lbPolicy: Cluster_LbPolicy.LEAST_REQUEST,
+        edsClusterConfig: {
+          serviceName: name,
+          edsConfig: {
+            resourceApiVersion: ApiVersion.V3,
+            configSourceSpecifier: { case: 'ads', value: {} },
+          },
+        },
+      };
+    case 'dns':
+      return {
+        ...type(Cluster_DiscoveryType.STRICT_DNS),
+        lbPolicy: Cluster_LbPolicy.LEAST_REQUEST,
+        dnsLookupFamily: Cluster_DnsLookupFamily.ALL,
+        respectDnsTtl: true,
+        loadAssignment: create(ClusterLoadAssignmentSchema, {
+          clusterName: name,
+          endpoints: [
+            {
+              lbEndpoints: discovery.targets.map(({ address, port, mtls }) => ({
+                hostIdentifier: {
+                  case: 'endpoint' as const,
+                  value: { address: socketAddress(address, port) },
+                },
+                ...(mtls && { metadata: mtlsMetadata() }),
+              })),
+            },
+          ],
+        }),
+      };
+    case 'original-destination':
+      return {
+        ...type(Cluster_DiscoveryType.ORIGINAL_DST),
+        lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+      };
+    case 'nothing':
+      return type(Cluster_DiscoveryType.STATIC);
+  }
+}
+
+function securityOf({ tls, http }: OutboundClusterInput): ClusterInit {
+  switch (tls.mode) {
+    case 'plain':
+      return {};
+    case 'originate':
+      return { transportSocket: originatedTls(tls.tls, ORIGIN_ALPN[http]) };
+    case 'mesh': {
+      const socket = meshClientTls(tls.names, tls.sni, CLIENT_ALPN[http]);
+      if (!tls.perEndpoint) return { transportSocket: socket };
+      return {
+        transportSocketMatches: [
+          { name: 'tlsMode-istio', match: { ...TLS_MODE_MATCH }, transportSocket: socket },
+          { name: 'tlsMode-disabled', match: {}, transportSocket: PLAINTEXT },
+        ],
+      };
+    }
+  }
+}
+
+/** What a proxy of the mesh offers, so that the other side can tell HTTP from TCP. */
+const CLIENT_ALPN: Readonly<Record<UpstreamHttp, readonly string[]>> = {
+  http1: ['istio-http/1.1'],
+  http2: ['istio-h2'],
+  // HTTP calls over it replace this, request by request (http-filters).
+  caller: ['istio'],
+  none: ['istio'],
+};
+
+/** What is offered to servers outside of the mesh. */
+const ORIGIN_ALPN: Readonly<Record<UpstreamHttp, readonly string[]>> = {
+  http1: ['http/1.1'],
+  http2: ['h2'],
+  caller: [],
+  none: [],
+};
+
+function type(value: Cluster_DiscoveryType): ClusterInit {
+  return { clusterDiscoveryType: { case: 'type', value } };
+}

@@ -1,0 +1,69 @@
+import type { MeshSettings } from '#model/mesh-settings.ts';
+import type { LoggedRequests } from '#xds/generate/access-log.ts';
+import { PROTOCOLS } from '#model/protocol.ts';
+import type { Service, ServicePort } from '#model/service.ts';
+import { outboundClusterName } from '#xds/generate/naming.ts';
+import type { OutboundListenerInput } from '#xds/generate/outbound-listener.ts';
+import type { OutboundRouteInput } from '#xds/generate/outbound-routes.ts';
+
+/** Which listeners and routes take the calls of a workload, before any of them is built. */
+export interface OutboundPlan {
+  readonly listeners: readonly OutboundListenerInput[];
+  readonly routes: readonly OutboundRouteInput[];
+}
+
+/** Settings that every listener needs to know. */
+export function listenerContext(settings: MeshSettings): {
+  readonly accessLog: LoggedRequests;
+  readonly hardening: MeshSettings['hardening'];
+} {
+  return { accessLog: settings.accessLog, hardening: settings.hardening };
+}
+
+/** A service and one of its ports. */
+export interface Destination {
+  readonly service: Service;
+  readonly port: ServicePort;
+}
+
+/** Every port of every service, in their order. */
+export function destinationsOf(services: readonly Service[]): readonly Destination[] {
+  return services.flatMap((service) => service.ports.map((port) => ({ service, port })));
+}
+
+/** How connections to a destination are handled. */
+export function handlingOf({ port }: Destination): 'http' | 'tcp' | 'sniffed' | 'none' {
+  return PROTOCOLS[port.protocol].handling;
+}
+
+/** The cluster of a destination. */
+export function clusterOf({ service, port }: Destination): string {
+  return outboundClusterName(port.port, '', service.host);
+}
+
+/** `<host>:<port>`: names virtual hosts, and routes that lead to one destination only. */
+export function authorityOf({ service, port }: Destination): string {
+  return `${service.host}:${port.port}`;
+}
+
+/**
+ * A route for a listener through which only one destination is reached.
+ * @param rewrites whether the caller had no way to name the host, so that the route names it
+ */
+export function soleRoute(destination: Destination, rewrites: boolean): OutboundRouteInput {
+  const name = authorityOf(destination);
+  const { service, port } = destination;
+  return {
+    name,
+    ignoresPort: true,
+    hosts: [
+      {
+        name,
+        domains: ['*'],
+        cluster: clusterOf(destination),
+        offersHttp: handlingOf(destination) === 'sniffed',
+        authority: rewrites ? (port.port === 80 ? service.host : name) : '',
+      },
+    ],
+  };
+}

@@ -1,0 +1,132 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  type RouteConfiguration,
+  RouteConfigurationSchema,
+} from '#gen/envoy-api/envoy/config/route/v3/route_pb.js';
+import {
+  type RetryPolicy,
+  RetryPolicySchema,
+  type VirtualHost,
+  VirtualHostSchema,
+} from '#gen/envoy-api/envoy/config/route/v3/route_components_pb.js';
+import { OFFERS_HTTP } from '#xds/generate/http-filters.ts';
+import { UNLIMITED } from '#xds/generate/inbound-route.ts';
+import { CLUSTER_NAMES } from '#xds/generate/naming.ts';
+import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
+import type { Init } from '#xds/generate/proto-values.ts';
+
+/** Hosts that lead to a cluster. Plain JSON values. */
+export interface RoutedHost {
+  /** `<host>:<port>`. */
+  readonly name: string;
+  readonly domains: readonly string[];
+  readonly cluster: string;
+  /** The cluster's port has no declared protocol, so connections must say that they carry HTTP. */
+  readonly offersHttp: boolean;
+  /** Replaces the Host header, where the caller could not use the right one; '' = keeps it. */
+  readonly authority: string;
+}
+
+/** What becomes of requests for hosts that nothing is known of. */
+export type UnknownHosts = 'pass' | 'block' | 'explain';
+
+/** A route configuration. Plain JSON values: it is a cache key. */
+export interface OutboundRouteInput {
+  readonly name: string;
+  readonly hosts: readonly RoutedHost[];
+  /** Whether the caller's port is known from the listener, so that a port in the Host header says nothing new. */
+  readonly ignoresPort: boolean;
+  /** Absent where every host is routed. */
+  readonly unknownHosts?: UnknownHosts;
+}
+
+/**
+ * What may be tried again without harm: the request did not reach the application. Twice, as Istio does, at other
+ * endpoints where there are any.
+ */
+const RETRIES: RetryPolicy = create(RetryPolicySchema, {
+  retryOn: 'connect-failure,refused-stream,reset-before-request,unavailable,cancelled',
+  numRetries: 2,
+  retryHostPredicate: [{ name: 'envoy.retry_host_predicates.previous_hosts' }],
+  hostSelectionRetryMaxAttempts: 5n,
+});
+
+/** In explicit mode, to applications that use the HTTP proxy listener. */
+const UNKNOWN_HOST_BODY =
+  'No service of the mesh has this name and port. This proxy listener serves the mesh only: ' +
+  'call other hosts directly (NO_PROXY), or describe them with a ServiceEntry.\n';
+
+/** Routes requests by host. */
+export function buildOutboundRoute(input: OutboundRouteInput): XdsResource {
+  const message: RouteConfiguration = create(RouteConfigurationSchema, {
+    name: input.name,
+    validateClusters: false,
+    ignorePortInHostMatching: input.ignoresPort,
+    virtualHosts: [
+      ...input.hosts.map(virtualHost),
+      ...(input.unknownHosts === undefined ? [] : [UNKNOWN[input.unknownHosts]]),
+    ],
+  });
+  return encodeResource(TYPE_URL.route, input.name, RouteConfigurationSchema, message);
+}
+
+type HostInit = Init<typeof VirtualHostSchema>;
+type RouteInit = NonNullable<HostInit['routes']>[number];
+
+const EVERYTHING = { pathSpecifier: { case: 'prefix', value: '/' } } as const;
+
+function virtualHost({ name, domains, cluster, offersHttp, authority }: RoutedHost): VirtualHost {
+  const route: RouteInit = {
+    name: 'default',
+    match: EVERYTHING,
+    typedPerFilterConfig: offersHttp ? { ...OFFERS_HTTP } : {},
+    action: {
+      case: 'route',
+      value: {
+        clusterSpecifier: { case: 'cluster', value: cluster },
+        ...(authority !== '' && {
+          hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: authority },
+        }),
+        retryPolicy: RETRIES,
+        ...UNLIMITED,
+      },
+    },
+  };
+  return create(VirtualHostSchema, { name, domains: [...domains], routes: [route] });
+}
+
+function refusing(name: string, body: string): VirtualHost {
+  const route: RouteInit = {
+    match: EVERYTHING,
+    action: {
+      case: 'directResponse',
+      value: {
+        status: 502,
+        ...(body !== '' && { body: { specifier: { case: 'inlineString', value: body } } }),
+      },
+    },
+  };
+  return create(VirtualHostSchema, { name, domains: ['*'], routes: [route] });
+}
+
+/** As Istio names them; `explain` is for callers that chose the listener by hand. */
+const UNKNOWN: Readonly<Record<UnknownHosts, VirtualHost>> = {
+  pass: create(VirtualHostSchema, {
+    name: 'allow_any',
+    domains: ['*'],
+    routes: [
+      {
+        match: EVERYTHING,
+        action: {
+          case: 'route',
+          value: {
+            clusterSpecifier: { case: 'cluster', value: CLUSTER_NAMES.passthrough },
+            ...UNLIMITED,
+          },
+        },
+      },
+    ],
+  }),
+  block: refusing('block_all', ''),
+  explain: refusing('unknown_host', UNKNOWN_HOST_BODY),
+};

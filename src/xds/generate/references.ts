@@ -1,0 +1,91 @@
+import { createRegistry, fromBinary } from '@bufbuild/protobuf';
+import { type Any, AnySchema, anyUnpack } from '@bufbuild/protobuf/wkt';
+import { ClusterSchema } from '#gen/envoy-api/envoy/config/cluster/v3/cluster_pb.js';
+import { ListenerSchema } from '#gen/envoy-api/envoy/config/listener/v3/listener_pb.js';
+import { RouteConfigurationSchema } from '#gen/envoy-api/envoy/config/route/v3/route_pb.js';
+import { HttpConnectionManagerSchema } from '#gen/envoy-api/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { TcpProxySchema } from '#gen/envoy-api/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { ResourceSchema } from '#gen/envoy-api/envoy/service/discovery/v3/discovery_pb.js';
+import { TYPE_URL, type TypeUrl, type XdsResource } from '#xds/resource.ts';
+
+/** The name of another resource that a resource needs. */
+export interface Reference {
+  readonly typeUrl: TypeUrl;
+  readonly name: string;
+}
+
+/** Messages that may hold references, resources and what is packed into them. */
+const REGISTRY = createRegistry(
+  ClusterSchema,
+  ListenerSchema,
+  RouteConfigurationSchema,
+  HttpConnectionManagerSchema,
+  TcpProxySchema,
+);
+
+/** For each kind of message that can name another resource: which one a message of it names. */
+const READERS: Readonly<Record<string, (message: Node) => Reference | undefined>> = {
+  'envoy.config.route.v3.RouteAction': clusterOf,
+  'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy': clusterOf,
+  'envoy.extensions.filters.network.http_connection_manager.v3.Rds': ({ routeConfigName }) => ({
+    typeUrl: TYPE_URL.route,
+    name: String(routeConfigName),
+  }),
+  'envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter': extensionConfigOf,
+  'envoy.config.listener.v3.Filter': extensionConfigOf,
+  'envoy.config.cluster.v3.Cluster.EdsClusterConfig': ({ serviceName }) => ({
+    typeUrl: TYPE_URL.endpoints,
+    name: String(serviceName),
+  }),
+};
+
+type Node = Readonly<Record<string, unknown>>;
+interface OneOf {
+  readonly case: string | undefined;
+  readonly value: unknown;
+}
+
+const found = new WeakMap<XdsResource, readonly Reference[]>();
+
+/**
+ * Every resource that `resource` refers to. Read back from its bytes, so that a builder cannot forget to say it; once
+ * for each resource.
+ */
+export function referencesOf(resource: XdsResource): readonly Reference[] {
+  let references = found.get(resource);
+  if (!references) {
+    references = [...collect(fromBinary(ResourceSchema, resource.encoded).resource)];
+    found.set(resource, references);
+  }
+  return references;
+}
+
+function* collect(value: unknown): Generator<Reference> {
+  if (Array.isArray(value)) {
+    for (const item of value) yield* collect(item);
+  } else if (isNode(value)) {
+    const type = value.$typeName;
+    if (type === AnySchema.typeName) {
+      yield* collect(anyUnpack(value as unknown as Any, REGISTRY));
+      return;
+    }
+    const reference = typeof type === 'string' ? READERS[type]?.(value) : undefined;
+    if (reference) yield reference;
+    for (const field of Object.values(value)) yield* collect(field);
+  }
+}
+
+function isNode(value: unknown): value is Node {
+  return typeof value === 'object' && value !== null && !(value instanceof Uint8Array);
+}
+
+function clusterOf({ clusterSpecifier }: Node): Reference | undefined {
+  const { case: kind, value } = clusterSpecifier as OneOf;
+  return kind === 'cluster' ? { typeUrl: TYPE_URL.cluster, name: String(value) } : undefined;
+}
+
+function extensionConfigOf({ name, configType }: Node): Reference | undefined {
+  const { case: kind } = configType as OneOf;
+  if (kind !== 'configDiscovery') return undefined;
+  return { typeUrl: TYPE_URL.extensionConfig, name: String(name) };
+}

@@ -1,0 +1,39 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  type Filter,
+  FilterSchema,
+} from '#gen/envoy-api/envoy/config/listener/v3/listener_components_pb.js';
+import {
+  TcpProxySchema,
+  UpstreamConnectMode,
+} from '#gen/envoy-api/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
+import { type LoggedRequests, type LogSource, tcpAccessLog } from '#xds/generate/access-log.ts';
+import { typedConfig } from '#xds/generate/proto-values.ts';
+
+/** A TCP proxy to one cluster. */
+export interface TcpProxyInput {
+  readonly cluster: string;
+  readonly source: LogSource;
+  readonly accessLog: LoggedRequests;
+  /** Connect to the cluster only when the caller has sent something (and the filters before let it pass). */
+  readonly waitsForCaller: boolean;
+}
+
+/** Bytes of a caller that are kept while the cluster is being connected to. */
+const EARLY_DATA_BYTES_MAX = 64 * 1024;
+
+/** The last network filter of a chain that is not HTTP. */
+export function tcpProxy(input: TcpProxyInput): Filter {
+  return create(FilterSchema, {
+    name: 'envoy.filters.network.tcp_proxy',
+    configType: typedConfig(TcpProxySchema, {
+      statPrefix: input.cluster,
+      clusterSpecifier: { case: 'cluster', value: input.cluster },
+      accessLog: [tcpAccessLog(input.source, input.accessLog)],
+      ...(input.waitsForCaller && {
+        upstreamConnectMode: UpstreamConnectMode.ON_DOWNSTREAM_DATA,
+        maxEarlyDataBytes: EARLY_DATA_BYTES_MAX,
+      }),
+    }),
+  });
+}

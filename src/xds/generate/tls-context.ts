@@ -1,0 +1,191 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  ApiConfigSource_ApiType,
+  ApiVersion,
+} from '#gen/envoy-api/envoy/config/core/v3/config_source_pb.js';
+import {
+  type TransportSocket,
+  TransportSocketSchema,
+} from '#gen/envoy-api/envoy/config/core/v3/base_pb.js';
+import { RawBufferSchema } from '#gen/envoy-api/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
+import {
+  type CertificateValidationContext,
+  CertificateValidationContextSchema,
+  SubjectAltNameMatcher_SanType,
+  type SubjectAltNameMatcher,
+  SubjectAltNameMatcherSchema,
+  type TlsParameters,
+  TlsParameters_TlsProtocol,
+  TlsParametersSchema,
+} from '#gen/envoy-api/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
+import {
+  type SdsSecretConfig,
+  SdsSecretConfigSchema,
+} from '#gen/envoy-api/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import {
+  type CommonTlsContext,
+  CommonTlsContextSchema,
+  DownstreamTlsContextSchema,
+  UpstreamTlsContextSchema,
+} from '#gen/envoy-api/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import { isIP } from 'node:net';
+import type { ServerNames } from '#policy/tls/server-names.ts';
+import type { TlsOrigination } from '#policy/tls/upstream-tls.ts';
+import { CLUSTER_NAMES } from '#xds/generate/naming.ts';
+import { duration, typedConfig } from '#xds/generate/proto-values.ts';
+
+/** Application protocols that proxies of the mesh offer each other, so that a server can tell HTTP from TCP. */
+export const MESH_ALPN = {
+  http: ['istio-http/1.0', 'istio-http/1.1', 'istio-h2'],
+  tcp: ['istio-peer-exchange', 'istio'],
+} as const;
+
+const TLS_SOCKET = 'envoy.transport_sockets.tls';
+
+/** TLS 1.2 with forward secrecy and authenticated encryption, or TLS 1.3. */
+const PARAMETERS: TlsParameters = create(TlsParametersSchema, {
+  tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
+  tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
+  cipherSuites: [
+    'ECDHE-ECDSA-AES256-GCM-SHA384',
+    'ECDHE-RSA-AES256-GCM-SHA384',
+    'ECDHE-ECDSA-AES128-GCM-SHA256',
+    'ECDHE-RSA-AES128-GCM-SHA256',
+  ],
+});
+
+/**
+ * A secret of the agent. Written exactly as in Envoy's bootstrap, so that Envoy shares one subscription; no time-out,
+ * so that a port opens when its certificate is there and not before.
+ */
+function agentSecret(name: 'default' | 'ROOTCA'): SdsSecretConfig {
+  return create(SdsSecretConfigSchema, {
+    name,
+    sdsConfig: {
+      resourceApiVersion: ApiVersion.V3,
+      initialFetchTimeout: duration(0),
+      configSourceSpecifier: {
+        case: 'apiConfigSource',
+        value: {
+          apiType: ApiConfigSource_ApiType.DELTA_GRPC,
+          transportApiVersion: ApiVersion.V3,
+          setNodeOnFirstMessageOnly: true,
+          grpcServices: [
+            {
+              targetSpecifier: { case: 'envoyGrpc', value: { clusterName: CLUSTER_NAMES.sds } },
+            },
+          ],
+        },
+      },
+    },
+  });
+}
+
+/** The workload's own certificate, and the mesh's roots with `names` as the only ones accepted. */
+function meshContext(
+  names: readonly SubjectAltNameMatcher[],
+  alpn: readonly string[],
+): CommonTlsContext {
+  return create(CommonTlsContextSchema, {
+    tlsParams: PARAMETERS,
+    alpnProtocols: [...alpn],
+    tlsCertificateSdsSecretConfigs: [agentSecret('default')],
+    validationContextType: {
+      case: 'combinedValidationContext',
+      value: {
+        defaultValidationContext: { matchTypedSubjectAltNames: [...names] },
+        validationContextSdsSecretConfig: agentSecret('ROOTCA'),
+      },
+    },
+  });
+}
+
+function uri(pattern: { readonly case: 'exact' | 'prefix'; readonly value: string }) {
+  return create(SubjectAltNameMatcherSchema, {
+    sanType: SubjectAltNameMatcher_SanType.URI,
+    matcher: { matchPattern: pattern },
+  });
+}
+
+/** Mutual TLS as a server: the caller must show a certificate of the trust domain. */
+export function serverTls(trustDomain: string, alpn: readonly string[]): TransportSocket {
+  const callers = uri({ case: 'prefix', value: `spiffe://${trustDomain}/` });
+  return create(TransportSocketSchema, {
+    name: TLS_SOCKET,
+    configType: typedConfig(DownstreamTlsContextSchema, {
+      requireClientCertificate: true,
+      commonTlsContext: meshContext([callers], alpn),
+    }),
+  });
+}
+
+/** Mutual TLS as a client: the server must be one of `names`. */
+export function meshClientTls(
+  names: ServerNames,
+  sni: string,
+  alpn: readonly string[],
+): TransportSocket {
+  const matchers = [
+    ...names.ids.map(subjectAltName),
+    ...names.idPrefixes.map((value) => uri({ case: 'prefix', value })),
+  ];
+  return create(TransportSocketSchema, {
+    name: TLS_SOCKET,
+    configType: typedConfig(UpstreamTlsContextSchema, {
+      sni,
+      commonTlsContext: meshContext(matchers, alpn),
+    }),
+  });
+}
+
+/** TLS to servers outside of the mesh's identities. */
+export function originatedTls(tls: TlsOrigination, alpn: readonly string[]): TransportSocket {
+  const { clientCertificate: client } = tls;
+  return create(TransportSocketSchema, {
+    name: TLS_SOCKET,
+    configType: typedConfig(UpstreamTlsContextSchema, {
+      sni: tls.sni,
+      commonTlsContext: {
+        tlsParams: PARAMETERS,
+        alpnProtocols: [...alpn],
+        tlsCertificates: client
+          ? [{ certificateChain: file(client.certificate), privateKey: file(client.privateKey) }]
+          : [],
+        ...(tls.verifiesServer && {
+          validationContextType: { case: 'validationContext', value: originValidation(tls) },
+        }),
+      },
+    }),
+  });
+}
+
+/** No TLS. */
+export const PLAINTEXT: TransportSocket = create(TransportSocketSchema, {
+  name: 'envoy.transport_sockets.raw_buffer',
+  configType: typedConfig(RawBufferSchema, {}),
+});
+
+function originValidation(tls: TlsOrigination): CertificateValidationContext {
+  return create(CertificateValidationContextSchema, {
+    ...(tls.caCertificates ? { trustedCa: file(tls.caCertificates) } : { systemRootCerts: {} }),
+    ...(tls.caCrl && { crl: file(tls.caCrl) }),
+    matchTypedSubjectAltNames: tls.subjectAltNames.map(subjectAltName),
+  });
+}
+
+/** A name as users write it: a SPIFFE id or other URI, an IP address, or a DNS name. */
+function subjectAltName(name: string): SubjectAltNameMatcher {
+  const sanType = name.includes('://')
+    ? SubjectAltNameMatcher_SanType.URI
+    : isIP(name) === 0
+      ? SubjectAltNameMatcher_SanType.DNS
+      : SubjectAltNameMatcher_SanType.IP_ADDRESS;
+  return create(SubjectAltNameMatcherSchema, {
+    sanType,
+    matcher: { matchPattern: { case: 'exact', value: name } },
+  });
+}
+
+function file(filename: string) {
+  return { specifier: { case: 'filename' as const, value: filename } };
+}
