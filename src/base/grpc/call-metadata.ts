@@ -8,7 +8,10 @@ const TIMEOUT_UNIT_MS: Readonly<Record<string, number>> = {
   n: 1e-6,
 };
 
-/** Milliseconds of a `grpc-timeout` header: at most 8 digits and a unit; undefined when it is malformed. */
+/**
+ * Milliseconds of a `grpc-timeout` header: at most 8 digits and a unit; undefined when it is
+ * malformed.
+ */
 export function parseGrpcTimeoutMs(text: string): number | undefined {
   const match = /^(\d{1,8})([HMSmun])$/.exec(text);
   if (!match) return undefined;
@@ -18,7 +21,10 @@ export function parseGrpcTimeoutMs(text: string): number | undefined {
 /** Characters of a status message that reach the peer; the rest is cut off. */
 const STATUS_MESSAGE_LENGTH_MAX = 1024;
 
-/** A status message as the `grpc-message` trailer carries it: UTF-8, all but printable ASCII percent-encoded. */
+/**
+ * A status message as the `grpc-message` trailer carries it: UTF-8, all but printable ASCII
+ * percent-encoded.
+ */
 export function encodeGrpcMessage(message: string): string {
   const bytes = Buffer.from(message.slice(0, STATUS_MESSAGE_LENGTH_MAX), 'utf8');
   let encoded = '';
@@ -31,7 +37,10 @@ export function encodeGrpcMessage(message: string): string {
   return encoded;
 }
 
-/** Whether a `content-type` is that of a gRPC request: `application/grpc`, alone or with `+proto` or parameters. */
+/**
+ * Whether a `content-type` is that of a gRPC request: `application/grpc`, alone or with `+proto` or
+ * parameters.
+ */
 export function isGrpcContentType(text: string | undefined): boolean {
   return text !== undefined && /^application\/grpc(\+proto)?\s*(;|$)/i.test(text);
 }

@@ -20,7 +20,10 @@ export const GRPC_STATUS = {
 /** One of the codes above. */
 export type GrpcStatusCode = (typeof GRPC_STATUS)[keyof typeof GRPC_STATUS];
 
-/** Thrown by a handler to end its call with a status; the message goes to the caller, the cause only to the log. */
+/**
+ * Thrown by a handler to end its call with a status; the message goes to the caller, the cause only
+ * to the log.
+ */
 export class GrpcStatusError extends Error {
   readonly status: GrpcStatusCode;
 
@@ -35,7 +38,10 @@ export class GrpcStatusError extends Error {
 export interface GrpcPeer {
   /** `127.0.0.1:40312`, or `unix` for a unix socket. */
   readonly address: string;
-  /** The leaf certificate, DER, when the peer sent one that verified against the server's roots; else undefined. */
+  /**
+   * The leaf certificate, DER, when the peer sent one that verified against the server's roots;
+   * else undefined.
+   */
   readonly verifiedCertificate: Uint8Array | undefined;
 }
 
@@ -61,8 +67,9 @@ export interface GrpcServerStream {
   /** The peer will send no more, or the stream is gone; called once. */
   onEnd: () => void;
   /**
-   * Sends one message given as a whole gRPC frame (`frameMessage`), so that one buffer can go to many streams.
-   * Returns false when the peer reads more slowly than we write: wait for `drained()`.
+   * Sends one message given as a whole gRPC frame (`frameMessage`), so that one buffer can go to
+   * many streams. Returns false when the peer reads more slowly than we write: wait for
+   * `drained()`.
    */
   writeFrame(frame: Uint8Array): boolean;
   /** Resolves when the peer caught up, or the stream ended. */
@@ -71,7 +78,10 @@ export interface GrpcServerStream {
   readonly unsentBytes: number;
   /** Ends the stream with a status, after what was written. Ending it again does nothing. */
   end(status: GrpcStatusCode, message?: string): void;
-  /** Drops what is unsent and resets the stream: for a peer that does not read, whom no status would reach. */
+  /**
+   * Drops what is unsent and resets the stream: for a peer that does not read, whom no status would
+   * reach.
+   */
   reset(): void;
 }
 
@@ -84,7 +94,10 @@ export interface GrpcService {
   readonly streams?: Readonly<Record<string, GrpcStreamHandler>>;
 }
 
-/** The bytes of one gRPC message on the wire: flag 0, length in 4 bytes, message (grpc PROTOCOL-HTTP2). */
+/**
+ * The bytes of one gRPC message on the wire: flag 0, length in 4 bytes, message (grpc
+ * PROTOCOL-HTTP2).
+ */
 export function frameMessage(message: Uint8Array): Buffer {
   const frame = Buffer.allocUnsafe(5 + message.length);
   frame.writeUInt8(0, 0);

@@ -6,17 +6,22 @@ import { BulwarkError, systemCode } from '#base/errors.ts';
 import { ensurePrivateDirectory, OWNER_ONLY } from '#base/files.ts';
 import { LIMITS } from '#base/limits.ts';
 
-/** Where a server listens: an IP address and port (0 = a free one), or the path of a unix socket. */
+/**
+ * Where a server listens: an IP address and port (0 = a free one), or the path of a unix socket.
+ */
 export type ListenAddress =
   | { readonly host: string; readonly port: number }
   | { readonly path: string };
 
-/** Bytes of a unix socket's path on Linux (unix(7): sun_path), without the closing zero; macOS has 103. */
+/**
+ * Bytes of a unix socket's path on Linux (unix(7): sun_path), without the closing zero; macOS has
+ * 103.
+ */
 const SOCKET_PATH_BYTES_MAX = 103;
 
 /**
- * Starts listening. A unix socket is for its owner only, in a directory that nobody else may enter; the file that a
- * dead server left is replaced.
+ * Starts listening. A unix socket is for its owner only, in a directory that nobody else may enter;
+ * the file that a dead server left is replaced.
  * @throws BulwarkError NET_PORT_TAKEN, NET_LISTEN_FAILED, FILES_TOO_OPEN, FILES_UNWRITABLE
  */
 export async function listen(server: Server, address: ListenAddress): Promise<void> {

@@ -10,8 +10,9 @@ export interface MessageReaderOptions {
 }
 
 /**
- * Cuts the bytes of one direction of a call into messages (grpc PROTOCOL-HTTP2, Length-Prefixed-Message). Memory grows
- * with what arrived, not with what a length announces, and in doublings, so tiny pieces cost no more than large ones.
+ * Cuts the bytes of one direction of a call into messages (grpc PROTOCOL-HTTP2,
+ * Length-Prefixed-Message). Memory grows with what arrived, not with what a length announces, and
+ * in doublings, so tiny pieces cost no more than large ones.
  */
 export class MessageReader {
   readonly #messageBytesMax: number;
@@ -30,7 +31,8 @@ export class MessageReader {
 
   /**
    * The messages that `chunk` completes, in order; they may share its memory.
-   * @throws GrpcStatusError UNIMPLEMENTED for a compressed message, RESOURCE_EXHAUSTED for one that is too long,
+   * @throws GrpcStatusError UNIMPLEMENTED for a compressed message, RESOURCE_EXHAUSTED for one that
+   * is too long,
    *   INTERNAL for an unknown flag; whatever follows is then meaningless
    */
   *read(chunk: Buffer): Generator<Uint8Array> {
@@ -79,7 +81,10 @@ export class MessageReader {
     return this.#pending.subarray(0, size);
   }
 
-  /** Starts anew with the rest behind the last whole message; messages already given out stay as they are. */
+  /**
+   * Starts anew with the rest behind the last whole message; messages already given out stay as
+   * they are.
+   */
   #keep(rest: Buffer): void {
     this.#pending = Buffer.from(rest);
     this.#size = rest.length;

@@ -22,7 +22,10 @@ export interface ServerCallDeps {
   readonly clock: Clock;
   readonly peer: GrpcPeer;
   readonly messageBytesMax: number;
-  /** Takes more (or gives back) memory for incomplete requests; false when the connection holds too much. */
+  /**
+   * Takes more (or gives back) memory for incomplete requests; false when the connection holds too
+   * much.
+   */
   readonly reserve: (bytes: number) => boolean;
 }
 
@@ -32,8 +35,9 @@ const READ_REST_MS = 10_000;
 const LET_GO_MS = 1000;
 
 /**
- * One HTTP/2 stream as a gRPC call. States: open → ending (status given, response on its way) → closed. The status is
- * given once, by the handler, by a fault in the request, by the deadline or by the closing server, whoever is first.
+ * One HTTP/2 stream as a gRPC call. States: open → ending (status given, response on its way) →
+ * closed. The status is given once, by the handler, by a fault in the request, by the deadline or
+ * by the closing server, whoever is first.
  */
 export class ServerCall implements GrpcCall {
   readonly path: string;
@@ -43,7 +47,10 @@ export class ServerCall implements GrpcCall {
   readonly #deps: ServerCallDeps;
   readonly #abort = new AbortController();
   readonly #reader: MessageReader;
-  /** The deadline while the call is open, then the bounds on the rest of the response and of the request. */
+  /**
+   * The deadline while the call is open, then the bounds on the rest of the response and of the
+   * request.
+   */
   #timer: Timer | undefined;
   #ending = false;
   #heldBytes = 0;
@@ -73,7 +80,9 @@ export class ServerCall implements GrpcCall {
     return this.#ending || this.#stream.destroyed;
   }
 
-  /** Sets the deadline from the request; false when the request's is malformed and the call ended. */
+  /**
+   * Sets the deadline from the request; false when the request's is malformed and the call ended.
+   */
   startDeadline(): boolean {
     const text = this.metadata['grpc-timeout'];
     if (text === undefined) return true;
@@ -88,7 +97,10 @@ export class ServerCall implements GrpcCall {
     return true;
   }
 
-  /** Hands on each message of the request, then `onEnd` once it is complete; a faulty request ends the call. */
+  /**
+   * Hands on each message of the request, then `onEnd` once it is complete; a faulty request ends
+   * the call.
+   */
   receive(onMessage: (message: Uint8Array) => void, onEnd: () => void): void {
     this.#stream.on('data', (chunk: Buffer) => {
       this.attempt(() => {
@@ -125,8 +137,8 @@ export class ServerCall implements GrpcCall {
   }
 
   /**
-   * Ends the call for an error: the status of a GrpcStatusError, an opaque INTERNAL for anything else. A programmer's
-   * mistake goes on to end the process.
+   * Ends the call for an error: the status of a GrpcStatusError, an opaque INTERNAL for anything
+   * else. A programmer's mistake goes on to end the process.
    */
   fail(error: unknown): void {
     if (error instanceof GrpcStatusError) {
@@ -165,8 +177,8 @@ export class ServerCall implements GrpcCall {
   }
 
   /**
-   * After the response: a peer that still sends is to stop by itself and is made to after a while. Resetting at once
-   * could overtake the status, which waits in the same queue.
+   * After the response: a peer that still sends is to stop by itself and is made to after a while.
+   * Resetting at once could overtake the status, which waits in the same queue.
    */
   #letGo(): void {
     this.#stream.resume();

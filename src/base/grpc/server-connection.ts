@@ -28,8 +28,8 @@ export interface ServerConnectionOptions {
 }
 
 /**
- * One HTTP/2 connection: who the peer is, its calls, keep-alive, and the end of its life, which comes at the latest
- * when the certificate that it was authenticated by expires.
+ * One HTTP/2 connection: who the peer is, its calls, keep-alive, and the end of its life, which
+ * comes at the latest when the certificate that it was authenticated by expires.
  */
 export class ServerConnection {
   readonly #session: ServerHttp2Session;
@@ -62,8 +62,8 @@ export class ServerConnection {
   }
 
   /**
-   * Tells the peer to go elsewhere (GOAWAY), ends its streams with UNAVAILABLE, lets unary calls finish, and after
-   * `closeTimeoutMs` ends whatever is left.
+   * Tells the peer to go elsewhere (GOAWAY), ends its streams with UNAVAILABLE, lets unary calls
+   * finish, and after `closeTimeoutMs` ends whatever is left.
    * @param reason the message of the streams' status
    */
   closeGracefully(reason: string): void {
@@ -149,7 +149,10 @@ function addressOf(session: ServerHttp2Session): string {
     : `${remoteAddress}:${remotePort}`;
 }
 
-/** The peer's leaf certificate when TLS verified it; a socket counts as verified only if both signs agree. */
+/**
+ * The peer's leaf certificate when TLS verified it; a socket counts as verified only if both signs
+ * agree.
+ */
 function verifiedCertificate(session: ServerHttp2Session): X509Certificate | undefined {
   const socket = session.socket;
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;

@@ -27,7 +27,10 @@ export interface GrpcTlsOptions {
   readonly privateKeyPem: Secret<string>;
   /** The server's certificate, leaf first, PEM. */
   readonly certificateChainPem: string;
-  /** The roots that client certificates are verified against, PEM; no client is verified when it is empty. */
+  /**
+   * The roots that client certificates are verified against, PEM; no client is verified when it is
+   * empty.
+   */
   readonly clientCaPem: string;
 }
 
@@ -60,9 +63,10 @@ export interface GrpcServerDeps {
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /**
- * A gRPC server on HTTP/2 (grpc PROTOCOL-HTTP2): unary calls and bidirectional streams, over TLS 1.2 or newer, or
- * plaintext on a unix socket. A client certificate is asked for and not required: who must have one is for the
- * services to say, by `GrpcPeer.verifiedCertificate`. Sessions are never resumed, so each connection is verified anew.
+ * A gRPC server on HTTP/2 (grpc PROTOCOL-HTTP2): unary calls and bidirectional streams, over TLS
+ * 1.2 or newer, or plaintext on a unix socket. A client certificate is asked for and not required:
+ * who must have one is for the services to say, by `GrpcPeer.verifiedCertificate`. Sessions are
+ * never resumed, so each connection is verified anew.
  */
 export class GrpcServer implements Component {
   readonly name: string;
@@ -98,7 +102,8 @@ export class GrpcServer implements Component {
   }
 
   /**
-   * @throws BulwarkError NET_PORT_TAKEN, NET_LISTEN_FAILED, FILES_TOO_OPEN or FILES_UNWRITABLE (unix sockets), and
+   * @throws BulwarkError NET_PORT_TAKEN, NET_LISTEN_FAILED, FILES_TOO_OPEN or FILES_UNWRITABLE
+   * (unix sockets), and
    *   PKI_MALFORMED when key and certificate cannot be used
    */
   async start(): Promise<void> {
@@ -148,7 +153,8 @@ export class GrpcServer implements Component {
     for (const connection of this.#connections) {
       connection.closeGracefully('the server is closing');
     }
-    // Connections whose handshake is not done yet have no calls to wait for, but a bound all the same.
+    // Connections whose handshake is not done yet have no calls to wait for, but a bound all the
+    // same.
     const { closeTimeoutMs } = this.#connectionOptions;
     const force = this.#deps.clock.after(closeTimeoutMs, () => {
       for (const socket of this.#sockets) socket.destroy();
@@ -178,7 +184,10 @@ function handlersByPath<H>(tables: readonly Readonly<Record<string, H>>[]): Map<
   return handlers;
 }
 
-/** Bounds on what a peer may make us hold or do (CVE-2023-44487 rapid reset, header and settings floods). */
+/**
+ * Bounds on what a peer may make us hold or do (CVE-2023-44487 rapid reset, header and settings
+ * floods).
+ */
 const HTTP2_OPTIONS: ServerOptions = {
   settings: {
     maxConcurrentStreams: LIMITS.grpcStreamsPerConnectionMax,
