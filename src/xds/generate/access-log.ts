@@ -23,7 +23,10 @@ export interface LogSource {
   readonly port: number;
 }
 
-/** Facts of the connection, for lines of both protocols. `kind` tells our lines from Envoy's own on its output. */
+/**
+ * Facts of the connection, for lines of both protocols. `kind` tells our lines from Envoy's own on
+ * its output.
+ */
 function commonFields(source: LogSource): JsonObject {
   return {
     kind: 'access',
@@ -60,7 +63,8 @@ const HTTP_FIELDS: JsonObject = {
 
 /** Lines about requests. */
 export function httpAccessLog(source: LogSource, logged: LoggedRequests): AccessLog {
-  // The application's own error answers are written down where it is called, not once more by each caller.
+  // The application's own error answers are written down where it is called, not once more by each
+  // caller.
   const failed = source.direction === 'inbound' ? FAILED_HTTP : [FLAGGED];
   return jsonLines({ ...commonFields(source), ...HTTP_FIELDS }, logged === 'all' ? [] : failed);
 }
@@ -71,8 +75,8 @@ export function tcpAccessLog(source: LogSource, logged: LoggedRequests): AccessL
 }
 
 /**
- * Lines about connections that never reached a filter: a handshake that failed, plaintext where mutual TLS is asked
- * for. Always on: nothing else says who was turned away.
+ * Lines about connections that never reached a filter: a handshake that failed, plaintext where
+ * mutual TLS is asked for. Always on: nothing else says who was turned away.
  */
 export function refusedConnectionLog(source: LogSource): AccessLog {
   return jsonLines(commonFields(source), REFUSED);
@@ -143,9 +147,7 @@ const REFUSED: readonly AccessLogFilter[] = [
 function jsonLines(fields: JsonObject, anyOf: readonly AccessLogFilter[]): AccessLog {
   return create(AccessLogSchema, {
     name: 'envoy.access_loggers.stdout',
-    ...(anyOf.length > 0 && {
-      filter: { filterSpecifier: { case: 'orFilter', value: { filters: [...anyOf] } } },
-    }),
+    ...filterOf(anyOf),
     configType: typedConfig(StdoutAccessLogSchema, {
       accessLogFormat: {
         case: 'logFormat',
@@ -153,4 +155,13 @@ function jsonLines(fields: JsonObject, anyOf: readonly AccessLogFilter[]): Acces
       },
     }),
   });
+}
+
+/** Envoy refuses a set of one. */
+function filterOf(anyOf: readonly AccessLogFilter[]): { readonly filter?: AccessLogFilter } {
+  const [only] = anyOf;
+  if (!only) return {};
+  if (anyOf.length === 1) return { filter: only };
+  const filterSpecifier = { case: 'orFilter', value: { filters: [...anyOf] } } as const;
+  return { filter: create(AccessLogFilterSchema, { filterSpecifier }) };
 }

@@ -1,8 +1,9 @@
 import { assert } from '#base/assert.ts';
 
 /**
- * Builds each distinct input once and gives the same object to everybody who asks with an equal input. The input is
- * the whole key: plain JSON values, and `build` may see nothing else. What nobody holds any more is forgotten.
+ * Builds each distinct input once and gives the same object to everybody who asks with an equal
+ * input. The input is the whole key: plain JSON values, and `build` may see nothing else. What
+ * nobody holds any more is forgotten.
  */
 export class BuildCache<I, R extends object> {
   readonly #build: (input: I) => R;
@@ -28,8 +29,9 @@ export class BuildCache<I, R extends object> {
 }
 
 /**
- * Remembers what was computed from objects, by their identity, for as long as they live. `compute` may depend on the
- * objects alone; everything else that it depends on must be fixed for the life of the cache.
+ * Remembers what was computed from objects, by their identity, for as long as they live. `compute`
+ * may depend on the objects alone; everything else that it depends on must be fixed for the life of
+ * the cache.
  */
 export class IdentityCache<K extends readonly object[], R> {
   readonly #compute: (...keys: K) => R;

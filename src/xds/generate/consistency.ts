@@ -13,8 +13,8 @@ interface Missing extends Reference {
 }
 
 /**
- * Checks sets of resources before they are published: every name that one refers to must be there. Maps that were
- * checked together once are not looked at again.
+ * Checks sets of resources before they are published: every name that one refers to must be there.
+ * Maps that were checked together once are not looked at again.
  */
 export class ConsistencyCheck {
   readonly #missing = new IdentityCache(

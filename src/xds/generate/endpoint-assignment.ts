@@ -1,25 +1,28 @@
-import { create } from '@bufbuild/protobuf';
 import { isIP } from 'node:net';
+import { create } from '@bufbuild/protobuf';
 import { type Address, AddressSchema } from '#gen/envoy-api/envoy/config/core/v3/address_pb.js';
-import { ClusterLoadAssignmentSchema } from '#gen/envoy-api/envoy/config/endpoint/v3/endpoint_pb.js';
 import {
   type LbEndpoint,
   LbEndpointSchema,
 } from '#gen/envoy-api/envoy/config/endpoint/v3/endpoint_components_pb.js';
+import { ClusterLoadAssignmentSchema } from '#gen/envoy-api/envoy/config/endpoint/v3/endpoint_pb.js';
 import type { Endpoint } from '#model/endpoint.ts';
 import { mtlsMetadata } from '#xds/generate/outbound-cluster.ts';
 import { socketAddress } from '#xds/generate/proto-values.ts';
 import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
 
-/** An endpoint, and whether connections to it are to be mutual TLS where that is decided for each endpoint. */
+/**
+ * An endpoint, and whether connections to it are to be mutual TLS where that is decided for each
+ * endpoint.
+ */
 export interface AssignedEndpoint {
   readonly endpoint: Endpoint;
   readonly mtls: boolean;
 }
 
 /**
- * The endpoints of a cluster, by locality. An endpoint whose address is a DNS name is left out: Envoy takes only
- * addresses here.
+ * The endpoints of a cluster, by locality. An endpoint whose address is a DNS name is left out:
+ * Envoy takes only addresses here.
  */
 export function buildEndpointAssignment(
   clusterName: string,

@@ -25,7 +25,9 @@ const HTTP_PROXY = 'http_proxy';
 /** The port of a URL that names none. */
 const HTTP_PORT = 80;
 
-/** Listeners for applications that call by an HTTP proxy or by a port of their own for each service. */
+/**
+ * Listeners for applications that call by an HTTP proxy or by a port of their own for each service.
+ */
 export function explicitListeners(
   explicit: ExplicitPorts,
   view: ServiceView,
@@ -122,7 +124,10 @@ function isDefaultPort({ service, port }: Destination): boolean {
   return port.port === HTTP_PORT || ports.length === 1;
 }
 
-/** The service that a user spells in any of the usual ways; undefined when there is none such, or no such port. */
+/**
+ * The service that a user spells in any of the usual ways; undefined when there is none such, or no
+ * such port.
+ */
 function findDestination(
   spelled: string,
   portNumber: number,

@@ -9,8 +9,8 @@ export interface DomainScope {
 }
 
 /**
- * Every way in which a caller may spell a service, the full name first: `b.foo.svc.cluster.local`, `b.foo.svc`,
- * `b.foo`, from the same namespace also `b`, and the service's addresses.
+ * Every way in which a caller may spell a service, the full name first: `b.foo.svc.cluster.local`,
+ * `b.foo.svc`, `b.foo`, from the same namespace also `b`, and the service's addresses.
  */
 export function domainsOf(service: Service, scope: DomainScope): readonly string[] {
   const { host, namespace, addresses } = service;
@@ -30,8 +30,8 @@ export interface DomainClaim<T> {
 }
 
 /**
- * Gives each domain to one claimant, for Envoy takes each only once: full names before any other spelling, then in
- * the order of the claims. A claimant that gets nothing is left out.
+ * Gives each domain to one claimant, for Envoy takes each only once: full names before any other
+ * spelling, then in the order of the claims. A claimant that gets nothing is left out.
  */
 export function settleDomains<T>(claims: readonly DomainClaim<T>[]): readonly DomainClaim<T>[] {
   const owners = new Map<string, T>();

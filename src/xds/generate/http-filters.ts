@@ -14,7 +14,10 @@ import { pack, typedConfig } from '#xds/generate/proto-values.ts';
 /** What a filter of an HTTP connection manager is there for. */
 type HttpFilterRole = 'authorization' | 'applicationProtocol' | 'router';
 
-/** The order in which filters run: every role has its place, and no filter stands in a manager without one. */
+/**
+ * The order in which filters run: every role has its place, and no filter stands in a manager
+ * without one.
+ */
 const ORDER: Readonly<Record<HttpFilterRole, number>> = {
   authorization: 10,
   applicationProtocol: 20,
@@ -26,8 +29,8 @@ type Placed = readonly [HttpFilterRole, HttpFilter];
 const APPLICATION_PROTOCOL_FILTER = 'application_protocol';
 
 /**
- * A cluster whose port has no declared protocol offers `istio`, which the other side takes for TCP. Where a request
- * goes over it we know better, and say so for its connection.
+ * A cluster whose port has no declared protocol offers `istio`, which the other side takes for TCP.
+ * Where a request goes over it we know better, and say so for its connection.
  */
 const APPLICATION_PROTOCOL: Placed = [
   'applicationProtocol',

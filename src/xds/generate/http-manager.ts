@@ -40,16 +40,25 @@ export interface OutboundManagerInput extends ManagerInput {
   readonly routeName: string;
 }
 
-/** A stream without a byte in either direction for so long is given up: long polls and event streams live longer. */
+/**
+ * A stream without a byte in either direction for so long is given up: long polls and event streams
+ * live longer.
+ */
 const STREAM_IDLE_MS = 60 * 60 * 1000;
-/** Time for a caller to send its headers (against callers that hold connections with half a request). */
+/**
+ * Time for a caller to send its headers (against callers that hold connections with half a
+ * request).
+ */
 const REQUEST_HEADERS_MS = 60 * 1000;
 
 /** Headers that say who called, or that steer a proxy: only proxies of the mesh may set them. */
 const PROXY_HEADERS = ['x-forwarded-for', 'x-real-ip', 'forwarded'] as const;
 const PROXY_HEADER_PREFIXES = ['x-envoy-'] as const;
 
-/** A network filter that serves HTTP to callers of the workload: it judges, writes down, and hands on. */
+/**
+ * A network filter that serves HTTP to callers of the workload: it judges, writes down, and hands
+ * on.
+ */
 export function inboundHttpManager(input: InboundManagerInput): Filter {
   const { callerAddressIsPeers, proxyHeadersAreStripped } = HARDENING[input.hardening];
   return manager({
@@ -58,7 +67,8 @@ export function inboundHttpManager(input: InboundManagerInput): Filter {
     routeSpecifier: { case: 'routeConfig', value: input.route },
     httpFilters: inboundHttpFilters(),
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
-    // The header says what the handshake proved, whatever the caller sent; without mutual TLS it is taken away.
+    // The header says what the handshake proved, whatever the caller sent; without mutual TLS it is
+    // taken away.
     forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.SANITIZE_SET,
     setCurrentClientCertDetails: { uri: true },
     useRemoteAddress: callerAddressIsPeers,

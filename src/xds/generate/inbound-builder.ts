@@ -25,7 +25,10 @@ export interface InboundTraffic {
 
 type NumberedPort = InboundPort & { readonly port: number };
 
-/** The workload of a proxy as services and policies see it; ports as the proxy itself says in explicit mode. */
+/**
+ * The workload of a proxy as services and policies see it; ports as the proxy itself says in
+ * explicit mode.
+ */
 export function servedWorkload(proxy: ProxyNode, mesh: MeshSnapshot): Workload {
   const { trustDomain } = mesh.settings;
   const { explicit } = proxy;
@@ -45,7 +48,10 @@ export function servedWorkload(proxy: ProxyNode, mesh: MeshSnapshot): Workload {
   });
 }
 
-/** Builds what the calls to workloads need. Workloads with the same ports and policies share what is built. */
+/**
+ * Builds what the calls to workloads need. Workloads with the same ports and policies share what is
+ * built.
+ */
 export class InboundBuilder {
   readonly #settings: MeshSettings;
   readonly #modes: MtlsModes;

@@ -13,18 +13,24 @@ import type { LoggedRequests } from '#xds/generate/access-log.ts';
 import { networkAuthzFilters } from '#xds/generate/authz/filters.ts';
 import { inboundHttpManager } from '#xds/generate/http-manager.ts';
 import { buildInboundRoute } from '#xds/generate/inbound-route.ts';
+import type { Init } from '#xds/generate/proto-values.ts';
 import { tcpProxy } from '#xds/generate/tcp-proxy.ts';
 import { MESH_ALPN, serverTls } from '#xds/generate/tls-context.ts';
-import type { Init } from '#xds/generate/proto-values.ts';
 
 /** What the chains of every port of a workload have in common. Plain JSON values. */
 export interface InboundContext {
   readonly trustDomain: string;
   readonly hardening: HardeningProfile;
   readonly accessLog: LoggedRequests;
-  /** tcpAuthzMarker: stands in the metadata of TCP chains, so that a change of TCP policy drains them. */
+  /**
+   * tcpAuthzMarker: stands in the metadata of TCP chains, so that a change of TCP policy drains
+   * them.
+   */
   readonly tcpPolicy: string;
-  /** Whether connections that are not HTTP wait for the caller's first byte before the application sees them. */
+  /**
+   * Whether connections that are not HTTP wait for the caller's first byte before the application
+   * sees them.
+   */
   readonly tcpWaitsForCaller: boolean;
 }
 
@@ -51,9 +57,10 @@ const MESH_ANY = [...MESH_ALPN.tcp, ...MESH_ALPN.http];
 const PLAIN_HTTP = ['http/1.0', 'http/1.1', 'h2c'];
 
 /**
- * Which connections a port takes, by its mode and how its protocol is handled (Istio, "PeerAuthentication" and
- * "Protocol selection"). What fits no line is closed. In PERMISSIVE, mutual TLS of the mesh is told from the
- * application's own TLS by the protocols that the caller offers.
+ * Which connections a port takes, by its mode and how its protocol is handled (Istio,
+ * "PeerAuthentication" and "Protocol selection"). What fits no line is closed. In PERMISSIVE,
+ * mutual TLS of the mesh is told from the application's own TLS by the protocols that the caller
+ * offers.
  */
 const ARRIVALS: Readonly<
   Record<MtlsMode, Readonly<Record<'http' | 'tcp' | 'sniffed', readonly Arrival[]>>>

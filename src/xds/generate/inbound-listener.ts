@@ -33,7 +33,9 @@ export interface ExplicitInboundInput {
   readonly context: InboundContext;
 }
 
-/** The one listener of a workload whose traffic is redirected. Plain JSON values: it is a cache key. */
+/**
+ * The one listener of a workload whose traffic is redirected. Plain JSON values: it is a cache key.
+ */
 export interface VirtualInboundInput {
   /** Sorted by port, each once. */
   readonly ports: readonly (InboundPort & { readonly port: number })[];
@@ -43,8 +45,9 @@ export interface VirtualInboundInput {
 }
 
 /**
- * How long a caller's first bytes are waited for. The short time is for ports that may also carry plaintext in which
- * the server speaks first: such a caller is silent, and is let through when the time is over.
+ * How long a caller's first bytes are waited for. The short time is for ports that may also carry
+ * plaintext in which the server speaks first: such a caller is silent, and is let through when the
+ * time is over.
  */
 const FIRST_BYTES_MS = { short: 1000, long: 15_000 } as const;
 
@@ -104,7 +107,10 @@ function firstBytes(ports: readonly InboundPort[]): Init<typeof ListenerSchema> 
   };
 }
 
-/** A connection made to the listener's own port was not redirected: nobody but an attacker makes one. */
+/**
+ * A connection made to the listener's own port was not redirected: nobody but an attacker makes
+ * one.
+ */
 function toItself(accessLog: LoggedRequests): FilterChain {
   const port = REDIRECT_PORTS.inbound;
   return create(FilterChainSchema, {

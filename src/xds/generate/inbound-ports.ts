@@ -1,5 +1,5 @@
-import { endpointAt } from '#model/endpoints.ts';
 import { olderFirst } from '#model/age.ts';
+import { endpointAt } from '#model/endpoints.ts';
 import { declaredProtocol, PROTOCOLS, type Protocol } from '#model/protocol.ts';
 import { labelsMatch } from '#model/selector.ts';
 import type { Service } from '#model/service.ts';
@@ -21,8 +21,9 @@ export interface WorkloadPortsInput {
 }
 
 /**
- * The ports of a proxy's workload, each once, sorted: those to which services of its namespace lead (of services that
- * disagree about the protocol the oldest wins), and in explicit mode those that the agent says.
+ * The ports of a proxy's workload, each once, sorted: those to which services of its namespace lead
+ * (of services that disagree about the protocol the oldest wins), and in explicit mode those that
+ * the agent says.
  */
 export function workloadPorts(
   { proxy, workload }: WorkloadPortsInput,

@@ -11,7 +11,10 @@ export interface InboundRouteInput {
   readonly cluster: string;
 }
 
-/** No time-outs of ours on requests: streams may last as long as both ends want, the caller limits itself. */
+/**
+ * No time-outs of ours on requests: streams may last as long as both ends want, the caller limits
+ * itself.
+ */
 export const UNLIMITED = {
   timeout: duration(0),
   maxStreamDuration: { maxStreamDuration: duration(0), grpcTimeoutHeaderMax: duration(0) },

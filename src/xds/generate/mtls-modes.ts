@@ -1,6 +1,6 @@
 import type { PeerAuthentication } from '#api/kinds/peer-authentication.ts';
-import type { Labels } from '#model/selector.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
+import type { Labels } from '#model/selector.ts';
 import {
   compileNamespaceMtls,
   type InboundMtls,
@@ -10,7 +10,10 @@ import {
 
 type Policies = NamespacedObjects<PeerAuthentication>;
 
-/** What holds for the connections that workloads take; each namespace is compiled once for a set of policies. */
+/**
+ * What holds for the connections that workloads take; each namespace is compiled once for a set of
+ * policies.
+ */
 export class MtlsModes {
   readonly #rootNamespace: string;
   readonly #compiled = new WeakMap<Policies, Map<string, NamespaceMtls>>();

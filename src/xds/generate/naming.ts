@@ -13,7 +13,10 @@ export const CLUSTER_NAMES = {
 /** Ports to which a transparent redirection leads connections (Istio, "Ports used by Istio"). */
 export const REDIRECT_PORTS = { outbound: 15001, inbound: 15006 } as const;
 
-/** The source address by which redirection rules know that a connection already passed the inbound proxy. */
+/**
+ * The source address by which redirection rules know that a connection already passed the inbound
+ * proxy.
+ */
 export const INBOUND_PASSTHROUGH_SOURCE = '127.0.0.6';
 
 /** `outbound|80|v1|host`: calls to a service port; `subset` is '' for the whole service. */

@@ -49,7 +49,10 @@ export interface OutboundTraffic {
 /** Remembers the answers for the texts that tell callers apart. */
 type ByText<R> = Map<string, R>;
 
-/** Builds what the calls of workloads need. Everything is built once for all proxies that see the same. */
+/**
+ * Builds what the calls of workloads need. Everything is built once for all proxies that see the
+ * same.
+ */
 export class OutboundBuilder {
   readonly #settings: MeshSettings;
   readonly #modes: MtlsModes;

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import {
-  CircuitBreakersSchema,
   type CircuitBreakers,
+  CircuitBreakersSchema,
 } from '#gen/envoy-api/envoy/config/cluster/v3/circuit_breaker_pb.js';
 import {
   Cluster_DiscoveryType,
@@ -62,7 +62,9 @@ const CONNECT_TIMEOUT_MS = 10_000;
 
 const UINT32_MAX = 4_294_967_295;
 
-/** No limits of Envoy's own (its default, 1024, answers 503 under load); endpoints limit themselves. */
+/**
+ * No limits of Envoy's own (its default, 1024, answers 503 under load); endpoints limit themselves.
+ */
 export const CIRCUIT_BREAKERS: CircuitBreakers = create(CircuitBreakersSchema, {
   thresholds: [
     {

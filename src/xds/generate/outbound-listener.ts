@@ -17,7 +17,10 @@ import { duration, type Init, socketAddress, typedConfig } from '#xds/generate/p
 import { tcpProxy } from '#xds/generate/tcp-proxy.ts';
 import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
 
-/** What becomes of what a listener takes. At least one is set; with both, HTTP is told by the first bytes. */
+/**
+ * What becomes of what a listener takes. At least one is set; with both, HTTP is told by the first
+ * bytes.
+ */
 export interface OutboundListenerInput {
   readonly name: string;
   readonly address: string;
@@ -51,7 +54,10 @@ export function buildOutboundListener(input: OutboundListenerInput): XdsResource
   });
 }
 
-/** Takes every connection that redirection brings, and hands it to the listener of its destination if there is one. */
+/**
+ * Takes every connection that redirection brings, and hands it to the listener of its destination
+ * if there is one.
+ */
 export function buildVirtualOutbound(
   tcpCluster: string,
   context: Pick<OutboundListenerInput, 'accessLog' | 'hardening'>,
@@ -101,8 +107,9 @@ function chainsOf(input: OutboundListenerInput): Init<typeof ListenerSchema> {
 }
 
 /**
- * A caller that connects and stays silent may be HTTP. Where everything else leaves the mesh, it is waited for
- * without end, or its calls would go out in plaintext; where everything goes to one service, it need not be.
+ * A caller that connects and stays silent may be HTTP. Where everything else leaves the mesh, it is
+ * waited for without end, or its calls would go out in plaintext; where everything goes to one
+ * service, it need not be.
  */
 function sniffTimeout(tcpCluster: string): Init<typeof ListenerSchema> {
   const leaves = tcpCluster === CLUSTER_NAMES.passthrough || tcpCluster === CLUSTER_NAMES.blackHole;

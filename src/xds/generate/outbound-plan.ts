@@ -1,7 +1,7 @@
 import type { MeshSettings } from '#model/mesh-settings.ts';
-import type { LoggedRequests } from '#xds/generate/access-log.ts';
 import { PROTOCOLS } from '#model/protocol.ts';
 import type { Service, ServicePort } from '#model/service.ts';
+import type { LoggedRequests } from '#xds/generate/access-log.ts';
 import { outboundClusterName } from '#xds/generate/naming.ts';
 import type { OutboundListenerInput } from '#xds/generate/outbound-listener.ts';
 import type { OutboundRouteInput } from '#xds/generate/outbound-routes.ts';

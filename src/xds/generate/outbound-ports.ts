@@ -36,7 +36,9 @@ export interface OutboundScope {
   readonly assign: (endpoints: ServiceEndpoints, port: number) => readonly AssignedEndpoint[];
 }
 
-/** Every service port that a client may call, with how to connect to it. Sorted by host, then port. */
+/**
+ * Every service port that a client may call, with how to connect to it. Sorted by host, then port.
+ */
 export function outboundPorts(scope: OutboundScope): readonly OutboundPort[] {
   return scope.view.services.flatMap((service) => {
     const endpoints = scope.endpoints.of(service);
@@ -118,7 +120,8 @@ function discoveryOf(
     mtls,
   }));
   if (written.length > 0) return { by: 'dns', targets: written };
-  // Nothing is redirected, so no address was chosen by the caller: the name it gives is all there is.
+  // Nothing is redirected, so no address was chosen by the caller: the name it gives is all there
+  // is.
   if (host.startsWith('*') || typeof port.targetPort === 'string') return { by: 'nothing' };
   return { by: 'dns', targets: [{ address: host, port: port.targetPort, mtls: false }] };
 }

@@ -1,19 +1,19 @@
 import { create } from '@bufbuild/protobuf';
 import {
-  type RouteConfiguration,
-  RouteConfigurationSchema,
-} from '#gen/envoy-api/envoy/config/route/v3/route_pb.js';
-import {
   type RetryPolicy,
   RetryPolicySchema,
   type VirtualHost,
   VirtualHostSchema,
 } from '#gen/envoy-api/envoy/config/route/v3/route_components_pb.js';
+import {
+  type RouteConfiguration,
+  RouteConfigurationSchema,
+} from '#gen/envoy-api/envoy/config/route/v3/route_pb.js';
 import { OFFERS_HTTP } from '#xds/generate/http-filters.ts';
 import { UNLIMITED } from '#xds/generate/inbound-route.ts';
 import { CLUSTER_NAMES } from '#xds/generate/naming.ts';
-import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
 import type { Init } from '#xds/generate/proto-values.ts';
+import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
 
 /** Hosts that lead to a cluster. Plain JSON values. */
 export interface RoutedHost {
@@ -34,15 +34,18 @@ export type UnknownHosts = 'pass' | 'block' | 'explain';
 export interface OutboundRouteInput {
   readonly name: string;
   readonly hosts: readonly RoutedHost[];
-  /** Whether the caller's port is known from the listener, so that a port in the Host header says nothing new. */
+  /**
+   * Whether the caller's port is known from the listener, so that a port in the Host header says
+   * nothing new.
+   */
   readonly ignoresPort: boolean;
   /** Absent where every host is routed. */
   readonly unknownHosts?: UnknownHosts;
 }
 
 /**
- * What may be tried again without harm: the request did not reach the application. Twice, as Istio does, at other
- * endpoints where there are any.
+ * What may be tried again without harm: the request did not reach the application. Twice, as Istio
+ * does, at other endpoints where there are any.
  */
 const RETRIES: RetryPolicy = create(RetryPolicySchema, {
   retryOn: 'connect-failure,refused-stream,reset-before-request,unavailable,cancelled',

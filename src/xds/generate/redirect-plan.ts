@@ -24,8 +24,9 @@ export function unknownCluster(settings: MeshSettings): string {
 }
 
 /**
- * Listeners for redirected calls: `0.0.0.0_<port>` for HTTP, told apart by Host header, and one for each address of
- * every other service port. The first service of the order wins where two have the same address and port.
+ * Listeners for redirected calls: `0.0.0.0_<port>` for HTTP, told apart by Host header, and one for
+ * each address of every other service port. The first service of the order wins where two have the
+ * same address and port.
  */
 export function redirectListeners(
   services: readonly Service[],
@@ -112,7 +113,10 @@ function addressesOf(service: Service): readonly string[] {
   return service.addresses.filter((address) => isIP(address) !== 0);
 }
 
-/** Where callers connect to for a destination that is not told by host: its addresses, or its endpoints' own. */
+/**
+ * Where callers connect to for a destination that is not told by host: its addresses, or its
+ * endpoints' own.
+ */
 function placesOf(
   destination: Destination,
   endpoints: EndpointIndex,

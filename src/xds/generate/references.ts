@@ -48,8 +48,8 @@ interface OneOf {
 const found = new WeakMap<XdsResource, readonly Reference[]>();
 
 /**
- * Every resource that `resource` refers to. Read back from its bytes, so that a builder cannot forget to say it; once
- * for each resource.
+ * Every resource that `resource` refers to. Read back from its bytes, so that a builder cannot
+ * forget to say it; once for each resource.
  */
 export function referencesOf(resource: XdsResource): readonly Reference[] {
   let references = found.get(resource);

@@ -7,7 +7,8 @@ export type ResourceMap = ReadonlyMap<string, XdsResource>;
 
 /**
  * A map of resources, in the order given.
- * @throws BulwarkError XDS_RESOURCE_INVALID when two have one name, as when a proxy asks for one port twice
+ * @throws BulwarkError XDS_RESOURCE_INVALID when two have one name, as when a proxy asks for one
+ * port twice
  */
 export function resourceMap(resources: readonly XdsResource[]): ResourceMap {
   const map = new Map(resources.map((resource) => [resource.name, resource]));
@@ -39,8 +40,8 @@ export class SmallMaps {
 }
 
 /**
- * Gives the map that was there before when the new one has the same resources, so that whoever compares maps by
- * identity sees no change where there is none.
+ * Gives the map that was there before when the new one has the same resources, so that whoever
+ * compares maps by identity sees no change where there is none.
  */
 export class SharedMaps {
   readonly #last = new Map<string, WeakRef<ResourceMap>>();

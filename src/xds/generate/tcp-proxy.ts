@@ -15,7 +15,10 @@ export interface TcpProxyInput {
   readonly cluster: string;
   readonly source: LogSource;
   readonly accessLog: LoggedRequests;
-  /** Connect to the cluster only when the caller has sent something (and the filters before let it pass). */
+  /**
+   * Connect to the cluster only when the caller has sent something (and the filters before let it
+   * pass).
+   */
   readonly waitsForCaller: boolean;
 }
 

@@ -1,18 +1,19 @@
+import { isIP } from 'node:net';
 import { create } from '@bufbuild/protobuf';
-import {
-  ApiConfigSource_ApiType,
-  ApiVersion,
-} from '#gen/envoy-api/envoy/config/core/v3/config_source_pb.js';
 import {
   type TransportSocket,
   TransportSocketSchema,
 } from '#gen/envoy-api/envoy/config/core/v3/base_pb.js';
+import {
+  ApiConfigSource_ApiType,
+  ApiVersion,
+} from '#gen/envoy-api/envoy/config/core/v3/config_source_pb.js';
 import { RawBufferSchema } from '#gen/envoy-api/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
 import {
   type CertificateValidationContext,
   CertificateValidationContextSchema,
-  SubjectAltNameMatcher_SanType,
   type SubjectAltNameMatcher,
+  SubjectAltNameMatcher_SanType,
   SubjectAltNameMatcherSchema,
   type TlsParameters,
   TlsParameters_TlsProtocol,
@@ -28,13 +29,15 @@ import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from '#gen/envoy-api/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
-import { isIP } from 'node:net';
 import type { ServerNames } from '#policy/tls/server-names.ts';
 import type { TlsOrigination } from '#policy/tls/upstream-tls.ts';
 import { CLUSTER_NAMES } from '#xds/generate/naming.ts';
 import { duration, typedConfig } from '#xds/generate/proto-values.ts';
 
-/** Application protocols that proxies of the mesh offer each other, so that a server can tell HTTP from TCP. */
+/**
+ * Application protocols that proxies of the mesh offer each other, so that a server can tell HTTP
+ * from TCP.
+ */
 export const MESH_ALPN = {
   http: ['istio-http/1.0', 'istio-http/1.1', 'istio-h2'],
   tcp: ['istio-peer-exchange', 'istio'],
@@ -55,8 +58,8 @@ const PARAMETERS: TlsParameters = create(TlsParametersSchema, {
 });
 
 /**
- * A secret of the agent. Written exactly as in Envoy's bootstrap, so that Envoy shares one subscription; no time-out,
- * so that a port opens when its certificate is there and not before.
+ * A secret of the agent. Written exactly as in Envoy's bootstrap, so that Envoy shares one
+ * subscription; no time-out, so that a port opens when its certificate is there and not before.
  */
 function agentSecret(name: 'default' | 'ROOTCA'): SdsSecretConfig {
   return create(SdsSecretConfigSchema, {
