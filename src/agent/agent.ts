@@ -1,0 +1,280 @@
+import { CaClient } from '#agent/ca/ca-client.ts';
+import type { WorkloadOptions } from '#agent/config/workload-options.ts';
+import { findEnvoy } from '#agent/envoy/find-envoy.ts';
+import { type AgentMetrics, createAgentMetrics } from '#agent/metrics.ts';
+import { ProcessGuard } from '#agent/process/process-guard.ts';
+import { RunDirectory } from '#agent/run-directory.ts';
+import type { AgentStatus } from '#agent/status.ts';
+import { StatusServer } from '#agent/status-server.ts';
+import { TokenFile } from '#agent/tokens/token-file.ts';
+import { TokenRequest } from '#agent/tokens/token-request.ts';
+import type { TokenSource } from '#agent/tokens/token-source.ts';
+import { WorkloadAgent, type WorkloadAgentSettings } from '#agent/workload-agent.ts';
+import type { Clock } from '#base/clock.ts';
+import { BulwarkError, isBulwarkError } from '#base/errors.ts';
+import type { Component } from '#base/lifecycle.ts';
+import type { Logger } from '#base/log.ts';
+import type { Metrics } from '#base/metrics.ts';
+import type { RandomSource } from '#base/random.ts';
+import { flagOf } from '#base/settings.ts';
+import { SETTINGS, type SettingName, type Settings } from '#base/settings-table.ts';
+import { parseTrustDomain, workloadSpiffeId } from '#spiffe/spiffe-id.ts';
+
+/** What an agent is to do. */
+export interface AgentOptions {
+  readonly settings: Settings;
+  readonly workloads: readonly WorkloadOptions[];
+  /** The PATH to look for Envoy on. */
+  readonly searchPath: string | undefined;
+}
+
+export interface AgentDeps {
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly metrics: Metrics;
+}
+
+/** How long to wait for readiness. */
+export interface WaitOptions {
+  readonly withinMs: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A node agent: gets a certificate for each of its workloads, keeps it fresh, hands it to the
+ * workload's Envoy, and keeps that Envoy running. One process for one workload or for all of a
+ * machine.
+ */
+export class Agent implements Component {
+  readonly name = 'agent';
+  readonly #options: AgentOptions;
+  readonly #deps: AgentDeps;
+  readonly #metrics: AgentMetrics;
+  readonly #guard: ProcessGuard;
+  readonly #watchers = new Set<(failure?: unknown) => void>();
+  #directory: RunDirectory | undefined;
+  #statusServer: StatusServer | undefined;
+  #authority: CaClient | undefined;
+  #workloads: readonly WorkloadAgent[] = [];
+  #closing: Promise<void> | undefined;
+
+  constructor(options: AgentOptions, deps: AgentDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#metrics = createAgentMetrics(deps.metrics);
+    this.#guard = new ProcessGuard({}, deps);
+  }
+
+  /**
+   * Begins; resolves when the status socket answers. Workloads become ready by and by.
+   * @throws BulwarkError AGENT_CONFIG_INVALID, AGENT_ENVOY_MISSING, AGENT_ENVOY_UNSUPPORTED,
+   *   AGENT_RUN_DIRECTORY_UNUSABLE, NET_PORT_TAKEN (another agent uses the run directory)
+   */
+  async start(): Promise<void> {
+    try {
+      await this.#start();
+    } catch (error) {
+      await this.close({ drain: false });
+      throw error;
+    }
+  }
+
+  /** What the status socket shows. */
+  get status(): AgentStatus {
+    const workloads = this.#workloads.map((workload) => workload.status);
+    return {
+      ready: workloads.every(({ ready }) => ready),
+      pid: process.pid,
+      runDirectory: this.#directory?.path ?? '',
+      statusSocket: this.#directory?.statusSocket ?? '',
+      workloads,
+    };
+  }
+
+  /**
+   * Resolves with the status when every workload is ready.
+   * @throws BulwarkError AGENT_NOT_READY with the reasons, when the time is over; at once what
+   * waiting cannot heal, such   as a token that cannot be read
+   */
+  async whenReady({ withinMs, signal }: WaitOptions): Promise<AgentStatus> {
+    const outcome = await new Promise<unknown>((resolve) => {
+      const look = (failure?: unknown): void => {
+        if (failure !== undefined && isPermanent(failure)) settle(failure);
+        else if (this.status.ready) settle(undefined);
+      };
+      const abort = (): void => settle(this.#notReady('it was asked to end'));
+      const timer = this.#deps.clock.after(withinMs, () => {
+        settle(this.#notReady(`${withinMs / 1000} s are over`));
+      });
+      const settle = (result: unknown): void => {
+        timer.cancel();
+        this.#watchers.delete(look);
+        signal?.removeEventListener('abort', abort);
+        resolve(result);
+      };
+      this.#watchers.add(look);
+      signal?.addEventListener('abort', abort);
+      if (signal?.aborted) abort();
+      else look();
+    });
+    if (outcome !== undefined) throw outcome;
+    return this.status;
+  }
+
+  /** Tells callers of the workloads to go elsewhere, without ending anything. */
+  async drainInbound(): Promise<void> {
+    await Promise.all(this.#workloads.map((workload) => workload.drainInbound()));
+  }
+
+  /**
+   * Ends everything: Envoys (gently), sockets, files.
+   * @param options.drain false to leave out the time for open connections
+   */
+  close(options: { readonly drain?: boolean } = {}): Promise<void> {
+    this.#closing ??= this.#close(options);
+    return this.#closing;
+  }
+
+  async #start(): Promise<void> {
+    const { settings, searchPath } = this.#options;
+    const binary = await findEnvoy({ envoyPath: settings.envoyPath, searchPath });
+    const authority = new CaClient(
+      {
+        address: checkedAddress(settings.discoveryAddress),
+        serverName: settings.discoveryServerName,
+        rootFile: required('caRoot', settings.caRoot),
+      },
+      this.#deps,
+    );
+    this.#authority = authority;
+    const trustDomain = parseTrustDomain(settings.trustDomain);
+    const directory = await RunDirectory.open(settings.runDirectory);
+    this.#directory = directory;
+    await this.#startStatus(directory);
+    await directory.clean();
+    await this.#guard.start();
+    this.#workloads = this.#options.workloads.map((workload, index) => {
+      const { namespace, serviceAccount } = workload;
+      return new WorkloadAgent(
+        {
+          workload,
+          identity: workloadSpiffeId({ trustDomain, namespace, serviceAccount }),
+          directory: directory.workload(index),
+          binary,
+          settings: workloadSettings(settings),
+          onChange: () => this.#tell(),
+          onFailure: (error) => this.#tell(error),
+        },
+        {
+          ...this.#deps,
+          metrics: this.#metrics,
+          authority,
+          tokens: this.#tokenSource(workload),
+          guard: this.#guard,
+        },
+      );
+    });
+    await Promise.all(this.#workloads.map((workload) => workload.start()));
+  }
+
+  async #startStatus(directory: RunDirectory): Promise<void> {
+    const server = new StatusServer(
+      {
+        socketPath: directory.statusSocket,
+        status: () => this.status,
+        metrics: () => {
+          for (const workload of this.#workloads) workload.updateMetrics();
+          return this.#deps.metrics.text();
+        },
+      },
+      this.#deps,
+    );
+    try {
+      await server.start();
+    } catch (error) {
+      await directory.abandon();
+      throw error;
+    }
+    this.#statusServer = server;
+  }
+
+  #tokenSource(workload: WorkloadOptions): TokenSource {
+    const { settings } = this.#options;
+    if (workload.tokenFile !== undefined) return new TokenFile(workload.tokenFile, this.#deps);
+    const kubeconfig = workload.kubeconfig ?? settings.kubeconfig;
+    const { namespace, serviceAccount } = workload;
+    const audience = settings.tokenAudiences[0] ?? '';
+    return new TokenRequest(
+      {
+        kubeconfig: required('kubeconfig', kubeconfig),
+        namespace,
+        serviceAccount,
+        audience,
+      },
+      { ...this.#deps, metrics: this.#metrics },
+    );
+  }
+
+  async #close(options: { readonly drain?: boolean }): Promise<void> {
+    await Promise.all(this.#workloads.map((workload) => workload.close(options)));
+    await this.#guard.close();
+    this.#authority?.close();
+    // Without the status socket the folder was never ours.
+    if (!this.#statusServer) return;
+    await this.#statusServer.close();
+    await this.#directory?.close();
+  }
+
+  #tell(failure?: unknown): void {
+    for (const watcher of this.#watchers) watcher(failure);
+  }
+
+  #notReady(why: string): BulwarkError {
+    const waiting = this.status.workloads.filter(({ ready }) => !ready);
+    const reasons = waiting.map(
+      ({ name, namespace, unready }) => `${name}.${namespace}: ${unready?.message ?? 'unknown'}`,
+    );
+    return new BulwarkError('AGENT_NOT_READY', `not ready, ${why}: ${reasons.join('; ')}`, {
+      data: { waiting: waiting.map(({ name, unready }) => ({ name, ...unready })) },
+    });
+  }
+}
+
+/**
+ * Failures that heal by themselves: the server may be about to start, or to learn of a new service
+ * account.
+ */
+function isPermanent(failure: unknown): boolean {
+  return !(
+    isBulwarkError(failure, 'AGENT_CA_UNREACHABLE') ||
+    isBulwarkError(failure, 'AGENT_TOKEN_REFUSED') ||
+    isBulwarkError(failure, 'GRPC_FAILED')
+  );
+}
+
+/** A setting that the agent cannot do without. */
+function required(name: SettingName, value: string | undefined): string {
+  if (value !== undefined) return value;
+  throw new BulwarkError('AGENT_CONFIG_INVALID', `${name} is not set`, {
+    remedy: `set ${flagOf(name)}, ${SETTINGS[name].env[0]}, or "${name}" in the configuration`,
+  });
+}
+
+function checkedAddress(address: string): string {
+  if (/^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/.test(address)) return address;
+  throw new BulwarkError('AGENT_CONFIG_INVALID', `discoveryAddress "${address}" is no HOST:PORT`);
+}
+
+function workloadSettings(settings: Settings): WorkloadAgentSettings {
+  return {
+    discoveryAddress: settings.discoveryAddress,
+    discoveryServerName: settings.discoveryServerName,
+    clusterDomain: settings.clusterDomain,
+    audience: settings.tokenAudiences[0] ?? '',
+    secretTtlMs: settings.secretTtl,
+    drainMs: settings.drainDuration,
+    concurrency: settings.envoyConcurrency,
+    verbose: settings.logLevel === 'debug',
+  };
+}

@@ -1,0 +1,143 @@
+import { readFile } from 'node:fs/promises';
+import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import {
+  type CertificateRequest,
+  decodeCertificateResponse,
+  encodeCertificateRequest,
+} from '#agent/ca/ca-messages.ts';
+import type { Clock } from '#base/clock.ts';
+import { BulwarkError } from '#base/errors.ts';
+import { LIMITS } from '#base/limits.ts';
+import type { Secret } from '#base/secret.ts';
+
+/** Where the authority is and how it proves itself. */
+export interface CaClientOptions {
+  /** HOST:PORT. */
+  readonly address: string;
+  /** The DNS name that its certificate must carry. */
+  readonly serverName: string;
+  /**
+   * PEM file with the roots it is verified against; read again for every call, so it may be
+   * replaced.
+   */
+  readonly rootFile: string;
+}
+
+/** What signs certificates; the real one below, fakes in tests. */
+export interface CertificateAuthority {
+  /**
+   * Has a request signed.
+   * @returns PEM texts, leaf first, root last: not checked yet
+   * @throws BulwarkError AGENT_CA_UNREACHABLE (try again), CA_UNAUTHENTICATED (the token),
+   * GRPC_FAILED (anything else   that it answers), FILES_UNREADABLE (the root file)
+   */
+  sign(request: CertificateRequest, token: Secret<string>): Promise<readonly string[]>;
+  close(): void;
+}
+
+const METHOD = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
+const CALL_MS_MAX = 10_000;
+/** The connection is for one call now and the next at half life. */
+const IDLE_MS = 5000;
+
+/** The client of istio.v1.auth.IstioCertificateService, on TLS with a pinned root only. */
+export class CaClient implements CertificateAuthority {
+  readonly #options: CaClientOptions;
+  readonly #clock: Clock;
+  #client: Client | undefined;
+  #rootPem = '';
+
+  constructor(options: CaClientOptions, deps: { readonly clock: Clock }) {
+    this.#options = options;
+    this.#clock = deps.clock;
+  }
+
+  async sign(request: CertificateRequest, token: Secret<string>): Promise<readonly string[]> {
+    const client = await this.#connected();
+    const metadata = new Metadata();
+    metadata.set('authorization', `Bearer ${token.reveal()}`);
+    const options = { deadline: this.#clock.now() + CALL_MS_MAX };
+    return new Promise((resolve, reject) => {
+      client.makeUnaryRequest(
+        METHOD,
+        encodeCertificateRequest,
+        decodeCertificateResponse,
+        request,
+        metadata,
+        options,
+        (error, chain) => {
+          if (!error) return resolve(chain ?? []);
+          if (isUnreachable(error)) this.close();
+          reject(this.#failure(error));
+        },
+      );
+    });
+  }
+
+  close(): void {
+    this.#client?.close();
+    this.#client = undefined;
+  }
+
+  /** The shared connection, made anew after a failure and when the root file changed. */
+  async #connected(): Promise<Client> {
+    const { address, serverName, rootFile } = this.#options;
+    const rootPem = await readFile(rootFile, 'utf8').catch((cause: unknown) => {
+      throw new BulwarkError('FILES_UNREADABLE', `cannot read the root certificate ${rootFile}`, {
+        remedy: 'set caRoot (BULWARK_CA_ROOT) to the PEM file that the server wrote',
+        cause,
+      });
+    });
+    if (rootPem !== this.#rootPem) this.close();
+    this.#rootPem = rootPem;
+    this.#client ??= new Client(address, tlsOf(rootPem, rootFile), {
+      'grpc.ssl_target_name_override': serverName,
+      'grpc.default_authority': serverName,
+      'grpc.client_idle_timeout_ms': IDLE_MS,
+      'grpc.max_receive_message_length': LIMITS.grpcMessageBytesMax,
+      // Retries are ours, and a token goes to the address that was set and nowhere else.
+      'grpc.enable_retries': 0,
+      'grpc.enable_http_proxy': 0,
+    });
+    return this.#client;
+  }
+
+  #failure(error: ServiceError): BulwarkError {
+    const { address, rootFile, serverName } = this.#options;
+    const data = { address, status: error.code, detail: error.details };
+    if (isUnreachable(error)) {
+      const isTls = /certificate|altnames|self.signed|TLS|SSL|issuer/i.test(error.details);
+      const remedy = isTls
+        ? `check that ${rootFile} is the root of this mesh and ${serverName} the server's name`
+        : 'check that the server runs and that discoveryAddress is right';
+      const message = isTls
+        ? `${address} did not prove to be the certificate authority`
+        : `no answer from the certificate authority at ${address}`;
+      return new BulwarkError('AGENT_CA_UNREACHABLE', message, { remedy, data, cause: error });
+    }
+    if (error.code === status.UNAUTHENTICATED) {
+      const message = 'the certificate authority did not accept the token';
+      return new BulwarkError('CA_UNAUTHENTICATED', message, { data, cause: error });
+    }
+    const message = `the certificate authority refused the request: ${error.details}`;
+    return new BulwarkError('GRPC_FAILED', message, { data, cause: error });
+  }
+}
+
+function isUnreachable({ code }: ServiceError): boolean {
+  return code === status.UNAVAILABLE || code === status.DEADLINE_EXCEEDED;
+}
+
+function tlsOf(rootPem: string, rootFile: string) {
+  const unusable = (cause?: unknown): BulwarkError =>
+    new BulwarkError('PKI_MALFORMED', `${rootFile} holds no certificate`, {
+      remedy: 'caRoot must be a PEM file with the root certificate of the mesh',
+      cause,
+    });
+  if (!rootPem.includes('-----BEGIN CERTIFICATE-----')) throw unusable();
+  try {
+    return credentials.createSsl(Buffer.from(rootPem));
+  } catch (cause) {
+    throw unusable(cause);
+  }
+}

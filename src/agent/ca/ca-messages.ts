@@ -1,0 +1,34 @@
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+
+/** What is sent to the certificate authority (istio.v1.auth.IstioCertificateRequest). */
+export interface CertificateRequest {
+  /** PEM. */
+  readonly csr: string;
+  readonly validitySeconds: number;
+}
+
+/**
+ * Encodes the request. By hand, as SDS is in sds/messages.ts: the generated code costs an agent 30
+ * MB of memory and 0.1 s at its start, for three fields.
+ */
+export function encodeCertificateRequest({ csr, validitySeconds }: CertificateRequest): Buffer {
+  const writer = new BinaryWriter();
+  writer.tag(1, WireType.LengthDelimited).string(csr);
+  writer.tag(3, WireType.Varint).int64(validitySeconds);
+  return Buffer.from(writer.finish());
+}
+
+/**
+ * The chain in an istio.v1.auth.IstioCertificateResponse: PEM texts, leaf first, root last.
+ * @throws Error when the bytes are no such message
+ */
+export function decodeCertificateResponse(bytes: Uint8Array): readonly string[] {
+  const reader = new BinaryReader(bytes);
+  const chain: string[] = [];
+  while (reader.pos < reader.len) {
+    const [field, type] = reader.tag();
+    if (field === 1) chain.push(reader.string());
+    else reader.skip(type);
+  }
+  return chain;
+}

@@ -1,0 +1,148 @@
+import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+
+/**
+ * The messages of SDS on the wire, by hand: a dozen fields of envoy.service.discovery.v3 and of
+ * envoy.extensions.transport_sockets.tls.v3.Secret. The generated code for them costs an agent 30
+ * MB of memory and 0.1 s at its start; a test compares the two.
+ */
+export const SECRET_TYPE_URL =
+  'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret';
+
+/** What a client says in either variant of the protocol, of the fields that we use. */
+export interface SdsRequest {
+  readonly typeUrl: string;
+  /** State of the world: all names that are wanted. Incremental: those wanted in addition. */
+  readonly names: readonly string[];
+  /** Incremental: those not wanted any more. */
+  readonly unsubscribe: readonly string[];
+  /** The response that this answers; '' for none. */
+  readonly nonce: string;
+  /** Why that response was not taken. */
+  readonly rejection: string | undefined;
+}
+
+/** One secret as it is pushed. */
+export interface SecretResource {
+  readonly name: string;
+  /** Of the content: same content, same version. */
+  readonly version: string;
+  /** An encoded Secret message. */
+  readonly secret: Uint8Array;
+}
+
+/** @throws Error when the bytes are no DeltaDiscoveryRequest */
+export function decodeDeltaRequest(bytes: Uint8Array): SdsRequest {
+  return decodeRequest(bytes, { typeUrl: 2, names: 3, unsubscribe: 4, nonce: 6, error: 7 });
+}
+
+/** @throws Error when the bytes are no DiscoveryRequest */
+export function decodeWorldRequest(bytes: Uint8Array): SdsRequest {
+  return decodeRequest(bytes, { typeUrl: 4, names: 3, unsubscribe: -1, nonce: 5, error: 6 });
+}
+
+interface RequestFields {
+  readonly typeUrl: number;
+  readonly names: number;
+  readonly unsubscribe: number;
+  readonly nonce: number;
+  readonly error: number;
+}
+
+function decodeRequest(bytes: Uint8Array, fields: RequestFields): SdsRequest {
+  const reader = new BinaryReader(bytes);
+  const names: string[] = [];
+  const unsubscribe: string[] = [];
+  let typeUrl = '';
+  let nonce = '';
+  let rejection: string | undefined;
+  while (reader.pos < reader.len) {
+    const [field, type] = reader.tag();
+    if (field === fields.typeUrl) typeUrl = reader.string();
+    else if (field === fields.names) names.push(reader.string());
+    else if (field === fields.unsubscribe) unsubscribe.push(reader.string());
+    else if (field === fields.nonce) nonce = reader.string();
+    else if (field === fields.error) rejection = decodeStatusMessage(reader.bytes());
+    else reader.skip(type);
+  }
+  return { typeUrl, names, unsubscribe, nonce, rejection };
+}
+
+/** The message of a google.rpc.Status. */
+function decodeStatusMessage(bytes: Uint8Array): string {
+  const reader = new BinaryReader(bytes);
+  let message = '';
+  while (reader.pos < reader.len) {
+    const [field, type] = reader.tag();
+    if (field === 2) message = reader.string();
+    else reader.skip(type);
+  }
+  return message;
+}
+
+/** A DeltaDiscoveryResponse. */
+export function encodeDeltaResponse(
+  resources: readonly SecretResource[],
+  removed: readonly string[],
+  nonce: string,
+): Buffer {
+  const writer = new BinaryWriter();
+  for (const { name, version, secret } of resources) {
+    writer.tag(2, WireType.LengthDelimited).fork();
+    writer.tag(1, WireType.LengthDelimited).string(version);
+    writeAny(writer, 2, secret);
+    writer.tag(3, WireType.LengthDelimited).string(name);
+    writer.join();
+  }
+  writer.tag(4, WireType.LengthDelimited).string(SECRET_TYPE_URL);
+  writer.tag(5, WireType.LengthDelimited).string(nonce);
+  for (const name of removed) writer.tag(6, WireType.LengthDelimited).string(name);
+  return Buffer.from(writer.finish());
+}
+
+/** A DiscoveryResponse (state of the world). */
+export function encodeWorldResponse(
+  resources: readonly SecretResource[],
+  version: string,
+  nonce: string,
+): Buffer {
+  const writer = new BinaryWriter();
+  writer.tag(1, WireType.LengthDelimited).string(version);
+  for (const { secret } of resources) writeAny(writer, 2, secret);
+  writer.tag(4, WireType.LengthDelimited).string(SECRET_TYPE_URL);
+  writer.tag(5, WireType.LengthDelimited).string(nonce);
+  return Buffer.from(writer.finish());
+}
+
+/** A Secret with a tls_certificate: private key and chain, both PEM. */
+export function encodeTlsCertificate(name: string, chainPem: string, keyPem: string): Uint8Array {
+  const writer = new BinaryWriter();
+  writer.tag(1, WireType.LengthDelimited).string(name);
+  writer.tag(2, WireType.LengthDelimited).fork();
+  writeInlineBytes(writer, 1, chainPem);
+  writeInlineBytes(writer, 2, keyPem);
+  return writer.join().finish();
+}
+
+/** A Secret with a validation_context: the trusted roots, PEM. */
+export function encodeValidationContext(name: string, rootsPem: string): Uint8Array {
+  const writer = new BinaryWriter();
+  writer.tag(1, WireType.LengthDelimited).string(name);
+  writer.tag(4, WireType.LengthDelimited).fork();
+  writeInlineBytes(writer, 1, rootsPem);
+  return writer.join().finish();
+}
+
+/** A google.protobuf.Any that holds a Secret. */
+function writeAny(writer: BinaryWriter, field: number, secret: Uint8Array): void {
+  writer.tag(field, WireType.LengthDelimited).fork();
+  writer.tag(1, WireType.LengthDelimited).string(SECRET_TYPE_URL);
+  writer.tag(2, WireType.LengthDelimited).bytes(secret);
+  writer.join();
+}
+
+/** An envoy.config.core.v3.DataSource with inline_bytes. */
+function writeInlineBytes(writer: BinaryWriter, field: number, text: string): void {
+  writer.tag(field, WireType.LengthDelimited).fork();
+  writer.tag(2, WireType.LengthDelimited).bytes(Buffer.from(text));
+  writer.join();
+}

@@ -1,0 +1,154 @@
+import { createHash } from 'node:crypto';
+import type { AgentMetrics } from '#agent/metrics.ts';
+import {
+  encodeTlsCertificate,
+  encodeValidationContext,
+  type SecretResource,
+} from '#agent/sds/messages.ts';
+import { SdsStream, type SdsStreamHost, type SdsVariant } from '#agent/sds/sds-stream.ts';
+import { ROOT_SECRET_NAME, WORKLOAD_SECRET_NAME } from '#agent/sds/secret-names.ts';
+import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
+import type { Clock } from '#base/clock.ts';
+import { GRPC_STATUS, type GrpcServerStream, type GrpcService } from '#base/grpc/grpc.ts';
+import { GrpcServer } from '#base/grpc/server.ts';
+import type { Component } from '#base/lifecycle.ts';
+import type { Logger } from '#base/log.ts';
+
+export interface SdsServerOptions {
+  /** The unix socket; only its owner may connect. */
+  readonly socketPath: string;
+}
+
+export interface SdsServerDeps {
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly metrics: AgentMetrics;
+}
+
+/** What an Envoy did with the last push of one secret. */
+export interface PushOutcome {
+  readonly version: string;
+  readonly state: 'accepted' | 'rejected';
+  /** Envoy's words, when it was rejected. */
+  readonly reason: string | undefined;
+}
+
+const SERVICE = '/envoy.service.secret.v3.SecretDiscoveryService';
+/**
+ * Nothing can be lost between two ends of a unix socket, so nobody needs to be asked whether he is
+ * there.
+ */
+const KEEP_ALIVE_MS = 3_600_000;
+const REASON_LENGTH_MAX = 500;
+
+/**
+ * The secret discovery service for the Envoy of one workload (envoy.service.secret.v3), both
+ * variants: `default` is its key and certificate, `ROOTCA` the roots. Who may connect to the socket
+ * may have them.
+ */
+export class SdsServer implements Component {
+  readonly name = 'sds';
+  readonly #deps: SdsServerDeps;
+  readonly #server: GrpcServer;
+  readonly #streams = new Set<SdsStream>();
+  readonly #outcomes = new Map<string, PushOutcome>();
+  #resources: ReadonlyMap<string, SecretResource> = new Map();
+
+  constructor({ socketPath }: SdsServerOptions, deps: SdsServerDeps) {
+    this.#deps = deps;
+    const options = {
+      name: 'sds',
+      listen: { path: socketPath },
+      services: [this.#service()],
+      keepAliveMs: KEEP_ALIVE_MS,
+      closeTimeoutMs: 1000,
+    };
+    this.#server = new GrpcServer(options, deps);
+  }
+
+  /** @throws BulwarkError as GrpcServer.start does */
+  start(): Promise<void> {
+    return this.#server.start();
+  }
+
+  close(): Promise<void> {
+    return this.#server.close();
+  }
+
+  /** The last outcome for each secret. */
+  get outcomes(): ReadonlyMap<string, PushOutcome> {
+    return this.#outcomes;
+  }
+
+  /**
+   * Serves this from now on, pushing at once what differs from before. The secret must have passed
+   * its checks.
+   */
+  publish(secret: WorkloadSecret): void {
+    const before = this.#resources;
+    this.#resources = encodeSecret(secret);
+    for (const [name, { version }] of this.#resources) {
+      if (before.get(name)?.version === version) continue;
+      for (const stream of this.#streams) stream.changed(name);
+    }
+  }
+
+  #service(): GrpcService {
+    return {
+      streams: {
+        [`${SERVICE}/DeltaSecrets`]: (stream) => this.#serve(stream, 'delta'),
+        [`${SERVICE}/StreamSecrets`]: (stream) => this.#serve(stream, 'world'),
+      },
+    };
+  }
+
+  #serve(stream: GrpcServerStream, variant: SdsVariant): void {
+    const client = new SdsStream(stream, variant, this.#host());
+    this.#streams.add(client);
+    stream.onMessage = (message) => client.take(message);
+    stream.onEnd = () => {
+      this.#streams.delete(client);
+      stream.end(GRPC_STATUS.ok);
+    };
+  }
+
+  #host(): SdsStreamHost {
+    const { log, metrics } = this.#deps;
+    return {
+      find: (name) => this.#resources.get(name),
+      pushed: (name) => metrics.secretPushes.inc({ resource_name: name }),
+      accepted: (name, version) => {
+        this.#outcomes.set(name, { version, state: 'accepted', reason: undefined });
+        log.debug('Envoy took a secret', { secretName: name, version });
+        // A bad secret takes its neighbours with it: after a success everything rejected gets
+        // another chance.
+        for (const stream of this.#streams) stream.retryRejected();
+      },
+      rejected: (name, version, text) => {
+        const reason = text.slice(0, REASON_LENGTH_MAX);
+        metrics.secretRejects.inc({ resource_name: name });
+        this.#outcomes.set(name, { version, state: 'rejected', reason });
+        log.error('Envoy did not take a secret', { secretName: name, version, reason });
+      },
+      unknown: (name) => {
+        log.warn('Envoy asks for a secret that there is not', { secretName: name });
+      },
+    };
+  }
+}
+
+function encodeSecret(secret: WorkloadSecret): ReadonlyMap<string, SecretResource> {
+  const { chainPem, rootsPem, privateKeyPem } = secret;
+  const certificate = encodeTlsCertificate(WORKLOAD_SECRET_NAME, chainPem, privateKeyPem.reveal());
+  const roots = encodeValidationContext(ROOT_SECRET_NAME, rootsPem);
+  // Of the public part only: a version is written into logs.
+  return new Map([
+    resource(WORKLOAD_SECRET_NAME, chainPem, certificate),
+    resource(ROOT_SECRET_NAME, rootsPem, roots),
+  ]);
+}
+
+function resource(name: string, content: string, secret: Uint8Array): [string, SecretResource] {
+  const version = createHash('sha256').update(content).digest('hex').slice(0, 16);
+  return [name, { name, version, secret }];
+}

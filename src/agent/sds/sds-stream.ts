@@ -1,0 +1,158 @@
+import {
+  decodeDeltaRequest,
+  decodeWorldRequest,
+  encodeDeltaResponse,
+  encodeWorldResponse,
+  SECRET_TYPE_URL,
+  type SdsRequest,
+  type SecretResource,
+} from '#agent/sds/messages.ts';
+import {
+  frameMessage,
+  GRPC_STATUS,
+  type GrpcServerStream,
+  GrpcStatusError,
+} from '#base/grpc/grpc.ts';
+
+/** The two variants of the protocol. */
+export type SdsVariant = 'delta' | 'world';
+
+/** What a stream needs from the server it belongs to. */
+export interface SdsStreamHost {
+  /** The present content of a secret; undefined when there is none of that name. */
+  find(name: string): SecretResource | undefined;
+  /** A pushed secret was taken. */
+  accepted(name: string, version: string): void;
+  /** A pushed secret was not taken; `reason` is the client's text. */
+  rejected(name: string, version: string, reason: string): void;
+  pushed(name: string): void;
+  unknown(name: string): void;
+}
+
+interface Outstanding {
+  readonly nonce: string;
+  readonly resources: readonly SecretResource[];
+}
+
+/** Names that one stream may want, and their length. Envoy asks for one name on each stream. */
+const NAMES_MAX = 100;
+const NAME_LENGTH_MAX = 512;
+
+/**
+ * One client of SDS. At most one response is unanswered at any time; what changes meanwhile goes
+ * out after the answer, the latest content only.
+ */
+export class SdsStream {
+  readonly #stream: GrpcServerStream;
+  readonly #host: SdsStreamHost;
+  readonly #variant: SdsVariant;
+  readonly #wanted = new Set<string>();
+  /** What is to be pushed, known and unknown names. */
+  readonly #due = new Set<string>();
+  /** Pushed and not taken. */
+  readonly #rejected = new Set<string>();
+  #outstanding: Outstanding | undefined;
+  #pushes = 0;
+
+  constructor(stream: GrpcServerStream, variant: SdsVariant, host: SdsStreamHost) {
+    this.#stream = stream;
+    this.#variant = variant;
+    this.#host = host;
+  }
+
+  /** @throws GrpcStatusError when the request is malformed; the call then ends */
+  take(message: Uint8Array): void {
+    const request = this.#decode(message);
+    if (request.typeUrl !== '' && request.typeUrl !== SECRET_TYPE_URL)
+      throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'only secrets are served here');
+    if (request.nonce !== '') this.#takeAnswer(request);
+    this.#subscribe(request);
+    this.#flush();
+  }
+
+  /** A secret has new content. */
+  changed(name: string): void {
+    if (!this.#wanted.has(name)) return;
+    this.#due.add(name);
+    this.#flush();
+  }
+
+  /**
+   * Pushes again what was rejected: Envoy answers for a good secret with the fault of a bad one,
+   * and does not take it up by itself once the bad one is replaced.
+   */
+  retryRejected(): void {
+    for (const name of this.#rejected) this.#due.add(name);
+    this.#flush();
+  }
+
+  #decode(message: Uint8Array): SdsRequest {
+    try {
+      return this.#variant === 'delta' ? decodeDeltaRequest(message) : decodeWorldRequest(message);
+    } catch (cause) {
+      throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'the request does not parse', cause);
+    }
+  }
+
+  #takeAnswer({ nonce, rejection }: SdsRequest): void {
+    const outstanding = this.#outstanding;
+    if (!outstanding || outstanding.nonce !== nonce) return; // an answer to an earlier response
+    this.#outstanding = undefined;
+    for (const { name, version } of outstanding.resources) {
+      if (rejection === undefined) {
+        this.#rejected.delete(name);
+        this.#host.accepted(name, version);
+      } else {
+        this.#rejected.add(name);
+        this.#host.rejected(name, version, rejection);
+      }
+    }
+  }
+
+  #subscribe({ names, unsubscribe }: SdsRequest): void {
+    if (this.#variant === 'world') {
+      // Every request of this variant, also an answer, repeats all names.
+      for (const name of this.#wanted) if (!names.includes(name)) this.#forget(name);
+    }
+    for (const name of unsubscribe) this.#forget(name);
+    for (const name of names) {
+      if (this.#variant === 'world' && this.#wanted.has(name)) continue;
+      if (this.#wanted.size >= NAMES_MAX || name.length > NAME_LENGTH_MAX)
+        throw new GrpcStatusError(GRPC_STATUS.resourceExhausted, 'too many or too long names');
+      this.#wanted.add(name);
+      this.#due.add(name);
+    }
+  }
+
+  #forget(name: string): void {
+    this.#wanted.delete(name);
+    this.#due.delete(name);
+    this.#rejected.delete(name);
+  }
+
+  #flush(): void {
+    if (this.#outstanding || this.#due.size === 0) return;
+    const names = [...this.#due].sort();
+    this.#due.clear();
+    const resources = names.flatMap((name) => this.#host.find(name) ?? []);
+    const unknown = names.filter((name) => !resources.some((found) => found.name === name));
+    for (const name of unknown) this.#host.unknown(name);
+    // State of the world has no way to say "there is none": it waits.
+    if (resources.length === 0 && this.#variant === 'world') return;
+    this.#pushes += 1;
+    const nonce = String(this.#pushes);
+    this.#outstanding = { nonce, resources };
+    this.#stream.writeFrame(frameMessage(this.#encode(resources, unknown, nonce)));
+    for (const { name } of resources) this.#host.pushed(name);
+  }
+
+  #encode(
+    resources: readonly SecretResource[],
+    unknown: readonly string[],
+    nonce: string,
+  ): Uint8Array {
+    if (this.#variant === 'delta') return encodeDeltaResponse(resources, unknown, nonce);
+    const version = resources.map((resource) => resource.version).join('-');
+    return encodeWorldResponse(resources, version, nonce);
+  }
+}

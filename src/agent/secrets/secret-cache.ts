@@ -1,0 +1,223 @@
+import type { CertificateAuthority } from '#agent/ca/ca-client.ts';
+import { checkIssuedChain } from '#agent/ca/issued-chain.ts';
+import type { AgentMetrics } from '#agent/metrics.ts';
+import { findRenewalReason, type RenewalReason, renewalTime } from '#agent/secrets/renewal.ts';
+import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
+import { explainRefusedToken } from '#agent/tokens/token-claims.ts';
+import type { TokenSource } from '#agent/tokens/token-source.ts';
+import { Backoff } from '#base/backoff.ts';
+import { type Clock, delay } from '#base/clock.ts';
+import { BulwarkError, describeError, isBulwarkError } from '#base/errors.ts';
+import type { Component } from '#base/lifecycle.ts';
+import type { Logger } from '#base/log.ts';
+import type { RandomSource } from '#base/random.ts';
+import { buildCsr } from '#pki/csr.ts';
+import { generateKeyPair, privateKeyToPem } from '#pki/keys.ts';
+import type { SpiffeId } from '#spiffe/spiffe-id.ts';
+
+export interface SecretCacheOptions {
+  readonly identity: SpiffeId;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  /** The audience that tokens should have, for messages. */
+  readonly audience: string;
+  /** Milliseconds of lifetime to ask for. */
+  readonly ttlMs: number;
+  /** Called with each new secret, at once. */
+  readonly onSecret: (secret: WorkloadSecret) => void;
+  /** Called when an attempt failed. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+export interface SecretCacheDeps {
+  readonly authority: CertificateAuthority;
+  readonly tokens: TokenSource;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly log: Logger;
+  readonly metrics: AgentMetrics;
+}
+
+/** What the status shows. */
+export interface SecretStatus {
+  /** Certificates after the first one. */
+  readonly renewals: number;
+  /** When the next one is asked for, wall-clock milliseconds. */
+  readonly renewAt: number | undefined;
+  /** Attempts that failed since the last success. */
+  readonly failures: number;
+  readonly lastError: string | undefined;
+}
+
+/** Pauses after a failure. */
+const RETRY_DELAY = { delayMsMin: 200, delayMsMax: 30_000 };
+/** Without any certificate the workload does not serve: retry sooner. */
+const FIRST_RETRY_MS_MAX = 5000;
+/**
+ * Timers stand still while a machine sleeps, and its clock may be set: look at the clock this
+ * often.
+ */
+const LOOK_MS_MAX = 60_000;
+
+/**
+ * The key and certificate of one workload. Each certificate has a key of its own, made here, that
+ * never leaves the memory of this process but to its Envoy. While the authority is away, or
+ * refuses, the last certificate stays.
+ */
+export class SecretCache implements Component {
+  readonly name = 'secret cache';
+  readonly #options: SecretCacheOptions;
+  readonly #deps: SecretCacheDeps;
+  readonly #backoff: Backoff;
+  readonly #closing = new AbortController();
+  #running: Promise<void> | undefined;
+  #secret: WorkloadSecret | undefined;
+  #renewAt = 0;
+  #renewals = 0;
+  #lastError: string | undefined;
+
+  constructor(options: SecretCacheOptions, deps: SecretCacheDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#backoff = new Backoff(RETRY_DELAY, deps.random);
+  }
+
+  /** The last certificate that passed every check. */
+  get current(): WorkloadSecret | undefined {
+    return this.#secret;
+  }
+
+  get status(): SecretStatus {
+    return {
+      renewals: this.#renewals,
+      renewAt: this.#secret && this.#renewAt,
+      failures: this.#backoff.attempts,
+      lastError: this.#lastError,
+    };
+  }
+
+  /** Begins; the first certificate comes by `onSecret`. */
+  async start(): Promise<void> {
+    this.#running ??= this.#run();
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#running;
+    this.#secret = undefined;
+  }
+
+  async #run(): Promise<void> {
+    const { clock } = this.#deps;
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      const now = clock.now();
+      const reason = findRenewalReason({ secret: this.#secret, renewAt: this.#renewAt, now });
+      if (!reason) {
+        await delay(clock, Math.min(this.#renewAt - now, LOOK_MS_MAX), signal);
+        continue;
+      }
+      try {
+        await this.#renew(reason);
+      } catch (error) {
+        if (!signal.aborted) await this.#pauseAfter(error);
+      }
+    }
+  }
+
+  async #renew({ reason, message }: RenewalReason): Promise<void> {
+    const { random, metrics, log } = this.#deps;
+    const secret = await this.#obtain();
+    if (this.#closing.signal.aborted) return;
+    if (this.#secret) {
+      this.#renewals += 1;
+      metrics.renewals.inc();
+    }
+    this.#secret = secret;
+    this.#renewAt = renewalTime(secret, random.fraction());
+    this.#backoff.reset();
+    this.#lastError = undefined;
+    log.info('certificate obtained', {
+      reason,
+      why: message,
+      serial: secret.serial,
+      notAfter: new Date(secret.notAfterAt).toISOString(),
+      renewAt: new Date(this.#renewAt).toISOString(),
+    });
+    this.#options.onSecret(secret);
+  }
+
+  async #obtain(): Promise<WorkloadSecret> {
+    const { identity, ttlMs } = this.#options;
+    const { tokens, clock } = this.#deps;
+    const token = await tokens.token();
+    const keys = generateKeyPair();
+    const request = {
+      csr: buildCsr(identity, keys),
+      validitySeconds: Math.max(1, Math.round(ttlMs / 1000)),
+    };
+    const chain = await this.#sign(request, token);
+    const obtainedAt = clock.now();
+    const { leaf, chainPem, rootsPem } = checkIssuedChain(chain, {
+      keys,
+      identity,
+      at: obtainedAt,
+    });
+    return {
+      identity,
+      privateKeyPem: privateKeyToPem(keys.privateKey),
+      chainPem,
+      rootsPem,
+      serial: leaf.serial,
+      notBeforeAt: leaf.notBeforeAt,
+      notAfterAt: leaf.notAfterAt,
+      obtainedAt,
+    };
+  }
+
+  async #sign(
+    ...[request, token]: Parameters<CertificateAuthority['sign']>
+  ): Promise<readonly string[]> {
+    const { authority, clock, metrics, tokens } = this.#deps;
+    const labels = { request_type: 'csr' } as const;
+    const startMs = clock.monotonicMs();
+    metrics.outgoingRequests.inc(labels);
+    if (this.#backoff.attempts > 0) metrics.outgoingRetries.inc(labels);
+    try {
+      return await authority.sign(request, token);
+    } catch (error) {
+      metrics.failedOutgoingRequests.inc(labels);
+      if (!isBulwarkError(error, 'CA_UNAUTHENTICATED')) throw error;
+      tokens.wasRefused();
+      const { namespace, serviceAccount, audience } = this.#options;
+      const expected = { audience, namespace, serviceAccount, at: clock.now() };
+      const why = explainRefusedToken(token.reveal(), expected);
+      throw new BulwarkError(error.code, `${error.message} of ${tokens.description}`, {
+        ...(why === undefined ? {} : { remedy: why }),
+        data: error.data,
+        cause: error.cause,
+      });
+    } finally {
+      metrics.outgoingLatencyMs.inc(labels, clock.monotonicMs() - startMs);
+    }
+  }
+
+  async #pauseAfter(error: unknown): Promise<void> {
+    const { clock, log } = this.#deps;
+    const { signal } = this.#closing;
+    const retryMs = Math.min(this.#backoff.nextDelayMs(), this.#retryMsMax());
+    this.#lastError = describeError(error);
+    const fields = { attempt: this.#backoff.attempts, retryMs: Math.round(retryMs), error };
+    if (this.#secret) log.warn('no new certificate; the old one stays in use', fields);
+    else log.error('no certificate yet', fields);
+    this.#options.onFailure(error);
+    await delay(clock, retryMs, signal);
+  }
+
+  /** Never so long that a short-lived certificate expires in between. */
+  #retryMsMax(): number {
+    if (!this.#secret) return FIRST_RETRY_MS_MAX;
+    const leftMs = this.#secret.notAfterAt - this.#deps.clock.now();
+    return leftMs > 0 ? Math.max(RETRY_DELAY.delayMsMin, leftMs / 8) : FIRST_RETRY_MS_MAX;
+  }
+}

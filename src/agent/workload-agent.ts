@@ -1,0 +1,224 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { CertificateAuthority } from '#agent/ca/ca-client.ts';
+import { type WorkloadOptions, workloadKey } from '#agent/config/workload-options.ts';
+import { AllowPolicies } from '#agent/denials/allow-policies.ts';
+import { RefusalLog } from '#agent/denials/refusal-log.ts';
+import { EnvoyAdmin } from '#agent/envoy/admin-client.ts';
+import { buildBootstrap } from '#agent/envoy/bootstrap.ts';
+import type { EnvoyBinary } from '#agent/envoy/find-envoy.ts';
+import { type ChosenPorts, choosePorts, compulsoryPorts } from '#agent/envoy/ports.ts';
+import type { Unready } from '#agent/envoy/readiness.ts';
+import { EnvoySupervisor, type LaunchPlan } from '#agent/envoy/supervisor.ts';
+import type { AgentMetrics } from '#agent/metrics.ts';
+import type { ProcessGuard } from '#agent/process/process-guard.ts';
+import { SdsServer } from '#agent/sds/sds-server.ts';
+import { WORKLOAD_SECRET_NAME } from '#agent/sds/secret-names.ts';
+import { SecretCache } from '#agent/secrets/secret-cache.ts';
+import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
+import type { WorkloadStatus } from '#agent/status.ts';
+import type { TokenSource } from '#agent/tokens/token-source.ts';
+import type { Clock } from '#base/clock.ts';
+import { OWNER_ONLY } from '#base/files.ts';
+import type { Component } from '#base/lifecycle.ts';
+import type { Logger } from '#base/log.ts';
+import type { RandomSource } from '#base/random.ts';
+import type { SpiffeId } from '#spiffe/spiffe-id.ts';
+
+/** What all workloads of an agent have in common. */
+export interface WorkloadAgentSettings {
+  readonly discoveryAddress: string;
+  readonly discoveryServerName: string;
+  readonly clusterDomain: string;
+  readonly audience: string;
+  readonly secretTtlMs: number;
+  readonly drainMs: number;
+  readonly concurrency: number;
+  /** Whether Envoy's informational lines are logged. */
+  readonly verbose: boolean;
+}
+
+export interface WorkloadAgentOptions {
+  readonly workload: WorkloadOptions;
+  readonly identity: SpiffeId;
+  /** Folder for its sockets; made here. */
+  readonly directory: string;
+  readonly binary: EnvoyBinary;
+  readonly settings: WorkloadAgentSettings;
+  /** Called when the workload became ready or ceased to be, or an attempt failed. */
+  readonly onChange: () => void;
+  /** Called when a certificate could not be had. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+export interface WorkloadAgentDeps {
+  readonly authority: CertificateAuthority;
+  readonly tokens: TokenSource;
+  readonly guard: ProcessGuard;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly log: Logger;
+  readonly metrics: AgentMetrics;
+}
+
+/**
+ * One workload: its certificate, the SDS that hands it out, and its Envoy, which starts with the
+ * first certificate.
+ */
+export class WorkloadAgent implements Component {
+  readonly name: string;
+  readonly #options: WorkloadAgentOptions;
+  readonly #deps: WorkloadAgentDeps;
+  readonly #cache: SecretCache;
+  readonly #sds: SdsServer;
+  readonly #envoy: EnvoySupervisor;
+  readonly #refusals: RefusalLog;
+  readonly #sdsSocket: string;
+  readonly #adminSocket: string;
+  #ports: ChosenPorts | undefined;
+
+  constructor(options: WorkloadAgentOptions, deps: WorkloadAgentDeps) {
+    const { workload, directory } = options;
+    this.name = workloadKey(workload);
+    this.#options = options;
+    this.#deps = { ...deps, log: deps.log.child({ workload: this.name }) };
+    this.#sdsSocket = join(directory, 'sds.sock');
+    this.#adminSocket = join(directory, 'admin.sock');
+    const admin = new EnvoyAdmin(this.#adminSocket);
+    const policies = new AllowPolicies({ admin, clock: deps.clock });
+    this.#refusals = new RefusalLog({ ...this.#deps, policies });
+    this.#cache = this.#createCache();
+    this.#sds = new SdsServer({ socketPath: this.#sdsSocket }, this.#deps);
+    this.#envoy = this.#createSupervisor(admin);
+  }
+
+  /** Begins; resolves when SDS listens. Readiness shows in `status`. */
+  async start(): Promise<void> {
+    await mkdir(this.#options.directory, { mode: 0o700 });
+    await this.#sds.start();
+    await this.#cache.start();
+  }
+
+  /** Tells callers to go elsewhere, without ending anything. */
+  drainInbound(): Promise<void> {
+    return this.#envoy.drainInbound();
+  }
+
+  /** @param options.drain false to leave out the time for open connections */
+  async close(options: { readonly drain?: boolean } = {}): Promise<void> {
+    // First the cache: a first certificate that comes now must not start an Envoy.
+    await this.#cache.close();
+    await this.#envoy.close(options);
+    await this.#sds.close();
+  }
+
+  get status(): WorkloadStatus {
+    const { workload, identity } = this.#options;
+    const { renewAt, renewals, failures, lastError } = this.#cache.status;
+    const secret = this.#cache.current;
+    const unready = this.#findUnready(secret);
+    return {
+      name: workload.name,
+      namespace: workload.namespace,
+      serviceAccount: workload.serviceAccount,
+      identity,
+      mode: workload.mode,
+      ready: unready === undefined,
+      unready,
+      certificate: secret && {
+        serial: secret.serial,
+        notBefore: instant(secret.notBeforeAt),
+        notAfter: instant(secret.notAfterAt),
+        renewAt: instant(renewAt ?? secret.notAfterAt),
+      },
+      renewals,
+      failures,
+      lastError,
+      secrets: Object.fromEntries(this.#sds.outcomes),
+      envoy: this.#envoy.status,
+      adminSocket: this.#adminSocket,
+      ports: this.#ports,
+      refusals: this.#refusals.recent,
+    };
+  }
+
+  /** Brings the metrics that depend on the time up to date. */
+  updateMetrics(): void {
+    const secret = this.#cache.current;
+    if (!secret) return;
+    const labels = { resource_name: WORKLOAD_SECRET_NAME, workload: this.name } as const;
+    const leftSeconds = (secret.notAfterAt - this.#deps.clock.now()) / 1000;
+    this.#deps.metrics.certExpirySeconds.set(labels, leftSeconds);
+  }
+
+  #findUnready(secret: WorkloadSecret | undefined): Unready | undefined {
+    if (!secret) {
+      const message = this.#cache.status.lastError ?? 'there is no certificate yet';
+      return { reason: 'CertificateMissing', message };
+    }
+    if (secret.notAfterAt < this.#deps.clock.now())
+      return { reason: 'CertificateExpired', message: `it expired ${instant(secret.notAfterAt)}` };
+    const { state, unready } = this.#envoy.status;
+    if (state === 'ready') return undefined;
+    return unready ?? { reason: 'EnvoyNotReady', message: `Envoy is ${state}` };
+  }
+
+  #createCache(): SecretCache {
+    const { workload, identity, settings, onFailure } = this.#options;
+    const options = {
+      identity,
+      namespace: workload.namespace,
+      serviceAccount: workload.serviceAccount,
+      audience: settings.audience,
+      ttlMs: settings.secretTtlMs,
+      onSecret: (secret: WorkloadSecret) => {
+        this.#sds.publish(secret);
+        void this.#envoy.start();
+        this.#options.onChange();
+      },
+      onFailure: (error: unknown) => {
+        onFailure(error);
+        this.#options.onChange();
+      },
+    };
+    return new SecretCache(options, this.#deps);
+  }
+
+  #createSupervisor(admin: EnvoyAdmin): EnvoySupervisor {
+    const { binary, settings, onChange } = this.#options;
+    const options = {
+      binary,
+      concurrency: settings.concurrency,
+      drainMs: settings.drainMs,
+      verbose: settings.verbose,
+      prepare: ({ portsAreTaken }: { portsAreTaken: boolean }) => this.#prepare(portsAreTaken),
+      onAccessLine: (line: string) => void this.#refusals.take(line),
+      onChange,
+    };
+    return new EnvoySupervisor(options, { ...this.#deps, admin });
+  }
+
+  /** Ports stay over restarts, since peers know them, until one of them is taken. */
+  async #prepare(portsAreTaken: boolean): Promise<LaunchPlan> {
+    const { workload, directory, settings } = this.#options;
+    if (workload.mode === 'explicit' && (portsAreTaken || !this.#ports))
+      this.#ports = await choosePorts(workload);
+    const ports = this.#ports;
+    const bootstrap = buildBootstrap({
+      ...settings,
+      workload,
+      ports,
+      sdsSocket: this.#sdsSocket,
+      adminSocket: this.#adminSocket,
+    });
+    const bootstrapPath = join(directory, 'envoy.json');
+    await writeFile(bootstrapPath, JSON.stringify(bootstrap, undefined, 1), { mode: OWNER_ONLY });
+    const compulsory = ports ? compulsoryPorts(ports) : [];
+    const upstreams = ports?.upstreams.map(({ listen }) => listen) ?? [];
+    return { bootstrapPath, compulsoryPorts: compulsory, ports: [...compulsory, ...upstreams] };
+  }
+}
+
+function instant(atMs: number): string {
+  return new Date(atMs).toISOString();
+}
