@@ -1,0 +1,73 @@
+import { randomBytes } from 'node:crypto';
+import { buildCertificate, buildName, EMPTY_NAME, keyIdOf } from '#pki/build-certificate.ts';
+import { leafExtensions, namesExtension, rootExtensions } from '#pki/extensions.ts';
+import { generateKeyPair } from '#pki/keys.ts';
+import { encodePem } from '#pki/pem.ts';
+import type { SubjectAltNames } from '#pki/subject-alt-name.ts';
+
+/** A certificate with its key, PEM. */
+export interface TestCertificate {
+  readonly certificate: string;
+  readonly privateKey: string;
+}
+
+/** A certificate authority that signs whatever a test wants. */
+export interface TestAuthority {
+  /** Its own certificate, PEM. */
+  readonly root: string;
+  /** A leaf for both sides of TLS, valid for an hour. */
+  issue(names: Partial<SubjectAltNames>): TestCertificate;
+}
+
+const HOUR_MS = 3_600_000;
+
+/** A new authority with a key of its own. */
+export function testAuthority(commonName = 'test root'): TestAuthority {
+  const keys = generateKeyPair();
+  const now = Date.now();
+  const validity = { notBeforeAt: now - HOUR_MS, notAfterAt: now + HOUR_MS };
+  const spki = keys.publicKey.export({ type: 'spki', format: 'der' });
+  const issuer = {
+    name: buildName({ organization: 'test', commonName }),
+    privateKey: keys.privateKey,
+  };
+  const root = buildCertificate(
+    {
+      ...validity,
+      serial: serial(),
+      subject: issuer.name,
+      spki,
+      extensions: [rootExtensions(keyIdOf(spki))],
+    },
+    issuer,
+  );
+  return {
+    root: encodePem('CERTIFICATE', root),
+    issue: (names) => {
+      const leafKeys = generateKeyPair();
+      const leaf = buildCertificate(
+        {
+          ...validity,
+          serial: serial(),
+          subject: EMPTY_NAME,
+          spki: leafKeys.publicKey.export({ type: 'spki', format: 'der' }),
+          extensions: [
+            leafExtensions(['serverAuth', 'clientAuth'], keyIdOf(spki)),
+            namesExtension(names),
+          ],
+        },
+        issuer,
+      );
+      return {
+        certificate: encodePem('CERTIFICATE', leaf),
+        privateKey: leafKeys.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+      };
+    },
+  };
+}
+
+function serial(): Uint8Array {
+  const bytes = randomBytes(16);
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x01;
+  return bytes;
+}
