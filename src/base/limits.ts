@@ -18,6 +18,12 @@ export const LIMITS = {
   csrBytesMax: 16 * 1024,
   /** Bytes of a bearer token. */
   tokenBytesMax: 16 * 1024,
+  /** Lifetime of a service account token: when none is asked for, and the bounds, in seconds. */
+  tokenSecondsDefault: 3600,
+  tokenSecondsMin: 600,
+  tokenSecondsMax: 24 * 3600,
+  /** Audiences of one token. */
+  tokenAudiencesMax: 50,
   /** Bytes of one gRPC message that we take (Istio: 4 MiB). */
   grpcMessageBytesMax: 4 * 1024 * 1024,
   /** Concurrent gRPC streams on one connection. */
