@@ -126,7 +126,13 @@ const operation = someFields({
   notPorts: some(PORTS, '70000'),
 });
 
-const condition = fc.constantFrom(...Object.keys(CONDITIONS)).chain((key) => {
+/** Headers more often: they have the most ways to go wrong. */
+const conditionKey = fc.oneof(
+  { arbitrary: fc.constantFrom(...Object.keys(CONDITIONS)), weight: 2 },
+  { arbitrary: fc.constant('request.headers[X-Version]'), weight: 1 },
+);
+
+const condition = conditionKey.chain((key) => {
   const values = some(CONDITIONS[key] ?? []);
   return fc.oneof(
     values.map((list) => ({ key, values: list })),
@@ -211,7 +217,7 @@ const claims = fc.option(
 
 const http = fc.record({
   method: fc.constantFrom('GET', 'POST', 'PUT'),
-  target: fc.oneof(fc.constantFrom('/admin', '/a/b', '/', '/admin/x'), target),
+  target: fc.oneof(fc.constantFrom('/admin', '/a/b', '/', '/admin/x', '//admin', '/a//b'), target),
   host: fc.constantFrom('b.foo', 'B.FOO', 'b.foo:8080', 'b.foo.', 'c.foo', 'b.bar:80', 'x'),
   headers: fc.constantFrom<Readonly<Record<string, string | readonly string[]>>>(
     {},
