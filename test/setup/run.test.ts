@@ -1,4 +1,5 @@
-// tools/run.js, the door of all npm scripts: sets up, then runs the target under our Node, and ends as it ends.
+// tools/run.js, the door of all npm scripts: sets up, then runs the target under our Node, and ends
+// as it ends.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

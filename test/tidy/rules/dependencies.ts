@@ -23,8 +23,8 @@ function packageOf(specifier: string): string | undefined {
 }
 
 /**
- * What product code imports is a dependency, and pinned exactly; every dependency is used. Packages of
- * Node itself (optionalDependencies) are found by their executable.
+ * What product code imports is a dependency, and pinned exactly; every dependency is used. Packages
+ * of Node itself (optionalDependencies) are found by their executable.
  */
 export function checkDependencies(project: Project): Violation[] {
   const file = project.texts.find(({ path }) => path === MANIFEST);
