@@ -23,6 +23,16 @@ export class Metrics {
     return new Gauge({ ...this.#common(definition) });
   }
 
+  /** A gauge without labels whose value is asked for whenever the metrics are read. */
+  gaugeOf(definition: MetricDefinition<never>, value: () => number): void {
+    new Gauge({
+      ...this.#common(definition),
+      collect() {
+        this.set(value());
+      },
+    });
+  }
+
   histogram<Label extends string = never>(definition: MetricDefinition<Label>): Histogram<Label> {
     const buckets = definition.buckets ? { buckets: [...definition.buckets] } : {};
     return new Histogram({ ...this.#common(definition), ...buckets });

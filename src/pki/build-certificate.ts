@@ -2,7 +2,9 @@ import { hash, type KeyObject } from 'node:crypto';
 import {
   bitString,
   contextTag,
+  type DerPart,
   element,
+  encodeDer,
   oid,
   sequence,
   set,
@@ -15,8 +17,8 @@ import { OUR_ALGORITHM, signBytes } from '#pki/signature.ts';
 
 /** What goes into a certificate, decided by the issuer and nobody else. */
 export interface CertificateTemplate {
-  /** The serial number, big end first, not negative, at most 20 bytes as an INTEGER. */
-  readonly serial: Uint8Array;
+  /** Hex; at most 20 bytes as an INTEGER. */
+  readonly serial: string;
   /** Wall-clock milliseconds; fractions of a second are cut off. */
   readonly notBeforeAt: number;
   readonly notAfterAt: number;
@@ -25,7 +27,7 @@ export interface CertificateTemplate {
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Uint8Array;
   /** Encoded extensions, one or more in each. */
-  readonly extensions: readonly Uint8Array[];
+  readonly extensions: readonly DerPart[];
 }
 
 /** Who signs. */
@@ -36,16 +38,20 @@ export interface CertificateIssuer {
   readonly privateKey: KeyObject;
 }
 
-const VERSION_3 = element(contextTag(0, 'constructed'), unsignedInteger(Uint8Array.of(2)));
+const VERSION_3 = encodeDer(
+  element(contextTag(0, 'constructed'), unsignedInteger(Uint8Array.of(2))),
+);
 const EXTENSIONS_TAG = contextTag(3, 'constructed');
 
 /** The empty Name. */
-export const EMPTY_NAME: Uint8Array = sequence();
+export const EMPTY_NAME: Uint8Array = encodeDer(sequence());
 
 /** A Name of organization and common name. */
 export function buildName({ organization, commonName }: NameParts): Uint8Array {
   const part = (id: string, text: string) => set(sequence(oid(id), utf8String(text)));
-  return sequence(part(OID.organization, organization), part(OID.commonName, commonName));
+  return encodeDer(
+    sequence(part(OID.organization, organization), part(OID.commonName, commonName)),
+  );
 }
 
 interface NameParts {
@@ -58,17 +64,23 @@ export function buildCertificate(
   template: CertificateTemplate,
   issuer: CertificateIssuer,
 ): Uint8Array {
-  const tbs = sequence(
-    VERSION_3,
-    unsignedInteger(template.serial),
-    OUR_ALGORITHM.der,
-    issuer.name,
-    sequence(time(template.notBeforeAt), time(template.notAfterAt)),
-    template.subject,
-    template.spki,
-    element(EXTENSIONS_TAG, sequence(...template.extensions)),
+  const tbs = encodeDer(
+    sequence(
+      VERSION_3,
+      unsignedInteger(Buffer.from(evenDigits(template.serial), 'hex')),
+      OUR_ALGORITHM.der,
+      issuer.name,
+      sequence(time(template.notBeforeAt), time(template.notAfterAt)),
+      template.subject,
+      template.spki,
+      element(EXTENSIONS_TAG, sequence(...template.extensions)),
+    ),
   );
-  return sequence(tbs, OUR_ALGORITHM.der, bitString(signBytes(tbs, issuer.privateKey)));
+  return encodeDer(sequence(tbs, OUR_ALGORITHM.der, bitString(signBytes(tbs, issuer.privateKey))));
+}
+
+function evenDigits(hex: string): string {
+  return hex.length % 2 === 0 ? hex : `0${hex}`;
 }
 
 /** The key id of a public key: the first 160 bits of SHA-256 over its SubjectPublicKeyInfo, hex (RFC 7093 section 2). */

@@ -71,18 +71,13 @@ function parseTbs(tbs: Uint8Array, algorithm: Uint8Array) {
 function serialOf(fields: DerReader): string {
   const bytes = fields.unsignedInteger();
   if (bytes.length > SERIAL_BYTES_MAX) throw fields.malformed('its serial is too long');
-  return serialText(bytes);
-}
-
-/** The text form of a serial number given by its bytes, big end first. */
-export function serialText(bytes: Uint8Array): string {
   const digits = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
-  return digits.replace(/^0+(?=.)/, '');
+  return digits.charCodeAt(0) === 0x30 && digits.length > 1 ? digits.slice(1) : digits;
 }
 
 function extensionsOf(fields: DerReader): Extensions {
   const wrapper = fields.inside(EXTENSIONS_TAG);
-  const extensions = parseExtensions(wrapper, WHAT);
+  const extensions = parseExtensions(wrapper);
   wrapper.end();
   return extensions;
 }

@@ -85,7 +85,7 @@ function hasSigned(issuer: Certificate, path: readonly Certificate[], search: Se
 function checkIssuer(issuer: Certificate, below: number, { at, purpose }: Search): void {
   checkUse(issuer, at);
   if (!issuer.isCa) throw failed('its issuer is no certificate authority');
-  if (issuer.keyUsage && !issuer.keyUsage.has(KEY_USAGE.keyCertSign))
+  if (issuer.keyUsage !== undefined && !(issuer.keyUsage & KEY_USAGE.keyCertSign))
     throw failed('its issuer may not sign certificates');
   if (issuer.pathLength !== undefined && issuer.pathLength < below)
     throw failed('the chain is longer than its issuer allows');

@@ -1,14 +1,23 @@
+import { assert } from '#base/assert.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { DerReader } from '#pki/der-read.ts';
-import { bitString, contextTag, element, sequence, TAG, unsignedInteger } from '#pki/der-write.ts';
+import {
+  bitString,
+  contextTag,
+  element,
+  encodeDer,
+  sequence,
+  TAG,
+  unsignedInteger,
+} from '#pki/der-write.ts';
 import {
   type Extensions,
   extensionRequest,
-  namesExtension,
   NO_EXTENSIONS,
+  namesExtension,
   parseExtensions,
 } from '#pki/extensions.ts';
-import type { KeyPair } from '#pki/keys.ts';
+import { isP256, type KeyPair } from '#pki/keys.ts';
 import { OID } from '#pki/object-ids.ts';
 import { decodePem, encodePem, type PemText } from '#pki/pem.ts';
 import { type PublicKey, parsePublicKey } from '#pki/public-key.ts';
@@ -36,14 +45,17 @@ const WHAT = 'certificate signing request';
  * @param keys a P-256 pair
  */
 export function buildCsr(identity: SpiffeId, keys: KeyPair): PemText {
-  const info = sequence(
-    unsignedInteger(Uint8Array.of(0)),
-    sequence(),
-    keys.publicKey.export({ type: 'spki', format: 'der' }),
-    element(ATTRIBUTES_TAG, extensionRequest(namesExtension({ uris: [identity] }, 'critical'))),
+  assert(isP256(keys.privateKey), 'requests are signed with P-256 keys');
+  const info = encodeDer(
+    sequence(
+      unsignedInteger(Uint8Array.of(0)),
+      sequence(),
+      keys.publicKey.export({ type: 'spki', format: 'der' }),
+      element(ATTRIBUTES_TAG, extensionRequest(namesExtension({ uris: [identity] }))),
+    ),
   );
   const signature = bitString(signBytes(info, keys.privateKey));
-  return encodePem('CERTIFICATE REQUEST', sequence(info, OUR_ALGORITHM.der, signature));
+  return encodePem('CERTIFICATE REQUEST', encodeDer(sequence(info, OUR_ALGORITHM.der, signature)));
 }
 
 /**
@@ -94,7 +106,7 @@ function parseAttributes(attributes: DerReader): Extensions {
     attribute.end();
     if (id !== OID.extensionRequest) continue;
     if (requested) throw attributes.malformed('it asks for extensions twice');
-    requested = parseExtensions(values, WHAT);
+    requested = parseExtensions(values);
     values.end();
   }
   return requested ?? NO_EXTENSIONS;

@@ -1,8 +1,16 @@
 import { BulwarkError } from '#base/errors.ts';
-import { TAG } from '#pki/der-write.ts';
+import { oid, TAG } from '#pki/der-write.ts';
+import { OID } from '#pki/object-ids.ts';
 
 /** Arcs of an object identifier are at most 2^31 - 1 for us. */
 const ARC_MAX = 2 ** 31 - 1;
+
+/** The contents of the identifiers that we know, by their length, so that they are told without being spelled out. */
+const KNOWN_OIDS = new Map<number, [dotted: string, bytes: Uint8Array][]>();
+for (const dotted of Object.values(OID)) {
+  const bytes = oid(dotted).subarray(2);
+  KNOWN_OIDS.set(bytes.length, [...(KNOWN_OIDS.get(bytes.length) ?? []), [dotted, bytes]]);
+}
 
 /**
  * Reads DER from front to back (X.690). Only DER is accepted: definite lengths in their shortest form, tags below 31,
@@ -12,17 +20,23 @@ const ARC_MAX = 2 ** 31 - 1;
 export class DerReader {
   readonly #bytes: Uint8Array;
   readonly #what: string;
-  #offset = 0;
+  readonly #end: number;
+  #offset: number;
+  /** Where the contents of the element begin that was read last. */
+  #start: number;
 
   /** @param what names the thing in messages: `certificate` */
-  constructor(bytes: Uint8Array, what: string) {
+  constructor(bytes: Uint8Array, what: string, start = 0, end = bytes.length) {
     this.#bytes = bytes;
     this.#what = what;
+    this.#offset = start;
+    this.#start = start;
+    this.#end = end;
   }
 
   /** Whether everything was read. */
   get isAtEnd(): boolean {
-    return this.#offset === this.#bytes.length;
+    return this.#offset === this.#end;
   }
 
   /** @throws when something is left */
@@ -32,39 +46,51 @@ export class DerReader {
 
   /** Whether an element comes next that has this tag. */
   nextIs(tag: number): boolean {
-    return this.#bytes[this.#offset] === tag;
+    return this.#offset < this.#end && this.#bytes[this.#offset] === tag;
   }
 
   /** The tag of the next element. */
   peekTag(): number {
     const tag = this.#bytes[this.#offset];
-    if (tag === undefined) throw this.malformed('it ends too early');
+    if (tag === undefined || this.isAtEnd) throw this.malformed('it ends too early');
     return tag;
   }
 
   /** The contents of the next element, which must have this tag. */
   contents(tag: number): Uint8Array {
-    const { start, end } = this.#next(tag);
-    this.#offset = end;
-    return this.#bytes.subarray(start, end);
+    this.#pass(tag);
+    return this.#bytes.subarray(this.#start, this.#offset);
   }
 
   /** The next element as a whole, header included. */
   whole(tag: number): Uint8Array {
     const from = this.#offset;
-    const { end } = this.#next(tag);
-    this.#offset = end;
-    return this.#bytes.subarray(from, end);
+    this.#pass(tag);
+    return this.#bytes.subarray(from, this.#offset);
   }
 
   /** A reader of the contents of the next element. */
   inside(tag: number): DerReader {
-    return new DerReader(this.contents(tag), this.#what);
+    this.#pass(tag);
+    return new DerReader(this.#bytes, this.#what, this.#start, this.#offset);
   }
 
   /** OBJECT IDENTIFIER in dotted form. */
   oid(): string {
-    const bytes = this.contents(TAG.oid);
+    this.#pass(TAG.oid);
+    for (const [dotted, bytes] of KNOWN_OIDS.get(this.#offset - this.#start) ?? [])
+      if (this.#lastIs(bytes)) return dotted;
+    return this.#spellOid(this.#bytes.subarray(this.#start, this.#offset));
+  }
+
+  /** Whether the element read last has these contents; their length is known to be right. */
+  #lastIs(contents: Uint8Array): boolean {
+    for (let index = contents.length - 1; index >= 0; index -= 1)
+      if (contents[index] !== this.#bytes[this.#start + index]) return false;
+    return true;
+  }
+
+  #spellOid(bytes: Uint8Array): string {
     const arcs: number[] = [];
     let arc = 0;
     let starts = true;
@@ -85,28 +111,32 @@ export class DerReader {
 
   /** INTEGER that is not negative: its bytes, big end first, without a leading zero byte unless it is 0. */
   unsignedInteger(): Uint8Array {
-    const bytes = this.contents(TAG.integer);
-    const [first, second] = bytes;
-    if (first === undefined) throw this.malformed('an integer is empty');
+    this.#pass(TAG.integer);
+    const start = this.#start;
+    const length = this.#offset - start;
+    const first = this.#bytes[start] ?? 0;
+    const second = this.#bytes[start + 1] ?? 0;
+    if (length === 0) throw this.malformed('an integer is empty');
     if (first >= 0x80) throw this.malformed('an integer is negative');
-    if (first !== 0 || second === undefined) return bytes;
-    if (second < 0x80) throw this.malformed('an integer is not minimal');
-    return bytes.subarray(1);
+    if (first === 0 && length > 1 && second < 0x80)
+      throw this.malformed('an integer is not minimal');
+    return this.#bytes.subarray(first === 0 && length > 1 ? start + 1 : start, this.#offset);
   }
 
   /** INTEGER from 0 to 2^31 - 1. */
   smallInteger(): number {
     const bytes = this.unsignedInteger();
-    if (bytes.length > 4) throw this.malformed('an integer is too large');
-    const value = bytes.reduce((sum, byte) => sum * 256 + byte, 0);
-    if (value > ARC_MAX) throw this.malformed('an integer is too large');
+    let value = 0;
+    for (const byte of bytes) value = value * 256 + byte;
+    if (bytes.length > 4 || value > ARC_MAX) throw this.malformed('an integer is too large');
     return value;
   }
 
   /** BOOLEAN. */
   boolean(): boolean {
-    const [byte, ...more] = this.contents(TAG.boolean);
-    if ((byte !== 0 && byte !== 0xff) || more.length > 0)
+    this.#pass(TAG.boolean);
+    const byte = this.#bytes[this.#start];
+    if (this.#offset - this.#start !== 1 || (byte !== 0 && byte !== 0xff))
       throw this.malformed('a boolean is malformed');
     return byte === 0xff;
   }
@@ -118,17 +148,19 @@ export class DerReader {
     return bytes.subarray(1);
   }
 
-  /** BIT STRING of named bits: the numbers of those that are set. */
-  namedBits(): ReadonlySet<number> {
-    const bytes = this.contents(TAG.bitString);
-    const unused = bytes[0] ?? 8;
-    const last = bytes.at(-1) ?? 0;
-    const isMinimal = bytes.length === 1 ? unused === 0 : ((last >> unused) & 1) === 1;
-    if (unused > 7 || !isMinimal || (last & ((1 << unused) - 1)) !== 0)
+  /** BIT STRING of at most 16 named bits: a number with bit n set for the one that is named n. */
+  namedBits(): number {
+    this.#pass(TAG.bitString);
+    const length = this.#offset - this.#start - 1;
+    const unused = this.#bytes[this.#start] ?? 8;
+    const last = this.#bytes[this.#offset - 1] ?? 0;
+    const isMinimal = length === 0 ? unused === 0 : ((last >> unused) & 1) === 1;
+    if (length < 0 || length > 2 || unused > 7 || !isMinimal || (last & ((1 << unused) - 1)) !== 0)
       throw this.malformed('a bit string is malformed');
-    const bits = new Set<number>();
-    for (let bit = 0; bit < (bytes.length - 1) * 8; bit += 1) {
-      if ((bytes[1 + (bit >> 3)] ?? 0) & (0x80 >> (bit & 7))) bits.add(bit);
+    let bits = 0;
+    for (let bit = 0; bit < length * 8; bit += 1) {
+      const byte = this.#bytes[this.#start + 1 + (bit >> 3)] ?? 0;
+      if (byte & (0x80 >> (bit & 7))) bits |= 1 << bit;
     }
     return bits;
   }
@@ -136,18 +168,40 @@ export class DerReader {
   /** UTCTime or GeneralizedTime as certificates write it, in milliseconds since 1970 (RFC 5280 section 4.1.2.5). */
   time(): number {
     const isShort = this.nextIs(TAG.utcTime);
-    const digits = latin1(this.contents(isShort ? TAG.utcTime : TAG.generalizedTime));
-    if (!(isShort ? /^\d{12}Z$/ : /^\d{14}Z$/).test(digits))
+    this.#pass(isShort ? TAG.utcTime : TAG.generalizedTime);
+    const yearLength = isShort ? 2 : 4;
+    const rest = this.#start + yearLength;
+    if (this.#offset !== rest + 11 || this.#bytes[rest + 10] !== 0x5a)
       throw this.malformed('a time is malformed');
-    const century = Number(digits.slice(0, 2)) >= 50 ? '19' : '20';
-    const [year, month, day, hour, minute, second] = (isShort ? century + digits : digits)
-      .replace(/^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/, '$1 $2 $3 $4 $5 $6')
-      .split(' ');
-    const iso = `${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
-    const atMs = Date.parse(iso);
-    if (Number.isNaN(atMs) || new Date(atMs).toISOString() !== iso)
-      throw this.malformed('a time does not exist');
+    const written = this.#digits(this.#start, yearLength);
+    const year = isShort ? (written >= 50 ? 1900 : 2000) + written : written;
+    const month = this.#digits(rest, 2);
+    const day = this.#digits(rest + 2, 2);
+    const hour = this.#digits(rest + 4, 2);
+    const minute = this.#digits(rest + 6, 2);
+    const second = this.#digits(rest + 8, 2);
+    const atMs = Date.UTC(year, month - 1, day, hour, minute, second);
+    const read = new Date(atMs);
+    const exists =
+      year >= 1000 &&
+      read.getUTCMonth() === month - 1 &&
+      read.getUTCDate() === day &&
+      hour < 24 &&
+      minute < 60 &&
+      second < 60;
+    if (!exists) throw this.malformed('a time does not exist');
     return atMs;
+  }
+
+  /** The number that `length` decimal digits make. */
+  #digits(start: number, length: number): number {
+    let value = 0;
+    for (let index = start; index < start + length; index += 1) {
+      const digit = (this.#bytes[index] ?? 0) - 0x30;
+      if (digit < 0 || digit > 9) throw this.malformed('a time is malformed');
+      value = value * 10 + digit;
+    }
+    return value;
   }
 
   /** The error to throw, for callers that find something wrong in what they read. */
@@ -158,8 +212,8 @@ export class DerReader {
     );
   }
 
-  /** Checks header and bounds of the next element. */
-  #next(tag: number): { readonly start: number; readonly end: number } {
+  /** Checks header and bounds of the next element, and goes behind it. */
+  #pass(tag: number): void {
     const bytes = this.#bytes;
     const found = this.peekTag();
     if (found !== tag || (found & 0x1f) === 0x1f)
@@ -176,9 +230,9 @@ export class DerReader {
       if (length < 0x80 || length < 2 ** (8 * (count - 1)))
         throw this.malformed('a length is not minimal');
     }
-    const end = start + length;
-    if (end > bytes.length) throw this.malformed('it ends too early');
-    return { start, end };
+    if (start + length > this.#end) throw this.malformed('it ends too early');
+    this.#start = start;
+    this.#offset = start + length;
   }
 }
 

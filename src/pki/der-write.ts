@@ -7,8 +7,6 @@ export const TAG = {
   null: 0x05,
   oid: 0x06,
   utf8String: 0x0c,
-  printableString: 0x13,
-  ia5String: 0x16,
   utcTime: 0x17,
   generalizedTime: 0x18,
   sequence: 0x30,
@@ -20,20 +18,37 @@ export function contextTag(number: number, form: 'primitive' | 'constructed'): n
   return (form === 'constructed' ? 0xa0 : 0x80) | number;
 }
 
-/** One element: tag, length, and the contents one after the other (X.690 section 8.1, definite form). */
-export function element(tag: number, ...contents: readonly Uint8Array[]): Uint8Array {
+/** An element that is still to be written. */
+interface DerNode {
+  readonly tag: number;
+  readonly contents: readonly DerPart[];
+  /** Bytes of the contents. */
+  readonly length: number;
+}
+
+/** What an element is made of: elements, bytes that are DER already or plain contents, or text of one byte for each character. */
+export type DerPart = DerNode | Uint8Array | string;
+
+/** One element: tag, and the contents one after the other (X.690 section 8.1, definite form). Nothing is copied yet. */
+export function element(tag: number, ...contents: readonly DerPart[]): DerPart {
   let length = 0;
-  for (const content of contents) length += content.length;
-  const header = headerLength(length);
-  const bytes = Buffer.allocUnsafe(header + length);
-  bytes[0] = tag;
-  writeLength(bytes, length, header);
-  let offset = header;
-  for (const content of contents) {
-    bytes.set(content, offset);
-    offset += content.length;
-  }
+  for (const part of contents) length += sizeOf(part);
+  return { tag, contents, length };
+}
+
+/** The bytes of an element; written in one go, since many small arrays cost more than what is in them. */
+export function encodeDer(part: DerPart): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(sizeOf(part));
+  write(part, bytes, 0);
   return bytes;
+}
+
+function sizeOf(part: DerPart): number {
+  return isNode(part) ? headerLength(part.length) + part.length : part.length;
+}
+
+function isNode(part: DerPart): part is DerNode {
+  return typeof part !== 'string' && !(part instanceof Uint8Array);
 }
 
 function headerLength(length: number): number {
@@ -42,43 +57,56 @@ function headerLength(length: number): number {
   return length < 0x10000 ? 4 : 5;
 }
 
-function writeLength(bytes: Buffer, length: number, header: number): void {
-  if (header === 2) {
-    bytes[1] = length;
-    return;
+/** Returns where the next part goes. */
+function write(part: DerPart, bytes: Uint8Array, start: number): number {
+  if (typeof part === 'string') {
+    for (let index = 0; index < part.length; index += 1)
+      bytes[start + index] = part.charCodeAt(index);
+    return start + part.length;
   }
-  bytes[1] = 0x80 | (header - 2);
-  bytes.writeUIntBE(length, 2, header - 2);
+  if (part instanceof Uint8Array) {
+    bytes.set(part, start);
+    return start + part.length;
+  }
+  const { tag, length, contents } = part;
+  const header = headerLength(length);
+  bytes[start] = tag;
+  bytes[start + 1] = header === 2 ? length : 0x80 | (header - 2);
+  for (let index = header - 1, left = length; index > 1; index -= 1, left >>>= 8)
+    bytes[start + index] = left & 0xff;
+  let offset = start + header;
+  for (const inner of contents) offset = write(inner, bytes, offset);
+  return offset;
 }
 
-/** SEQUENCE of elements that are encoded already. */
-export function sequence(...contents: readonly Uint8Array[]): Uint8Array {
+/** SEQUENCE. */
+export function sequence(...contents: readonly DerPart[]): DerPart {
   return element(TAG.sequence, ...contents);
 }
 
-/** SET of elements that are encoded already; the caller gives them in DER order. */
-export function set(...contents: readonly Uint8Array[]): Uint8Array {
+/** SET; the caller gives the elements in DER order. */
+export function set(...contents: readonly DerPart[]): DerPart {
   return element(TAG.set, ...contents);
 }
 
 /** BOOLEAN TRUE; DER leaves FALSE out where it is the default. */
-export const TRUE: Uint8Array = element(TAG.boolean, Uint8Array.of(0xff));
+export const TRUE: Uint8Array = encodeDer(element(TAG.boolean, Uint8Array.of(0xff)));
 
 /** NULL. */
-export const NULL: Uint8Array = element(TAG.null);
+export const NULL: Uint8Array = encodeDer(element(TAG.null));
+
+const ZERO = Uint8Array.of(0);
 
 /** INTEGER from the bytes of a number that is not negative, big end first. */
-export function unsignedInteger(bytes: Uint8Array): Uint8Array {
+export function unsignedInteger(bytes: Uint8Array): DerPart {
   let start = 0;
   while (start < bytes.length - 1 && bytes[start] === 0) start += 1;
-  const shortest = bytes.subarray(start);
+  const shortest = start === 0 ? bytes : bytes.subarray(start);
   const needsZero = shortest.length === 0 || (shortest[0] ?? 0) >= 0x80;
-  return needsZero
-    ? element(TAG.integer, Uint8Array.of(0), shortest)
-    : element(TAG.integer, shortest);
+  return needsZero ? element(TAG.integer, ZERO, shortest) : element(TAG.integer, shortest);
 }
 
-/** OBJECT IDENTIFIER from its dotted form. */
+/** OBJECT IDENTIFIER from its dotted form, encoded: for constants. */
 export function oid(dotted: string): Uint8Array {
   const [first = 0, second = 0, ...rest] = dotted.split('.').map(Number);
   const bytes: number[] = [first * 40 + second];
@@ -87,33 +115,34 @@ export function oid(dotted: string): Uint8Array {
     for (let left = arc >>> 7; left > 0; left >>>= 7) groups.unshift(0x80 | (left & 0x7f));
     bytes.push(...groups);
   }
-  return element(TAG.oid, Uint8Array.from(bytes));
+  return encodeDer(element(TAG.oid, Uint8Array.from(bytes)));
 }
 
 /** BIT STRING of whole bytes. */
-export function bitString(bytes: Uint8Array): Uint8Array {
-  return element(TAG.bitString, Uint8Array.of(0), bytes);
+export function bitString(bytes: Uint8Array): DerPart {
+  return element(TAG.bitString, ZERO, bytes);
 }
 
-/** BIT STRING of named bits, bit 0 first: trailing zeros are left out, as DER wants (X.690 section 11.2.2). */
-export function namedBits(bits: readonly number[]): Uint8Array {
-  const last = Math.max(-1, ...bits);
-  const bytes = new Uint8Array(Math.floor(last / 8) + 1);
-  for (const bit of bits) {
-    const index = bit >> 3;
-    bytes[index] = (bytes[index] ?? 0) | (0x80 >> (bit & 7));
+/**
+ * BIT STRING of named bits; trailing zeros are left out, as DER wants (X.690 section 11.2.2).
+ * @param bits a number with bit n set for the one that is named n, n below 16
+ */
+export function namedBits(bits: number): DerPart {
+  const count = 32 - Math.clz32(bits);
+  const bytes = new Uint8Array(Math.ceil(count / 8));
+  for (let bit = 0; bit < count; bit += 1) {
+    if ((bits >> bit) & 1) bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) | (0x80 >> (bit & 7));
   }
-  const unused = last < 0 ? 0 : 7 - (last & 7);
-  return element(TAG.bitString, Uint8Array.of(unused), bytes);
+  return element(TAG.bitString, Uint8Array.of(bytes.length * 8 - count), bytes);
 }
 
 /** OCTET STRING. */
-export function octetString(bytes: Uint8Array): Uint8Array {
-  return element(TAG.octetString, bytes);
+export function octetString(contents: DerPart): DerPart {
+  return element(TAG.octetString, contents);
 }
 
 /** UTF8String. */
-export function utf8String(text: string): Uint8Array {
+export function utf8String(text: string): DerPart {
   return element(TAG.utf8String, Buffer.from(text, 'utf8'));
 }
 
@@ -121,9 +150,17 @@ export function utf8String(text: string): Uint8Array {
  * Time as certificates write it: UTCTime up to 2049, GeneralizedTime from 2050 on (RFC 5280 section 4.1.2.5).
  * @param atMs milliseconds since 1970; fractions of a second are cut off
  */
-export function time(atMs: number): Uint8Array {
-  const digits = new Date(atMs).toISOString().replace(/[-:T]|\.\d+/g, '');
-  return atMs < Date.UTC(2050, 0)
-    ? element(TAG.utcTime, Buffer.from(digits.slice(2), 'latin1'))
-    : element(TAG.generalizedTime, Buffer.from(digits, 'latin1'));
+export function time(atMs: number): DerPart {
+  const at = new Date(atMs);
+  const year = at.getUTCFullYear();
+  const isShort = year < 2050;
+  const parts = [at.getUTCMonth() + 1, at.getUTCDate(), at.getUTCHours(), at.getUTCMinutes()];
+  let text = isShort ? twoDigits(year % 100) : String(year);
+  for (const part of parts) text += twoDigits(part);
+  text += `${twoDigits(at.getUTCSeconds())}Z`;
+  return element(isShort ? TAG.utcTime : TAG.generalizedTime, text);
+}
+
+function twoDigits(value: number): string {
+  return value < 10 ? `0${value}` : String(value);
 }

@@ -1,7 +1,9 @@
-import { type DerReader, DerReader as Reader } from '#pki/der-read.ts';
+import type { DerReader } from '#pki/der-read.ts';
 import {
   contextTag,
+  type DerPart,
   element,
+  encodeDer,
   namedBits,
   octetString,
   oid,
@@ -12,13 +14,16 @@ import {
 import { OID } from '#pki/object-ids.ts';
 import { encodeNames, NO_NAMES, parseNames, type SubjectAltNames } from '#pki/subject-alt-name.ts';
 
-/** Bits of the key usage extension by name (RFC 5280 section 4.2.1.3). */
+/** Key usages; several are added up with `|` (RFC 5280 section 4.2.1.3, bit n as 1 << n). */
 export const KEY_USAGE = {
-  digitalSignature: 0,
-  keyEncipherment: 2,
-  keyCertSign: 5,
-  crlSign: 6,
+  digitalSignature: 1 << 0,
+  keyEncipherment: 1 << 2,
+  keyCertSign: 1 << 5,
+  crlSign: 1 << 6,
 } as const;
+
+/** What the key of a leaf may do. */
+export const LEAF_USAGE = KEY_USAGE.digitalSignature | KEY_USAGE.keyEncipherment;
 
 /** What a certificate may be used for in TLS (RFC 5280 section 4.2.1.12). */
 export type TlsPurpose = 'serverAuth' | 'clientAuth';
@@ -29,8 +34,8 @@ export interface Extensions {
   readonly isCa: boolean;
   /** How many CA certificates may follow below; undefined = no bound. */
   readonly pathLength: number | undefined;
-  /** Bit numbers as in KEY_USAGE; undefined = the extension is absent. */
-  readonly keyUsage: ReadonlySet<number> | undefined;
+  /** As in KEY_USAGE; undefined = the extension is absent. */
+  readonly keyUsage: number | undefined;
   /** Object identifiers; undefined = the extension is absent. */
   readonly extendedKeyUsage: readonly string[] | undefined;
   /** Lower case hex. */
@@ -42,6 +47,7 @@ export interface Extensions {
 
 const KEY_ID_TAG = contextTag(0, 'primitive');
 const EXTENSIONS_MAX = 64;
+const NAMES_ID = oid(OID.subjectAltName);
 
 /** Extensions of a thing that has none. */
 export const NO_EXTENSIONS: Extensions = {
@@ -61,20 +67,20 @@ type Found = { -readonly [Field in keyof Extensions]: Extensions[Field] };
  * Reads `Extensions` (RFC 5280 section 4.1).
  * @throws BulwarkError PKI_MALFORMED, also for an extension that stands there twice
  */
-export function parseExtensions(outer: DerReader, what: string): Extensions {
+export function parseExtensions(outer: DerReader): Extensions {
   const list = outer.inside(TAG.sequence);
   const found: Found = { ...NO_EXTENSIONS };
-  const seen = new Set<string>();
+  const seen: string[] = [];
   while (!list.isAtEnd) {
     const extension = list.inside(TAG.sequence);
     const id = extension.oid();
     const isCritical = extension.nextIs(TAG.boolean) && extension.boolean();
-    const value = extension.contents(TAG.octetString);
+    const value = extension.inside(TAG.octetString);
     extension.end();
-    if (seen.has(id)) throw list.malformed(`extension ${id} stands there twice`);
-    seen.add(id);
-    if (seen.size > EXTENSIONS_MAX) throw list.malformed('it has too many extensions');
-    const isKnown = readExtension(id, new Reader(value, what), found);
+    if (seen.includes(id)) throw list.malformed(`extension ${id} stands there twice`);
+    seen.push(id);
+    if (seen.length > EXTENSIONS_MAX) throw list.malformed('it has too many extensions');
+    const isKnown = readExtension(id, value, found);
     if (!isKnown && isCritical) found.unknownCritical = [...found.unknownCritical, id];
   }
   return found;
@@ -132,17 +138,14 @@ function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
 }
 
-function extension(id: string, value: Uint8Array, form: 'critical' | 'plain'): Uint8Array {
+function extension(id: string, value: DerPart, form: 'critical' | 'plain'): Uint8Array {
   const critical = form === 'critical' ? [TRUE] : [];
-  return sequence(oid(id), ...critical, octetString(value));
+  return encodeDer(sequence(oid(id), ...critical, octetString(value)));
 }
 
-/** subjectAltName; critical where the subject is empty, as RFC 5280 section 4.2.1.6 wants. */
-export function namesExtension(
-  names: Partial<SubjectAltNames>,
-  form: 'critical' | 'plain',
-): Uint8Array {
-  return extension(OID.subjectAltName, encodeNames(names), form);
+/** subjectAltName; critical, as RFC 5280 section 4.2.1.6 wants it beside an empty subject, and ours all are. */
+export function namesExtension(names: Partial<SubjectAltNames>): DerPart {
+  return sequence(NAMES_ID, TRUE, octetString(encodeNames(names)));
 }
 
 /**
@@ -150,10 +153,9 @@ export function namesExtension(
  * @param issuerKeyId the subject key id of the issuer, hex
  */
 export function leafExtensions(purposes: readonly TlsPurpose[], issuerKeyId: string): Uint8Array {
-  const usage = namedBits([KEY_USAGE.digitalSignature, KEY_USAGE.keyEncipherment]);
   const keyId = element(KEY_ID_TAG, Buffer.from(issuerKeyId, 'hex'));
   return Buffer.concat([
-    extension(OID.keyUsage, usage, 'critical'),
+    extension(OID.keyUsage, namedBits(LEAF_USAGE), 'critical'),
     extension(
       OID.extendedKeyUsage,
       sequence(...purposes.map((purpose) => oid(OID[purpose]))),
@@ -169,7 +171,7 @@ export function rootExtensions(keyId: string): Uint8Array {
   return Buffer.concat([
     extension(
       OID.keyUsage,
-      namedBits([KEY_USAGE.digitalSignature, KEY_USAGE.keyCertSign, KEY_USAGE.crlSign]),
+      namedBits(KEY_USAGE.digitalSignature | KEY_USAGE.keyCertSign | KEY_USAGE.crlSign),
       'critical',
     ),
     extension(OID.basicConstraints, sequence(TRUE), 'critical'),
@@ -178,6 +180,6 @@ export function rootExtensions(keyId: string): Uint8Array {
 }
 
 /** The attribute of a request that asks for extensions (RFC 2985 section 5.4.2), as a whole Attribute. */
-export function extensionRequest(...extensions: readonly Uint8Array[]): Uint8Array {
+export function extensionRequest(...extensions: readonly DerPart[]): DerPart {
   return sequence(oid(OID.extensionRequest), element(TAG.set, sequence(...extensions)));
 }

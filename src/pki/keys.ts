@@ -1,4 +1,9 @@
-import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+} from 'node:crypto';
 import { BulwarkError } from '#base/errors.ts';
 import { Secret } from '#base/secret.ts';
 import type { PemText } from '#pki/pem.ts';
@@ -30,4 +35,14 @@ export function parsePrivateKeyPem(text: string | Buffer): KeyObject {
     // The cause may quote the input: it is left out on purpose.
     throw new BulwarkError('PKI_MALFORMED', 'the private key is not properly encoded');
   }
+}
+
+/** The public half of a private key. */
+export function publicHalf(privateKey: KeyObject): KeyObject {
+  return createPublicKey(privateKey);
+}
+
+/** Whether a key, private or public, is on the curve that we sign with. */
+export function isP256(key: KeyObject): boolean {
+  return key.asymmetricKeyDetails?.namedCurve === 'prime256v1';
 }

@@ -3,6 +3,7 @@ import { BulwarkError } from '#base/errors.ts';
 import { DerReader } from '#pki/der-read.ts';
 import { TAG } from '#pki/der-write.ts';
 import { OID } from '#pki/object-ids.ts';
+import { encodePem, type PemText } from '#pki/pem.ts';
 
 /** The kinds of public key that we accept. */
 export type KeyKind = 'P-256' | 'P-384' | 'RSA' | 'Ed25519';
@@ -12,7 +13,8 @@ export interface PublicKey {
   readonly kind: KeyKind;
   /** SubjectPublicKeyInfo, DER (RFC 5280 section 4.1). */
   readonly spki: Uint8Array;
-  readonly key: KeyObject;
+  /** For node:crypto: imported, or PEM text that it imports as it uses it. */
+  readonly key: KeyObject | PemText;
 }
 
 /** Bits of an RSA modulus; the upper bound keeps a caller from making us work for nothing. */
@@ -26,20 +28,31 @@ const P256_LENGTH = P256_PREFIX.length + 65;
 const UNCOMPRESSED = 4;
 
 /**
- * Reads and imports a SubjectPublicKeyInfo. Accepted: P-256 and P-384 (uncompressed, named curve), RSA of 2048 to
- * 8192 bits, Ed25519.
+ * Reads a SubjectPublicKeyInfo. Accepted: P-256 and P-384 (uncompressed, named curve), RSA of 2048 to 8192 bits,
+ * Ed25519. Whether the point is on the curve shows when the key is used.
  * @throws BulwarkError PKI_MALFORMED, or PKI_UNSUPPORTED for a key of another kind or too weak
  */
 export function parsePublicKey(spki: Uint8Array): PublicKey {
-  const kind = kindOf(spki);
+  // As PEM text on purpose: given an object, Node 24 asks four times whether it is a key, and each No is an exception
+  // that it throws and catches. That takes twice as long as the import itself.
+  return { kind: kindOf(spki), spki, key: encodePem('PUBLIC KEY', spki) };
+}
+
+/**
+ * The same key, imported once for many uses.
+ * @throws BulwarkError PKI_MALFORMED when it is no valid key of its kind
+ */
+export function importPublicKey({ kind, spki, key }: PublicKey): PublicKey {
   try {
-    const der = Buffer.from(spki.buffer, spki.byteOffset, spki.byteLength);
-    return { kind, spki, key: createPublicKey({ key: der, format: 'der', type: 'spki' }) };
+    return { kind, spki, key: typeof key === 'string' ? createPublicKey(key) : key };
   } catch (cause) {
-    throw new BulwarkError('PKI_MALFORMED', 'the public key is no valid key of its kind', {
-      cause,
-    });
+    throw invalidKey(cause);
   }
+}
+
+/** The error for bytes that look like a key and are none, such as a point that is not on its curve. */
+export function invalidKey(cause: unknown): BulwarkError {
+  return new BulwarkError('PKI_MALFORMED', 'the public key is no valid key of its kind', { cause });
 }
 
 function kindOf(spki: Uint8Array): KeyKind {

@@ -1,10 +1,9 @@
 import { type KeyObject, sign, verify } from 'node:crypto';
-import { assert } from '#base/assert.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { DerReader } from '#pki/der-read.ts';
-import { NULL, oid, sequence, TAG } from '#pki/der-write.ts';
+import { encodeDer, NULL, oid, sequence, TAG } from '#pki/der-write.ts';
 import { OID } from '#pki/object-ids.ts';
-import type { KeyKind, PublicKey } from '#pki/public-key.ts';
+import { invalidKey, type KeyKind, type PublicKey } from '#pki/public-key.ts';
 
 /** How something is signed: AlgorithmIdentifier, the hash for node:crypto, and the keys that fit. */
 export interface SignatureAlgorithm {
@@ -19,25 +18,25 @@ const EC: readonly KeyKind[] = ['P-256', 'P-384'];
 const RSA: readonly KeyKind[] = ['RSA'];
 
 /** ECDSA over SHA-256: what we sign with ourselves. */
-export const OUR_ALGORITHM = algorithm('sha256', EC, sequence(oid(OID.ecdsaWithSha256)));
+export const OUR_ALGORITHM = algorithm('sha256', EC, oid(OID.ecdsaWithSha256));
 
 /** The accepted algorithms; SHA-1 and RSA-PSS are not (RFC 5480, 4055, 8410). */
 const ALGORITHMS: Readonly<Record<string, SignatureAlgorithm>> = {
   [OID.ecdsaWithSha256]: OUR_ALGORITHM,
-  [OID.ecdsaWithSha384]: algorithm('sha384', EC, sequence(oid(OID.ecdsaWithSha384))),
-  [OID.ecdsaWithSha512]: algorithm('sha512', EC, sequence(oid(OID.ecdsaWithSha512))),
-  [OID.rsaWithSha256]: algorithm('sha256', RSA, sequence(oid(OID.rsaWithSha256), NULL)),
-  [OID.rsaWithSha384]: algorithm('sha384', RSA, sequence(oid(OID.rsaWithSha384), NULL)),
-  [OID.rsaWithSha512]: algorithm('sha512', RSA, sequence(oid(OID.rsaWithSha512), NULL)),
-  [OID.ed25519]: algorithm(null, ['Ed25519'], sequence(oid(OID.ed25519))),
+  [OID.ecdsaWithSha384]: algorithm('sha384', EC, oid(OID.ecdsaWithSha384)),
+  [OID.ecdsaWithSha512]: algorithm('sha512', EC, oid(OID.ecdsaWithSha512)),
+  [OID.rsaWithSha256]: algorithm('sha256', RSA, oid(OID.rsaWithSha256), NULL),
+  [OID.rsaWithSha384]: algorithm('sha384', RSA, oid(OID.rsaWithSha384), NULL),
+  [OID.rsaWithSha512]: algorithm('sha512', RSA, oid(OID.rsaWithSha512), NULL),
+  [OID.ed25519]: algorithm(null, ['Ed25519'], oid(OID.ed25519)),
 };
 
 function algorithm(
   hash: SignatureAlgorithm['hash'],
   keys: readonly KeyKind[],
-  der: Uint8Array,
+  ...identifier: readonly Uint8Array[]
 ): SignatureAlgorithm {
-  return { der, hash, keys };
+  return { der: encodeDer(sequence(...identifier)), hash, keys };
 }
 
 /**
@@ -55,21 +54,25 @@ export function parseSignatureAlgorithm(der: Uint8Array, what: string): Signatur
   return found;
 }
 
-/** Signs with our algorithm; the key must be P-256. */
+/** Signs with our algorithm; the caller has made sure that the key is P-256. */
 export function signBytes(bytes: Uint8Array, privateKey: KeyObject): Uint8Array {
-  assert(
-    privateKey.asymmetricKeyDetails?.namedCurve === 'prime256v1',
-    'we sign with P-256 keys only',
-  );
   return sign('sha256', bytes, privateKey);
 }
 
-/** Whether `signature` over `bytes` is by the holder of `key`; false also for an algorithm that the key cannot have. */
+/**
+ * Whether `signature` over `bytes` is by the holder of `key`; false also for an algorithm that the key cannot have.
+ * @throws BulwarkError PKI_MALFORMED when the key is none
+ */
 export function signatureVerifies(
   bytes: Uint8Array,
   signature: Uint8Array,
   used: SignatureAlgorithm,
   key: PublicKey,
 ): boolean {
-  return used.keys.includes(key.kind) && verify(used.hash, bytes, key.key, signature);
+  if (!used.keys.includes(key.kind)) return false;
+  try {
+    return verify(used.hash, bytes, key.key, signature);
+  } catch (cause) {
+    throw invalidKey(cause);
+  }
 }

@@ -1,7 +1,7 @@
 import { isIP, isIPv6 } from 'node:net';
 import { BulwarkError } from '#base/errors.ts';
 import { type DerReader, latin1 } from '#pki/der-read.ts';
-import { contextTag, element, sequence, TAG } from '#pki/der-write.ts';
+import { contextTag, type DerPart, element, sequence, TAG } from '#pki/der-write.ts';
 
 /** The names in a certificate or request (RFC 5280 section 4.2.1.6). */
 export interface SubjectAltNames {
@@ -31,13 +31,16 @@ const DNS_NAME =
 const DNS_NAME_LENGTH_MAX = 253;
 
 /** GeneralNames, DER. */
-export function encodeNames(names: Partial<SubjectAltNames>): Uint8Array {
-  const ascii = (tag: number) => (text: string) => element(tag, Buffer.from(text, 'latin1'));
-  return sequence(
-    ...(names.uris ?? []).map(ascii(URI_TAG)),
-    ...(names.dnsNames ?? []).map(ascii(DNS_TAG)),
-    ...(names.ipAddresses ?? []).map((text) => element(IP_TAG, ipBytes(text))),
-  );
+export function encodeNames({
+  uris = [],
+  dnsNames = [],
+  ipAddresses = [],
+}: Partial<SubjectAltNames>): DerPart {
+  const encoded: DerPart[] = [];
+  for (const uri of uris) encoded.push(element(URI_TAG, uri));
+  for (const name of dnsNames) encoded.push(element(DNS_TAG, name));
+  for (const address of ipAddresses) encoded.push(element(IP_TAG, ipBytes(address)));
+  return sequence(...encoded);
 }
 
 /**

@@ -1,0 +1,141 @@
+import { create, fromBinary, type JsonObject, toBinary } from '@bufbuild/protobuf';
+import { BulwarkError, isBulwarkError } from '#base/errors.ts';
+import { GRPC_STATUS, type GrpcCall, type GrpcService, GrpcStatusError } from '#base/grpc/grpc.ts';
+import { LIMITS } from '#base/limits.ts';
+import type { Logger } from '#base/log.ts';
+import type { Authenticator } from '#ca/authenticator.ts';
+import { type CsrRefusal, refusalOf } from '#ca/csr-refusal.ts';
+import type { IssuedCertificate, Issuer } from '#ca/issuer.ts';
+import type { CaMetrics } from '#ca/metrics.ts';
+import {
+  type IstioCertificateRequest,
+  IstioCertificateRequestSchema,
+  IstioCertificateResponseSchema,
+} from '#gen/bulwark/istio/v1/auth/ca_pb.js';
+import { type Csr, parseCsrPem } from '#pki/csr.ts';
+import type { SpiffeId } from '#spiffe/spiffe-id.ts';
+
+export interface CsrServiceDeps {
+  readonly authenticator: Authenticator;
+  readonly issuer: Issuer;
+  readonly metrics: CaMetrics;
+  readonly log: Logger;
+}
+
+const METHOD = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
+
+/**
+ * The certificate service that agents call (Istio: IstioCertificateService). A caller gets a certificate for the
+ * identity that its credential proves and for the key whose possession its request proves; what else the request
+ * asks for is ignored (names, as istiod does) or refused (to be an authority). Callers learn what they can mend, the
+ * log the whole reason. To be served on TLS only.
+ */
+export function csrService(deps: CsrServiceDeps): GrpcService {
+  return {
+    unary: {
+      [METHOD]: async (request, call) => {
+        const chain = await createCertificate(request, call, deps);
+        const response = create(IstioCertificateResponseSchema, { certChain: [...chain] });
+        return toBinary(IstioCertificateResponseSchema, response);
+      },
+    },
+  };
+}
+
+async function createCertificate(
+  bytes: Uint8Array,
+  call: GrpcCall,
+  deps: CsrServiceDeps,
+): Promise<IssuedCertificate['chain']> {
+  const { metrics, log } = deps;
+  metrics.requests.add();
+  const identity = await authenticate(call, deps);
+  try {
+    const request = decode(bytes);
+    refuseImpersonation(request.metadata);
+    const csr = readCsr(request.csr);
+    noteForeignNames(csr, identity, deps);
+    const ttlMs = Number(request.validityDuration) * 1000;
+    const issued = await deps.issuer.issueForWorkload({
+      identity,
+      publicKey: csr.publicKey,
+      ttlMs,
+    });
+    metrics.issued.add();
+    const { serial, notAfterAt } = issued.certificate;
+    const notAfter = new Date(notAfterAt).toISOString();
+    log.info('certificate issued', { identity, serial, notAfter });
+    return issued.chain;
+  } catch (error) {
+    const refusal = refusalOf(error);
+    if (!refusal) throw error;
+    count(refusal, metrics);
+    log.warn('certificate refused', { identity, peer: call.peer.address, error });
+    throw new GrpcStatusError(refusal.status, refusal.message, error);
+  }
+}
+
+/** The same answer whatever was wrong, so that nobody learns about tokens by trying. */
+async function authenticate(
+  call: GrpcCall,
+  { authenticator, metrics, log }: CsrServiceDeps,
+): Promise<SpiffeId> {
+  try {
+    return (await authenticator.authenticate(call)).identity;
+  } catch (error) {
+    const isNameless = isBulwarkError(error, 'SPIFFE_INVALID');
+    if (!isNameless && !isBulwarkError(error, 'CA_UNAUTHENTICATED')) throw error;
+    if (isNameless) metrics.identityErrors.add();
+    metrics.authenticationFailures.add();
+    log.warn('certificate refused: caller unknown', { peer: call.peer.address, error });
+    const message = 'request authenticate failure';
+    throw new GrpcStatusError(GRPC_STATUS.unauthenticated, message, error);
+  }
+}
+
+function decode(bytes: Uint8Array): IstioCertificateRequest {
+  try {
+    return fromBinary(IstioCertificateRequestSchema, bytes);
+  } catch (cause) {
+    throw new BulwarkError('CA_CSR_INVALID', 'the message is no IstioCertificateRequest', {
+      cause,
+    });
+  }
+}
+
+/** Istio lets trusted node agents ask for others by this key (CA_TRUSTED_NODE_ACCOUNTS); here nobody is trusted so. */
+function refuseImpersonation(metadata: JsonObject | undefined): void {
+  const impersonated = metadata?.ImpersonatedIdentity;
+  if (impersonated !== undefined && impersonated !== '')
+    throw new BulwarkError('CA_UNAUTHENTICATED', 'the caller asks for the identity of another');
+}
+
+function readCsr(pem: string): Csr {
+  if (pem.length > LIMITS.csrBytesMax) {
+    const message = `the request is larger than ${LIMITS.csrBytesMax} bytes`;
+    throw new BulwarkError('CA_CSR_INVALID', message, { data: { length: pem.length } });
+  }
+  const csr = parseCsrPem(pem);
+  if (csr.requested.isCa)
+    throw new BulwarkError('CA_CSR_INVALID', 'the request asks to become an authority');
+  return csr;
+}
+
+/** Not refused, because Istio's agents of all ages may ask for more than they get; but somebody may want to know. */
+function noteForeignNames(
+  { requested: { names } }: Csr,
+  identity: SpiffeId,
+  { metrics, log }: CsrServiceDeps,
+): void {
+  const { uris, dnsNames, ipAddresses, othersCount } = names;
+  const others = dnsNames.length + ipAddresses.length + othersCount;
+  if (others === 0 && uris.every((uri) => uri === identity)) return;
+  metrics.foreignNames.add();
+  log.warn('request asks for names that its caller does not have', { identity });
+  log.debug('names that were asked for', { identity, ...names });
+}
+
+function count({ error, isUnreadable }: CsrRefusal, metrics: CaMetrics): void {
+  if (isUnreadable) metrics.parsingErrors.add();
+  if (error) metrics.signErrors.add(error);
+}

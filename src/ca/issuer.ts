@@ -1,0 +1,177 @@
+import { present } from '#base/assert.ts';
+import type { Clock } from '#base/clock.ts';
+import { formatDurationMs } from '#base/duration.ts';
+import { BulwarkError } from '#base/errors.ts';
+import type { RandomSource } from '#base/random.ts';
+import { SerialNumbers } from '#ca/serial.ts';
+import { SignatureBudget } from '#ca/signature-budget.ts';
+import type { LeafTemplate, Signer } from '#ca/signer.ts';
+import { verifyIssued } from '#ca/verify-issued.ts';
+import type { Certificate } from '#pki/certificate.ts';
+import type { TlsPurpose } from '#pki/extensions.ts';
+import { encodePem, type PemText } from '#pki/pem.ts';
+import { importPublicKey, type PublicKey, parsePublicKey } from '#pki/public-key.ts';
+import { signatureVerifies } from '#pki/signature.ts';
+import { canonicalIp, isDnsName, type SubjectAltNames } from '#pki/subject-alt-name.ts';
+import type { SpiffeId } from '#spiffe/spiffe-id.ts';
+
+/** How long certificates live. */
+export interface IssuerOptions {
+  /** When the request names no lifetime, milliseconds. */
+  readonly ttlMs: number;
+  /** The longest that may be asked for, milliseconds. */
+  readonly ttlMsMax: number;
+}
+
+export interface IssuerDeps {
+  readonly signer: Signer;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+}
+
+/** A certificate for a workload. */
+export interface WorkloadRequest {
+  /** Who the caller was proven to be. */
+  readonly identity: SpiffeId;
+  /** From a Csr, which proves that the caller holds the private key. */
+  readonly publicKey: PublicKey;
+  /** Milliseconds; the default when it is not above 0. */
+  readonly ttlMs: number;
+}
+
+/** A certificate for a server of the control plane. */
+export interface ServerRequest {
+  readonly dnsNames: readonly string[];
+  readonly ipAddresses: readonly string[];
+  readonly publicKey: PublicKey;
+  /** Milliseconds; cut to the life of the issuer. */
+  readonly ttlMs: number;
+}
+
+/** What was issued. */
+export interface IssuedCertificate {
+  readonly certificate: Certificate;
+  /** PEM, one certificate in each: the new one first, the root last. */
+  readonly chain: readonly PemText[];
+}
+
+/** For clocks that are a little behind ours (as istiod). */
+const BACKDATE_MS = 120_000;
+const WORKLOAD_PURPOSES: readonly TlsPurpose[] = ['serverAuth', 'clientAuth'];
+const SERVER_PURPOSES: readonly TlsPurpose[] = ['serverAuth'];
+
+/**
+ * Decides what a certificate says, has it signed, and lets it out only after it was read back and checked. Nothing
+ * of a request but the public key and the wish for a lifetime gets into a certificate.
+ */
+export class Issuer {
+  readonly #options: IssuerOptions;
+  readonly #deps: IssuerDeps;
+  readonly #serials: SerialNumbers;
+  readonly #budget: SignatureBudget;
+  /** The first moment at which a certificate above the leaves is no longer valid. */
+  readonly #endAt: number;
+  readonly #issuerKey: PublicKey;
+  readonly #issuerChain: readonly PemText[];
+  /** What peers verify certificates against: the roots, PEM. */
+  readonly trustBundle: PemText;
+  /** Set when a signature did not verify: nothing is signed with that key again by this process. */
+  #isHalted = false;
+
+  constructor(options: IssuerOptions, deps: IssuerDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#serials = new SerialNumbers(deps.random);
+    this.#budget = new SignatureBudget(deps);
+    const { issuers } = deps.signer;
+    this.#endAt = Math.min(...issuers.map(({ notAfterAt }) => notAfterAt));
+    this.#issuerKey = importPublicKey(parsePublicKey(issuers[0].spki));
+    this.#issuerChain = issuers.map(({ der }) => encodePem('CERTIFICATE', der));
+    this.trustBundle = present(this.#issuerChain.at(-1), 'root of the signer');
+  }
+
+  /**
+   * @throws BulwarkError CA_TTL_TOO_LONG, CA_KEY_UNUSABLE (the issuer expired), CA_SIGN_FAILED
+   */
+  async issueForWorkload({
+    identity,
+    publicKey,
+    ttlMs,
+  }: WorkloadRequest): Promise<IssuedCertificate> {
+    const { ttlMs: ttlMsDefault, ttlMsMax } = this.#options;
+    if (ttlMs > ttlMsMax) {
+      const [asked, most] = [ttlMs, ttlMsMax].map(formatDurationMs);
+      throw new BulwarkError(
+        'CA_TTL_TOO_LONG',
+        `requested TTL ${asked} is greater than the max allowed TTL ${most}`,
+        { remedy: 'ask for less, or raise the setting workloadCertTtlMax' },
+      );
+    }
+    const names = { uris: [identity], dnsNames: [], ipAddresses: [], othersCount: 0 };
+    const lifeMs = ttlMs > 0 ? ttlMs : ttlMsDefault;
+    return this.#issue(this.#template(lifeMs, names, WORKLOAD_PURPOSES, publicKey));
+  }
+
+  /**
+   * @throws BulwarkError PKI_MALFORMED for a name that is no DNS name, CA_KEY_UNUSABLE, CA_SIGN_FAILED
+   */
+  async issueForServer(request: ServerRequest): Promise<IssuedCertificate> {
+    const { dnsNames, ipAddresses, publicKey, ttlMs } = request;
+    const wrong = dnsNames.find((name) => !isDnsName(name));
+    if (wrong !== undefined)
+      throw new BulwarkError('PKI_MALFORMED', `${JSON.stringify(wrong)} is no DNS name`);
+    const names = { uris: [], dnsNames, ipAddresses: ipAddresses.map(canonicalIp), othersCount: 0 };
+    return this.#issue(this.#template(ttlMs, names, SERVER_PURPOSES, publicKey));
+  }
+
+  /** With serial and validity; the end never lies behind that of the issuer. */
+  #template(
+    ttlMs: number,
+    names: SubjectAltNames,
+    purposes: readonly TlsPurpose[],
+    publicKey: PublicKey,
+  ): LeafTemplate {
+    const now = this.#deps.clock.now();
+    const end = this.#endAt;
+    if (now >= end) {
+      throw new BulwarkError('CA_KEY_UNUSABLE', 'the certificate of the authority has expired', {
+        remedy: 'replace the root, or set the clock right',
+        data: { notAfter: new Date(end).toISOString() },
+      });
+    }
+    return {
+      serial: this.#serials.next(),
+      notBeforeAt: wholeSeconds(now - BACKDATE_MS),
+      notAfterAt: wholeSeconds(Math.min(now + ttlMs, end)),
+      names,
+      purposes,
+      publicKey,
+    };
+  }
+
+  async #issue(template: LeafTemplate): Promise<IssuedCertificate> {
+    if (this.#isHalted) {
+      throw new BulwarkError('CA_SIGN_FAILED', 'signing has stopped after a wrong signature', {
+        remedy: 'check the machine and the key, then restart the server',
+      });
+    }
+    const { signer } = this.#deps;
+    const der = await signer.sign(template);
+    const certificate = verifyIssued(der, template, signer.issuers[0]);
+    if (this.#budget.takes()) this.#verifySignature(certificate);
+    return { certificate, chain: [encodePem('CERTIFICATE', der), ...this.#issuerChain] };
+  }
+
+  #verifySignature({ tbs, signature, signatureAlgorithm, serial }: Certificate): void {
+    if (signatureVerifies(tbs, signature, signatureAlgorithm, this.#issuerKey)) return;
+    this.#isHalted = true;
+    throw new BulwarkError('CA_SIGN_FAILED', 'the signature on a certificate does not verify', {
+      remedy: 'check the machine and the key, then restart the server',
+      data: { serial },
+    });
+  }
+}
+
+function wholeSeconds(atMs: number): number {
+  return Math.floor(atMs / 1000) * 1000;
+}

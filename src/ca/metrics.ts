@@ -1,0 +1,72 @@
+import type { Clock } from '#base/clock.ts';
+import type { Metrics } from '#base/metrics.ts';
+import type { Signer } from '#ca/signer.ts';
+
+/** Why a certificate was not signed: the closed set of the label `error`. */
+export const SIGN_ERRORS = ['CSR_ERROR', 'TTL_ERROR', 'CA_NOT_READY', 'CERT_GEN_ERROR'] as const;
+export type SignError = (typeof SIGN_ERRORS)[number];
+
+/** The metrics of the certificate authority; Istio's names, where it has one. */
+export function declareCaMetrics(metrics: Metrics) {
+  const counter = (name: string, help: string) => {
+    const declared = metrics.counter({ name, help });
+    return { add: (): void => declared.inc() };
+  };
+  const signErrors = metrics.counter({
+    name: 'citadel_server_csr_sign_err_count',
+    help: 'Requests that were read but got no certificate.',
+    labels: ['error'],
+  });
+  for (const error of SIGN_ERRORS) signErrors.inc({ error }, 0);
+  return {
+    requests: counter('citadel_server_csr_count', 'Requests for a certificate.'),
+    issued: counter(
+      'citadel_server_success_cert_issuance_count',
+      'Certificates that were issued to workloads.',
+    ),
+    authenticationFailures: counter(
+      'citadel_server_authentication_failure_count',
+      'Requests whose caller did not prove who it is.',
+    ),
+    parsingErrors: counter(
+      'citadel_server_csr_parsing_err_count',
+      'Requests that could not be read, or did not prove possession of an acceptable key.',
+    ),
+    identityErrors: counter(
+      'citadel_server_id_extraction_err_count',
+      'Callers whose names cannot form an identity.',
+    ),
+    foreignNames: counter(
+      'bulwark_ca_csr_foreign_names_total',
+      'Requests that asked for other names than their caller has; it got its own.',
+    ),
+    signErrors: { add: (error: SignError): void => signErrors.inc({ error }) },
+  };
+}
+
+/** The counters that `declareCaMetrics` declared. */
+export type CaMetrics = ReturnType<typeof declareCaMetrics>;
+
+/** Gauges that tell when the certificates of the authority end; a negative number of seconds is how long ago. */
+export function declareExpiryMetrics(
+  metrics: Metrics,
+  { signer, clock }: { readonly signer: Signer; readonly clock: Clock },
+): void {
+  const { issuers } = signer;
+  const rootEndAt = issuers.at(-1)?.notAfterAt ?? Number.NaN;
+  const chainEndAt = Math.min(...issuers.map(({ notAfterAt }) => notAfterAt));
+  for (const [subject, what, endAt] of [
+    ['root_cert', 'root certificate', rootEndAt],
+    ['cert_chain', 'first certificate of the chain above workloads', chainEndAt],
+  ] as const) {
+    const name = `citadel_server_${subject}_expiry`;
+    metrics.gaugeOf(
+      { name: `${name}_timestamp`, help: `When the ${what} expires, in seconds since 1970.` },
+      () => endAt / 1000,
+    );
+    metrics.gaugeOf(
+      { name: `${name}_seconds`, help: `Seconds until the ${what} expires.` },
+      () => (endAt - clock.now()) / 1000,
+    );
+  }
+}
