@@ -54,6 +54,11 @@ function fitsType(schema: Schema, found: string): boolean {
   return schema.type === undefined || schema.type === found;
 }
 
+/** Whether the text has more characters than `max`; a pair of surrogates is one (as in OpenAPI). */
+function isLonger(text: string, max: number): boolean {
+  return text.length > 2 * max || (text.length > max && [...text].length > max);
+}
+
 function checkString(schema: Schema, value: string, field: string, check: SchemaCheck): void {
   const { minLength, maxLength, pattern, format } = schema;
   if (schema.enum !== undefined && !schema.enum.includes(value)) {
@@ -61,7 +66,8 @@ function checkString(schema: Schema, value: string, field: string, check: Schema
     check.report(unsupported(field, value, schema.enum, near && `did you mean "${near}"?`));
     return;
   }
-  if (maxLength !== undefined && value.length > maxLength) check.report(tooLong(field, maxLength));
+  if (maxLength !== undefined && isLonger(value, maxLength))
+    check.report(tooLong(field, maxLength));
   if (minLength !== undefined && value.length < minLength) {
     check.report(
       invalid(field, value, `${field} in body should be at least ${minLength} chars long`),
