@@ -17,7 +17,7 @@ import { OUR_ALGORITHM, signBytes } from '#pki/signature.ts';
 
 /** What goes into a certificate, decided by the issuer and nobody else. */
 export interface CertificateTemplate {
-  /** Hex; at most 20 bytes as an INTEGER. */
+  /** Hex, any number of digits; at most 20 bytes as an INTEGER. */
   readonly serial: string;
   /** Wall-clock milliseconds; fractions of a second are cut off. */
   readonly notBeforeAt: number;

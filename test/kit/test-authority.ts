@@ -66,8 +66,6 @@ export function testAuthority(commonName = 'test root'): TestAuthority {
   };
 }
 
-function serial(): Uint8Array {
-  const bytes = randomBytes(16);
-  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x01;
-  return bytes;
+function serial(): string {
+  return `1${randomBytes(16).toString('hex')}`;
 }
