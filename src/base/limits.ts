@@ -2,6 +2,10 @@
 export const LIMITS = {
   /** Bytes of one API request body (Kubernetes' own bound is 3 MiB; etcd's 1.5 MiB an object). */
   apiBodyBytesMax: 3 * 1024 * 1024,
+  /** Bytes of the headers of one API request (they carry tokens). */
+  apiHeaderBytesMax: 64 * 1024,
+  /** Connections of the API server; watches hold one each. */
+  apiConnectionsMax: 16_384,
   /** Nesting depth of a YAML or JSON document. */
   documentDepthMax: 100,
   /** Bytes of one YAML or JSON file. */

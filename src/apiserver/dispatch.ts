@@ -1,0 +1,148 @@
+import type { Authorizer } from '#apiserver/authorize.ts';
+import { refusal } from '#apiserver/authorize.ts';
+import { createObject } from '#apiserver/create.ts';
+import type { Documents } from '#apiserver/documents.ts';
+import { type HealthCheck, healthAnswer } from '#apiserver/health.ts';
+import { patchObject } from '#apiserver/patch-object.ts';
+import { type Answer, jsonAnswer, textAnswer } from '#apiserver/present.ts';
+import { isTrue } from '#apiserver/query.ts';
+import { getObject, listObjects } from '#apiserver/read.ts';
+import { deleteObject, deleteObjects } from '#apiserver/remove.ts';
+import {
+  parseRequest,
+  type PathRequest,
+  type ResourceRequest,
+  type Verb,
+} from '#apiserver/request-info.ts';
+import type { ApiRequest, ResourceContext, ResourceDeps } from '#apiserver/resource-context.ts';
+import { requestToken, type ReviewDeps, reviewSelf, reviewToken } from '#apiserver/reviews.ts';
+import {
+  AUTHENTICATION_GROUP,
+  findServed,
+  SERVED_GROUPS,
+  type ServedResource,
+} from '#apiserver/served-resources.ts';
+import { methodNotAllowed, unknownResource } from '#apiserver/status.ts';
+import { updateObject } from '#apiserver/update.ts';
+import { versionInfo } from '#apiserver/version.ts';
+import { type WatchRun, watchObjects } from '#apiserver/watch.ts';
+
+export interface DispatchDeps extends ResourceDeps, ReviewDeps {
+  readonly authorizer: Authorizer;
+  readonly documents: Documents;
+  readonly healthChecks: readonly HealthCheck[];
+}
+
+/** An answer at once, or a watch that goes on. */
+export type Outcome = Answer | WatchRun;
+
+type Handler = (context: ResourceContext) => Promise<Outcome>;
+
+const HANDLERS: Readonly<Record<Verb, Handler>> = {
+  get: getObject,
+  list: listObjects,
+  watch: watchObjects,
+  create: createObject,
+  update: updateObject,
+  patch: patchObject,
+  delete: deleteObject,
+  deletecollection: deleteObjects,
+};
+
+/**
+ * Decides whether the caller may, and has the request answered.
+ * @throws ApiError the refusal to send
+ */
+export async function dispatch(request: ApiRequest, deps: DispatchDeps): Promise<Outcome> {
+  const info = parseRequest(request.method, request.path, isTrue(request.query, 'watch'));
+  const decision = await deps.authorizer.authorize(request.caller, info);
+  if (!decision.allowed) throw refusal(request.caller, info, decision);
+  if (info.type === 'resource') return dispatchResource(request, info, deps);
+  return dispatchPath(request, info, deps);
+}
+
+async function dispatchResource(
+  request: ApiRequest,
+  info: ResourceRequest,
+  deps: DispatchDeps,
+): Promise<Outcome> {
+  const { group, version, resource, verb } = info;
+  const served = findServed(group, version, resource);
+  if (!served) {
+    // An unknown group is an unknown path to a Kubernetes server, not an unknown resource.
+    if (SERVED_GROUPS.some(({ name }) => name === group)) throw unknownResource();
+    return textAnswer(404, '404 page not found\n');
+  }
+  if (verb === undefined) throw methodNotAllowed();
+  checkServed(served, info, verb);
+  if (served.definition === undefined) return dispatchReview(request, served, deps);
+  if (info.subresource === 'token') {
+    const { namespace, name } = info;
+    return requestToken(request, { namespace, name }, deps);
+  }
+  const context = { request, info, kind: served.definition, deps };
+  return HANDLERS[verb](context);
+}
+
+/** @throws ApiError 404 or 405 */
+function checkServed(served: ServedResource, info: ResourceRequest, verb: Verb): void {
+  const { subresource, namespace, name } = info;
+  if (subresource !== '') {
+    const part = served.subresources.find((one) => one.name === subresource);
+    if (!part) throw unknownResource();
+    if (!part.verbs.includes(verb)) throw methodNotAllowed();
+  } else if (!served.verbs.includes(verb)) throw methodNotAllowed();
+  // A namespaced object has no path outside its namespace, and a cluster-scoped one none within.
+  if (served.namespaced && namespace === '' && name !== '') throw unknownResource();
+  if (!served.namespaced && namespace !== '' && served.name !== 'namespaces') {
+    throw unknownResource();
+  }
+}
+
+async function dispatchReview(
+  request: ApiRequest,
+  { group, kind }: ServedResource,
+  deps: DispatchDeps,
+): Promise<Answer> {
+  if (group === AUTHENTICATION_GROUP && kind === 'TokenReview') return reviewToken(request, deps);
+  return reviewSelf(request, deps);
+}
+
+async function dispatchPath(
+  request: ApiRequest,
+  { path }: PathRequest,
+  { documents, healthChecks }: DispatchDeps,
+): Promise<Answer> {
+  const known = await pathAnswer(request, path, { documents, healthChecks });
+  if (!known) return textAnswer(404, '404 page not found\n');
+  if (request.method !== 'GET') throw methodNotAllowed();
+  return known;
+}
+
+async function pathAnswer(
+  request: ApiRequest,
+  path: string,
+  { documents, healthChecks }: Pick<DispatchDeps, 'documents' | 'healthChecks'>,
+): Promise<Answer | undefined> {
+  if (path === '/version') return jsonAnswer(versionInfo());
+  if (path === '/') return jsonAnswer({ paths: [...rootPaths()] });
+  return (await healthAnswer(request, healthChecks)) ?? documents.answer(request);
+}
+
+function rootPaths(): string[] {
+  const groups = SERVED_GROUPS.flatMap(({ name, versions }) =>
+    name === ''
+      ? ['/api', ...versions.map((version) => `/api/${version}`)]
+      : [`/apis/${name}`, ...versions.map((version) => `/apis/${name}/${version}`)],
+  );
+  return [
+    ...groups,
+    '/apis',
+    '/healthz',
+    '/livez',
+    '/openapi/v2',
+    '/openapi/v3',
+    '/readyz',
+    '/version',
+  ].sort();
+}
