@@ -1,10 +1,11 @@
 // What kubectl prints: ages as kubectl writes them, and the cells of every kind.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { columnsOf, formatAge, rowOf } from '#api/columns.ts';
+import { ageColumn } from '#api/columns.ts';
 import { KINDS } from '#api/kinds.ts';
 import type { ApiObject } from '#api/object.ts';
 
+const MADE = '2020-02-29T12:00:00Z';
 const S = 1000;
 const M = 60 * S;
 const H = 60 * M;
@@ -33,7 +34,10 @@ test('ages have two units at most, the smaller one only where it matters', () =>
     [7 * Y + 364 * D, '7y364d'],
     [8 * Y + 100 * D, '8y'],
   ];
-  for (const [ageMs, expected] of cases) assert.equal(formatAge(ageMs), expected);
+  const made = { apiVersion: 'v1', kind: 'A', metadata: { name: 'a', creationTimestamp: MADE } };
+  for (const [ageMs, expected] of cases) {
+    assert.equal(ageColumn.value(made, Date.parse(MADE) + ageMs), expected);
+  }
 });
 
 describe('rows', () => {
@@ -49,25 +53,28 @@ describe('rows', () => {
       metadata: { name: 'a', creationTimestamp, ...metadata },
       ...fields,
     } as ApiObject;
-    const names = columnsOf(definition).map(({ name, priority }) => (priority ? `${name}*` : name));
-    return { names, cells: rowOf(definition, object, now) };
+    const { columns } = definition;
+    return {
+      names: columns.map(({ name, priority }) => (priority ? `${name}*` : name)),
+      cells: columns.map((column) => column.value(object, now)),
+    };
   }
 
   test('of Namespace, ServiceAccount, ConfigMap and Secret', () => {
     assert.deepEqual(table('Namespace', { status: { phase: 'Active' } }), {
-      names: ['Name', 'Status', 'Age'],
-      cells: ['a', 'Active', '5m'],
+      names: ['Status', 'Age'],
+      cells: ['Active', '5m'],
     });
     const deleted = { deletionTimestamp: creationTimestamp };
-    assert.deepEqual(table('Namespace', {}, deleted).cells, ['a', 'Terminating', '5m']);
-    assert.deepEqual(table('ServiceAccount', {}), { names: ['Name', 'Age'], cells: ['a', '5m'] });
+    assert.deepEqual(table('Namespace', {}, deleted).cells, ['Terminating', '5m']);
+    assert.deepEqual(table('ServiceAccount', {}), { names: ['Age'], cells: ['5m'] });
     assert.deepEqual(table('ConfigMap', { data: { x: '' }, binaryData: { y: '' } }), {
-      names: ['Name', 'Data', 'Age'],
-      cells: ['a', 2, '5m'],
+      names: ['Data', 'Age'],
+      cells: [2, '5m'],
     });
     assert.deepEqual(table('Secret', { type: 'Opaque', data: { x: '' } }), {
-      names: ['Name', 'Type', 'Data', 'Age'],
-      cells: ['a', 'Opaque', 1, '5m'],
+      names: ['Type', 'Data', 'Age'],
+      cells: ['Opaque', 1, '5m'],
     });
   });
 
@@ -82,57 +89,49 @@ describe('rows', () => {
       selector: { version: 'v1', app: 'web' },
     };
     assert.deepEqual(table('Service', { spec }), {
-      names: ['Name', 'Type', 'Cluster-IP', 'External-IP', 'Port(s)', 'Age', 'Selector*'],
-      cells: ['a', 'ClusterIP', '10.0.0.1', '<none>', '80/TCP,53/UDP', '5m', 'app=web,version=v1'],
+      names: ['Type', 'Cluster-IP', 'External-IP', 'Port(s)', 'Age', 'Selector*'],
+      cells: ['ClusterIP', '10.0.0.1', '<none>', '80/TCP,53/UDP', '5m', 'app=web,version=v1'],
     });
     const cells = (more: object, status: object = {}) =>
       table('Service', { spec: more, status }).cells;
-    assert.deepEqual(cells({}).slice(1), [
-      'ClusterIP',
-      '<none>',
-      '<none>',
-      '<none>',
-      '5m',
-      '<none>',
-    ]);
+    assert.deepEqual(cells({}), ['ClusterIP', '<none>', '<none>', '<none>', '5m', '<none>']);
     const name = cells({ type: 'ExternalName', externalName: 'db.example.com' });
-    assert.deepEqual(name.slice(1, 4), ['ExternalName', '<none>', 'db.example.com']);
+    assert.deepEqual(name.slice(0, 3), ['ExternalName', '<none>', 'db.example.com']);
     const waiting = cells({ type: 'LoadBalancer', ports: [{ port: 80, nodePort: 30_080 }] });
-    assert.deepEqual(waiting.slice(3, 5), ['<pending>', '80:30080/TCP']);
+    assert.deepEqual(waiting.slice(2, 4), ['<pending>', '80:30080/TCP']);
     const ingress = { loadBalancer: { ingress: [{ ip: '1.2.3.4' }, { hostname: 'lb.example' }] } };
     const given = cells({ type: 'LoadBalancer', externalIPs: ['5.6.7.8'] }, ingress);
-    assert.equal(given[3], '1.2.3.4,lb.example,5.6.7.8');
+    assert.equal(given[2], '1.2.3.4,lb.example,5.6.7.8');
   });
 
   test('of the kinds of Istio; what is not said is null', () => {
     assert.deepEqual(table('PeerAuthentication', { spec: { mtls: { mode: 'STRICT' } } }), {
-      names: ['Name', 'Mode', 'Age'],
-      cells: ['a', 'STRICT', '5m'],
+      names: ['Mode', 'Age'],
+      cells: ['STRICT', '5m'],
     });
-    assert.deepEqual(table('PeerAuthentication', {}).cells, ['a', null, '5m']);
+    assert.deepEqual(table('PeerAuthentication', {}).cells, [null, '5m']);
     assert.deepEqual(table('AuthorizationPolicy', { spec: { action: 'DENY' } }), {
-      names: ['Name', 'Action', 'Age'],
-      cells: ['a', 'DENY', '5m'],
+      names: ['Action', 'Age'],
+      cells: ['DENY', '5m'],
     });
     assert.deepEqual(table('DestinationRule', { spec: { host: 'b' } }), {
-      names: ['Name', 'Host', 'Age'],
-      cells: ['a', 'b', '5m'],
+      names: ['Host', 'Age'],
+      cells: ['b', '5m'],
     });
     const spec = { hosts: ['b.com', 'c.com'], location: 'MESH_EXTERNAL' };
     assert.deepEqual(table('ServiceEntry', { spec }), {
-      names: ['Name', 'Hosts', 'Location', 'Resolution', 'Age'],
-      cells: ['a', '["b.com","c.com"]', 'MESH_EXTERNAL', null, '5m'],
+      names: ['Hosts', 'Location', 'Resolution', 'Age'],
+      cells: ['["b.com","c.com"]', 'MESH_EXTERNAL', null, '5m'],
     });
     assert.deepEqual(table('WorkloadEntry', { spec: { address: '1.2.3.4' } }), {
-      names: ['Name', 'Age', 'Address'],
-      cells: ['a', '5m', '1.2.3.4'],
+      names: ['Age', 'Address'],
+      cells: ['5m', '1.2.3.4'],
     });
-    assert.deepEqual(table('WorkloadGroup', {}), { names: ['Name', 'Age'], cells: ['a', '5m'] });
+    assert.deepEqual(table('WorkloadGroup', {}), { names: ['Age'], cells: ['5m'] });
   });
 
   test('of an object that was never stored have no age', () => {
     assert.deepEqual(table('ServiceAccount', {}, { creationTimestamp: undefined }).cells, [
-      'a',
       '<unknown>',
     ]);
   });

@@ -1,4 +1,4 @@
-import type { Cell, Column, KindDefinition } from '#api/kind.ts';
+import type { Cell, Column } from '#api/kind.ts';
 import type { ApiObject } from '#api/object.ts';
 
 const MINUTE_S = 60;
@@ -17,7 +17,7 @@ function twoUnits(seconds: number, big: [number, string], small: [number, string
  * A span of time as kubectl prints ages, two units at most: `119s`, `9m5s`, `179m`, `7h59m`, `47h`,
  * `7d23h`, `729d`, `7y364d`. More than a second in the future is `<invalid>`.
  */
-export function formatAge(ageMs: number): string {
+function formatAge(ageMs: number): string {
   const seconds = Math.trunc(ageMs / 1000);
   if (seconds < -1) return '<invalid>';
   if (seconds < 2 * MINUTE_S) return `${Math.max(0, seconds)}s`;
@@ -68,25 +68,3 @@ export const ageColumn: Column<ApiObject> = {
     return Number.isNaN(createdAt) ? '<unknown>' : formatAge(now - createdAt);
   },
 };
-
-/** Every kind's first column. */
-const nameColumn: Column<ApiObject> = {
-  name: 'Name',
-  type: 'string',
-  description: 'Name of the object, unique in its namespace.',
-  priority: 0,
-  jsonPath: '.metadata.name',
-  value: (object) => object.metadata.name,
-};
-
-/** All columns of a kind, the name first. Those of priority 1 are for `-o wide` only. */
-export function columnsOf(kind: KindDefinition): readonly Column[] {
-  return [nameColumn, ...kind.columns];
-}
-
-/**
- * The cells of an object under `columnsOf` its kind. `now` in milliseconds since 1970, for the age.
- */
-export function rowOf(kind: KindDefinition, object: ApiObject, now: number): readonly Cell[] {
-  return columnsOf(kind).map((column) => column.value(object, now));
-}

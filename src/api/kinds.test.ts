@@ -1,29 +1,16 @@
 // The kind table: every look-up finds its kind, no name means two, and every field is explained.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import {
-  applyDefaults,
-  inVersion,
-  KINDS,
-  kindById,
-  kindByName,
-  kindOf,
-  kindOfPath,
-} from '#api/kinds.ts';
-import type { ApiObject } from '#api/object.ts';
+import { KINDS, kindById, kindOf } from '#api/kinds.ts';
 import type { Schema } from '#api/schema.ts';
 
 describe('look-ups', () => {
-  test('by id, by object, by path and by name find the same kind', () => {
+  test('by id and by object find the same kind, in every version', () => {
     for (const kind of KINDS) {
       assert.equal(kindById(kind.id), kind);
       for (const version of kind.versions) {
         const apiVersion = kind.group === '' ? version : `${kind.group}/${version}`;
         assert.equal(kindOf(apiVersion, kind.kind), kind);
-        assert.equal(kindOfPath(kind.group, version, kind.plural), kind);
-      }
-      for (const name of [kind.plural, kind.singular, kind.kind, kind.id, ...kind.shortNames]) {
-        assert.equal(kindByName(name), kind, name);
       }
     }
   });
@@ -32,30 +19,26 @@ describe('look-ups', () => {
     assert.equal(kindById('toasters'), undefined);
     assert.equal(kindOf('v2', 'Service'), undefined);
     assert.equal(kindOf('networking.istio.io/v1', 'Service'), undefined);
-    assert.equal(kindOfPath('', 'v1', 'service'), undefined);
-    assert.equal(kindByName('constructor'), undefined);
-  });
-
-  test('know the short names that users type', () => {
-    const ids = ['ns', 'sa', 'cm', 'svc', 'se', 'dr', 'we', 'wg', 'pa', 'ap'].map(
-      (name) => kindByName(name)?.kind,
-    );
-    assert.deepEqual(ids, [
-      'Namespace',
-      'ServiceAccount',
-      'ConfigMap',
-      'Service',
-      'ServiceEntry',
-      'DestinationRule',
-      'WorkloadEntry',
-      'WorkloadGroup',
-      'PeerAuthentication',
-      'AuthorizationPolicy',
-    ]);
   });
 });
 
 describe('the table', () => {
+  test('has the short names that users type', () => {
+    const short = KINDS.flatMap(({ kind, shortNames }) => shortNames.map((name) => [name, kind]));
+    assert.deepEqual(Object.fromEntries(short), {
+      ns: 'Namespace',
+      sa: 'ServiceAccount',
+      cm: 'ConfigMap',
+      svc: 'Service',
+      se: 'ServiceEntry',
+      dr: 'DestinationRule',
+      we: 'WorkloadEntry',
+      wg: 'WorkloadGroup',
+      pa: 'PeerAuthentication',
+      ap: 'AuthorizationPolicy',
+    });
+  });
+
   test('gives no name to two kinds', () => {
     const names = KINDS.flatMap(({ plural, singular, shortNames }) => [
       plural,
@@ -95,36 +78,13 @@ describe('the table', () => {
   });
 });
 
-describe('versions', () => {
-  const rule: ApiObject = {
-    apiVersion: 'networking.istio.io/v1alpha3',
-    kind: 'DestinationRule',
-    metadata: { name: 'a' },
-  };
-
-  test('differ in apiVersion alone', () => {
-    const kind = kindByName('dr');
-    assert.ok(kind);
-    assert.deepEqual(inVersion(kind, rule, 'v1'), { ...rule, apiVersion: kind.apiVersion });
-    assert.equal(inVersion(kind, rule, 'v1alpha3'), rule);
-    assert.throws(() => inVersion(kind, rule, 'v7'), /not served in version v7/);
-  });
-});
-
 describe('defaults', () => {
   const filled = (kind: string, fields: object): object => {
-    const apiVersion = KINDS.find((known) => known.kind === kind)?.apiVersion ?? '';
-    const {
-      apiVersion: _a,
-      kind: _k,
-      metadata: _m,
-      ...rest
-    } = applyDefaults({
-      apiVersion,
-      kind,
-      metadata: { name: 'a' },
-      ...fields,
-    }) as ApiObject & Record<string, unknown>;
+    const definition = KINDS.find((known) => known.kind === kind);
+    assert.ok(definition);
+    const object = { apiVersion: definition.apiVersion, kind, metadata: { name: 'a' }, ...fields };
+    const result = definition.defaults?.(object) ?? object;
+    const { apiVersion: _version, kind: _kind, metadata: _metadata, ...rest } = result;
     return rest;
   };
 
@@ -178,12 +138,13 @@ describe('defaults', () => {
   });
 
   test('of Namespace: the label by which selectors find it', () => {
-    const { metadata } = applyDefaults({
+    const namespace = kindById('namespaces');
+    const filledOne = namespace?.defaults?.({
       apiVersion: 'v1',
       kind: 'Namespace',
       metadata: { name: 'a', labels: { b: 'c' } },
     });
-    assert.deepEqual(metadata.labels, { b: 'c', 'kubernetes.io/metadata.name': 'a' });
+    assert.deepEqual(filledOne?.metadata.labels, { b: 'c', 'kubernetes.io/metadata.name': 'a' });
   });
 
   test('of ServiceEntry: outside the mesh, not resolved', () => {
@@ -197,10 +158,5 @@ describe('defaults', () => {
   test('policies stay as they are: an empty spec means something', () => {
     assert.deepEqual(filled('AuthorizationPolicy', { spec: {} }), { spec: {} });
     assert.deepEqual(filled('PeerAuthentication', {}), {});
-  });
-
-  test('of an unknown kind are none', () => {
-    const object = { apiVersion: 'x/v1', kind: 'Toaster', metadata: { name: 'a' } };
-    assert.equal(applyDefaults(object), object);
   });
 });

@@ -34,8 +34,6 @@ const spec = object(
   { required: ['host'] },
 );
 
-/** `spec.subsets[]`. */
-export interface DestinationSubset extends ValueOf<typeof subset> {}
 /** What a DestinationRule says. */
 export interface DestinationRuleSpec extends ValueOf<typeof spec> {}
 

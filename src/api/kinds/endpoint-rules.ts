@@ -14,7 +14,7 @@ export function checkPort(port: number, field: string, report: Report): void {
 }
 
 /** Whether the endpoint is a socket file. */
-export function isUnixEndpoint(entry: WorkloadEntrySpec): boolean {
+function isUnixEndpoint(entry: WorkloadEntrySpec): boolean {
   return entry.address?.startsWith(UNIX) ?? false;
 }
 
