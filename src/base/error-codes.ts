@@ -53,6 +53,7 @@ export const ERROR_CODES = {
   TOKEN_KEY_UNUSABLE: 'The key that signs service account tokens cannot be used.',
   TOKEN_INVALID: 'A token does not verify.',
   XDS_IDENTITY_MISMATCH: 'The node claims an identity that is not that of its certificate.',
+  XDS_NODE_INVALID: 'The node message of a proxy is malformed.',
   XDS_RESOURCE_INVALID: 'A generated resource is inconsistent and was not published.',
 } as const satisfies Record<string, string>;
 

@@ -21,8 +21,9 @@ export interface ExplicitPorts {
 }
 
 /**
- * A proxy as the control plane knows it: who it is comes from its certificate, the rest from its node message.
- * `redirect`: traffic arrives by original destination on 15001 and 15006. `explicit`: no redirection, no root.
+ * A proxy as the control plane knows it: who it is comes from its certificate, the rest from its
+ * node message. `redirect`: traffic arrives by original destination on 15001 and 15006. `explicit`:
+ * no redirection, no root.
  */
 export interface ProxyNode {
   /** `sidecar~<ip>~<workload>.<namespace>~<namespace>.svc.<domain>`, as Istio writes it. */

@@ -17,8 +17,8 @@ export const TYPE_URL = {
 export type TypeUrl = (typeof TYPE_URL)[keyof typeof TYPE_URL];
 
 /**
- * One resource, encoded once and shared by every proxy that gets it. Immutable; the object's identity may be used to
- * tell whether two proxies get the same bytes.
+ * One resource, encoded once and shared by every proxy that gets it. Immutable; the object's
+ * identity may be used to tell whether two proxies get the same bytes.
  */
 export interface XdsResource {
   readonly typeUrl: TypeUrl;
@@ -29,7 +29,9 @@ export interface XdsResource {
   readonly encoded: Uint8Array;
 }
 
-/** Everything one proxy may have at one moment, by type and name. Types with nothing may be absent. */
+/**
+ * Everything one proxy may have at one moment, by type and name. Types with nothing may be absent.
+ */
 export type XdsSnapshot = ReadonlyMap<TypeUrl, ReadonlyMap<string, XdsResource>>;
 
 /** Encodes a message as a resource. Deterministic: same message, same bytes. */
