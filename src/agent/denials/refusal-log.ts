@@ -1,4 +1,5 @@
 import type { AllowPolicies } from '#agent/denials/allow-policies.ts';
+import { parseRuleId } from '#agent/denials/policy-name.ts';
 import { parseRefusal, type Refusal } from '#agent/denials/refusal.ts';
 import type { AgentMetrics } from '#agent/metrics.ts';
 import type { Clock } from '#base/clock.ts';
@@ -7,8 +8,13 @@ import type { Logger } from '#base/log.ts';
 
 /** A refusal as it is logged and shown in the status. */
 export interface RefusalRecord extends Refusal {
-  /** For a request that no policy allows: the ALLOW policies in force, none of which matched. */
-  readonly allowPolicies?: readonly string[];
+  /** One sentence for people. */
+  readonly reason: string;
+  /**
+   * `namespace/name` of the policies that decided: the DENY policy that matched, or all ALLOW
+   * policies, none of which did.
+   */
+  readonly policies: readonly string[];
 }
 
 export interface RefusalLogDeps {
@@ -52,12 +58,27 @@ export class RefusalLog {
     if (!refusal) return;
     this.#deps.metrics.refused.inc({ kind: refusal.kind });
     if (!this.#mayLog()) return;
-    const unmatched = refusal.kind === 'policy' && refusal.policy === undefined;
-    const allowPolicies = unmatched ? await this.#deps.policies.names() : undefined;
-    const record = { ...refusal, ...(allowPolicies === undefined ? {} : { allowPolicies }) };
+    const record = await this.#explain(refusal);
     this.#recent.push(record);
     if (this.#recent.length > LIMITS.recentDenialsMax) this.#recent.shift();
     this.#deps.log.info(MESSAGES[refusal.kind], { ...record });
+  }
+
+  async #explain(refusal: Refusal): Promise<RefusalRecord> {
+    const { kind, policy, detail } = refusal;
+    if (kind === 'connection')
+      return { ...refusal, policies: [], reason: `the connection was refused: ${detail}` };
+    if (kind === 'server')
+      return { ...refusal, policies: [], reason: `the server was refused: ${detail}` };
+    if (policy !== undefined) {
+      const { policy: name, rule } = parseRuleId(policy);
+      const which = rule === undefined ? '' : ` (rule ${rule})`;
+      return { ...refusal, policies: [name], reason: `denied by policy ${name}${which}` };
+    }
+    const ids = await this.#deps.policies.names();
+    const policies = [...new Set(ids.map((id) => parseRuleId(id).policy))];
+    const inForce = policies.length > 0 ? policies.join(', ') : 'none';
+    return { ...refusal, policies, reason: `no ALLOW policy matches; in force: ${inForce}` };
   }
 
   #mayLog(): boolean {

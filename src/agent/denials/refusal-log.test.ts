@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseAllowPolicies } from '#agent/denials/allow-policies.ts';
+import { parseRefusal } from '#agent/denials/refusal.ts';
+import { RefusalLog } from '#agent/denials/refusal-log.ts';
+import { createAgentMetrics } from '#agent/metrics.ts';
+import { createLogger } from '#base/log.ts';
+import { Metrics } from '#base/metrics.ts';
+import { FakeClock } from '../../../test/fakes/fake-clock.ts';
+
+/** A line of the access log of a request that no policy allows. */
+const LINE = {
+  kind: 'access',
+  direction: 'inbound',
+  port: 8080,
+  start_time: '2026-11-22T03:00:00.000Z',
+  peer: 'spiffe://cluster.local/ns/photo-ns/sa/photo-frontend',
+  downstream_remote_address: '127.0.0.1:40000',
+  method: 'GET',
+  path: '/photos?token=abc',
+  authority: 'datastore.datastore-ns',
+  response_code: 403,
+  response_code_details: 'rbac_access_denied_matched_policy[none]',
+};
+
+const DENIED_BY = 'rbac_access_denied_matched_policy[ns[a]-policy[b]-rule[2]]';
+
+function parse(changes: Readonly<Record<string, unknown>>) {
+  return parseRefusal(JSON.stringify({ ...LINE, ...changes }));
+}
+
+describe('a line of the access log', () => {
+  it('about a request that no policy allows gives who, what and where', () => {
+    const refusal = parse({});
+    assert.equal(refusal?.kind, 'policy');
+    assert.equal(refusal?.policy, undefined);
+    assert.equal(refusal?.peer, LINE.peer);
+    assert.equal(refusal?.port, 8080);
+    assert.equal(refusal?.path, '/photos', 'without the query string');
+  });
+
+  it('about a denied request or connection names the policy', () => {
+    assert.equal(parse({ response_code_details: DENIED_BY })?.policy, 'ns[a]-policy[b]-rule[2]');
+    const tcp = parse({
+      response_code_details: undefined,
+      method: undefined,
+      connection_termination_details: DENIED_BY,
+    });
+    assert.equal(tcp?.policy, 'ns[a]-policy[b]-rule[2]');
+  });
+
+  it('about a handshake, plaintext or a server that failed says which', () => {
+    const none = { response_code_details: undefined };
+    const handshake = parse({
+      ...none,
+      downstream_transport_failure_reason: 'TLS_error:|unknown CA',
+    });
+    assert.deepEqual([handshake?.kind, handshake?.detail], ['connection', 'TLS_error:|unknown CA']);
+    const plain = parse({ ...none, method: undefined, response_flags: 'NR' });
+    assert.deepEqual(
+      [plain?.kind, plain?.detail],
+      ['connection', 'plaintext where TLS is compulsory'],
+    );
+    const server = parse({
+      ...none,
+      direction: 'outbound',
+      upstream_transport_failure_reason: 'TLS_error:|verify SAN list',
+      upstream_cluster: 'outbound|80||datastore',
+    });
+    assert.deepEqual([server?.kind, server?.upstream], ['server', 'outbound|80||datastore']);
+  });
+
+  it('about anything else is no refusal', () => {
+    assert.equal(parse({ response_code_details: 'via_upstream', response_code: 403 }), undefined);
+    assert.equal(parse({ response_code_details: undefined, response_flags: 'NR' }), undefined);
+    assert.equal(parseRefusal('{"kind":"access","rbac_access_denied'), undefined);
+    assert.equal(parseRefusal('rbac_access_denied_matched_policy[none]'), undefined);
+    assert.equal(parseRefusal(JSON.stringify({ ...LINE, kind: 'other' })), undefined);
+  });
+
+  it('may hold long texts from strangers, which are cut', () => {
+    assert.equal(parse({ authority: 'x'.repeat(5000) })?.authority?.length, 257);
+  });
+});
+
+function setUp(names: readonly string[] = []) {
+  const clock = new FakeClock();
+  const lines: string[] = [];
+  const metrics = new Metrics();
+  let asked = 0;
+  const log = new RefusalLog({
+    log: createLogger({ level: 'debug', sink: { write: (line) => lines.push(line) } }),
+    clock,
+    metrics: createAgentMetrics(metrics),
+    policies: {
+      names: async () => {
+        asked += 1;
+        return names;
+      },
+    },
+  });
+  return { log, clock, lines, metrics, asked: () => asked };
+}
+
+describe('the record of a refusal', () => {
+  it('names the ALLOW policies, none of which matched', async () => {
+    const { log, lines } = setUp([
+      'ns[d]-policy[callers]-rule[0]',
+      'ns[d]-policy[callers]-rule[1]',
+    ]);
+    await log.take(JSON.stringify(LINE));
+    const [record] = log.recent;
+    assert.deepEqual(record?.policies, ['d/callers']);
+    assert.equal(record?.reason, 'no ALLOW policy matches; in force: d/callers');
+    assert.match(lines[0] ?? '', /"msg":"denied by policy"/);
+    assert.match(lines[0] ?? '', /"policies":\["d\/callers"\]/);
+  });
+
+  it('names the DENY policy, without asking Envoy', async () => {
+    const { log, asked } = setUp(['ns[x]-policy[y]-rule[0]']);
+    await log.take(JSON.stringify({ ...LINE, response_code_details: DENIED_BY }));
+    assert.deepEqual(log.recent[0]?.policies, ['a/b']);
+    assert.equal(log.recent[0]?.reason, 'denied by policy a/b (rule 2)');
+    assert.equal(asked(), 0);
+  });
+
+  it('is counted always, logged up to a rate, and kept up to a number', async () => {
+    const { log, clock, lines, metrics } = setUp();
+    for (let count = 0; count < 120; count += 1) await log.take(JSON.stringify(LINE));
+    assert.equal(lines.length, 50);
+    assert.equal(log.recent.length, 50);
+    clock.advance(1000);
+    assert.match(lines[50] ?? '', /"leftOut":70/);
+    await log.take(JSON.stringify({ ...LINE, path: '/last' }));
+    assert.equal(log.recent.length, 50);
+    assert.equal(log.recent.at(-1)?.path, '/last');
+    assert.match(await metrics.text(), /bulwark_agent_refused_total\{kind="policy"\} 121/);
+  });
+});
+
+describe("Envoy's dump of its policies", () => {
+  const rbac = (rules: unknown, more: object = {}, layer = 'http') => ({
+    '@type': 'type.googleapis.com/envoy.admin.v3.EcdsConfigDump.EcdsFilterConfig',
+    ecds_filter: {
+      name: 'authz',
+      typed_config: {
+        '@type': `type.googleapis.com/envoy.extensions.filters.${layer}.rbac.v3.RBAC`,
+        rules,
+        ...more,
+      },
+    },
+  });
+
+  it('gives the names of ALLOW rules in force, of both layers, each once', () => {
+    const dump = {
+      configs: [
+        rbac({ policies: { b: {}, a: {} } }, { shadow_rules: { policies: { dry: {} } } }),
+        rbac({ action: 'DENY', policies: { denier: {} } }),
+        rbac({ policies: { a: {}, tcp: {} } }, {}, 'network'),
+        { other: { policies: { no: {} } } },
+      ],
+    };
+    assert.deepEqual(parseAllowPolicies(JSON.stringify(dump)), ['a', 'b', 'tcp']);
+  });
+
+  it('gives the names at the leaves of a matcher tree too', () => {
+    const action = (name: string, kind?: string) => ({
+      on_match: {
+        action: {
+          name: 'action',
+          typed_config: {
+            '@type': 'type.googleapis.com/envoy.config.rbac.v3.Action',
+            name,
+            ...(kind === undefined ? {} : { action: kind }),
+          },
+        },
+      },
+    });
+    const matcher = { matcher_list: { matchers: [action('tree'), action('not', 'DENY')] } };
+    const dump = { configs: [rbac(undefined, { matcher })] };
+    assert.deepEqual(parseAllowPolicies(JSON.stringify(dump)), ['tree']);
+  });
+});
