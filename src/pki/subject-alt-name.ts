@@ -1,4 +1,4 @@
-import { isIP, isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import { BulwarkError } from '#base/errors.ts';
 import { type DerReader, latin1 } from '#pki/der-read.ts';
 import { contextTag, type DerPart, element, sequence, TAG } from '#pki/der-write.ts';
@@ -86,15 +86,13 @@ function ipText(bytes: Uint8Array, reader: DerReader): string {
   const groups = Array.from({ length: 8 }, (_, index) =>
     (((bytes[index * 2] ?? 0) << 8) | (bytes[index * 2 + 1] ?? 0)).toString(16),
   );
-  return canonicalIpv6(groups.join(':'));
+  return canonicalIp(groups.join(':'));
 }
 
 function ipBytes(text: string): Uint8Array {
-  const family = isIP(text);
-  if (family === 0)
-    throw new BulwarkError('PKI_MALFORMED', `${JSON.stringify(text)} is no IP address`);
-  if (family === 4) return Uint8Array.from(text.split('.'), Number);
-  const [head = '', tail] = canonicalIpv6(text).split('::');
+  const address = canonicalIp(text);
+  if (isIPv4(address)) return Uint8Array.from(address.split('.'), Number);
+  const [head = '', tail] = address.split('::');
   const before = head.split(':').filter(Boolean);
   const after = (tail ?? '').split(':').filter(Boolean);
   const zeros = Array.from({ length: 8 - before.length - after.length }, () => '0');
@@ -104,12 +102,14 @@ function ipBytes(text: string): Uint8Array {
   return bytes;
 }
 
-/** The one text form of an IP address, so that two can be compared: `::1`, not `0:0::1`. */
+/**
+ * The one text form of an IP address, so that two can be compared: `::1`, not `0:0::1`. Zones are none of it.
+ * @throws BulwarkError PKI_MALFORMED
+ */
 export function canonicalIp(text: string): string {
-  return isIPv6(text) ? canonicalIpv6(text) : text;
-}
-
-/** URLs know the shortest form (RFC 5952), without IPv4 notation at the end. */
-function canonicalIpv6(text: string): string {
-  return new URL(`http://[${text}]`).hostname.slice(1, -1);
+  if (isIPv4(text)) return text;
+  // URLs know the shortest form (RFC 5952), without IPv4 notation at the end.
+  const url = isIPv6(text) ? URL.parse(`http://[${text}]`) : null;
+  if (!url) throw new BulwarkError('PKI_MALFORMED', `${JSON.stringify(text)} is no IP address`);
+  return url.hostname.slice(1, -1);
 }
