@@ -178,6 +178,9 @@ describe('metadata', () => {
   test('has finalizers with a domain, or standard ones', () => {
     const finalizers = ['foregroundDeletion', 'example.com/hold'];
     assert.deepEqual(messagesOf(config({}, { name: 'a', finalizers })), []);
+    const malformed = messagesOf(config({}, { name: 'a', finalizers: ['a b'] }));
+    assert.match(malformed[0] ?? '', /^metadata.finalizers\[0\]: Invalid value: "a b": name part/);
+    assert.equal(malformed.length, 1);
     assert.deepEqual(messagesOf(config({}, { name: 'a', finalizers: ['nodomain'] })), [
       'metadata.finalizers[0]: Invalid value: "nodomain": ' +
         'name is neither a standard finalizer name nor is it fully qualified',
