@@ -18,7 +18,7 @@ const API_VERSIONS: Readonly<Record<string, string>> = {
 };
 
 /** The sample with apiVersion and a name. */
-export function completed(sample: SampleObject): Readonly<Record<string, unknown>> {
+function completed(sample: SampleObject): Readonly<Record<string, unknown>> {
   const { kind, metadata, ...fields } = sample;
   const apiVersion = API_VERSIONS[kind] ?? 'v1';
   return { apiVersion, kind, metadata: { name: 'sample', ...metadata }, ...fields };
