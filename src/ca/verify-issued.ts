@@ -43,6 +43,7 @@ interface Check {
 
 /** Every field of the profile. */
 const CHECKS: readonly Check[] = [
+  { field: 'basic constraint', isRight: (made) => !made.isCa && made.pathLength === undefined },
   { field: 'serial', isRight: (made, wanted) => made.serial === wanted.serial },
   { field: 'start', isRight: (made, wanted) => made.notBeforeAt === wanted.notBeforeAt },
   { field: 'end', isRight: (made, wanted) => made.notAfterAt === wanted.notAfterAt },
@@ -55,7 +56,6 @@ const CHECKS: readonly Check[] = [
   { field: 'subject', isRight: (made) => isSame(made.subject, EMPTY_NAME) },
   { field: 'public key', isRight: (made, wanted) => isSame(made.spki, wanted.publicKey.spki) },
   { field: 'set of names', isRight: (made, wanted) => namesAreSame(made.names, wanted.names) },
-  { field: 'basic constraint', isRight: (made) => !made.isCa && made.pathLength === undefined },
   { field: 'key usage', isRight: (made) => made.keyUsage === LEAF_USAGE },
   { field: 'extended key usage', isRight: (made, wanted) => purposesAreSame(made, wanted) },
   { field: 'extension that is unknown', isRight: (made) => made.unknownCritical.length === 0 },
