@@ -29,6 +29,17 @@ export function cannotBeHandled(kind: string, apiVersion: unknown, as: string): 
   return `${kind} in version "${version}" cannot be handled as a ${as}`;
 }
 
+/** Why a body of one kind is no other; Kubernetes calls the core group `core` there, others by their first word. */
+export function unknownConversion(
+  apiVersion: unknown,
+  kind: unknown,
+  to: Pick<KindDefinition, 'group' | 'kind'>,
+): string {
+  const [group] = to.group === '' ? ['core'] : to.group.split('.');
+  const from = String(apiVersion).replaceAll('/', '.');
+  return `converting (${from}.${kind}) to (${group}.${to.kind}): unknown conversion`;
+}
+
 /** The refusal of unknown and repeated fields in a whole object. */
 export function strictDecodingError(kind: KindDefinition, version: string) {
   return (problems: readonly string[]): ApiError =>
@@ -51,7 +62,7 @@ export function asKind(body: JsonObject, kind: KindDefinition, version: string):
   );
   if (name !== '' && name !== kind.kind) {
     throw badRequest(
-      `${cannotBeHandled(String(name), apiVersion, kind.kind)}: converting (${apiVersion}.${name}) to (${kind.kind}): unknown conversion`,
+      `${cannotBeHandled(String(name), apiVersion, kind.kind)}: ${unknownConversion(apiVersion, name, kind)}`,
     );
   }
   if (apiVersion !== '' && !served.includes(String(apiVersion))) {
@@ -84,9 +95,30 @@ export function admit(candidate: JsonObject, options: AdmitOptions): Admitted {
     .filter(({ reason }) => fieldValidation !== 'Ignore' || reason !== 'FieldUnknown')
     .map(warningText);
   return {
-    object: kind.defaults?.(object) ?? object,
+    object: withoutEmpty(kind.defaults?.(object) ?? object, kind),
     warnings: fieldValidation === 'Warn' ? [...doubled, ...warnings] : warnings,
   };
+}
+
+/** Members that say nothing when they are empty, and are not kept then. */
+const EMPTY_METADATA = ['labels', 'annotations', 'finalizers', 'ownerReferences'];
+const EMPTY_MAPS = ['data', 'binaryData'];
+
+function withoutEmpty(object: ApiObject, { custom }: KindDefinition): ApiObject {
+  const metadata = withoutMembers(object.metadata, EMPTY_METADATA);
+  const rest = custom ? object : withoutMembers(object, EMPTY_MAPS);
+  return metadata === object.metadata ? rest : { ...rest, metadata };
+}
+
+function withoutMembers<T extends object>(value: T, names: readonly string[]): T {
+  const isEmpty = ([name, member]: [string, unknown]): boolean =>
+    names.includes(name) && isEmptyCollection(member);
+  if (!Object.entries(value).some(isEmpty)) return value;
+  return Object.fromEntries(Object.entries(value).filter((entry) => !isEmpty(entry))) as T;
+}
+
+function isEmptyCollection(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
 }
 
 function warningText({ reason, field, message }: Diagnostic): string {

@@ -1,12 +1,16 @@
+import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { authenticate } from '#apiserver/authenticate.ts';
-import { type Authorizer, DefaultAuthorizer } from '#apiserver/authorize.ts';
+import { type Authorizer, DefaultAuthorizer, refusal } from '#apiserver/authorize.ts';
 import { ClusterIps } from '#apiserver/cluster-ips.ts';
 import { dispatch, type DispatchDeps } from '#apiserver/dispatch.ts';
 import { Documents } from '#apiserver/documents.ts';
 import type { HealthCheck } from '#apiserver/health.ts';
-import { HttpServer, type ServingTls } from '#apiserver/http-server.ts';
+import { HttpServer, type RequestHead, type ServingTls } from '#apiserver/http-server.ts';
 import { NamespaceLife } from '#apiserver/namespace-life.ts';
+import { isTrue } from '#apiserver/query.ts';
+import { parseRequest } from '#apiserver/request-info.ts';
+import type { Admission } from '#apiserver/resource-context.ts';
 import type { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
 import { present } from '#base/assert.ts';
 import type { Clock } from '#base/clock.ts';
@@ -50,6 +54,7 @@ export class ApiServer implements Component {
   constructor(options: ApiServerOptions, deps: ApiServerDeps) {
     const { store, tokens, clock, random } = deps;
     const log = deps.log.child({ component: this.name });
+    const authorizer = deps.authorizer ?? new DefaultAuthorizer();
     const initialNamespaces = ['default', 'kube-system', ...(options.initialNamespaces ?? [])];
     this.#clusterIps = new ClusterIps({ store, random });
     this.#namespaces = new NamespaceLife({ initialNamespaces }, { store, clock, random, log });
@@ -61,13 +66,12 @@ export class ApiServer implements Component {
       log,
       clusterIps: this.#clusterIps,
       namespaces: this.#namespaces,
-      authorizer: deps.authorizer ?? new DefaultAuthorizer(),
       documents: new Documents(() => `${this.address.address}:${this.address.port}`),
       healthChecks: healthChecks(store),
     };
     this.#http = new HttpServer(options, {
       log,
-      authenticate: (request) => authenticate(request, tokens),
+      admit: (head, raw) => admitRequest(head, raw, { tokens, authorizer }),
       dispatch: (request) => dispatch(request, dispatchDeps),
     });
   }
@@ -89,6 +93,19 @@ export class ApiServer implements Component {
     await this.#namespaces.close();
     this.#clusterIps.close();
   }
+}
+
+/** Who asks for what, if they may. @throws ApiError 401 or 403 */
+async function admitRequest(
+  { method, path, query }: RequestHead,
+  raw: IncomingMessage,
+  deps: { readonly tokens: ServiceAccountTokens; readonly authorizer: Authorizer },
+): Promise<Admission> {
+  const caller = await authenticate(raw, deps.tokens);
+  const info = parseRequest(method, path, isTrue(query, 'watch'));
+  const decision = await deps.authorizer.authorize(caller, info);
+  if (!decision.allowed) throw refusal(caller, info, decision);
+  return { caller, info };
 }
 
 function healthChecks(store: Store): readonly HealthCheck[] {

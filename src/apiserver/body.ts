@@ -1,3 +1,4 @@
+import { readDocuments } from '#api/documents.ts';
 import { decodeProtobufBody } from '#apiserver/protobuf-body.ts';
 import { scanJson } from '#apiserver/json-scan.ts';
 import { isObject, type JsonObject } from '#apiserver/patch/json-value.ts';
@@ -42,6 +43,14 @@ export function decodeBody(
     const object = decodeProtobufBody(body);
     if (!object) throw unrecognized('the protobuf body is of no kind that is known in this form');
     return { object, duplicates: [] };
+  }
+  if (type === YAML_TYPE) {
+    const { documents, diagnostics } = readDocuments(body.toString('utf8'), { source: 'body' });
+    const [first, ...more] = documents;
+    const problem =
+      diagnostics[0]?.message ?? (more.length > 0 ? 'more than one document' : undefined);
+    if (!first || problem) throw unrecognized(`yaml: ${problem ?? 'the document is empty'}`);
+    return { object: first.value, duplicates: [] };
   }
   if (type !== JSON_TYPE) {
     throw unsupportedMediaType([JSON_TYPE, YAML_TYPE, PROTOBUF_TYPE]);

@@ -144,9 +144,7 @@ function pemOf(privateKey: KeyObject): Secret<string> {
   return new Secret(String(privateKey.export({ type: 'pkcs8', format: 'pem' })));
 }
 
-/** 128 random bits; positive, as RFC 5280 section 4.1.2.2 wants it. */
-function serialNumber(random: RandomSource): Uint8Array {
-  const bytes = Uint8Array.from(random.bytes(16));
-  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
-  return bytes;
+/** 128 random bits, hex (RFC 5280 section 4.1.2.2: positive, at most 20 bytes). */
+function serialNumber(random: RandomSource): string {
+  return Buffer.from(random.bytes(16)).toString('hex');
 }

@@ -130,6 +130,7 @@ function withoutServerMeta(object: ApiObject): ApiObject {
     deletionTimestamp: _t,
     deletionGracePeriodSeconds: _g,
     managedFields: _m,
+    selfLink: _s,
     ...metadata
   } = object.metadata as ApiObject['metadata'] & { readonly selfLink?: string };
   return { ...object, metadata };

@@ -1,19 +1,11 @@
-import type { Authorizer } from '#apiserver/authorize.ts';
-import { refusal } from '#apiserver/authorize.ts';
 import { createObject } from '#apiserver/create.ts';
 import type { Documents } from '#apiserver/documents.ts';
 import { type HealthCheck, healthAnswer } from '#apiserver/health.ts';
 import { patchObject } from '#apiserver/patch-object.ts';
 import { type Answer, jsonAnswer, textAnswer } from '#apiserver/present.ts';
-import { isTrue } from '#apiserver/query.ts';
 import { getObject, listObjects } from '#apiserver/read.ts';
 import { deleteObject, deleteObjects } from '#apiserver/remove.ts';
-import {
-  parseRequest,
-  type PathRequest,
-  type ResourceRequest,
-  type Verb,
-} from '#apiserver/request-info.ts';
+import type { PathRequest, ResourceRequest, Verb } from '#apiserver/request-info.ts';
 import type { ApiRequest, ResourceContext, ResourceDeps } from '#apiserver/resource-context.ts';
 import { requestToken, type ReviewDeps, reviewSelf, reviewToken } from '#apiserver/reviews.ts';
 import {
@@ -28,7 +20,6 @@ import { versionInfo } from '#apiserver/version.ts';
 import { type WatchRun, watchObjects } from '#apiserver/watch.ts';
 
 export interface DispatchDeps extends ResourceDeps, ReviewDeps {
-  readonly authorizer: Authorizer;
   readonly documents: Documents;
   readonly healthChecks: readonly HealthCheck[];
 }
@@ -50,13 +41,11 @@ const HANDLERS: Readonly<Record<Verb, Handler>> = {
 };
 
 /**
- * Decides whether the caller may, and has the request answered.
+ * Has an admitted request answered.
  * @throws ApiError the refusal to send
  */
 export async function dispatch(request: ApiRequest, deps: DispatchDeps): Promise<Outcome> {
-  const info = parseRequest(request.method, request.path, isTrue(request.query, 'watch'));
-  const decision = await deps.authorizer.authorize(request.caller, info);
-  if (!decision.allowed) throw refusal(request.caller, info, decision);
+  const { info } = request;
   if (info.type === 'resource') return dispatchResource(request, info, deps);
   return dispatchPath(request, info, deps);
 }

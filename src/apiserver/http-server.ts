@@ -1,11 +1,11 @@
 import type { AddressInfo } from 'node:net';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import type { Caller } from '#apiserver/authorize.ts';
 import type { Outcome } from '#apiserver/dispatch.ts';
 import { type Answer, jsonAnswer } from '#apiserver/present.ts';
-import type { ApiRequest } from '#apiserver/resource-context.ts';
+import type { Admission, ApiRequest } from '#apiserver/resource-context.ts';
 import { ApiError, badRequest, internalError, tooLarge } from '#apiserver/status.ts';
+import { present } from '#base/assert.ts';
 import { BulwarkError, systemCode } from '#base/errors.ts';
 import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
@@ -25,14 +25,20 @@ export interface HttpServerOptions {
   readonly tls: ServingTls;
 }
 
+/** What is known of a request before its body is read. */
+export type RequestHead = Pick<ApiRequest, 'method' | 'path' | 'query' | 'headers'>;
+
 export interface HttpServerDeps {
   readonly log: Logger;
-  readonly authenticate: (request: IncomingMessage) => Promise<Caller>;
+  /** Who asks for what, if they may. @throws ApiError 401 or 403 */
+  readonly admit: (head: RequestHead, raw: IncomingMessage) => Promise<Admission>;
+  /** @throws ApiError */
   readonly dispatch: (request: ApiRequest) => Promise<Outcome>;
 }
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'];
-/** How long a client has to send its headers, and the whole of its request, in milliseconds. */
+/** How long a client has for the TLS handshake, its headers, and the whole of its request, in milliseconds. */
+const HANDSHAKE_MS_MAX = 10_000;
 const HEADERS_MS_MAX = 15_000;
 const REQUEST_MS_MAX = 60_000;
 const NO_BODY = Buffer.alloc(0);
@@ -42,6 +48,7 @@ export class HttpServer {
   readonly #options: HttpServerOptions;
   readonly #deps: HttpServerDeps;
   readonly #closing = new AbortController();
+  readonly #admitted = new WeakMap<IncomingMessage, RequestHead & Admission>();
   #fastify: FastifyInstance | undefined;
 
   constructor(options: HttpServerOptions, deps: HttpServerDeps) {
@@ -81,6 +88,7 @@ export class HttpServer {
         // Who sends no certificate may still have a token; what a certificate is worth is decided per request.
         rejectUnauthorized: false,
         minVersion: 'TLSv1.2',
+        handshakeTimeout: HANDSHAKE_MS_MAX,
         maxHeaderSize: LIMITS.apiHeaderBytesMax,
         headersTimeout: HEADERS_MS_MAX,
       },
@@ -96,6 +104,8 @@ export class HttpServer {
     fastify.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) =>
       done(null, body),
     );
+    // Before the body: who may not do it need not send it, and costs no memory.
+    fastify.addHook('onRequest', ({ raw }) => this.#admit(raw));
     fastify.setErrorHandler((error, _request, reply) => this.#send(reply, this.#failure(error)));
     fastify.route({
       method: METHODS,
@@ -105,38 +115,30 @@ export class HttpServer {
     return fastify;
   }
 
-  async #handle(incoming: FastifyRequest, reply: FastifyReply): Promise<void> {
-    let outcome: Outcome;
-    try {
-      outcome = await this.#deps.dispatch(await this.#requestOf(incoming));
-    } catch (error) {
-      outcome = this.#failure(error);
-    }
+  async #admit(raw: IncomingMessage): Promise<void> {
+    const { method = 'GET', url = '/', headers } = raw;
+    const [path = '/', ...query] = url.split('?');
+    if (!path.startsWith('/')) throw badRequest('the path must begin with /');
+    const head = { method, path, query: new URLSearchParams(query.join('?')), headers };
+    this.#admitted.set(raw, { ...head, ...(await this.#deps.admit(head, raw)) });
+  }
+
+  async #handle({ raw, body }: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const head = present(this.#admitted.get(raw), 'the admission of a request');
+    const request = { ...head, body: Buffer.isBuffer(body) ? body : NO_BODY };
+    const outcome = await this.#deps.dispatch(request);
     if (typeof outcome !== 'function') return this.#send(reply, outcome);
     reply.hijack();
     await outcome(reply.raw as unknown as ServerResponse, this.#closing.signal);
   }
 
-  async #requestOf({ raw, body }: FastifyRequest): Promise<ApiRequest> {
-    const { method = 'GET', url = '/', headers } = raw;
-    const [path = '/', ...query] = url.split('?');
-    if (!path.startsWith('/')) throw badRequest('the path must begin with /');
-    return {
-      method,
-      path,
-      query: new URLSearchParams(query.join('?')),
-      headers,
-      body: Buffer.isBuffer(body) ? body : NO_BODY,
-      caller: await this.#deps.authenticate(raw),
-    };
-  }
-
   #send(reply: FastifyReply, { code, contentType, body, headers = {} }: Answer): void {
+    // As bytes: to text the framework would add a charset, which is not part of these media types.
     void reply
       .code(code)
       .headers({ 'cache-control': 'no-cache, private', ...headers })
       .header('content-type', contentType)
-      .send(body);
+      .send(Buffer.from(body));
   }
 
   /** Refusals as they are; anything else is our fault: the log gets all of it, the client hears only that. */

@@ -41,7 +41,9 @@ export async function patchObject(context: ResourceContext): Promise<Answer> {
     return {
       candidate,
       duplicates,
-      strictError: strictPatchError(type === STRATEGIC_MERGE_PATCH ? patch : candidate),
+      strictError: strictPatchError(
+        type === STRATEGIC_MERGE_PATCH ? goValue(patch) : JSON.stringify(candidate),
+      ),
       versioned: resourceVersion !== current.metadata.resourceVersion || asksForVersion(patch),
     };
   });
@@ -89,12 +91,20 @@ function checkSize(result: unknown): JsonObject {
 const SHOWN_LENGTH_MAX = 2000;
 
 /** Unknown fields that a patch brings; for a patch Kubernetes answers Invalid instead of BadRequest. */
-function strictPatchError(shown: unknown) {
+function strictPatchError(shown: string) {
   return (problems: readonly string[]): ApiError => {
-    const value = JSON.stringify(JSON.stringify(shown).slice(0, SHOWN_LENGTH_MAX));
+    const value = JSON.stringify(shown.slice(0, SHOWN_LENGTH_MAX));
     const message = `Invalid value: ${value}: strict decoding error: ${problems.join(', ')}`;
     return invalid({ group: '', name: '' }, '', [
       { field: 'patch', message, reason: 'FieldValueInvalid' },
     ]);
   };
+}
+
+/** A value as Go prints it, `map[spec:map[ports:[80]]]`: so Kubernetes shows a strategic merge patch. */
+function goValue(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(goValue).join(' ')}]`;
+  if (!isObject(value)) return String(value);
+  const members = Object.entries(value).map(([key, member]) => `${key}:${goValue(member)}`);
+  return `map[${members.sort().join(' ')}]`;
 }

@@ -6,7 +6,7 @@ import type { Caller } from '#apiserver/authorize.ts';
 import type { ClusterIps } from '#apiserver/cluster-ips.ts';
 import { Presenter } from '#apiserver/present.ts';
 import type { NamespaceLife } from '#apiserver/namespace-life.ts';
-import type { ResourceRequest } from '#apiserver/request-info.ts';
+import type { RequestInfo, ResourceRequest } from '#apiserver/request-info.ts';
 import type { IncludeObject } from '#apiserver/table.ts';
 import { badRequest, notAcceptable } from '#apiserver/status.ts';
 import type { Clock } from '#base/clock.ts';
@@ -14,14 +14,19 @@ import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
 import type { Store } from '#store/store.ts';
 
-/** A request as the handlers see it: authenticated, its body read but not decoded. */
-export interface ApiRequest {
+/** A request that may be made: who asks, and for what. */
+export interface Admission {
+  readonly caller: Caller;
+  readonly info: RequestInfo;
+}
+
+/** A request as the handlers see it: admitted, its body read but not decoded. */
+export interface ApiRequest extends Admission {
   readonly method: string;
   readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
-  readonly caller: Caller;
 }
 
 /** What the handlers of resources work with. */

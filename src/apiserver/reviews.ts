@@ -1,6 +1,6 @@
 import { forbidden, invalid as invalidField } from '#api/field-error.ts';
 import type { Diagnostic } from '#api/diagnostic.ts';
-import { cannotBeHandled } from '#apiserver/admit.ts';
+import { cannotBeHandled, unknownConversion } from '#apiserver/admit.ts';
 import { decodeBody } from '#apiserver/body.ts';
 import { metadataOf } from '#apiserver/create.ts';
 import { isObject, type JsonObject } from '#apiserver/patch/json-value.ts';
@@ -30,7 +30,7 @@ function decodeReview(request: ApiRequest, kind: string): { body: JsonObject; sp
   const { apiVersion = API_VERSION, kind: name = kind, spec } = object;
   if (name !== kind || apiVersion !== API_VERSION) {
     throw badRequest(
-      `${cannotBeHandled(String(name), apiVersion, kind)}: converting (${apiVersion}.${name}) to (${kind}): unknown conversion`,
+      `${cannotBeHandled(String(name), apiVersion, kind)}: ${unknownConversion(apiVersion, name, { group: 'authentication', kind })}`,
     );
   }
   return { body: object, spec: isObject(spec) ? spec : {} };

@@ -72,7 +72,7 @@ function detailsOf(resource: Resource, name: string, more: StatusDetails = {}): 
   return {
     ...(name === '' ? {} : { name }),
     ...(resource.group === '' ? {} : { group: resource.group }),
-    kind: resource.name,
+    ...(resource.name === '' ? {} : { kind: resource.name }),
     ...more,
   };
 }
@@ -118,7 +118,7 @@ export function methodNotAllowed(): ApiError {
 }
 
 export function notAcceptable(message: string): ApiError {
-  return new ApiError(406, 'NotAcceptable', message);
+  return new ApiError(406, 'NotAcceptable', message, {});
 }
 
 export function alreadyExists(resource: Resource, name: string, deleting = false): ApiError {

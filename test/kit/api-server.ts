@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { ensureAdminKubeconfig } from '#apiserver/admin-access.ts';
 import { ApiServer, type ApiServerOptions } from '#apiserver/api-server.ts';
+import type { Authorizer } from '#apiserver/authorize.ts';
 import { type ClientAuthority, loadClientAuthority } from '#apiserver/client-authority.ts';
 import { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
 import { loadTokenKey } from '#apiserver/token-key.ts';
@@ -36,6 +37,7 @@ export interface TestApiServerOptions {
   readonly log?: Logger;
   readonly authority?: TestAuthority;
   readonly server?: Partial<ApiServerOptions>;
+  readonly authorizer?: Authorizer;
 }
 
 const ISSUER = 'https://kubernetes.default.svc.cluster.local';
@@ -62,7 +64,7 @@ export async function startApiServer(
       initialNamespaces: ['istio-system'],
       ...options.server,
     },
-    { ...deps, store, tokens },
+    { ...deps, store, tokens, ...(options.authorizer ? { authorizer: options.authorizer } : {}) },
   );
   const close = async (): Promise<void> => {
     await server.close();
