@@ -4,7 +4,9 @@ import { badRequest } from '#apiserver/status.ts';
 /** Whether an object is meant. */
 export type ObjectFilter = (object: ApiObject) => boolean;
 
-type LabelTest = (labels: Readonly<Record<string, string>>) => boolean;
+/** The value of a label; undefined when the object does not have it. */
+type LabelOf = (key: string) => string | undefined;
+type LabelTest = (label: LabelOf) => boolean;
 
 interface Token {
   readonly text: string;
@@ -42,7 +44,11 @@ export function parseLabelSelector(selector: string): ObjectFilter | undefined {
   const parser = new LabelParser(tokens);
   const tests = [parser.requirement()];
   while (parser.comma()) tests.push(parser.requirement());
-  return ({ metadata }) => tests.every((test) => test(metadata.labels ?? {}));
+  return ({ metadata: { labels = {} } }) => {
+    // Only its own: every object also has what Object.prototype has.
+    const label: LabelOf = (key) => (Object.hasOwn(labels, key) ? labels[key] : undefined);
+    return tests.every((test) => test(label));
+  };
 }
 
 class LabelParser {
@@ -65,12 +71,12 @@ class LabelParser {
     const first = this.#next();
     if (first.text === '!' && !first.isWord) {
       const key = this.#word('identifier');
-      return (labels) => labels[key] === undefined;
+      return (label) => label(key) === undefined;
     }
     if (!first.isWord) throw parseError(first.text, "'!', identifier");
     const key = first.text;
     const next = this.#peek();
-    if (next === END || next.text === ',') return (labels) => labels[key] !== undefined;
+    if (next === END || next.text === ',') return (label) => label(key) !== undefined;
     return this.#comparison(key, this.#next());
   }
 
@@ -81,14 +87,14 @@ class LabelParser {
         return equals(key, this.#value());
       case '!=': {
         const test = equals(key, this.#value());
-        return (labels) => !test(labels);
+        return (label) => !test(label);
       }
       case 'in':
       case 'notin': {
         const values = new Set(this.#list());
         const wanted = operator.text === 'in';
-        return (labels) => {
-          const value = labels[key];
+        return (label) => {
+          const value = label(key);
           return (value !== undefined && values.has(value)) === wanted;
         };
       }
@@ -140,7 +146,7 @@ function parseError(found: string, expected: string, between = ' ') {
 }
 
 function equals(key: string, value: string): LabelTest {
-  return (labels) => labels[key] === value;
+  return (label) => label(key) === value;
 }
 
 function comparesTo(key: string, operator: '<' | '>', text: string): LabelTest {
@@ -151,8 +157,8 @@ function comparesTo(key: string, operator: '<' | '>', text: string): LabelTest {
       `unable to parse requirement: values[0][${key}]: Invalid value: "${text}": ${message}`,
     );
   }
-  return (labels) => {
-    const value = labels[key];
+  return (label) => {
+    const value = label(key);
     if (value === undefined || !/^-?\d+$/.test(value)) return false;
     return operator === '<' ? Number(value) < bound : Number(value) > bound;
   };
@@ -207,7 +213,8 @@ export function parseFieldSelector(kindId: string, selector: string): FieldSelec
     if (operator === undefined) {
       throw badRequest(`invalid selector: '${selector}'; can't understand '${term}'`);
     }
-    const read = COMMON_FIELDS[field] ?? KIND_FIELDS[kindId]?.[field];
+    const fields = { ...COMMON_FIELDS, ...KIND_FIELDS[kindId] };
+    const read = Object.hasOwn(fields, field) ? fields[field] : undefined;
     if (!read) throw badRequest(`field label not supported: ${field}`);
     if (field === 'metadata.name' && operator !== '!=') name = value;
     return (object) => (read(object) === value) === (operator !== '!=');
