@@ -21,14 +21,21 @@ export function addSettingOptions(command: Command, names: readonly SettingName[
   return command.option('--settings <file>', 'a YAML file with settings, by name');
 }
 
-/** The settings of a command: its flags, then the environment, then its settings file, then the defaults. */
-export async function settingsOf(command: Command, context: CliContext): Promise<Settings> {
+/**
+ * The settings of a command: its flags, then the environment, then its settings file, then the defaults.
+ * @param entries settings by name that stand in place of a settings file, when none is given
+ */
+export async function settingsOf(
+  command: Command,
+  context: CliContext,
+  entries?: Readonly<Record<string, unknown>>,
+): Promise<Settings> {
   const options: Readonly<Record<string, string | undefined>> = command.opts();
   const names = Object.keys(SETTINGS) as SettingName[];
   const given = names.filter((name) => options[name] !== undefined);
   const flags = Object.fromEntries(given.map((name) => [name, options[name]]));
   const path = options.settings;
-  const file = path === undefined ? undefined : await readSettingsFile(path);
+  const file = path === undefined ? entries : await readSettingsFile(path);
   return resolveSettings({ flags, env: context.env, file });
 }
 

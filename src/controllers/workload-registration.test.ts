@@ -9,6 +9,7 @@ import { MemoryStore } from '#store/memory-store.ts';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
 
 const GRACE_MS = 10_000;
+const RESTART_GRACE_MS = 60_000;
 
 const group = {
   apiVersion: 'networking.istio.io/v1',
@@ -47,7 +48,8 @@ async function settled(): Promise<void> {
 }
 
 function make(): WorkloadRegistration {
-  return new WorkloadRegistration({ graceMs: GRACE_MS }, { store, clock, log: silentLogger });
+  const options = { graceMs: GRACE_MS, restartGraceMs: RESTART_GRACE_MS };
+  return new WorkloadRegistration(options, { store, clock, log: silentLogger });
 }
 
 describe('workload registration', () => {
@@ -64,9 +66,9 @@ describe('workload registration', () => {
     const [entry, ...more] = await entries();
     assert.equal(more.length, 0);
     const spec = (entry as unknown as { spec: Record<string, unknown> }).spec;
-    assert.equal(spec['serviceAccount'], 'photo-backend');
-    assert.deepEqual(spec['ports'], { http: 31_000 });
-    assert.equal(entry?.metadata.labels?.['app'], 'photo-backend');
+    assert.equal(spec.serviceAccount, 'photo-backend');
+    assert.deepEqual(spec.ports, { http: 31_000 });
+    assert.equal(entry?.metadata.labels?.app, 'photo-backend');
   });
 
   it('refuses a proxy that runs under another service account', async () => {
@@ -131,7 +133,10 @@ describe('workload registration', () => {
     await registration.close();
     const next = make();
     await next.start();
-    clock.advance(GRACE_MS);
+    clock.advance(RESTART_GRACE_MS - 1);
+    await settled();
+    assert.equal((await entries()).length, 2, 'proxies have time to come back');
+    clock.advance(1);
     await settled();
     assert.deepEqual(
       (await entries()).map(({ metadata }) => metadata.name),

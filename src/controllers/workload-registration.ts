@@ -12,6 +12,11 @@ import type { Store } from '#store/store.ts';
 export interface WorkloadRegistrationOptions {
   /** How long an entry stays after its proxy went, milliseconds: reconnecting must not take endpoints away. */
   readonly graceMs: number;
+  /**
+   * The same after a start of the control plane, milliseconds. Longer than the longest pause of an Envoy between two
+   * attempts to connect (30 s).
+   */
+  readonly restartGraceMs: number;
 }
 
 export interface WorkloadRegistrationDeps {
@@ -42,12 +47,13 @@ export class WorkloadRegistration implements Component {
     this.#deps = deps;
   }
 
-  /** Finds the entries of an earlier run; those whose proxies do not come back go after the grace time. */
+  /** Finds the entries of an earlier run; those whose proxies do not come back go. */
   async start(): Promise<void> {
     const { items } = await this.#deps.store.list(workloadEntry.id);
     for (const { metadata } of items) {
       if (metadata.annotations?.[MANAGED] !== MANAGED_VALUE) continue;
-      this.#leaveLater({ namespace: metadata.namespace ?? '', name: metadata.name });
+      const place = { namespace: metadata.namespace ?? '', name: metadata.name };
+      this.#leaveLater(place, this.#options.restartGraceMs);
     }
   }
 
@@ -87,7 +93,7 @@ export class WorkloadRegistration implements Component {
       if (left > 0) this.#connections.set(key, left);
       else {
         this.#connections.delete(key);
-        this.#leaveLater(place);
+        this.#leaveLater(place, this.#options.graceMs);
       }
     }
   }
@@ -117,10 +123,10 @@ export class WorkloadRegistration implements Component {
     if (!same) await store.update(entry);
   }
 
-  #leaveLater(place: Place): void {
+  #leaveLater(place: Place, graceMs: number): void {
     const key = keyOf(place);
     this.#leaving.get(key)?.cancel();
-    const timer = this.#deps.clock.after(this.#options.graceMs, () => void this.#leave(place));
+    const timer = this.#deps.clock.after(graceMs, () => void this.#leave(place));
     this.#leaving.set(key, timer);
   }
 

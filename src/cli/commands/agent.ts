@@ -1,0 +1,87 @@
+import type { Command } from 'commander';
+import { Agent } from '#agent/agent.ts';
+import { readAgentConfig } from '#agent/config/agent-config.ts';
+import type { AgentStatus, WorkloadStatus } from '#agent/status.ts';
+import { systemClock } from '#base/clock.ts';
+import { writeFileAtomic } from '#base/files.ts';
+import { Metrics } from '#base/metrics.ts';
+import { systemRandom } from '#base/random.ts';
+import { SETTINGS, type SettingName } from '#base/settings-table.ts';
+import type { CliContext } from '#cli/context.ts';
+import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
+
+interface AgentFlags {
+  readonly config: string;
+  readonly readyFile?: string;
+  readonly output: string;
+}
+
+/** The settings that agents read. */
+export const AGENT_SETTINGS = (Object.keys(SETTINGS) as SettingName[]).filter((name) =>
+  (SETTINGS[name].scope as readonly string[]).includes('agent'),
+);
+
+/**
+ * `bulwark agent --config FILE`: serves the workloads of the file until it is asked to end. Says
+ * once on standard output, and in `--ready-file`, when all of them are ready.
+ */
+export function registerAgentCommand(program: Command, context: CliContext): void {
+  const command = program
+    .command('agent')
+    .description('run the node agent: keys, certificates and an Envoy for each workload')
+    .requiredOption('-c, --config <file>', 'YAML file with the workloads, and any settings by name')
+    .option('--ready-file <file>', 'write the status (JSON) here once every workload is ready')
+    .option('-o, --output <format>', 'how readiness is said: text or json', 'text');
+  addSettingOptions(command, AGENT_SETTINGS).action(async (flags: AgentFlags) => {
+    const { signal } = context;
+    const config = await readAgentConfig(flags.config);
+    const settings = await settingsOf(command, context, config.settings);
+    const agent = new Agent(
+      { settings, workloads: config.workloads, searchPath: context.env.PATH },
+      {
+        log: context.logger(settings.logLevel).child({ component: 'agent' }),
+        clock: systemClock,
+        random: systemRandom,
+        metrics: new Metrics(),
+      },
+    );
+    await agent.start();
+    const ending = ended(signal);
+    try {
+      const status = await Promise.race([agent.whenReady(), ending]);
+      if (status) await sayReady(status, flags, context);
+      await ending;
+    } finally {
+      await agent.close();
+    }
+  });
+}
+
+/** What `--ready-file` and `--output json` hold. */
+export async function writeReadyFile(path: string, status: AgentStatus): Promise<void> {
+  await writeFileAtomic(path, `${JSON.stringify(status)}\n`);
+}
+
+async function sayReady(
+  status: AgentStatus,
+  { readyFile, output }: AgentFlags,
+  { stdout }: CliContext,
+): Promise<void> {
+  if (readyFile !== undefined) await writeReadyFile(readyFile, status);
+  if (output === 'json') stdout.write(`${JSON.stringify(status)}\n`);
+  else stdout.write(`${status.workloads.map(lineOf).join('')}ready\n`);
+}
+
+/** `frontend.photo-ns spiffe://… proxy 127.0.0.1:30002`. */
+function lineOf({ name, namespace, identity, ports }: WorkloadStatus): string {
+  const proxy = ports ? `  HTTP proxy 127.0.0.1:${ports.httpProxyPort}` : '';
+  return `${name}.${namespace}  ${identity}${proxy}\n`;
+}
+
+function ended(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    const end = (): void => resolve(undefined);
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+  });
+}

@@ -1,0 +1,83 @@
+import type { ChildProcess } from 'node:child_process';
+import { constants } from 'node:os';
+import { upstreamVariable } from '#agent/config/upstream.ts';
+import type { ChosenPorts } from '#agent/envoy/ports.ts';
+import { LOOPBACK } from '#agent/envoy/ports.ts';
+import type { ProcessGuard } from '#agent/process/process-guard.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Hosts that an application always calls without the proxy. */
+const DIRECT = ['localhost', '127.0.0.1', '::1'];
+
+/** Signals that are handed on to the application. */
+const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'] as const;
+/** Those that a terminal sends to the whole foreground, so to the application too. */
+const FROM_TERMINAL: readonly string[] = ['SIGINT', 'SIGQUIT'];
+
+/**
+ * The environment of an application in the mesh: plain HTTP goes to its Envoy by `HTTP_PROXY`, other protocols by the
+ * local ports in `BULWARK_UPSTREAM_*`; `PORT` is where it shall listen.
+ */
+export function applicationEnvironment(
+  env: Environment,
+  ports: ChosenPorts | undefined,
+  port: number | undefined,
+): Environment {
+  if (!ports) return env;
+  const proxy = `http://${LOOPBACK}:${ports.httpProxyPort}`;
+  const direct = [env.NO_PROXY ?? env.no_proxy ?? '', ...DIRECT].filter(Boolean).join(',');
+  const upstreams = ports.upstreams.map(
+    (upstream) => [upstreamVariable(upstream), `${LOOPBACK}:${upstream.listen}`] as const,
+  );
+  return {
+    ...env,
+    HTTP_PROXY: proxy,
+    http_proxy: proxy,
+    NO_PROXY: direct,
+    no_proxy: direct,
+    ...Object.fromEntries(upstreams),
+    ...(port === undefined ? {} : { PORT: String(port) }),
+  };
+}
+
+export interface ApplicationOptions {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Environment;
+  /** Called with each signal that was handed on. */
+  readonly onSignal: (signal: NodeJS.Signals) => void;
+}
+
+/**
+ * Runs the application in our place: its standard streams are ours, signals that we get are handed on.
+ * @returns its exit code; 128 + number after a signal; 127 when it cannot be started
+ */
+export async function runApplication(
+  { command, args, env, onSignal }: ApplicationOptions,
+  { guard }: { readonly guard: ProcessGuard },
+): Promise<number> {
+  const child = guard.spawn(command, args, { stdio: 'inherit', env, deathSignal: 'SIGTERM' });
+  const forward = (signal: NodeJS.Signals): void => {
+    onSignal(signal);
+    const reachedIt = process.stdin.isTTY && FROM_TERMINAL.includes(signal);
+    if (!reachedIt) child.kill(signal);
+  };
+  for (const signal of FORWARDED) process.on(signal, forward);
+  try {
+    return await exitCode(child);
+  } finally {
+    for (const signal of FORWARDED) process.off(signal, forward);
+  }
+}
+
+function exitCode(child: ChildProcess): Promise<number> {
+  return new Promise((resolve) => {
+    child.on('error', () => {
+      if (child.pid === undefined) resolve(127);
+    });
+    child.on('exit', (code, signal) => {
+      resolve(signal === null ? (code ?? 1) : 128 + constants.signals[signal]);
+    });
+  });
+}

@@ -1,0 +1,35 @@
+import type { Settings } from '#base/settings-table.ts';
+import { MeshModel } from '#model/mesh-model.ts';
+import { type MeshSettings, meshSettings } from '#model/mesh-settings.ts';
+import { Authorizer } from '#policy/authz/selection.ts';
+import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
+import { ConfigGenerator } from '#xds/generate/config-generator.ts';
+import type { ProxyNode } from '#xds/proxy-node.ts';
+import type { XdsSnapshot } from '#xds/resource.ts';
+
+/** The pure middle: objects go in, configuration of proxies comes out. */
+export class Mesh {
+  readonly settings: MeshSettings;
+  readonly model: MeshModel;
+  readonly #generator: ConfigGenerator;
+
+  /** @throws BulwarkError SPIFFE_INVALID when the trust domain is none */
+  constructor(settings: Settings) {
+    const { trustDomain, clusterDomain, rootNamespace } = settings;
+    const domain = parseTrustDomain(trustDomain);
+    this.settings = meshSettings(domain, { clusterDomain, rootNamespace });
+    this.model = new MeshModel(this.settings);
+    const authorizer = new Authorizer({
+      trustDomain: domain,
+      trustDomainAliases: [],
+      rootNamespace,
+      hardening: this.settings.hardening,
+    });
+    this.#generator = new ConfigGenerator(this.settings, { authorizer });
+  }
+
+  /** What a proxy may have now. @throws BulwarkError XDS_RESOURCE_INVALID; the proxy then keeps what it has */
+  snapshotFor(proxy: ProxyNode): XdsSnapshot {
+    return this.#generator.snapshotFor(proxy, this.model.snapshot());
+  }
+}

@@ -1,0 +1,189 @@
+import { join } from 'node:path';
+import { ensureAdminKubeconfig } from '#apiserver/admin-access.ts';
+import { ApiServer } from '#apiserver/api-server.ts';
+import { loadClientAuthority } from '#apiserver/client-authority.ts';
+import { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
+import { loadTokenKey } from '#apiserver/token-key.ts';
+import { present } from '#base/assert.ts';
+import type { Clock } from '#base/clock.ts';
+import { ensurePrivateDirectory } from '#base/files.ts';
+import { type Component, Lifecycle } from '#base/lifecycle.ts';
+import type { Logger } from '#base/log.ts';
+import type { Metrics } from '#base/metrics.ts';
+import type { RandomSource } from '#base/random.ts';
+import type { Settings } from '#base/settings-table.ts';
+import {
+  choosePorts,
+  type ServerAddresses,
+  type ServerPorts,
+  writeAddresses,
+} from '#controlplane/addresses.ts';
+import { type Authority, openAuthority } from '#controlplane/authority.ts';
+import { DataFolder } from '#controlplane/data-folder.ts';
+import { Mesh } from '#controlplane/mesh.ts';
+import { MonitoringServer } from '#controlplane/monitoring-server.ts';
+import { reachableAt, urlHost } from '#controlplane/network.ts';
+import { ServingCertificate } from '#controlplane/serving-certificate.ts';
+import { type ServerParts, XdsFront } from '#controlplane/xds-front.ts';
+import { SqliteStore } from '#store/sqlite-store.ts';
+import type { Store } from '#store/store.ts';
+
+export interface ControlPlaneOptions {
+  readonly settings: Settings;
+  /** The data folder. */
+  readonly data: string;
+}
+
+export interface ControlPlaneDeps {
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+/** Names under which agents of Istio, and Kubernetes clients, expect to find a control plane. */
+const DNS_NAMES = [
+  'istiod.istio-system.svc',
+  'istiod.istio-system.svc.cluster.local',
+  'istiod',
+  'bulwark',
+  'kubernetes',
+  'kubernetes.default.svc',
+  'localhost',
+];
+const LOOPBACK = '127.0.0.1';
+/** The issuer of service account tokens, and the audience of the API itself. */
+const TOKEN_ISSUER = 'https://kubernetes.default.svc.cluster.local';
+const SERVING_TTL_MS = 90 * 24 * 3_600_000;
+
+/** The whole control plane in one process. The only place that sees every room; it holds no logic of its own. */
+export class ControlPlane implements Component {
+  readonly name = 'controlplane';
+  readonly #options: ControlPlaneOptions;
+  readonly #deps: ControlPlaneDeps;
+  readonly #folder: DataFolder;
+  readonly #lifecycle: Lifecycle;
+  #addresses: ServerAddresses | undefined;
+  #isReady = false;
+
+  constructor(options: ControlPlaneOptions, deps: ControlPlaneDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#folder = new DataFolder(options.data);
+    this.#lifecycle = new Lifecycle(deps.log);
+  }
+
+  /** Where it listens; only once it is started. */
+  get addresses(): ServerAddresses {
+    return present(this.#addresses, 'addresses of a started control plane');
+  }
+
+  /** The administrator's kubeconfig. */
+  get kubeconfig(): string {
+    return this.#folder.paths.kubeconfig;
+  }
+
+  async start(): Promise<void> {
+    await this.#folder.open();
+    try {
+      await this.#start();
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isReady = false;
+    await this.#lifecycle.close();
+    this.#folder.close();
+  }
+
+  async #start(): Promise<void> {
+    const { settings } = this.#options;
+    const { paths } = this.#folder;
+    const mesh = new Mesh(settings);
+    const { trustDomain } = mesh.settings;
+    const authority = await openAuthority(settings, { paths, trustDomain }, this.#deps);
+    const ports = await this.#choosePorts();
+    const store = new SqliteStore({ path: join(paths.store, 'store.db') }, this.#deps);
+    const serving = this.#servingCertificate(authority);
+    await this.#lifecycle.start([store, serving]);
+    const tokens = await this.#tokens(store);
+    const parts = { mesh, authority, store, serving, tokens };
+    const api = await this.#startApi(parts, ports.api);
+    const xds = new XdsFront({ settings, port: ports.secure }, { ...this.#deps, ...parts });
+    const monitoring = new MonitoringServer(
+      { host: LOOPBACK, port: ports.monitoring },
+      { metrics: this.#deps.metrics, isReady: () => this.#isReady },
+    );
+    await this.#lifecycle.start([xds, monitoring]);
+    const { port } = api.address;
+    await this.#publish({ api: port, secure: xds.port, monitoring: monitoring.port });
+    this.#isReady = true;
+  }
+
+  /** Tells where everything is, to whom it may concern: files for agents, the log for people. */
+  async #publish(ports: ServerPorts): Promise<void> {
+    const host = urlHost(this.#options.settings.bindAddress);
+    this.#addresses = {
+      api: `https://${host}:${ports.api}`,
+      discovery: `${host}:${ports.secure}`,
+      monitoring: `http://${LOOPBACK}:${ports.monitoring}`,
+      ports,
+    };
+    await writeAddresses(this.#folder.paths.addresses, this.#addresses);
+    this.#deps.log.info('ready', { ...this.#addresses });
+  }
+
+  #choosePorts(): Promise<ServerPorts> {
+    const { apiPort, securePort, monitoringPort, bindAddress } = this.#options.settings;
+    return choosePorts(
+      { api: apiPort, secure: securePort, monitoring: monitoringPort },
+      { file: this.#folder.paths.addresses, host: bindAddress },
+      this.#deps.log,
+    );
+  }
+
+  #servingCertificate({ issuer }: Authority): ServingCertificate {
+    const { bindAddress } = this.#options.settings;
+    const ipAddresses = [...new Set(['127.0.0.1', '::1', ...reachableAt(bindAddress)])];
+    const options = { dnsNames: DNS_NAMES, ipAddresses, ttlMs: SERVING_TTL_MS };
+    return new ServingCertificate(options, { ...this.#deps, issuer });
+  }
+
+  async #tokens(store: Store): Promise<ServiceAccountTokens> {
+    const directory = this.#folder.paths.access;
+    await ensurePrivateDirectory(directory);
+    const key = await loadTokenKey(join(directory, 'token-key.pem'));
+    return new ServiceAccountTokens({ issuer: TOKEN_ISSUER }, { ...this.#deps, store, key });
+  }
+
+  /** The API server, and the kubeconfig that leads to it. */
+  async #startApi(parts: ServerParts, port: number): Promise<ApiServer> {
+    const { store, tokens, serving, authority } = parts;
+    const { bindAddress, rootNamespace } = this.#options.settings;
+    const clients = await loadClientAuthority(this.#folder.paths.access, this.#deps);
+    const material = present(serving.material, 'the serving certificate');
+    const api = new ApiServer(
+      {
+        host: bindAddress,
+        port,
+        initialNamespaces: [rootNamespace],
+        tls: {
+          key: material.privateKeyPem.reveal(),
+          cert: material.certificateChainPem,
+          clientCa: clients.certificate,
+        },
+      },
+      { ...this.#deps, store, tokens },
+    );
+    await this.#lifecycle.start([api]);
+    const server = `https://${urlHost(bindAddress)}:${api.address.port}`;
+    const access = { path: this.kubeconfig, server, serverCa: authority.rootPem };
+    if (await ensureAdminKubeconfig(access, clients)) {
+      this.#deps.log.info('wrote the kubeconfig of the administrator', { path: this.kubeconfig });
+    }
+    return api;
+  }
+}

@@ -1,0 +1,130 @@
+import type { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
+import { present } from '#base/assert.ts';
+import type { Clock } from '#base/clock.ts';
+import { GrpcServer } from '#base/grpc/server.ts';
+import { type Component, Lifecycle } from '#base/lifecycle.ts';
+import type { Logger } from '#base/log.ts';
+import type { Metrics } from '#base/metrics.ts';
+import type { Settings } from '#base/settings-table.ts';
+import { TokenAuthenticator } from '#ca/authenticator.ts';
+import { csrService } from '#ca/csr-service.ts';
+import { WorkloadRegistration } from '#controllers/workload-registration.ts';
+import type { Authority } from '#controlplane/authority.ts';
+import type { Mesh } from '#controlplane/mesh.ts';
+import { ModelFeed } from '#controlplane/model-feed.ts';
+import type { ServingCertificate, ServingMaterial } from '#controlplane/serving-certificate.ts';
+import { xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
+import type { Store } from '#store/store.ts';
+import { AdsServer } from '#xds/serve/ads-server.ts';
+import type { ProxyStatus } from '#xds/serve/proxy-status.ts';
+
+/** What the parts of a control plane share. */
+export interface ServerParts {
+  readonly mesh: Mesh;
+  readonly authority: Authority;
+  readonly store: Store;
+  readonly serving: ServingCertificate;
+  readonly tokens: ServiceAccountTokens;
+}
+
+export interface XdsFrontOptions {
+  readonly settings: Settings;
+  /** 0 = any free one. */
+  readonly port: number;
+}
+
+export interface XdsFrontDeps extends ServerParts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+/** How long a workload stays an endpoint after its proxy went away, and after a start of ours. */
+const REGISTRATION = { graceMs: 10_000, restartGraceMs: 60_000 };
+
+/** The port that agents and Envoys talk to: certificates and configuration, on TLS only (CA-6, OP-7). */
+export class XdsFront implements Component {
+  readonly name = 'xds';
+  readonly #deps: XdsFrontDeps;
+  readonly #lifecycle: Lifecycle;
+  readonly #registration: WorkloadRegistration;
+  readonly #options: XdsFrontOptions;
+  readonly #authenticator: TokenAuthenticator;
+  readonly #ads: AdsServer;
+  #grpc: GrpcServer | undefined;
+
+  constructor(options: XdsFrontOptions, deps: XdsFrontDeps) {
+    const { mesh, tokens, clock, metrics } = deps;
+    const log = deps.log.child({ component: 'xds' });
+    const { trustDomain } = mesh.settings;
+    this.#options = options;
+    this.#deps = deps;
+    this.#lifecycle = new Lifecycle(log);
+    this.#registration = new WorkloadRegistration(REGISTRATION, { store: deps.store, clock, log });
+    this.#authenticator = new TokenAuthenticator(
+      { trustDomain, audiences: options.settings.tokenAudiences },
+      { reviewToken: (token, audiences) => tokens.reviewToken(token, audiences) },
+    );
+    this.#ads = new AdsServer({
+      authenticate: xdsAuthenticator({
+        trustDomain,
+        authenticateToken: (call) => this.#authenticator.authenticate(call),
+      }),
+      source: mesh,
+      onConnect: (node) => this.#registration.connected(node),
+      onDisconnect: (node) => this.#registration.disconnected(node),
+      clock,
+      metrics,
+      log,
+    });
+  }
+
+  /** The port it listens on, once started. */
+  get port(): number {
+    return present(this.#grpc, 'the gRPC server of a started front').port;
+  }
+
+  /** The proxies that are connected. */
+  proxies(): readonly ProxyStatus[] {
+    return this.#ads.proxies();
+  }
+
+  async start(): Promise<void> {
+    const { mesh, store, serving, log } = this.#deps;
+    const onChange = (): void => this.#ads.configChanged();
+    const feed = new ModelFeed({ store, model: mesh.model, onChange, log });
+    const grpc = this.#grpcServer(present(serving.material, 'the serving certificate'));
+    this.#grpc = grpc;
+    serving.onRenewed((material) => grpc.updateTls(this.#tls(material)));
+    await this.#lifecycle.start([feed, this.#registration, grpc]);
+  }
+
+  async close(): Promise<void> {
+    this.#ads.close();
+    await this.#lifecycle.close();
+  }
+
+  #grpcServer(material: ServingMaterial): GrpcServer {
+    const { authority, clock, log } = this.#deps;
+    const { issuer, metrics } = authority;
+    const certificates = csrService({
+      authenticator: this.#authenticator,
+      issuer,
+      metrics,
+      log: log.child({ component: 'ca' }),
+    });
+    return new GrpcServer(
+      {
+        name: 'xds',
+        listen: { host: this.#options.settings.bindAddress, port: this.#options.port },
+        tls: this.#tls(material),
+        services: [certificates, this.#ads.service],
+      },
+      { log, clock },
+    );
+  }
+
+  #tls({ privateKeyPem, certificateChainPem }: ServingMaterial) {
+    return { privateKeyPem, certificateChainPem, clientCaPem: this.#deps.authority.rootPem };
+  }
+}

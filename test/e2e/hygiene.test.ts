@@ -1,0 +1,105 @@
+// What the running demo mesh leaves lying around: nothing that it should not.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { DemoWorld } from '../../tools/demo/world.ts';
+import { listeningSockets, processTree } from '../kit/processes.ts';
+
+const LOOPBACK = new Set(['127.0.0.1', '::1']);
+/** Files of the server that hold keys of its own, by purpose; no workload's key is among them. */
+const KEYS_OF_THE_SERVER = new Set([
+  'data/ca/ca-key.pem',
+  'data/access/api-clients.key',
+  'data/access/token-key.pem',
+  'data/admin.kubeconfig',
+]);
+
+/** Files below a folder; sockets and what vanishes meanwhile left out. */
+function filesBelow(folder: string): readonly string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+}
+
+function holdsKey(path: string): boolean {
+  const text = readFileSync(path, 'latin1');
+  return /PRIVATE KEY|client-key-data/.test(text);
+}
+
+function isOpen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: '127.0.0.1', port });
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+describe('a running mesh', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'bw-'));
+  const world = new DemoWorld({
+    root: fileURLToPath(new URL('../..', import.meta.url)),
+    directory,
+    certTtl: '10m',
+    report: () => {},
+  });
+
+  before(() => world.start());
+  after(() => world.close());
+
+  it('listens on loopback only', () => {
+    const pids = world.processes.flatMap(({ pid }) => processTree(pid));
+    const sockets = listeningSockets(pids);
+    assert.ok(sockets.length >= 10, `only ${sockets.length} sockets were found`);
+    const others = sockets.filter(({ address }) => !LOOPBACK.has(address));
+    assert.deepEqual(others, []);
+  });
+
+  it('keeps no private key of a workload on disk', () => {
+    const found = filesBelow(directory).filter(holdsKey);
+    const names = found.map((path) => relative(directory, path));
+    assert.ok(names.includes('data/ca/ca-key.pem'), 'the search finds keys');
+    assert.deepEqual(
+      names.filter((name) => !KEYS_OF_THE_SERVER.has(name)),
+      [],
+    );
+    for (const path of found) assert.equal(statSync(path).mode & 0o077, 0, path);
+  });
+
+  it('writes no secret into a log', async () => {
+    await world.callAs('photo-frontend', 'http://datastore.datastore-ns/photos');
+    const lines = world.processes.flatMap((one) => one.lines);
+    assert.ok(lines.length > 5, 'there are lines to look at');
+    const bad = lines.filter((line) => /PRIVATE KEY|\beyJ[\w-]{8,}\.[\w-]{8,}/.test(line));
+    assert.deepEqual(bad, []);
+  });
+
+  it('has neither plaintext xDS nor debug pages', async () => {
+    const pids = world.processes.flatMap(({ pid }) => processTree(pid));
+    const ports = new Set(listeningSockets(pids).map(({ port }) => port));
+    assert.ok(!ports.has(15010) && !ports.has(8080));
+    const { monitoring } = world.addresses();
+    for (const path of ['/debug', '/debug/configz', '/debug/adsz', '/debug/pprof/']) {
+      assert.equal((await fetch(`${monitoring}${path}`)).status, 404, path);
+    }
+    assert.equal((await fetch(`${monitoring}/metrics`)).status, 200);
+  });
+
+  it('is gone without a trace when it ends', async () => {
+    const pids = world.processes.flatMap(({ pid }) => processTree(pid));
+    const ports = listeningSockets(pids).map(({ port }) => port);
+    await world.close();
+    assert.deepEqual(
+      pids.flatMap((pid) => processTree(pid)),
+      [],
+    );
+    for (const port of ports) assert.equal(await isOpen(port), false, `port ${port}`);
+    assert.throws(() => statSync(directory), /ENOENT/);
+  });
+});
