@@ -2,6 +2,7 @@ import { globSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Counter, Gauge, Histogram } from 'prom-client';
+import { systemClock } from '#base/clock.ts';
 import { type MetricDefinition, Metrics } from '#base/metrics.ts';
 import { code, page, table } from './markdown.ts';
 
@@ -25,18 +26,26 @@ class NotingMetrics extends Metrics {
     return super.gauge(definition);
   }
 
+  override gaugeOf(definition: MetricDefinition<never>): void {
+    this.declared.push({ ...definition, type: 'gauge' });
+  }
+
   override histogram<L extends string = never>(definition: MetricDefinition<L>): Histogram<L> {
     this.declared.push({ ...definition, type: 'histogram' });
     return super.histogram(definition);
   }
 }
 
-/** What the functions `create…Metrics` of a module declare. */
+/** What declarations look at to know what there is to be measured: a world with nothing in it. */
+const NOTHING = { signer: { issuers: [] }, clock: systemClock };
+
+/** What the functions `create…Metrics` and `declare…Metrics` of a module declare. */
 async function metricsOf(path: string): Promise<readonly Declared[]> {
   const module: Record<string, unknown> = await import(pathToFileURL(join(SOURCES, path)).href);
   const metrics = new NotingMetrics();
   for (const [name, value] of Object.entries(module)) {
-    if (/^create\w*Metrics$/.test(name) && typeof value === 'function') value(metrics);
+    if (/^(create|declare)\w*Metrics$/.test(name) && typeof value === 'function')
+      value(metrics, NOTHING);
   }
   if (metrics.declared.length === 0) throw new Error(`${path} declares no metrics`);
   return metrics.declared;
