@@ -24,7 +24,7 @@ export function isPathTemplate(path: string): boolean {
  */
 export function parsePathTemplate(path: string, anyCharacter: boolean): PathTemplate | undefined {
   const [first, ...segments] = path.split('/');
-  if (first !== '') return undefined;
+  if (first !== '' || segments.length === 0) return undefined;
   let anyBefore = false;
   for (const [at, segment] of segments.entries()) {
     const isOperator = segment === ONE_SEGMENT || segment === ANY_SEGMENTS;
