@@ -22,9 +22,11 @@ export const LIMITS = {
   csrBytesMax: 16 * 1024,
   /** Bytes of a bearer token. */
   tokenBytesMax: 16 * 1024,
-  /** Lifetime of a service account token: when none is asked for, and the bounds, in seconds. */
+  /** Lifetime of a service account token when none is asked for, in seconds. */
   tokenSecondsDefault: 3600,
+  /** The shortest lifetime of a service account token that may be asked for, in seconds. */
   tokenSecondsMin: 600,
+  /** The longest lifetime of a service account token, in seconds. */
   tokenSecondsMax: 24 * 3600,
   /** Audiences of one token. */
   tokenAudiencesMax: 50,
@@ -38,6 +40,16 @@ export const LIMITS = {
   grpcConnectionsMax: 16_384,
   /** Bytes of the request headers of one gRPC call (they carry tokens). */
   grpcHeaderBytesMax: 32 * 1024,
+  /** Streams of configuration that one server serves. */
+  xdsStreamsMax: 10_000,
+  /** Resource names of one type that one stream may subscribe to. */
+  xdsNamesPerTypeMax: 20_000,
+  /** Characters of a resource name that a stream asks for. */
+  xdsNameLengthMax: 1024,
+  /** Bytes that a proxy may leave unread before its stream is closed. */
+  xdsUnsentBytesMax: 32 * 1024 * 1024,
+  /** Bytes of encoded responses that are kept to be sent to further proxies. */
+  xdsFrameCacheBytesMax: 32 * 1024 * 1024,
   /** Pending connections on a listening socket. */
   listenBacklog: 4096,
   /** Events kept for watchers that resume, for each kind of store. */
@@ -66,7 +78,10 @@ export const LIMITS = {
   recentDenialsMax: 50,
   /** Policies that the record of a denied request lists. */
   denialPoliciesMax: 20,
-  /** Bytes of the path of a unix socket (sockaddr_un: 108 on Linux, 104 on macOS, with the final zero). */
+  /**
+   * Bytes of the path of a unix socket (sockaddr_un: 108 on Linux, 104 on macOS, with the final
+   * zero).
+   */
   socketPathBytesMax: 103,
   /** Characters of one value in an authorization policy (a SPIFFE id has at most 2048). */
   policyValueLengthMax: 2048,
