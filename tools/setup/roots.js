@@ -14,6 +14,7 @@ export const ENVOY_ROOTS = [
   'envoy/extensions/access_loggers/filters/cel/v3/cel.proto',
   'envoy/extensions/access_loggers/grpc/v3/als.proto',
   'envoy/extensions/access_loggers/stream/v3/stream.proto',
+  'envoy/extensions/clusters/dns/v3/dns_cluster.proto',
   'envoy/extensions/clusters/dynamic_forward_proxy/v3/cluster.proto',
   'envoy/extensions/filters/common/set_filter_state/v3/value.proto',
   'envoy/extensions/filters/http/ext_authz/v3/ext_authz.proto',

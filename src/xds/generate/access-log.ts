@@ -162,6 +162,8 @@ function filterOf(anyOf: readonly AccessLogFilter[]): { readonly filter?: Access
   const [only] = anyOf;
   if (!only) return {};
   if (anyOf.length === 1) return { filter: only };
-  const filterSpecifier = { case: 'orFilter', value: { filters: [...anyOf] } } as const;
-  return { filter: create(AccessLogFilterSchema, { filterSpecifier }) };
+  const value = { filters: [...anyOf] };
+  return {
+    filter: create(AccessLogFilterSchema, { filterSpecifier: { case: 'orFilter', value } }),
+  };
 }

@@ -59,7 +59,7 @@ const APPLICATION_PROTOCOL: Placed = [
 
 /** For routes to such clusters: turns the filter on, which is off for all others. */
 export const OFFERS_HTTP: Readonly<Record<string, Any>> = {
-  [APPLICATION_PROTOCOL_FILTER]: pack(FilterConfigSchema, { config: pack(FilterConfigSchema, {}) }),
+  [APPLICATION_PROTOCOL_FILTER]: pack(FilterConfigSchema, { config: {} }),
 };
 
 const ROUTER: Placed = [

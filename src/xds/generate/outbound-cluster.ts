@@ -4,18 +4,21 @@ import {
   CircuitBreakersSchema,
 } from '#gen/envoy-api/envoy/config/cluster/v3/circuit_breaker_pb.js';
 import {
+  type Cluster_CustomClusterType,
+  Cluster_CustomClusterTypeSchema,
   Cluster_DiscoveryType,
-  Cluster_DnsLookupFamily,
   Cluster_LbPolicy,
   ClusterSchema,
 } from '#gen/envoy-api/envoy/config/cluster/v3/cluster_pb.js';
 import { type Metadata, MetadataSchema } from '#gen/envoy-api/envoy/config/core/v3/base_pb.js';
 import { ApiVersion } from '#gen/envoy-api/envoy/config/core/v3/config_source_pb.js';
 import { ClusterLoadAssignmentSchema } from '#gen/envoy-api/envoy/config/endpoint/v3/endpoint_pb.js';
+import { DnsClusterSchema } from '#gen/envoy-api/envoy/extensions/clusters/dns/v3/dns_cluster_pb.js';
+import { DnsLookupFamily } from '#gen/envoy-api/envoy/extensions/clusters/common/dns/v3/dns_pb.js';
 import type { ServerNames } from '#policy/tls/server-names.ts';
 import type { TlsOrigination } from '#policy/tls/upstream-tls.ts';
 import { httpProtocolOptions, type UpstreamHttp } from '#xds/generate/http-protocol.ts';
-import { duration, type Init, socketAddress } from '#xds/generate/proto-values.ts';
+import { duration, type Init, pack, socketAddress } from '#xds/generate/proto-values.ts';
 import { meshClientTls, originatedTls, PLAINTEXT } from '#xds/generate/tls-context.ts';
 import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
 
@@ -87,6 +90,15 @@ export function mtlsMetadata(): Metadata {
   });
 }
 
+/** Every address of the names, looked up again when DNS says so. */
+const DNS_CLUSTER: Cluster_CustomClusterType = create(Cluster_CustomClusterTypeSchema, {
+  name: 'envoy.clusters.dns',
+  typedConfig: pack(DnsClusterSchema, {
+    dnsLookupFamily: DnsLookupFamily.ALL,
+    respectDnsTtl: true,
+  }),
+});
+
 type ClusterInit = Init<typeof ClusterSchema>;
 
 /** The cluster of one service port. */
@@ -120,10 +132,8 @@ function discoveryOf({ name, discovery }: OutboundClusterInput): ClusterInit {
       };
     case 'dns':
       return {
-        ...type(Cluster_DiscoveryType.STRICT_DNS),
+        clusterDiscoveryType: { case: 'clusterType', value: DNS_CLUSTER },
         lbPolicy: Cluster_LbPolicy.LEAST_REQUEST,
-        dnsLookupFamily: Cluster_DnsLookupFamily.ALL,
-        respectDnsTtl: true,
         loadAssignment: create(ClusterLoadAssignmentSchema, {
           clusterName: name,
           endpoints: [

@@ -9,10 +9,11 @@ import {
   type RouteConfiguration,
   RouteConfigurationSchema,
 } from '#gen/envoy-api/envoy/config/route/v3/route_pb.js';
+import { PreviousHostsPredicateSchema } from '#gen/envoy-api/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
 import { OFFERS_HTTP } from '#xds/generate/http-filters.ts';
 import { UNLIMITED } from '#xds/generate/inbound-route.ts';
 import { CLUSTER_NAMES } from '#xds/generate/naming.ts';
-import type { Init } from '#xds/generate/proto-values.ts';
+import { type Init, typedConfig } from '#xds/generate/proto-values.ts';
 import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
 
 /** Hosts that lead to a cluster. Plain JSON values. */
@@ -50,7 +51,12 @@ export interface OutboundRouteInput {
 const RETRIES: RetryPolicy = create(RetryPolicySchema, {
   retryOn: 'connect-failure,refused-stream,reset-before-request,unavailable,cancelled',
   numRetries: 2,
-  retryHostPredicate: [{ name: 'envoy.retry_host_predicates.previous_hosts' }],
+  retryHostPredicate: [
+    {
+      name: 'envoy.retry_host_predicates.previous_hosts',
+      configType: typedConfig(PreviousHostsPredicateSchema, {}),
+    },
+  ],
   hostSelectionRetryMaxAttempts: 5n,
 });
 

@@ -7,11 +7,10 @@ import {
 import {
   ApiConfigSource_ApiType,
   ApiVersion,
+  type ConfigSourceSchema,
 } from '#gen/envoy-api/envoy/config/core/v3/config_source_pb.js';
 import { RawBufferSchema } from '#gen/envoy-api/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
 import {
-  type CertificateValidationContext,
-  CertificateValidationContextSchema,
   type SubjectAltNameMatcher,
   SubjectAltNameMatcher_SanType,
   SubjectAltNameMatcherSchema,
@@ -32,7 +31,7 @@ import {
 import type { ServerNames } from '#policy/tls/server-names.ts';
 import type { TlsOrigination } from '#policy/tls/upstream-tls.ts';
 import { CLUSTER_NAMES } from '#xds/generate/naming.ts';
-import { duration, typedConfig } from '#xds/generate/proto-values.ts';
+import { duration, type Init, typedConfig } from '#xds/generate/proto-values.ts';
 
 /**
  * Application protocols that proxies of the mesh offer each other, so that a server can tell HTTP
@@ -58,15 +57,27 @@ const PARAMETERS: TlsParameters = create(TlsParametersSchema, {
 });
 
 /**
- * A secret of the agent. Written exactly as in Envoy's bootstrap, so that Envoy shares one
- * subscription; no time-out, so that a port opens when its certificate is there and not before.
+ * A secret of the agent. Written exactly as in Envoy's bootstrap, so that Envoy shares one subscription; no time-out,
+ * so that a port opens when its certificate is there and not before.
  */
 function agentSecret(name: 'default' | 'ROOTCA'): SdsSecretConfig {
+  return fromAgent(name, { initialFetchTimeout: duration(0) });
+}
+
+/**
+ * A file that the agent reads and watches, by the names that Istio's agent knows. Not read by Envoy itself: it would
+ * refuse the whole cluster while the file is not there. Until the agent has it, connections fail.
+ */
+function agentFile(name: `file-root:${string}` | `file-cert:${string}`): SdsSecretConfig {
+  return fromAgent(name, {});
+}
+
+function fromAgent(name: string, config: Init<typeof ConfigSourceSchema>): SdsSecretConfig {
   return create(SdsSecretConfigSchema, {
     name,
     sdsConfig: {
+      ...config,
       resourceApiVersion: ApiVersion.V3,
-      initialFetchTimeout: duration(0),
       configSourceSpecifier: {
         case: 'apiConfigSource',
         value: {
@@ -151,11 +162,22 @@ export function originatedTls(tls: TlsOrigination, alpn: readonly string[]): Tra
       commonTlsContext: {
         tlsParams: PARAMETERS,
         alpnProtocols: [...alpn],
-        tlsCertificates: client
-          ? [{ certificateChain: file(client.certificate), privateKey: file(client.privateKey) }]
+        tlsCertificateSdsSecretConfigs: client
+          ? [agentFile(`file-cert:${client.certificate}~${client.privateKey}`)]
           : [],
         ...(tls.verifiesServer && {
-          validationContextType: { case: 'validationContext', value: originValidation(tls) },
+          validationContextType: {
+            case: 'combinedValidationContext',
+            value: {
+              defaultValidationContext: {
+                matchTypedSubjectAltNames: tls.subjectAltNames.map(subjectAltName),
+                ...(tls.caCrl && { crl: file(tls.caCrl) }),
+              },
+              validationContextSdsSecretConfig: agentFile(
+                `file-root:${tls.caCertificates ?? 'system'}`,
+              ),
+            },
+          },
         }),
       },
     }),
@@ -167,14 +189,6 @@ export const PLAINTEXT: TransportSocket = create(TransportSocketSchema, {
   name: 'envoy.transport_sockets.raw_buffer',
   configType: typedConfig(RawBufferSchema, {}),
 });
-
-function originValidation(tls: TlsOrigination): CertificateValidationContext {
-  return create(CertificateValidationContextSchema, {
-    ...(tls.caCertificates ? { trustedCa: file(tls.caCertificates) } : { systemRootCerts: {} }),
-    ...(tls.caCrl && { crl: file(tls.caCrl) }),
-    matchTypedSubjectAltNames: tls.subjectAltNames.map(subjectAltName),
-  });
-}
 
 /** A name as users write it: a SPIFFE id or other URI, an IP address, or a DNS name. */
 function subjectAltName(name: string): SubjectAltNameMatcher {

@@ -1,0 +1,138 @@
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { registrationOf } from '#model/registration.ts';
+import type { ProxyNode } from '#xds/proxy-node.ts';
+import { type TestEnvoy, startEnvoy } from './envoy.ts';
+import { FileXds } from './file-xds.ts';
+import { freePort } from './free-port.ts';
+import { type TestMesh, testProxy } from './mesh.ts';
+import { temporaryDirectory } from './temp-directory.ts';
+import type { TestAuthority } from './test-authority.ts';
+
+/** A workload to start. */
+export interface ExplicitWorkloadOptions {
+  readonly namespace: string;
+  /** Also the name of its WorkloadGroup, which the mesh must have. */
+  readonly name: string;
+  /** Ports of the application by name. */
+  readonly ports?: Readonly<Record<string, number>>;
+  readonly upstreams?: readonly { readonly host: string; readonly port: number }[];
+  /** Whose certificate it has; its own service account's when left out. */
+  readonly identity?: string;
+  /** Who signed its certificate. */
+  readonly signer?: TestAuthority;
+}
+
+/** A workload in explicit mode: an Envoy beside an application that the test runs. */
+export interface ExplicitWorkload {
+  readonly proxy: ProxyNode;
+  readonly envoy: TestEnvoy;
+  /** Where peers connect to for an application port. */
+  readonly listenPort: (name: string) => number;
+  /** Where the application connects to for a service given in `upstreams`. */
+  readonly upstreamPort: (host: string) => number;
+  readonly httpProxyPort: number;
+  /** Gives Envoy the configuration that the mesh has for it now. */
+  publish(): void;
+  /** The lines of its access log so far. */
+  accessLog(): readonly Readonly<Record<string, unknown>>[];
+}
+
+/** Workloads of one mesh, with certificates of one authority. */
+export class ExplicitMesh {
+  readonly mesh: TestMesh;
+  readonly authority: TestAuthority;
+  readonly #workloads: ExplicitWorkload[] = [];
+
+  constructor(mesh: TestMesh, authority: TestAuthority) {
+    this.mesh = mesh;
+    this.authority = authority;
+  }
+
+  /** Gives every Envoy what the mesh has for it now. */
+  publish(): void {
+    for (const workload of this.#workloads) workload.publish();
+  }
+
+  /** Registers a workload, starts its Envoy and waits until that serves. Everybody learns of it. */
+  async start(
+    test: Pick<TestContext, 'after'>,
+    options: ExplicitWorkloadOptions,
+  ): Promise<ExplicitWorkload> {
+    const proxy = await explicitProxy(options);
+    this.#register(proxy);
+    const xds = new FileXds(join(temporaryDirectory(test), 'xds'));
+    const publish = (): void =>
+      xds.publish(this.mesh.generator.snapshotFor(proxy, this.mesh.model.snapshot()));
+    const signer = options.signer ?? this.authority;
+    const own = signer.issue({ uris: [options.identity ?? proxy.identity] });
+    xds.publishSecrets({ own, roots: this.authority.root });
+    publish();
+    const args = ['--file-flush-interval-msec', '10', '--drain-strategy', 'immediate'];
+    const envoy = await startEnvoy(test, {
+      bootstrap: xds.bootstrap,
+      args: [...args, '--drain-time-s', '1'],
+    });
+    await envoy.ready();
+    const workload: ExplicitWorkload = {
+      proxy,
+      envoy,
+      listenPort: (name) => portOf(proxy.explicit?.inbound, (port) => port.name === name),
+      upstreamPort: (host) => portOf(proxy.explicit?.upstreams, (one) => one.host === host),
+      httpProxyPort: proxy.explicit?.httpProxyPort ?? 0,
+      publish,
+      accessLog: () => envoy.process.lines.flatMap(parseLine),
+    };
+    this.#workloads.push(workload);
+    this.publish();
+    return workload;
+  }
+
+  #register(proxy: ProxyNode): void {
+    const group = this.mesh.model
+      .snapshot()
+      .workloadGroups.get(proxy.namespace, proxy.serviceAccount);
+    if (!group) return;
+    const { entry, refused } = registrationOf(group, proxy);
+    if (refused) throw new Error(refused.message);
+    this.mesh.put(entry);
+  }
+}
+
+async function explicitProxy(options: ExplicitWorkloadOptions): Promise<ProxyNode> {
+  const { namespace, name, ports = {}, upstreams = [] } = options;
+  const inbound = Object.entries(ports).map(async ([portName, port]) => ({
+    name: portName,
+    port,
+    listen: await freePort(),
+  }));
+  return testProxy({
+    namespace,
+    serviceAccount: name,
+    workloadName: `${name}-1`,
+    addresses: ['127.0.0.1'],
+    interception: 'explicit',
+    group: name,
+    explicit: {
+      inboundAddress: '127.0.0.1',
+      inbound: await Promise.all(inbound),
+      httpProxyPort: await freePort(),
+      upstreams: await Promise.all(
+        upstreams.map(async (one) => ({ ...one, listen: await freePort() })),
+      ),
+    },
+  });
+}
+
+function portOf<T extends { readonly listen: number }>(
+  ports: readonly T[] | undefined,
+  wanted: (port: T) => boolean,
+): number {
+  const found = ports?.find(wanted);
+  if (!found) throw new Error('the workload has no such port');
+  return found.listen;
+}
+
+function parseLine(line: string): readonly Readonly<Record<string, unknown>>[] {
+  return line.startsWith('{') ? [JSON.parse(line) as Readonly<Record<string, unknown>>] : [];
+}
