@@ -35,7 +35,7 @@ function sentence(text: string): string {
 
 /** docs/reference/cli.md */
 export async function cliPage(): Promise<string> {
-  const program = new Command('bulwark').helpCommand(false);
+  const program = new Command('bulwark').helpCommand(false).enablePositionalOptions();
   for (const { load } of COMMANDS) (await load())(program, CONTEXT);
   const introduction =
     'The commands of `bulwark`. Data goes to standard output, everything else to standard error.';
