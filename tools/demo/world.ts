@@ -1,7 +1,10 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { KINDS } from '#api/kinds.ts';
 import type { ApiObject } from '#api/object.ts';
+import { applyObject, pathsOf } from '#cli/apply-object.ts';
+import { formatDiagnostic, readObjects } from '#cli/read-objects.ts';
 import type { ServerAddresses } from '#controlplane/addresses.ts';
 import { KubeClient } from '#kubeclient/kube-client.ts';
 import { readKubeconfig } from '#kubeclient/kubeconfig.ts';
@@ -68,7 +71,7 @@ export class DemoWorld {
     report('starting the control plane');
     await this.startServer();
     report('applying samples/photo: namespaces, service accounts, services, policies');
-    await this.#applyFiles(join(this.#options.root, 'samples/photo'));
+    await this.#applySample();
     for (const { name } of TIERS) this.#appPorts.set(name, await freePort());
     report(
       'starting the agents of the two teams; each workload gets a key, a certificate and an Envoy',
@@ -104,11 +107,12 @@ export class DemoWorld {
     await this.#server?.kill();
   }
 
-  /** Applies YAML with `bulwark apply`, as a user would. */
+  /** Applies YAML as `bulwark apply -f -` and `kubectl apply` do. */
   async applyText(yaml: string): Promise<void> {
-    const file = join(this.#options.directory, `apply-${process.hrtime.bigint()}.yaml`);
-    writeFileSync(file, yaml);
-    await this.#applyFiles(file);
+    const { objects, diagnostics } = await readObjects(['-'], Readable.from([yaml]));
+    const wrong = diagnostics.find(({ severity }) => severity === 'error');
+    if (wrong) throw new Error(formatDiagnostic(wrong));
+    for (const object of objects) await applyObject(this.#api, object, pathsOf(object, 'default'));
   }
 
   /** Deletes an object by its path. */
@@ -194,6 +198,14 @@ export class DemoWorld {
     }, `the agent's record of the refusal of ${peer}`);
   }
 
+  /** What the agent of `tier` says about a server that its Envoy would not talk to. */
+  serverRefusedBy(tier: TierName): Promise<{ detail: string }> {
+    return waitUntil(async () => {
+      await this.#refresh();
+      return this.#view(tier).refusals.find(({ kind }) => kind === 'server');
+    }, `the record of ${tier}'s agent about a refused server`);
+  }
+
   /** Requests that the Envoy of a tier took. */
   requestsServed(tier: TierName): Promise<number> {
     return this.#statusOf(tier).statistic(
@@ -255,8 +267,10 @@ export class DemoWorld {
     });
   }
 
-  async #applyFiles(path: string): Promise<void> {
-    const apply = this.#bulwark('apply', ['apply', '--kubeconfig', this.kubeconfig, '-f', path]);
+  /** With the command, as a user does it. */
+  async #applySample(): Promise<void> {
+    const sample = join(this.#options.root, 'samples/photo');
+    const apply = this.#bulwark('apply', ['apply', '--kubeconfig', this.kubeconfig, '-f', sample]);
     await apply.ended;
     if (apply.exit?.code !== 0) throw new Error(`bulwark apply failed${apply.tail()}`);
   }
