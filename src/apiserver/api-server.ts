@@ -12,6 +12,7 @@ import { isTrue } from '#apiserver/query.ts';
 import { parseRequest } from '#apiserver/request-info.ts';
 import type { Admission } from '#apiserver/resource-context.ts';
 import type { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
+import { Turns } from '#apiserver/turns.ts';
 import { present } from '#base/assert.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/lifecycle.ts';
@@ -66,6 +67,7 @@ export class ApiServer implements Component {
       log,
       clusterIps: this.#clusterIps,
       namespaces: this.#namespaces,
+      turns: new Turns(),
       documents: new Documents(() => `${this.address.address}:${this.address.port}`),
       healthChecks: healthChecks(store),
     };

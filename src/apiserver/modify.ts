@@ -22,7 +22,7 @@ export interface Proposal {
   readonly versioned: boolean;
 }
 
-/** Who writes at the same time can make a try fail; one of them always succeeds. */
+/** Clients take turns, so only the server's own controllers can be faster. */
 const ATTEMPTS_MAX = 20;
 
 /**
@@ -35,8 +35,26 @@ export async function modifyObject(
   options: WriteOptions,
   propose: (current: ApiObject) => Proposal,
 ): Promise<Answer> {
-  const { kind, deps } = context;
   const presenter = presenterFor(context);
+  const { kind, namespace, name } = keyOf(context);
+  const turn = [kind, namespace, name].join('/');
+  const { stored, warnings } = await context.deps.turns.take(turn, () =>
+    modifyInTurn(context, options, propose),
+  );
+  return presenter.answer(stored, { headers: warningHeaders(warnings) });
+}
+
+interface Modified {
+  readonly stored: ApiObject;
+  readonly warnings: readonly string[];
+}
+
+async function modifyInTurn(
+  context: ResourceContext,
+  options: WriteOptions,
+  propose: (current: ApiObject) => Proposal,
+): Promise<Modified> {
+  const { kind, deps } = context;
   const key = keyOf(context);
   const resource: Resource = { group: kind.group, name: kind.plural };
   for (let attempt = 1; ; attempt += 1) {
@@ -48,7 +66,7 @@ export async function modifyObject(
     checkVersion(resource, current, object);
     try {
       const stored = await write(context, { current, object, dryRun: options.dryRun });
-      return presenter.answer(stored, { headers: warningHeaders(warnings) });
+      return { stored, warnings };
     } catch (error) {
       const raced = isBulwarkError(error, 'API_CONFLICT');
       if (raced && !proposal.versioned && attempt < ATTEMPTS_MAX) continue;

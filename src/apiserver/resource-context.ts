@@ -9,6 +9,7 @@ import type { NamespaceLife } from '#apiserver/namespace-life.ts';
 import type { RequestInfo, ResourceRequest } from '#apiserver/request-info.ts';
 import type { IncludeObject } from '#apiserver/table.ts';
 import { badRequest, notAcceptable } from '#apiserver/status.ts';
+import type { Turns } from '#apiserver/turns.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
@@ -37,6 +38,8 @@ export interface ResourceDeps {
   readonly log: Logger;
   readonly clusterIps: ClusterIps;
   readonly namespaces: NamespaceLife;
+  /** Of clients that change the same object. */
+  readonly turns: Turns;
 }
 
 /** One request for objects of a kind. */

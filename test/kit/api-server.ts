@@ -11,6 +11,7 @@ import { type Logger, silentLogger } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
 import { SqliteStore } from '#store/sqlite-store.ts';
 import type { Store } from '#store/store.ts';
+import { ApiClient, type ApiClientOptions } from './api-client.ts';
 import { type TestAuthority, testAuthority } from './test-authority.ts';
 
 /** An API server that runs, with the administrator's kubeconfig. */
@@ -26,6 +27,10 @@ export interface TestApiServer {
   readonly url: string;
   /** The authority that signed its serving certificate. */
   readonly authority: TestAuthority;
+  /** A client with a certificate of the group system:masters. */
+  readonly admin: ApiClient;
+  /** A client with a token, or with nothing. */
+  client(options?: Pick<ApiClientOptions, 'token' | 'credentials'>): ApiClient;
   close(): Promise<void>;
 }
 
@@ -76,5 +81,10 @@ export async function startApiServer(
   const kubeconfig = join(directory, 'admin.kubeconfig');
   const access = { path: kubeconfig, server: url, serverCa: authority.root };
   await ensureAdminKubeconfig(access, clients);
-  return { directory, server, store, tokens, clients, kubeconfig, url, authority, close };
+  const client = (credentials: Pick<ApiClientOptions, 'token' | 'credentials'> = {}): ApiClient =>
+    new ApiClient(test, { url, ca: authority.root, ...credentials });
+  const subject = { user: 'test-admin', group: 'system:masters', validDays: 1 };
+  const admin = client({ credentials: clients.issue(subject) });
+  const parts = { directory, server, store, tokens, clients, kubeconfig, url, authority };
+  return { ...parts, admin, client, close };
 }
