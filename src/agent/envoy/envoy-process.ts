@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { ENVOY_LOG_FORMAT } from '#agent/envoy/envoy-log.ts';
 import { LineSplitter } from '#agent/process/line-splitter.ts';
 import type { ProcessGuard } from '#agent/process/process-guard.ts';
 import { BulwarkError } from '#base/errors.ts';
@@ -16,7 +17,7 @@ export interface EnvoyProcessOptions {
   readonly drainMs: number;
   /** A line of the access log (standard output). */
   readonly onAccessLine: (line: string) => void;
-  /** A line of Envoy's own log (standard error), in the form of LOG_FORMAT. */
+  /** A line of Envoy's own log (standard error), in the form of ENVOY_LOG_FORMAT. */
   readonly onLogLine: (line: string) => void;
   /** A line was longer than LIMITS.envoyLineBytesMax. */
   readonly onDroppedLine: () => void;
@@ -27,9 +28,6 @@ export interface ProcessExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
-
-/** Level, logger and text of a log line, between tabs; line breaks in the text are escaped. */
-const LOG_FORMAT = '%l\t%n\t%v';
 
 /** One run of Envoy, from its start to its end. */
 export class EnvoyProcess {
@@ -84,8 +82,12 @@ function commandLine(options: EnvoyProcessOptions): readonly string[] {
     // A changed filter chain must not keep its old policy for Envoy's default of ten minutes.
     ['--drain-strategy', 'immediate'],
     ['--drain-time-s', seconds],
+    // Refusals are read from the access log: Envoy's default holds a line back for ten seconds.
+    ['--file-flush-interval-msec', '250'],
+    // What was refused shall be known now, not when Envoy's buffer is 10 seconds old.
+    ['--file-flush-interval-msec', '250'],
     ['--log-level', options.verbose ? 'info' : 'warning'],
-    ['--log-format', LOG_FORMAT],
+    ['--log-format', ENVOY_LOG_FORMAT],
     ['--log-format-escaped'],
     ['--skip-deprecated-logs'],
   ].flat();
