@@ -1,0 +1,229 @@
+import type { Timer } from '#base/clock.ts';
+import type { DeltaDiscoveryRequest } from '#gen/envoy-api/envoy/service/discovery/v3/discovery_pb.js';
+import type { XdsResource, XdsSnapshot } from '#xds/resource.ts';
+import { ClusterRecovery } from '#xds/serve/cluster-recovery.ts';
+import type { ProxyStatus, TypeStatus } from '#xds/serve/proxy-status.ts';
+import { NO_CHANGE, NO_RESOURCES, type ResourceMap } from '#xds/serve/resource-diff.ts';
+import { type DiscoveryName, RESOURCE_TYPES } from '#xds/serve/resource-types.ts';
+import type { StreamContext } from '#xds/serve/stream-context.ts';
+import { type Answer, TypeChannel } from '#xds/serve/type-channel.ts';
+
+/** Milliseconds after which clusters that were removed to end a silence are sent again anyway. */
+const PROBE_MS_MAX = 2000;
+
+/**
+ * What one proxy asked for and got, on one delta stream (xDS protocol, incremental variant).
+ *
+ * Whatever happens (a request, an answer, a new snapshot, a bound on waiting that passed), `#pump`
+ * sends what can be sent now, in the order make before break: clusters, endpoints, listeners,
+ * routes, secrets, filters; removed clusters last. Of each type one response at a time is
+ * unanswered, and what changes meanwhile goes into the next. Only two things wait for another type,
+ * each with a bound: listeners and routes for new clusters to warm up, removed clusters for
+ * listeners and routes. So endpoints and policies wait for nobody.
+ */
+export class DeltaStream {
+  readonly #context: StreamContext;
+  readonly #channels = new Map<DiscoveryName, TypeChannel>();
+  readonly #recovery = new ClusterRecovery();
+  /** Clusters that were removed to end a silence and are to be sent again. */
+  #probe: { readonly names: readonly string[]; readonly endMs: number } | undefined;
+  #snapshot: XdsSnapshot | undefined;
+  #timer: Timer | undefined;
+  #closed = false;
+
+  constructor(context: StreamContext) {
+    this.#context = context;
+  }
+
+  /**
+   * Takes a request: subscriptions, an answer, or both.
+   * @throws GrpcStatusError when it asks for too much
+   */
+  request(request: DeltaDiscoveryRequest): void {
+    const type = RESOURCE_TYPES.find(({ typeUrl }) => typeUrl === request.typeUrl);
+    if (!type) {
+      // Envoy asks for other types only when its bootstrap says so; it gets none, and may go on.
+      this.#context.log.debug('unknown resource type asked for', { typeUrl: request.typeUrl });
+      return;
+    }
+    let channel = this.#channels.get(type.name);
+    if (!channel) {
+      channel = new TypeChannel(type, this.#context);
+      this.#channels.set(type.name, channel);
+    }
+    channel.subscribe(request);
+    if (request.responseNonce !== '') this.#answered(channel, request);
+    this.#pump();
+  }
+
+  /** What the proxy may have from now on. */
+  update(snapshot: XdsSnapshot): void {
+    this.#snapshot = snapshot;
+    this.#pump();
+  }
+
+  /** Whether there is something to send that has to wait. */
+  get owes(): boolean {
+    const channels = [...this.#channels.values()];
+    return channels.some((channel) => channel.changeTo(this.#mapOf(channel)) !== NO_CHANGE);
+  }
+
+  /** Nothing is sent from now on. */
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+  }
+
+  /** Whether a type has resources that the proxy does not take. */
+  rejects(name: DiscoveryName): boolean {
+    return (this.#channels.get(name)?.rejections.all.length ?? 0) > 0;
+  }
+
+  status(): ProxyStatus['types'] {
+    const types: Partial<Record<DiscoveryName, TypeStatus>> = {};
+    for (const { name } of RESOURCE_TYPES) {
+      const channel = this.#channels.get(name);
+      if (!channel) continue;
+      const status = channel.status();
+      const settled = status.unansweredCount === 0 && status.rejected.length === 0;
+      const synced = settled && channel.changeTo(this.#mapOf(channel)) === NO_CHANGE;
+      types[name] = { ...status, synced };
+    }
+    return types;
+  }
+
+  #mapOf({ type }: TypeChannel): ResourceMap {
+    return this.#snapshot?.get(type.typeUrl) ?? NO_RESOURCES;
+  }
+
+  #answered(channel: TypeChannel, request: DeltaDiscoveryRequest): void {
+    const { clock } = this.#context;
+    const answer = channel.takeAnswer(request, clock.now());
+    if (!answer) {
+      this.#context.expiredNonce(channel.type);
+      return;
+    }
+    const { changed } = answer.push.change;
+    if (answer.error === undefined) {
+      channel.rejections.accepted(changed, this.#mapOf(channel));
+      if (channel.type.name === 'cds') this.#recovery.accepted(changed);
+    } else {
+      this.#rejected(channel, answer, answer.error);
+    }
+    this.#context.answered(channel.type, answer);
+    if (this.#probe && channel.type.name === 'cds' && channel.unanswered.length === 0)
+      this.#endProbe(channel);
+  }
+
+  #rejected(channel: TypeChannel, { push }: Answer, message: string): void {
+    if (push.repair) return;
+    const at = this.#context.clock.now();
+    const { culprits } = channel.rejections.rejected(push.change.changed, message, at);
+    if (channel.type.name !== 'cds') return;
+    const repair = this.#recovery.afterRejection(push, culprits);
+    if (repair.changed.length + repair.removed.length === 0) return;
+    channel.send(repair, { repair: true });
+    this.#resendEndpoints(repair.changed);
+  }
+
+  #pump(): void {
+    if (!this.#snapshot || this.#closed) return;
+    const nowMs = this.#context.clock.monotonicMs();
+    let wakeMs = Number.POSITIVE_INFINITY;
+    for (const { name } of RESOURCE_TYPES) {
+      const channel = this.#channels.get(name);
+      if (!channel) continue;
+      const waitMs = this.#waitMs(channel, nowMs);
+      if (waitMs === 0) this.#push(channel);
+      else if (channel.changeTo(this.#mapOf(channel)) !== NO_CHANGE)
+        wakeMs = Math.min(wakeMs, waitMs);
+      if (this.#closed) return;
+    }
+    const clusters = this.#channels.get('cds');
+    if (clusters) {
+      wakeMs = Math.min(wakeMs, this.#pushRemovedClusters(clusters, nowMs));
+      wakeMs = Math.min(wakeMs, this.#probeClusters(clusters, nowMs));
+    }
+    this.#wakeIn(wakeMs);
+  }
+
+  #wakeIn(delayMs: number): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (this.#closed || delayMs === Number.POSITIVE_INFINITY) return;
+    const { clock, guard } = this.#context;
+    this.#timer = clock.after(delayMs, () => guard(() => this.#pump()));
+  }
+
+  #push(channel: TypeChannel): void {
+    const clusters = channel.type.name === 'cds';
+    const change = channel.push(this.#mapOf(channel), { holdRemovals: clusters });
+    if (clusters && change) this.#resendEndpoints(change.changed);
+  }
+
+  /** Milliseconds for which a type has to wait before its next response. */
+  #waitMs(channel: TypeChannel, nowMs: number): number {
+    const own = channel.waitMs(nowMs);
+    const { name } = channel.type;
+    if (own > 0 || (name !== 'lds' && name !== 'rds')) return own;
+    const clusters = this.#channels.get('cds');
+    const [only, ...more] = clusters?.unanswered ?? [];
+    // With more than one unanswered, Envoy does not answer at all: no use in waiting.
+    if (!clusters || !only || more.length > 0 || only.added.size === 0) return 0;
+    return clusters.waitMs(nowMs);
+  }
+
+  /** Sends the removal of clusters once nothing can refer to them; else says how long to wait. */
+  #pushRemovedClusters(clusters: TypeChannel, nowMs: number): number {
+    if (clusters.changeTo(this.#mapOf(clusters)).removed.length === 0)
+      return Number.POSITIVE_INFINITY;
+    for (const name of ['cds', 'lds', 'rds'] as const) {
+      const channel = this.#channels.get(name);
+      const waitMs = channel ? this.#waitMs(channel, nowMs) : 0;
+      if (waitMs > 0) return waitMs;
+    }
+    clusters.push(this.#mapOf(clusters));
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** Ends a silence about clusters (see ClusterRecovery); says when to look again. */
+  #probeClusters(clusters: TypeChannel, nowMs: number): number {
+    if (this.#probe) {
+      if (this.#probe.endMs > nowMs) return this.#probe.endMs - nowMs;
+      this.#endProbe(clusters);
+      return 0;
+    }
+    const { unanswered } = clusters;
+    const removed = this.#recovery.suspects(unanswered, nowMs);
+    if (removed.length > 0) {
+      this.#context.log.warn('no answer for clusters; removing new ones to find the one at fault', {
+        clusters: removed,
+      });
+      this.#probe = { names: removed, endMs: nowMs + PROBE_MS_MAX };
+      clusters.send({ changed: [], removed }, { repair: true });
+      return PROBE_MS_MAX;
+    }
+    const waitMs = this.#recovery.waitMs(unanswered, nowMs);
+    return waitMs ? waitMs : Number.POSITIVE_INFINITY;
+  }
+
+  #endProbe(clusters: TypeChannel): void {
+    for (const name of this.#probe?.names ?? []) {
+      if (!clusters.rejections.get(name)) clusters.resend(name);
+    }
+    this.#probe = undefined;
+  }
+
+  /**
+   * Envoy warms up a changed cluster and waits for its endpoints without asking for them again:
+   * they have to be sent again with the cluster.
+   */
+  #resendEndpoints(clusters: readonly XdsResource[]): void {
+    const endpoints = this.#channels.get('eds');
+    if (!endpoints) return;
+    for (const cluster of clusters) {
+      const name = this.#context.endpoints.nameOf(cluster);
+      if (name !== undefined) endpoints.resend(name);
+    }
+  }
+}

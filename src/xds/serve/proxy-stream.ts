@@ -1,0 +1,271 @@
+import { fromBinary } from '@bufbuild/protobuf';
+import { AssertionFailure } from '#base/assert.ts';
+import type { Timer } from '#base/clock.ts';
+import { isBulwarkError } from '#base/errors.ts';
+import {
+  GRPC_STATUS,
+  type GrpcServerStream,
+  type GrpcStatusCode,
+  GrpcStatusError,
+} from '#base/grpc/grpc.ts';
+import { LIMITS } from '#base/limits.ts';
+import type { Logger } from '#base/log.ts';
+import {
+  type DeltaDiscoveryRequest,
+  DeltaDiscoveryRequestSchema,
+} from '#gen/envoy-api/envoy/service/discovery/v3/discovery_pb.js';
+import { type ProxyCaller, parseProxyNode } from '#xds/node-metadata.ts';
+import type { ProxyNode } from '#xds/proxy-node.ts';
+import type { AdsServerDeps } from '#xds/serve/ads-server.ts';
+import type { ClusterEndpoints } from '#xds/serve/cluster-recovery.ts';
+import { DeltaStream } from '#xds/serve/delta-stream.ts';
+import type { XdsMetrics } from '#xds/serve/metrics.ts';
+import type { ProxyStatus } from '#xds/serve/proxy-status.ts';
+import type { ResourceChange, ResourceDiffs } from '#xds/serve/resource-diff.ts';
+import type { DiscoveryName, ResourceType } from '#xds/serve/resource-types.ts';
+import type { FrameCache } from '#xds/serve/response-frame.ts';
+import type { StreamContext } from '#xds/serve/stream-context.ts';
+import type { Answer } from '#xds/serve/type-channel.ts';
+
+/** What all streams of a server share. */
+export interface SharedState {
+  readonly deps: AdsServerDeps;
+  readonly metrics: XdsMetrics;
+  readonly diffs: ResourceDiffs;
+  readonly frames: FrameCache;
+  readonly endpoints: ClusterEndpoints;
+  /** The stream is ready to be updated from now on. */
+  readonly opened: (stream: ProxyStream) => void;
+  /** It is gone. */
+  readonly closed: (stream: ProxyStream) => void;
+}
+
+/** Milliseconds from the opening of a stream to its first request. */
+const FIRST_REQUEST_MS_MAX = 15_000;
+/** Requests that wait while the caller is looked up; Envoy sends two or three. */
+const EARLY_REQUESTS_MAX = 64;
+
+/**
+ * One stream of a proxy. States: opening (who is it? may it?) → open → closed. The opening takes
+ * the caller's identity from its certificate or token, the rest from the node in the first request,
+ * and tells the control plane, before anything is sent.
+ */
+export class ProxyStream {
+  readonly #stream: GrpcServerStream;
+  readonly #shared: SharedState;
+  readonly #connectedAt: number;
+  #log: Logger;
+  #early: DeltaDiscoveryRequest[] = [];
+  #firstRequest = Promise.withResolvers<DeltaDiscoveryRequest>();
+  #firstRequestTimer: Timer | undefined;
+  #node: ProxyNode | undefined;
+  #delta: DeltaStream | undefined;
+  #closed = false;
+  /** When the change was made that was not sent yet, by the monotonic clock. */
+  #changedMs: number | undefined;
+
+  constructor(stream: GrpcServerStream, shared: SharedState) {
+    this.#stream = stream;
+    this.#shared = shared;
+    const { clock, log } = shared.deps;
+    this.#log = log.child({ peer: stream.call.peer.address });
+    this.#connectedAt = clock.now();
+    stream.onMessage = (message) => this.#receive(message);
+    stream.onEnd = () => this.#close();
+    this.#firstRequest.promise.catch(() => {});
+    this.#firstRequestTimer = clock.after(FIRST_REQUEST_MS_MAX, () =>
+      this.end(GRPC_STATUS.deadlineExceeded, 'no request came'),
+    );
+    this.#open().catch((error) => this.#fail(error));
+  }
+
+  /** The proxy; only for a stream that was `opened`. */
+  get node(): ProxyNode | undefined {
+    return this.#node;
+  }
+
+  /** Notes that a change concerns this proxy, for the time that it takes until it is sent. */
+  noteChange(): void {
+    this.#changedMs ??= this.#shared.deps.clock.monotonicMs();
+  }
+
+  /** Sends what changed for this proxy. What cannot be made leaves the proxy with what it has. */
+  update(): void {
+    if (!this.#node || this.#closed) return;
+    try {
+      this.#delta?.update(this.#shared.deps.source.snapshotFor(this.#node));
+      if (!this.#delta?.owes) this.#changedMs = undefined;
+    } catch (error) {
+      if (error instanceof AssertionFailure) throw error;
+      this.#shared.metrics.internalErrors.inc();
+      this.#log.error('no configuration for this proxy; it keeps what it has', { error });
+    }
+  }
+
+  /** Ends the stream with a status. */
+  end(status: GrpcStatusCode, message: string): void {
+    this.#stream.end(status, message);
+    this.#close();
+  }
+
+  rejects(type: DiscoveryName): boolean {
+    return this.#delta?.rejects(type) ?? false;
+  }
+
+  status(): ProxyStatus | undefined {
+    if (!this.#node || !this.#delta) return undefined;
+    const { nodeId, identity, namespace, serviceAccount, workloadName, envoyVersion } = this.#node;
+    return {
+      nodeId,
+      identity,
+      namespace,
+      serviceAccount,
+      workloadName,
+      envoyVersion,
+      address: this.#stream.call.peer.address,
+      connectedAt: this.#connectedAt,
+      types: this.#delta.status(),
+    };
+  }
+
+  async #open(): Promise<void> {
+    const { authenticate, onConnect, onDisconnect } = this.#shared.deps;
+    const caller = await authenticate(this.#stream.call);
+    const { node: message } = await this.#firstRequest.promise;
+    if (!message)
+      throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'the first request has no node');
+    const node = this.#parseNode(message, caller);
+    this.#log = this.#log.child({ proxy: node.nodeId });
+    await onConnect?.(node, this.#stream.call.signal);
+    if (this.#closed) {
+      await onDisconnect?.(node);
+      return;
+    }
+    this.#node = node;
+    this.#delta = new DeltaStream(this.#context());
+    this.#shared.opened(this);
+    this.#log.info('proxy connected', { identity: node.identity });
+    this.update();
+    const early = this.#early;
+    this.#early = [];
+    for (const request of early) this.#delta.request(request);
+  }
+
+  #parseNode(message: Parameters<typeof parseProxyNode>[0], caller: ProxyCaller): ProxyNode {
+    try {
+      return parseProxyNode(message, caller);
+    } catch (error) {
+      if (isBulwarkError(error, 'XDS_NODE_INVALID'))
+        throw new GrpcStatusError(GRPC_STATUS.invalidArgument, error.message, error);
+      if (!isBulwarkError(error, 'XDS_IDENTITY_MISMATCH')) throw error;
+      throw new GrpcStatusError(GRPC_STATUS.permissionDenied, error.message, error);
+    }
+  }
+
+  #receive(bytes: Uint8Array): void {
+    if (this.#closed) return;
+    let request: DeltaDiscoveryRequest;
+    try {
+      request = fromBinary(DeltaDiscoveryRequestSchema, bytes);
+    } catch (cause) {
+      throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'the request does not parse', cause);
+    }
+    this.#firstRequestTimer?.cancel();
+    this.#firstRequest.resolve(request);
+    if (this.#delta && this.#early.length === 0) {
+      this.#delta.request(request);
+      return;
+    }
+    this.#early.push(request);
+    if (this.#early.length > EARLY_REQUESTS_MAX)
+      throw new GrpcStatusError(GRPC_STATUS.resourceExhausted, 'too many requests at once');
+  }
+
+  #context(): StreamContext {
+    const { deps, diffs, endpoints, metrics } = this.#shared;
+    return {
+      clock: deps.clock,
+      log: this.#log,
+      diffs,
+      endpoints,
+      send: (type, change) => this.#send(type, change),
+      answered: (type, answer) => this.#answered(type, answer),
+      expiredNonce: ({ name }) => metrics.expiredNonces.inc({ type: name }),
+      guard: (step) => {
+        try {
+          step();
+        } catch (error) {
+          this.#fail(error);
+        }
+      },
+    };
+  }
+
+  #send({ name, typeUrl }: ResourceType, change: ResourceChange) {
+    const { deps, frames, metrics } = this.#shared;
+    const { nonce, bytes } = frames.get(typeUrl, change);
+    const sentMs = deps.clock.monotonicMs();
+    this.#stream.writeFrame(bytes);
+    metrics.pushes.inc({ type: name });
+    metrics.sizeBytes.observe({ type: name }, bytes.length);
+    if (this.#changedMs !== undefined) {
+      metrics.convergenceSeconds.observe((sentMs - this.#changedMs) / 1000);
+      this.#changedMs = undefined;
+    }
+    if (this.#stream.unsentBytes > LIMITS.xdsUnsentBytesMax) this.#closeSlow();
+    return { nonce, at: deps.clock.now(), sentMs };
+  }
+
+  #closeSlow(): void {
+    const { unsentBytes } = this.#stream;
+    this.#shared.metrics.slowStreams.inc();
+    this.#log.warn('stream closed: the proxy does not read', { unsentBytes });
+    this.#stream.reset();
+    this.#close();
+  }
+
+  #answered({ name: type }: ResourceType, { push, error }: Answer): void {
+    const { deps, metrics } = this.#shared;
+    const resources = push.change.changed.map(({ name, version }) => ({ name, version }));
+    if (error !== undefined) {
+      metrics.rejects.inc({ type });
+      const names = resources.slice(0, 20).map(({ name }) => name);
+      this.#log.warn('configuration rejected by the proxy', { type, names, reason: error });
+    }
+    if (!this.#node) return;
+    const { removed } = push.change;
+    deps.onAnswer?.({ node: this.#node, type, resources, removed, error });
+  }
+
+  #fail(error: unknown): void {
+    if (error instanceof AssertionFailure) queueMicrotask(() => rethrow(error));
+    if (this.#closed) return;
+    if (error instanceof GrpcStatusError) {
+      this.#shared.metrics.refusedStreams.inc();
+      this.#log.warn('stream refused', { error: error.cause ?? error });
+      this.end(error.status, error.message);
+      return;
+    }
+    this.#log.error('stream failed', { error });
+    this.end(GRPC_STATUS.internal, 'internal error');
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#firstRequestTimer?.cancel();
+    this.#firstRequest.reject(new Error('the stream ended'));
+    this.#delta?.close();
+    if (!this.#node) return;
+    this.#shared.closed(this);
+    this.#log.info('proxy disconnected');
+    const node = this.#node;
+    Promise.resolve(this.#shared.deps.onDisconnect?.(node)).catch((error) =>
+      this.#log.error('the end of a proxy could not be noted', { error }),
+    );
+  }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
+}

@@ -1,0 +1,183 @@
+import { GRPC_STATUS, GrpcStatusError } from '#base/grpc/grpc.ts';
+import { LIMITS } from '#base/limits.ts';
+import type { DeltaDiscoveryRequest } from '#gen/envoy-api/envoy/service/discovery/v3/discovery_pb.js';
+import type { XdsResource } from '#xds/resource.ts';
+import type { TypeStatus } from '#xds/serve/proxy-status.ts';
+import { type Push, PushLedger } from '#xds/serve/push-ledger.ts';
+import { Rejections } from '#xds/serve/rejections.ts';
+import {
+  NO_CHANGE,
+  type ResourceChange,
+  type ResourceDiffs,
+  type ResourceMap,
+} from '#xds/serve/resource-diff.ts';
+import type { ResourceType } from '#xds/serve/resource-types.ts';
+import { Subscription, WILDCARD } from '#xds/serve/subscription.ts';
+
+/** What a channel needs from its stream. */
+export interface TypeChannelDeps {
+  readonly diffs: ResourceDiffs;
+  /** Sends a response; returns its nonce, and when it was sent by both clocks. */
+  readonly send: (
+    type: ResourceType,
+    change: ResourceChange,
+  ) => { readonly nonce: string; readonly at: number; readonly sentMs: number };
+}
+
+/** How a proxy answered a response. */
+export interface Answer {
+  readonly push: Push;
+  /** Envoy's words when it rejected the response. */
+  readonly error: string | undefined;
+}
+
+/** What a response brings that goes beyond what the proxy had. */
+type News = Pick<Push, 'added' | 'replaced'>;
+
+const NO_NEWS: News = { added: new Set(), replaced: new Map() };
+
+/** One resource type on one delta stream: what is subscribed to, what was sent, how it went. */
+export class TypeChannel {
+  readonly type: ResourceType;
+  readonly rejections: Rejections;
+  readonly #deps: TypeChannelDeps;
+  readonly #subscription: Subscription;
+  readonly #ledger = new PushLedger();
+  #begun = false;
+  /** Whether the proxy waits for a response even when there is nothing to tell. */
+  #mustAnswer = false;
+  #sent: TypeStatus['sent'];
+  #acked: TypeStatus['acked'];
+  #nacked: TypeStatus['nacked'];
+
+  constructor(type: ResourceType, deps: TypeChannelDeps) {
+    this.type = type;
+    this.#deps = deps;
+    this.#subscription = new Subscription({ diffs: deps.diffs, withdraws: type.withdraws });
+    this.rejections = new Rejections(type);
+  }
+
+  get unanswered(): readonly Push[] {
+    return this.#ledger.unanswered;
+  }
+
+  /** Milliseconds for which an unanswered response still holds back the next. */
+  waitMs(nowMs: number): number {
+    return this.#ledger.waitMs(nowMs, this.type.answerMsMax);
+  }
+
+  /**
+   * Takes the subscriptions in a request.
+   * @throws GrpcStatusError RESOURCE_EXHAUSTED when they are too many
+   */
+  subscribe(request: DeltaDiscoveryRequest): void {
+    const { resourceNamesSubscribe: names, initialResourceVersions: versions } = request;
+    const first = !this.#begun;
+    this.#begun = true;
+    if (first) this.#subscription.resume(versions);
+    const asked = first && names.length === 0 && this.type.wildcardByDefault ? [WILDCARD] : names;
+    this.#bound(asked);
+    this.#subscription.subscribe(asked, { resumed: first });
+    this.#subscription.unsubscribe(request.resourceNamesUnsubscribe);
+    if (asked.includes(WILDCARD) && Object.keys(versions).length === 0) this.#mustAnswer = true;
+  }
+
+  /** The answer that a request is; undefined when it is none, or to a response long forgotten. */
+  takeAnswer(request: DeltaDiscoveryRequest, at: number): Answer | undefined {
+    const nonce = request.responseNonce;
+    const push = this.#ledger.answered(nonce);
+    if (!push) return undefined;
+    const error = request.errorDetail?.message;
+    if (error === undefined) this.#acked = { nonce, at };
+    else this.#nacked = { nonce, at, message: error };
+    return { push, error };
+  }
+
+  /** What the proxy should be told now. */
+  changeTo(map: ResourceMap): ResourceChange {
+    return this.#subscription.changeTo(map);
+  }
+
+  /** Whether a name is asked for. */
+  includes(name: string): boolean {
+    return this.#subscription.includes(name);
+  }
+
+  /** Makes the next response contain this resource, if it is asked for. */
+  resend(name: string): void {
+    this.#subscription.resend(name);
+  }
+
+  /**
+   * Sends what the proxy should be told, or else what it should be told again; returns that, or
+   * undefined when there is nothing.
+   * @param holdRemovals leaves the removed names for a later call
+   */
+  push(map: ResourceMap, { holdRemovals = false } = {}): ResourceChange | undefined {
+    const whole = this.#subscription.changeTo(map);
+    const change = holdRemovals ? this.#deps.diffs.additionsIn(whole) : whole;
+    const later = holdRemovals ? whole.removed : [];
+    this.rejections.prune(map);
+    if (change === NO_CHANGE && !this.#mustAnswer) {
+      if (later.length === 0) this.#subscription.moveTo(map);
+      const again = this.rejections.nextRetry(
+        (resource) => map.get(resource.name) === resource && this.includes(resource.name),
+      );
+      return again && this.send({ changed: again, removed: [] });
+    }
+    this.#mustAnswer = false;
+    const news = this.#newsIn(change);
+    this.#subscription.moveTo(map, later);
+    this.#send(change, news, false);
+    return change;
+  }
+
+  /** Sends something apart from what is subscribed to. */
+  send(change: ResourceChange, { repair = false } = {}): ResourceChange {
+    this.#send(change, NO_NEWS, repair);
+    return change;
+  }
+
+  status(): Omit<TypeStatus, 'synced'> {
+    return {
+      typeUrl: this.type.typeUrl,
+      wildcard: this.#subscription.wildcard,
+      subscribedCount: this.#subscription.namesCount,
+      unansweredCount: this.#ledger.unanswered.length,
+      sent: this.#sent,
+      acked: this.#acked,
+      nacked: this.#nacked,
+      rejected: this.rejections.all,
+    };
+  }
+
+  #send(change: ResourceChange, news: News, repair: boolean): void {
+    const { nonce, at, sentMs } = this.#deps.send(this.type, change);
+    this.#sent = { nonce, at };
+    this.#ledger.record({ nonce, change, sentMs, repair, ...news });
+  }
+
+  #newsIn({ changed }: ResourceChange): News {
+    if (this.type.name !== 'cds') return NO_NEWS;
+    const added = new Set<string>();
+    const replaced = new Map<string, XdsResource>();
+    for (const { name } of changed) {
+      const before = this.#subscription.current(name);
+      if (before) replaced.set(name, before);
+      else if (!this.#subscription.has(name)) added.add(name);
+    }
+    return { added, replaced };
+  }
+
+  #bound(names: readonly string[]): void {
+    const count = this.#subscription.namesCount + names.length;
+    if (count > LIMITS.xdsNamesPerTypeMax) {
+      const text = `more than ${LIMITS.xdsNamesPerTypeMax} resource names of one type`;
+      throw new GrpcStatusError(GRPC_STATUS.resourceExhausted, text);
+    }
+    if (names.some((name) => name.length > LIMITS.xdsNameLengthMax)) {
+      const text = `a resource name of more than ${LIMITS.xdsNameLengthMax} characters`;
+      throw new GrpcStatusError(GRPC_STATUS.resourceExhausted, text);
+    }
+  }
+}
