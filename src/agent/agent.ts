@@ -11,6 +11,7 @@ import { TokenRequest } from '#agent/tokens/token-request.ts';
 import type { TokenSource } from '#agent/tokens/token-source.ts';
 import { WorkloadAgent, type WorkloadAgentSettings } from '#agent/workload-agent.ts';
 import type { Clock } from '#base/clock.ts';
+import { formatDurationMs } from '#base/duration.ts';
 import { BulwarkError, isBulwarkError } from '#base/errors.ts';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
@@ -35,9 +36,13 @@ export interface AgentDeps {
   readonly metrics: Metrics;
 }
 
-/** How long to wait for readiness. */
+/** How to wait for readiness. */
 export interface WaitOptions {
-  readonly withinMs: number;
+  /** Milliseconds after which to give up; never when left out. */
+  readonly withinMs?: number;
+  /** Give up at once on what waiting cannot heal, such as a token that cannot be read. */
+  readonly failFast?: boolean;
+  /** Gives up when it aborts. */
   readonly signal?: AbortSignal;
 }
 
@@ -94,21 +99,23 @@ export class Agent implements Component {
 
   /**
    * Resolves with the status when every workload is ready.
-   * @throws BulwarkError AGENT_NOT_READY with the reasons, when the time is over; at once what
-   * waiting cannot heal, such   as a token that cannot be read
+   * @throws BulwarkError AGENT_NOT_READY with the reasons, or the failure itself when it fails fast
    */
-  async whenReady({ withinMs, signal }: WaitOptions): Promise<AgentStatus> {
+  async whenReady({ withinMs, failFast, signal }: WaitOptions = {}): Promise<AgentStatus> {
     const outcome = await new Promise<unknown>((resolve) => {
       const look = (failure?: unknown): void => {
-        if (failure !== undefined && isPermanent(failure)) settle(failure);
+        if (failFast && failure !== undefined && isPermanent(failure)) settle(failure);
         else if (this.status.ready) settle(undefined);
       };
       const abort = (): void => settle(this.#notReady('it was asked to end'));
-      const timer = this.#deps.clock.after(withinMs, () => {
-        settle(this.#notReady(`${withinMs / 1000} s are over`));
-      });
+      const timer =
+        withinMs === undefined
+          ? undefined
+          : this.#deps.clock.after(withinMs, () => {
+              settle(this.#notReady(`${formatDurationMs(withinMs)} are over`));
+            });
       const settle = (result: unknown): void => {
-        timer.cancel();
+        timer?.cancel();
         this.#watchers.delete(look);
         signal?.removeEventListener('abort', abort);
         resolve(result);

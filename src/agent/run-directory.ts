@@ -55,7 +55,7 @@ export class RunDirectory {
 
   /** Removes what an agent that was killed left here. To be called by the owner only. */
   async clean(): Promise<void> {
-    const names = await readdir(this.path);
+    const names = await readdir(this.path).catch(() => []); // somebody was quicker
     const ours = names.filter((name) => WORKLOAD_FOLDER.test(name));
     await Promise.all(
       ours.map((name) => rm(join(this.path, name), { recursive: true, force: true })),

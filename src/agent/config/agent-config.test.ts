@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { readAgentConfig } from '#agent/config/agent-config.ts';
 import { isBulwarkError } from '#base/errors.ts';
@@ -39,8 +39,10 @@ workloads:
 describe('the configuration of an agent', () => {
   it('gives every workload with its defaults, and paths relative to the file', async (t) => {
     const path = configFile(t, FULL);
-    const { workloads, settings, directory } = await readAgentConfig(path);
-    assert.deepEqual(settings, { discoveryAddress: '127.0.0.1:15012', caRoot: 'root.pem' });
+    const { workloads, settings } = await readAgentConfig(path);
+    const directory = dirname(path);
+    const caRoot = join(directory, 'root.pem');
+    assert.deepEqual(settings, { discoveryAddress: '127.0.0.1:15012', caRoot });
     const [frontend, db] = workloads;
     assert.equal(frontend?.tokenFile, join(directory, 'tokens/frontend'));
     assert.deepEqual(frontend?.ports, [{ name: 'http', port: 8080, listen: 0 }]);

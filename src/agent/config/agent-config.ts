@@ -13,18 +13,19 @@ import {
 } from '#agent/config/workload-options.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { LIMITS } from '#base/limits.ts';
+import { SETTINGS, type SettingDefinition } from '#base/settings-table.ts';
 
 /** What an agent's configuration file says. */
 export interface AgentConfig {
   readonly workloads: readonly WorkloadOptions[];
   /** The other entries: settings by name, still to be checked (`resolveSettings`). */
   readonly settings: Readonly<Record<string, unknown>>;
-  /** The file's directory: relative paths in it count from here. */
-  readonly directory: string;
 }
 
 /** The loopback address, on which explicit mode listens unless told otherwise. */
 const LOOPBACK = '127.0.0.1';
+/** The control plane takes no more for one proxy. */
+const ADDRESSES_MAX = 16;
 
 /**
  * Reads an agent's configuration: YAML with any settings by name, and `workloads`.
@@ -58,11 +59,24 @@ export async function readAgentConfig(path: string): Promise<AgentConfig> {
   problems.push(...repeated(workloads));
   if (problems.length > 0) throw configError(path, problems);
   const { workloads: _, ...settings } = parsed as Record<string, unknown>;
-  return { workloads, settings, directory };
+  return { workloads, settings: absolutePaths(settings, directory) };
+}
+
+/** Paths in the file count from the file. */
+function absolutePaths(
+  settings: Readonly<Record<string, unknown>>,
+  directory: string,
+): Readonly<Record<string, unknown>> {
+  const definitions: Readonly<Record<string, SettingDefinition>> = SETTINGS;
+  const entries = Object.entries(settings).map(([name, value]) => {
+    const isPath = definitions[name]?.type === 'path' && typeof value === 'string';
+    return [name, isPath ? resolve(directory, value) : value] as const;
+  });
+  return Object.fromEntries(entries);
 }
 
 /** All problems as one error. */
-export function configError(where: string, problems: Problems, cause?: unknown): BulwarkError {
+function configError(where: string, problems: Problems, cause?: unknown): BulwarkError {
   return new BulwarkError('AGENT_CONFIG_INVALID', `${where}: ${problems.join('; ')}`, {
     remedy: 'correct it and start again',
     data: { problems },
@@ -126,7 +140,7 @@ export function defaultAddresses(mode: WorkloadOptions['mode']): readonly string
     .flatMap((addresses) => addresses ?? [])
     .filter(({ internal, scopeid }) => !internal && !scopeid)
     .map(({ address }) => address);
-  return own.length > 0 ? own : [LOOPBACK];
+  return own.length > 0 ? own.slice(0, ADDRESSES_MAX) : [LOOPBACK];
 }
 
 function parseApp(fields: Fields, problems: Problems): readonly AppPort[] {

@@ -19,14 +19,17 @@ const LEVELS: Readonly<Record<string, EnvoyLogLine['level']>> = {
 };
 
 /**
- * A line in the form `level TAB component TAB text`; what has another form (a crash) is an error.
+ * The form that lines are asked for in: Envoy escapes line breaks, quotes and control characters.
  */
+export const ENVOY_LOG_FORMAT = '%l|%n|%v';
+
+/** A line in the form of ENVOY_LOG_FORMAT; what has another form (a crash) is an error. */
 export function parseEnvoyLogLine(line: string): EnvoyLogLine {
-  const [level = '', component, ...text] = line.split('\t');
+  const [level = '', component, ...text] = line.split('|');
   const known = LEVELS[level];
   if (known === undefined || component === undefined)
     return { level: 'error', component: 'output', text: line };
-  return { level: known, component, text: text.join('\t') };
+  return { level: known, component, text: withoutEscapes(text.join('|')) };
 }
 
 /** Writes a line of Envoy's log into ours. */
@@ -40,4 +43,10 @@ export function logEnvoyLine(log: Logger, { level, component, text }: EnvoyLogLi
 export function parseBindConflict(text: string): number | undefined {
   const match = /cannot bind '[^']*:(\d+)': Address already in use/.exec(text);
   return match ? Number(match[1]) : undefined;
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t' };
+
+function withoutEscapes(text: string): string {
+  return text.replace(/\\(.)/g, (_, letter: string) => ESCAPES[letter] ?? letter);
 }
