@@ -84,8 +84,6 @@ function commandLine(options: EnvoyProcessOptions): readonly string[] {
     ['--drain-time-s', seconds],
     // Refusals are read from the access log: Envoy's default holds a line back for ten seconds.
     ['--file-flush-interval-msec', '250'],
-    // What was refused shall be known now, not when Envoy's buffer is 10 seconds old.
-    ['--file-flush-interval-msec', '250'],
     ['--log-level', options.verbose ? 'info' : 'warning'],
     ['--log-format', ENVOY_LOG_FORMAT],
     ['--log-format-escaped'],
