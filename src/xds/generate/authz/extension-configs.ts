@@ -14,8 +14,9 @@ import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
 /** What the form of a proxy's authorization depends on beside the policies. */
 export interface AuthzConfigOptions {
   /**
-   * In explicit mode, the port on which the proxy takes calls for each port of the workload (ProxyNode.explicit):
-   * policies name the workload's ports, Envoy sees its own. Undefined where both are the same.
+   * In explicit mode, the port on which the proxy takes calls for each port of the workload
+   * (ProxyNode.explicit): policies name the workload's ports, Envoy sees its own. Undefined where
+   * both are the same.
    */
   readonly listenPorts?: readonly { readonly port: number; readonly listen: number }[] | undefined;
 }
@@ -30,9 +31,9 @@ interface AuthzConfigs {
 const encoded = new WeakMap<WorkloadAuthorization, Map<string, AuthzConfigs>>();
 
 /**
- * The configurations that the filters of `httpAuthzFilters` and `networkAuthzFilters` ask for: always all of them,
- * since a missing one answers 500. Proxies with the same authorization, on the same ports as far as it names ports,
- * get the same objects.
+ * The configurations that the filters of `httpAuthzFilters` and `networkAuthzFilters` ask for:
+ * always all of them, since a missing one answers 500. Proxies with the same authorization, on the
+ * same ports as far as it names ports, get the same objects.
  */
 export function authzExtensionConfigs(
   authorization: WorkloadAuthorization,
@@ -41,7 +42,10 @@ export function authzExtensionConfigs(
   return configsOf(authorization, options).resources;
 }
 
-/** Changes when, and only when, the policy of plain connections does. For the metadata of TCP filter chains. */
+/**
+ * Changes when, and only when, the policy of plain connections does. For the metadata of TCP filter
+ * chains.
+ */
 export function tcpAuthzMarker(
   authorization: WorkloadAuthorization,
   options: AuthzConfigOptions,
@@ -71,7 +75,8 @@ function encode({ http, tcp }: WorkloadAuthorization, listenPorts: ListenPorts):
   const { deny, allow } = AUTHZ_CONFIG_NAMES.http;
   const httpDeny = buildHttpRbac(http.deny, 'DENY', listenPorts);
   const httpAllow = buildHttpRbac(http.allow, 'ALLOW', listenPorts);
-  // Two filters of a chain share one place in the metadata: without a prefix the second would overwrite the first.
+  // Two filters of a chain share one place in the metadata: without a prefix the second would
+  // overwrite the first.
   httpDeny.rulesStatPrefix = 'istio_deny_';
   httpAllow.rulesStatPrefix = 'istio_allow_';
   const tcpResources = [

@@ -1,6 +1,5 @@
 import { create, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
 import { type Any, anyPack } from '@bufbuild/protobuf/wkt';
-import { RBAC_Action, RBACSchema } from '#gen/envoy-api/envoy/config/rbac/v3/rbac_pb.js';
 import {
   AggregatedConfigSourceSchema,
   ApiVersion,
@@ -12,6 +11,7 @@ import {
   type Filter,
   FilterSchema,
 } from '#gen/envoy-api/envoy/config/listener/v3/listener_components_pb.js';
+import { RBAC_Action, RBACSchema } from '#gen/envoy-api/envoy/config/rbac/v3/rbac_pb.js';
 import { RBACSchema as HttpRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import {
   type HttpFilter,
@@ -20,9 +20,9 @@ import {
 import { RBACSchema as NetworkRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 
 /**
- * The filters that authorize inbound traffic, in the order in which they run, and the names under which their
- * configurations are served. A proxy has one authorization, so each name exists once for a proxy and every one of its
- * listeners and chains may refer to it.
+ * The filters that authorize inbound traffic, in the order in which they run, and the names under
+ * which their configurations are served. A proxy has one authorization, so each name exists once
+ * for a proxy and every one of its listeners and chains may refer to it.
  */
 export const AUTHZ_CONFIG_NAMES = {
   http: { deny: 'authz.http.deny', allow: 'authz.http.allow' },
@@ -53,9 +53,10 @@ function discovered<D extends DescMessage>(
 }
 
 /**
- * The authorization filters of an HTTP connection manager. They are in every inbound manager from the first listener
- * on, also when no policy selects the workload: a filter cannot be added later without draining, but its
- * configuration (`authzExtensionConfigs`) changes on open connections. Until it arrives they deny.
+ * The authorization filters of an HTTP connection manager. They are in every inbound manager from
+ * the first listener on, also when no policy selects the workload: a filter cannot be added later
+ * without draining, but its configuration (`authzExtensionConfigs`) changes on open connections.
+ * Until it arrives they deny.
  */
 export function httpAuthzFilters(): readonly HttpFilter[] {
   return Object.values(AUTHZ_CONFIG_NAMES.http).map((name) =>
@@ -67,9 +68,9 @@ export function httpAuthzFilters(): readonly HttpFilter[] {
 }
 
 /**
- * The authorization filters of a TCP chain, to stand before `tcp_proxy`. Two limits of Envoy: they are asked at the
- * first byte from the client, not at connect; and a new configuration reaches new connections only, so the chain
- * must carry `tcpAuthzMarker`, whose change drains it.
+ * The authorization filters of a TCP chain, to stand before `tcp_proxy`. Two limits of Envoy: they
+ * are asked at the first byte from the client, not at connect; and a new configuration reaches new
+ * connections only, so the chain must carry `tcpAuthzMarker`, whose change drains it.
  */
 export function networkAuthzFilters(): readonly Filter[] {
   return Object.values(AUTHZ_CONFIG_NAMES.tcp).map((name) =>

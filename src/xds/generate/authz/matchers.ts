@@ -37,7 +37,10 @@ export function textMatcher(match: TextMatch): StringMatcher {
   return create(StringMatcherSchema, { matchPattern: { case: match.match, value: match.value } });
 }
 
-/** A header, of which one value must match. Unlike elsewhere, `present` includes a header without text. */
+/**
+ * A header, of which one value must match. Unlike elsewhere, `present` includes a header without
+ * text.
+ */
 export function headerMatcher(
   name: string,
   match: TextMatch,

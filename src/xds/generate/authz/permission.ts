@@ -86,7 +86,10 @@ function buildCondition(condition: OperationCondition, listenPorts: ListenPorts)
   }
 }
 
-/** One of the values, and none of the others. A value that nothing can have is not left out: it matches nothing. */
+/**
+ * One of the values, and none of the others. A value that nothing can have is not left out: it
+ * matches nothing.
+ */
 function tested<M>(tests: Tests<M>, build: (match: M) => readonly Permission[]): Permission[] {
   const values = tests.values.flatMap(build);
   const notValues = tests.notValues.flatMap(build);

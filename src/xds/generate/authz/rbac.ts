@@ -26,8 +26,8 @@ export type RbacAction = 'ALLOW' | 'DENY' | 'LOG';
 const TCP_STAT_PREFIX = 'tcp.';
 
 /**
- * The HTTP filter for the rules of one action, in Istio's shape. Without any policy it lets everything through, and
- * ALLOW with policies that have no rule left denies everything.
+ * The HTTP filter for the rules of one action, in Istio's shape. Without any policy it lets
+ * everything through, and ALLOW with policies that have no rule left denies everything.
  */
 export function buildHttpRbac(
   rules: RuleSet,
