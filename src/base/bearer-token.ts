@@ -4,8 +4,8 @@ import { LIMITS } from '#base/limits.ts';
 const BEARER = /^bearer +([A-Za-z0-9._~+/=-]+)$/i;
 
 /**
- * The token of an `Authorization` header; undefined when there is none, when it is of another scheme, malformed, or
- * longer than LIMITS.tokenBytesMax.
+ * The token of an `Authorization` header; undefined when there is none, when it is of another
+ * scheme, malformed, or longer than LIMITS.tokenBytesMax.
  */
 export function bearerTokenOf(authorization: string | undefined): string | undefined {
   if (authorization === undefined || authorization.length > LIMITS.tokenBytesMax) return undefined;

@@ -11,8 +11,8 @@ export interface ProvenCaller {
 /** Finds out who sends a call. One implementation for each kind of proof. */
 export interface Authenticator {
   /**
-   * @throws BulwarkError CA_UNAUTHENTICATED with the reason, for the log only; SPIFFE_INVALID when the caller is known
-   *   but its names cannot form an identity
+   * @throws BulwarkError CA_UNAUTHENTICATED with the reason, for the log only; SPIFFE_INVALID when
+   *   the caller is known but its names cannot form an identity
    */
   authenticate(call: Pick<GrpcCall, 'metadata' | 'peer'>): Promise<ProvenCaller>;
 }
@@ -29,6 +29,7 @@ export type TokenReview =
 /** Asks whoever issued the tokens. A token is good for one of the audiences or not at all. */
 export type ReviewToken = (token: string, audiences: readonly string[]) => Promise<TokenReview>;
 
+/** Whose tokens, and which, are good here. */
 export interface TokenAuthenticatorOptions {
   readonly trustDomain: TrustDomain;
   /** A token must be meant for one of these. */

@@ -11,7 +11,10 @@ export interface CsrRefusal {
   readonly error: SignError | undefined;
 }
 
-/** The answer to a caller who proved who it is but gets no certificate; undefined for an error that is not foreseen. */
+/**
+ * The answer to a caller who proved who it is but gets no certificate; undefined for an error that
+ * is not foreseen.
+ */
 export function refusalOf(error: unknown): CsrRefusal | undefined {
   if (!isBulwarkError(error)) return undefined;
   switch (error.code) {

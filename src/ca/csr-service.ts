@@ -15,6 +15,7 @@ import {
 import { type Csr, parseCsrPem } from '#pki/csr.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
+/** What the certificate service needs. */
 export interface CsrServiceDeps {
   readonly authenticator: Authenticator;
   readonly issuer: Issuer;
@@ -25,10 +26,11 @@ export interface CsrServiceDeps {
 const METHOD = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
 
 /**
- * The certificate service that agents call (Istio: IstioCertificateService). A caller gets a certificate for the
- * identity that its credential proves and for the key whose possession its request proves; what else the request
- * asks for is ignored (names, as istiod does) or refused (to be an authority). Callers learn what they can mend, the
- * log the whole reason. To be served on TLS only.
+ * The certificate service that agents call (Istio: IstioCertificateService). A caller gets a
+ * certificate for the identity that its credential proves and for the key whose possession its
+ * request proves; what else the request asks for is ignored (names, as istiod does) or refused (to
+ * be an authority). Callers learn what they can mend, the log the whole reason. To be served on TLS
+ * only.
  */
 export function csrService(deps: CsrServiceDeps): GrpcService {
   return {
@@ -103,7 +105,10 @@ function decode(bytes: Uint8Array): IstioCertificateRequest {
   }
 }
 
-/** Istio lets trusted node agents ask for others by this key (CA_TRUSTED_NODE_ACCOUNTS); here nobody is trusted so. */
+/**
+ * Istio lets trusted node agents ask for others by this key (CA_TRUSTED_NODE_ACCOUNTS); here nobody
+ * is trusted so.
+ */
 function refuseImpersonation(metadata: JsonObject | undefined): void {
   const impersonated = metadata?.ImpersonatedIdentity;
   if (impersonated !== undefined && impersonated !== '')
@@ -121,7 +126,10 @@ function readCsr(pem: string): Csr {
   return csr;
 }
 
-/** Not refused, because Istio's agents of all ages may ask for more than they get; but somebody may want to know. */
+/**
+ * Not refused, because Istio's agents of all ages may ask for more than they get; but somebody may
+ * want to know.
+ */
 function noteForeignNames(
   { requested: { names } }: Csr,
   identity: SpiffeId,

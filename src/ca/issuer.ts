@@ -23,6 +23,7 @@ export interface IssuerOptions {
   readonly ttlMsMax: number;
 }
 
+/** What an Issuer needs. */
 export interface IssuerDeps {
   readonly signer: Signer;
   readonly clock: Clock;
@@ -61,8 +62,9 @@ const WORKLOAD_PURPOSES: readonly TlsPurpose[] = ['serverAuth', 'clientAuth'];
 const SERVER_PURPOSES: readonly TlsPurpose[] = ['serverAuth'];
 
 /**
- * Decides what a certificate says, has it signed, and lets it out only after it was read back and checked. Nothing
- * of a request but the public key and the wish for a lifetime gets into a certificate.
+ * Decides what a certificate says, has it signed, and lets it out only after it was read back and
+ * checked. Nothing of a request but the public key and the wish for a lifetime gets into a
+ * certificate.
  */
 export class Issuer {
   readonly #options: IssuerOptions;
@@ -113,7 +115,8 @@ export class Issuer {
   }
 
   /**
-   * @throws BulwarkError PKI_MALFORMED for a name that is no DNS name, CA_KEY_UNUSABLE, CA_SIGN_FAILED
+   * @throws BulwarkError PKI_MALFORMED for a name that is no DNS name, CA_KEY_UNUSABLE,
+   *   CA_SIGN_FAILED
    */
   async issueForServer(request: ServerRequest): Promise<IssuedCertificate> {
     const { dnsNames, ipAddresses, publicKey, ttlMs } = request;

@@ -2,8 +2,10 @@ import type { Clock } from '#base/clock.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { Signer } from '#ca/signer.ts';
 
-/** Why a certificate was not signed: the closed set of the label `error`. */
-export const SIGN_ERRORS = ['CSR_ERROR', 'TTL_ERROR', 'CA_NOT_READY', 'CERT_GEN_ERROR'] as const;
+/** The closed set of values of the label `error`. */
+const SIGN_ERRORS = ['CSR_ERROR', 'TTL_ERROR', 'CA_NOT_READY', 'CERT_GEN_ERROR'] as const;
+
+/** Why a certificate was not signed. */
 export type SignError = (typeof SIGN_ERRORS)[number];
 
 /** The metrics of the certificate authority; Istio's names, where it has one. */
@@ -47,7 +49,10 @@ export function declareCaMetrics(metrics: Metrics) {
 /** The counters that `declareCaMetrics` declared. */
 export type CaMetrics = ReturnType<typeof declareCaMetrics>;
 
-/** Gauges that tell when the certificates of the authority end; a negative number of seconds is how long ago. */
+/**
+ * Gauges that tell when the certificates of the authority end; a negative number of seconds is how
+ * long ago.
+ */
 export function declareExpiryMetrics(
   metrics: Metrics,
   { signer, clock }: { readonly signer: Signer; readonly clock: Clock },

@@ -36,6 +36,7 @@ export interface RootFilesOptions {
   readonly ttlMs: number;
 }
 
+/** What making and reading the files needs. */
 export interface RootFilesDeps {
   readonly clock: Clock;
   readonly random: RandomSource;
@@ -50,10 +51,12 @@ const READABLE = 0o644;
 const BACKDATE_MS = 120_000;
 
 /**
- * The root of the mesh from its two files, made at the first start. The key is written before the certificate and
- * each file appears whole or not at all, so a crash in between leaves a key alone: the next start makes a certificate
- * for it, and nothing was issued under another. A certificate without its key is never replaced.
- * @throws BulwarkError CA_KEY_UNUSABLE, FILES_TOO_OPEN, FILES_UNREADABLE, FILES_UNWRITABLE, FILES_DISK_FULL
+ * The root of the mesh from its two files, made at the first start. The key is written before the
+ * certificate and each file appears whole or not at all, so a crash in between leaves a key alone:
+ * the next start makes a certificate for it, and nothing was issued under another. A certificate
+ * without its key is never replaced.
+ * @throws BulwarkError CA_KEY_UNUSABLE, FILES_TOO_OPEN, FILES_UNREADABLE, FILES_UNWRITABLE,
+ *   FILES_DISK_FULL
  */
 export async function loadOrCreateRoot(
   options: RootFilesOptions,
@@ -66,7 +69,7 @@ export async function loadOrCreateRoot(
   const [hasKey, hasCertificate] = await Promise.all([keyPath, certificatePath].map(pathExists));
   if (!hasKey && hasCertificate) {
     throw unusable(`${certificatePath} is there but its key ${keyPath} is not`, {
-      remedy: `restore ${keyPath} from a backup, or move ${certificatePath} away to start a new root`,
+      remedy: `restore the key from a backup, or move ${certificatePath} away to start a new root`,
     });
   }
   if (!hasKey) await createKey(keyPath, deps.log);
@@ -119,7 +122,7 @@ async function loadRoot(keyPath: string, certificatePath: string, now: number): 
       : 'it holds more than one certificate';
   if (!certificate || problem) {
     throw unusable(`${certificatePath} cannot be used: ${problem}`, {
-      remedy: `restore ${certificatePath} and ${keyPath} together from a backup, or move both away to start a new root`,
+      remedy: `restore it and ${keyPath} from a backup, or move both away to start a new root`,
     });
   }
   return { certificate, privateKey };
@@ -149,7 +152,8 @@ function problemOfRoot(
   if (now > certificate.notAfterAt)
     return `it expired at ${new Date(certificate.notAfterAt).toISOString()}`;
   if (now < certificate.notBeforeAt) {
-    return `it is not valid before ${new Date(certificate.notBeforeAt).toISOString()}; is the clock right?`;
+    const begin = new Date(certificate.notBeforeAt).toISOString();
+    return `it is not valid before ${begin}; is the clock right?`;
   }
   try {
     verifySignature(certificate, certificate);

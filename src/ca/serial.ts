@@ -1,13 +1,15 @@
 import type { RandomSource } from '#base/random.ts';
 
 const RANDOM_DIGITS = 32;
-/** Serials for which randomness is fetched at once: asking for it costs more than what is asked for. */
+/**
+ * Serials for which randomness is fetched at once: asking for it costs more than what is asked for.
+ */
 const STOCK = 64;
 
 /**
- * Serial numbers of 128 random bits with a one above them: never negative, never zero, always of the same length
- * (RFC 5280 section 4.1.2.2 allows 20 bytes), and no two alike in practice, over restarts and replicas, without a
- * counter that could be lost.
+ * Serial numbers of 128 random bits with a one above them: never negative, never zero, always of
+ * the same length (RFC 5280 section 4.1.2.2 allows 20 bytes), and no two alike in practice, over
+ * restarts and replicas, without a counter that could be lost.
  */
 export class SerialNumbers {
   readonly #random: RandomSource;

@@ -7,9 +7,10 @@ const PER_SECOND = 1000;
 const SAMPLE = 4;
 
 /**
- * Decides whether the signature on a certificate that was just made is verified: always, up to 1000 certificates a
- * second, and on a random quarter of what a burst brings beyond that. Everything else about a certificate is checked
- * always (verify-issued.ts). Reasons and measurements: docs/adr/0007-checking-issued-certificates.md.
+ * Decides whether the signature on a certificate that was just made is verified: always, up to 1000
+ * certificates a second, and on a random quarter of what a burst brings beyond that. Everything
+ * else about a certificate is checked always (verify-issued.ts). Reasons and measurements:
+ * docs/adr/0007-checking-issued-certificates.md.
  */
 export class SignatureBudget {
   readonly #clock: Clock;

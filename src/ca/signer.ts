@@ -16,11 +16,15 @@ export interface LeafTemplate {
 }
 
 /**
- * Holds or reaches the key of an authority and signs with it, nothing else: what may be signed is decided before, and
- * the result is checked after (issuer.ts), whoever signs. The contract suite is test/contract/signer-contract.ts.
+ * Holds or reaches the key of an authority and signs with it, nothing else: what may be signed is
+ * decided before, and the result is checked after (issuer.ts), whoever signs. The contract suite is
+ * test/contract/signer-contract.ts.
  */
 export interface Signer {
-  /** The certificate that leaves are signed with first, its root last; one certificate when it is the root itself. */
+  /**
+   * The certificate that leaves are signed with first, its root last; one certificate when it is
+   * the root itself.
+   */
   readonly issuers: readonly [Certificate, ...Certificate[]];
   /**
    * Signs a leaf.

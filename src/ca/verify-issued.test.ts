@@ -1,4 +1,5 @@
-// A certificate leaves only when every field says what was decided; a wrong one in any field is caught.
+// A certificate leaves only when every field says what was decided; a wrong one in any field is
+// caught.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isBulwarkError } from '#base/errors.ts';
@@ -121,7 +122,9 @@ describe('an issued certificate', () => {
   });
 });
 
-/** The extensions of a leaf but the key usage: a SEQUENCE that begins with its object identifier. */
+/**
+ * The extensions of a leaf but the key usage: a SEQUENCE that begins with its object identifier.
+ */
 function withoutUsage(): Uint8Array {
   const id = oid('2.5.29.15');
   assert.equal(Buffer.from(shared).indexOf(id), 2);

@@ -7,7 +7,8 @@ import { OID } from '#pki/object-ids.ts';
 import type { SubjectAltNames } from '#pki/subject-alt-name.ts';
 
 /**
- * Reads a certificate back and checks that it says what the template says, all of it and nothing else.
+ * Reads a certificate back and checks that it says what the template says, all of it and nothing
+ * else.
  * @throws BulwarkError CA_SIGN_FAILED that names the field
  */
 export function verifyIssued(

@@ -83,7 +83,10 @@ function evenDigits(hex: string): string {
   return hex.length % 2 === 0 ? hex : `0${hex}`;
 }
 
-/** The key id of a public key: the first 160 bits of SHA-256 over its SubjectPublicKeyInfo, hex (RFC 7093 section 2). */
+/**
+ * The key id of a public key: the first 160 bits of SHA-256 over its SubjectPublicKeyInfo, hex (RFC
+ * 7093 section 2).
+ */
 export function keyIdOf(spki: Uint8Array): string {
   return hash('sha256', spki, 'hex').slice(0, 40);
 }

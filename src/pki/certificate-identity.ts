@@ -3,9 +3,10 @@ import type { Certificate } from '#pki/certificate.ts';
 import { parseSpiffeId, type SpiffeId } from '#spiffe/spiffe-id.ts';
 
 /**
- * The identity that a workload certificate carries: its one URI name (SPIFFE X.509-SVID sections 2 and 5.2).
- * @throws BulwarkError PKI_VERIFY_FAILED when it has none or several or is one of an authority, SPIFFE_INVALID when
- *   the name is no workload id
+ * The identity that a workload certificate carries: its one URI name (SPIFFE X.509-SVID sections 2
+ * and 5.2).
+ * @throws BulwarkError PKI_VERIFY_FAILED when it has none or several or is one of an authority,
+ *   SPIFFE_INVALID when the name is no workload id
  */
 export function identityOfCertificate(certificate: Certificate): SpiffeId {
   const [uri, ...more] = certificate.names.uris;

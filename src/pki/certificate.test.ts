@@ -1,4 +1,5 @@
-// Certificates that we build are what we say for other implementations too, and what others build reads.
+// Certificates that we build are what we say for other implementations too, and what others build
+// reads.
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { describe, it } from 'node:test';

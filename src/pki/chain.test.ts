@@ -178,7 +178,9 @@ describe('a chain is refused', () => {
   });
 });
 
-/** An authority without a key id, so that only the signature can tell it from another of its name. */
+/**
+ * An authority without a key id, so that only the signature can tell it from another of its name.
+ */
 const CA_ONLY = encodeDer(
   sequence(oid(OID.basicConstraints), TRUE, octetString(encodeDer(sequence(TRUE)))),
 );

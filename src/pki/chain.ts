@@ -20,12 +20,14 @@ export interface ChainOptions {
 
 /** Certificates between leaf and root, at most. */
 const INTERMEDIATES_MAX = 8;
-/** Signatures tried for one chain, so that a bag of certificates with one name cannot keep us busy. */
+/**
+ * Signatures tried for one chain, so that a bag of certificates with one name cannot keep us busy.
+ */
 const ATTEMPTS_MAX = 32;
 
 /**
- * Finds and verifies the way from a leaf to a root (RFC 5280 section 6, without policies and name constraints: a
- * critical extension that we do not know ends it).
+ * Finds and verifies the way from a leaf to a root (RFC 5280 section 6, without policies and name
+ * constraints: a critical extension that we do not know ends it).
  * @returns leaf first, root last
  * @throws BulwarkError PKI_VERIFY_FAILED with the reason
  */

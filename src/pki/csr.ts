@@ -41,7 +41,8 @@ const ATTRIBUTES_MAX = 16;
 const WHAT = 'certificate signing request';
 
 /**
- * A request for a certificate with one identity: empty subject, the identity as URI name (PKCS #10, RFC 2986).
+ * A request for a certificate with one identity: empty subject, the identity as URI name (PKCS #10,
+ * RFC 2986).
  * @param keys a P-256 pair
  */
 export function buildCsr(identity: SpiffeId, keys: KeyPair): PemText {
@@ -59,8 +60,10 @@ export function buildCsr(identity: SpiffeId, keys: KeyPair): PemText {
 }
 
 /**
- * Reads a request and verifies its signature, so that a Csr value exists only where possession of the key was proven.
- * @throws BulwarkError PKI_MALFORMED, PKI_UNSUPPORTED (kind or strength of key, algorithm), PKI_VERIFY_FAILED
+ * Reads a request and verifies its signature, so that a Csr value exists only where possession of
+ * the key was proven.
+ * @throws BulwarkError PKI_MALFORMED, PKI_UNSUPPORTED (kind or strength of key, algorithm),
+ *   PKI_VERIFY_FAILED
  */
 export function parseCsrPem(pem: string): Csr {
   const [der, ...more] = decodePem(pem, ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST']);

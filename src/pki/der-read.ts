@@ -5,7 +5,10 @@ import { OID } from '#pki/object-ids.ts';
 /** Arcs of an object identifier are at most 2^31 - 1 for us. */
 const ARC_MAX = 2 ** 31 - 1;
 
-/** The contents of the identifiers that we know, by their length, so that they are told without being spelled out. */
+/**
+ * The contents of the identifiers that we know, by their length, so that they are told without
+ * being spelled out.
+ */
 const KNOWN_OIDS = new Map<number, [dotted: string, bytes: Uint8Array][]>();
 for (const dotted of Object.values(OID)) {
   const bytes = oid(dotted).subarray(2);
@@ -13,9 +16,10 @@ for (const dotted of Object.values(OID)) {
 }
 
 /**
- * Reads DER from front to back (X.690). Only DER is accepted: definite lengths in their shortest form, tags below 31,
- * nothing left over. Reads no further than its own bytes, whatever the lengths in them say.
- * Every method throws BulwarkError PKI_MALFORMED when the next element is not what was asked for.
+ * Reads DER from front to back (X.690). Only DER is accepted: definite lengths in their shortest
+ * form, tags below 31, nothing left over. Reads no further than its own bytes, whatever the lengths
+ * in them say. Every method throws BulwarkError PKI_MALFORMED when the next element is not what was
+ * asked for.
  */
 export class DerReader {
   readonly #bytes: Uint8Array;
@@ -109,7 +113,10 @@ export class DerReader {
     return [root, first - root * 40, ...arcs.slice(1)].join('.');
   }
 
-  /** INTEGER that is not negative: its bytes, big end first, without a leading zero byte unless it is 0. */
+  /**
+   * INTEGER that is not negative: its bytes, big end first, without a leading zero byte unless it
+   * is 0.
+   */
   unsignedInteger(): Uint8Array {
     this.#pass(TAG.integer);
     const start = this.#start;
@@ -165,7 +172,10 @@ export class DerReader {
     return bits;
   }
 
-  /** UTCTime or GeneralizedTime as certificates write it, in milliseconds since 1970 (RFC 5280 section 4.1.2.5). */
+  /**
+   * UTCTime or GeneralizedTime as certificates write it, in milliseconds since 1970 (RFC 5280
+   * section 4.1.2.5).
+   */
   time(): number {
     const isShort = this.nextIs(TAG.utcTime);
     this.#pass(isShort ? TAG.utcTime : TAG.generalizedTime);

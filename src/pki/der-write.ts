@@ -26,17 +26,26 @@ interface DerNode {
   readonly length: number;
 }
 
-/** What an element is made of: elements, bytes that are DER already or plain contents, or text of one byte for each character. */
+/**
+ * What an element is made of: elements, bytes that are DER already or plain contents, or text of
+ * one byte for each character.
+ */
 export type DerPart = DerNode | Uint8Array | string;
 
-/** One element: tag, and the contents one after the other (X.690 section 8.1, definite form). Nothing is copied yet. */
+/**
+ * One element: tag, and the contents one after the other (X.690 section 8.1, definite form).
+ * Nothing is copied yet.
+ */
 export function element(tag: number, ...contents: readonly DerPart[]): DerPart {
   let length = 0;
   for (const part of contents) length += sizeOf(part);
   return { tag, contents, length };
 }
 
-/** The bytes of an element; written in one go, since many small arrays cost more than what is in them. */
+/**
+ * The bytes of an element; written in one go, since many small arrays cost more than what is in
+ * them.
+ */
 export function encodeDer(part: DerPart): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(sizeOf(part));
   write(part, bytes, 0);
@@ -147,7 +156,8 @@ export function utf8String(text: string): DerPart {
 }
 
 /**
- * Time as certificates write it: UTCTime up to 2049, GeneralizedTime from 2050 on (RFC 5280 section 4.1.2.5).
+ * Time as certificates write it: UTCTime up to 2049, GeneralizedTime from 2050 on (RFC 5280 section
+ * 4.1.2.5).
  * @param atMs milliseconds since 1970; fractions of a second are cut off
  */
 export function time(atMs: number): DerPart {

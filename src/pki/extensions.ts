@@ -41,7 +41,10 @@ export interface Extensions {
   /** Lower case hex. */
   readonly subjectKeyId: string | undefined;
   readonly authorityKeyId: string | undefined;
-  /** Object identifiers of critical extensions that we do not know: whoever relies on the certificate must refuse it. */
+  /**
+   * Object identifiers of critical extensions that we do not know: whoever relies on the
+   * certificate must refuse it.
+   */
   readonly unknownCritical: readonly string[];
 }
 
@@ -143,13 +146,17 @@ function extension(id: string, value: DerPart, form: 'critical' | 'plain'): Uint
   return encodeDer(sequence(oid(id), ...critical, octetString(value)));
 }
 
-/** subjectAltName; critical, as RFC 5280 section 4.2.1.6 wants it beside an empty subject, and ours all are. */
+/**
+ * subjectAltName; critical, as RFC 5280 section 4.2.1.6 wants it beside an empty subject, and ours
+ * all are.
+ */
 export function namesExtension(names: Partial<SubjectAltNames>): DerPart {
   return sequence(NAMES_ID, TRUE, octetString(encodeNames(names)));
 }
 
 /**
- * The extensions that all leaves of one issuer share: key usage, purposes, "no CA", and the issuer's key.
+ * The extensions that all leaves of one issuer share: key usage, purposes, "no CA", and the
+ * issuer's key.
  * @param issuerKeyId the subject key id of the issuer, hex
  */
 export function leafExtensions(purposes: readonly TlsPurpose[], issuerKeyId: string): Uint8Array {
@@ -179,7 +186,10 @@ export function rootExtensions(keyId: string): Uint8Array {
   ]);
 }
 
-/** The attribute of a request that asks for extensions (RFC 2985 section 5.4.2), as a whole Attribute. */
+/**
+ * The attribute of a request that asks for extensions (RFC 2985 section 5.4.2), as a whole
+ * Attribute.
+ */
 export function extensionRequest(...extensions: readonly DerPart[]): DerPart {
   return sequence(oid(OID.extensionRequest), element(TAG.set, sequence(...extensions)));
 }

@@ -1,4 +1,5 @@
-// Whatever bytes come in: the parsers return, or throw a BulwarkError that says PKI_…, and do nothing else.
+// Whatever bytes come in: the parsers return, or throw a BulwarkError that says PKI_…, and do
+// nothing else.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';

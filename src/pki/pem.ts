@@ -2,7 +2,10 @@ import { BulwarkError } from '#base/errors.ts';
 
 declare const pemBrand: unique symbol;
 
-/** PEM text that we made ourselves: one or more blocks, each line at most 64 characters, line feed at the end. */
+/**
+ * PEM text that we made ourselves: one or more blocks, each line at most 64 characters, line feed
+ * at the end.
+ */
 export type PemText = string & { readonly [pemBrand]: true };
 
 /** The labels that we read and write (RFC 7468). */
@@ -23,8 +26,8 @@ const BLOCK =
 const BETWEEN = /\s*/y;
 
 /**
- * The contents of all blocks of a PEM text, in order. Nothing but white space may stand around them, and every block
- * must have one of the labels.
+ * The contents of all blocks of a PEM text, in order. Nothing but white space may stand around
+ * them, and every block must have one of the labels.
  * @throws BulwarkError PKI_MALFORMED, also when there is no block at all
  */
 export function decodePem(text: string, labels: readonly string[]): Uint8Array[] {

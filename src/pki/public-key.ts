@@ -22,19 +22,22 @@ const RSA_BITS_MIN = 2048;
 const RSA_BITS_MAX = 8192;
 const RSA_EXPONENT_BYTES_MAX = 4;
 
-/** The bytes before the point in the SubjectPublicKeyInfo of an uncompressed P-256 key: nearly every key we see. */
+/**
+ * The bytes before the point in the SubjectPublicKeyInfo of an uncompressed P-256 key: nearly every
+ * key we see.
+ */
 const P256_PREFIX = Buffer.from('3059301306072a8648ce3d020106082a8648ce3d030107034200', 'hex');
 const P256_LENGTH = P256_PREFIX.length + 65;
 const UNCOMPRESSED = 4;
 
 /**
- * Reads a SubjectPublicKeyInfo. Accepted: P-256 and P-384 (uncompressed, named curve), RSA of 2048 to 8192 bits,
- * Ed25519. Whether the point is on the curve shows when the key is used.
+ * Reads a SubjectPublicKeyInfo. Accepted: P-256 and P-384 (uncompressed, named curve), RSA of 2048
+ * to 8192 bits, Ed25519. Whether the point is on the curve shows when the key is used.
  * @throws BulwarkError PKI_MALFORMED, or PKI_UNSUPPORTED for a key of another kind or too weak
  */
 export function parsePublicKey(spki: Uint8Array): PublicKey {
-  // As PEM text on purpose: given an object, Node 24 asks four times whether it is a key, and each No is an exception
-  // that it throws and catches. That takes twice as long as the import itself.
+  // As PEM text on purpose: given an object, Node 24 asks four times whether it is a key, and each
+  // No is an exception that it throws and catches. That takes twice as long as the import itself.
   return { kind: kindOf(spki), spki, key: encodePem('PUBLIC KEY', spki) };
 }
 
@@ -50,7 +53,9 @@ export function importPublicKey({ kind, spki, key }: PublicKey): PublicKey {
   }
 }
 
-/** The error for bytes that look like a key and are none, such as a point that is not on its curve. */
+/**
+ * The error for bytes that look like a key and are none, such as a point that is not on its curve.
+ */
 export function invalidKey(cause: unknown): BulwarkError {
   return new BulwarkError('PKI_MALFORMED', 'the public key is no valid key of its kind', { cause });
 }

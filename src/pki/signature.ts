@@ -5,7 +5,9 @@ import { encodeDer, NULL, oid, sequence, TAG } from '#pki/der-write.ts';
 import { OID } from '#pki/object-ids.ts';
 import { invalidKey, type KeyKind, type PublicKey } from '#pki/public-key.ts';
 
-/** How something is signed: AlgorithmIdentifier, the hash for node:crypto, and the keys that fit. */
+/**
+ * How something is signed: AlgorithmIdentifier, the hash for node:crypto, and the keys that fit.
+ */
 export interface SignatureAlgorithm {
   /** AlgorithmIdentifier, DER. */
   readonly der: Uint8Array;
@@ -41,7 +43,8 @@ function algorithm(
 
 /**
  * Reads the AlgorithmIdentifier of a signature.
- * @throws BulwarkError PKI_UNSUPPORTED for any but the accepted ones in their one DER form, PKI_MALFORMED
+ * @throws BulwarkError PKI_UNSUPPORTED for any but the accepted ones in their one DER form,
+ *   PKI_MALFORMED
  */
 export function parseSignatureAlgorithm(der: Uint8Array, what: string): SignatureAlgorithm {
   const id = new DerReader(der, what).inside(TAG.sequence).oid();
@@ -60,7 +63,8 @@ export function signBytes(bytes: Uint8Array, privateKey: KeyObject): Uint8Array 
 }
 
 /**
- * Whether `signature` over `bytes` is by the holder of `key`; false also for an algorithm that the key cannot have.
+ * Whether `signature` over `bytes` is by the holder of `key`; false also for an algorithm that the
+ * key cannot have.
  * @throws BulwarkError PKI_MALFORMED when the key is none
  */
 export function signatureVerifies(

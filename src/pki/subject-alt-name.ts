@@ -50,7 +50,9 @@ export function isDnsName(text: string): boolean {
   return text.length <= DNS_NAME_LENGTH_MAX && DNS_NAME.test(text);
 }
 
-/** GeneralNames from DER; control characters and bytes over 127 are refused wherever text is meant. */
+/**
+ * GeneralNames from DER; control characters and bytes over 127 are refused wherever text is meant.
+ */
 export function parseNames(outer: DerReader): SubjectAltNames {
   const names = outer.inside(TAG.sequence);
   outer.end();
@@ -103,7 +105,8 @@ function ipBytes(text: string): Uint8Array {
 }
 
 /**
- * The one text form of an IP address, so that two can be compared: `::1`, not `0:0::1`. Zones are none of it.
+ * The one text form of an IP address, so that two can be compared: `::1`, not `0:0::1`. Zones are
+ * none of it.
  * @throws BulwarkError PKI_MALFORMED
  */
 export function canonicalIp(text: string): string {

@@ -3,7 +3,10 @@ import { BulwarkError } from '#base/errors.ts';
 declare const trustDomainBrand: unique symbol;
 declare const spiffeIdBrand: unique symbol;
 
-/** A trust domain name that was checked: lower case letters, digits, `.`, `-`, `_` (SPIFFE-ID section 2.1). */
+/**
+ * A trust domain name that was checked: lower case letters, digits, `.`, `-`, `_` (SPIFFE-ID
+ * section 2.1).
+ */
 export type TrustDomain = string & { readonly [trustDomainBrand]: true };
 
 /** A SPIFFE id that was checked, in its one text form `spiffe://<trust domain>/<path>`. */
@@ -35,9 +38,10 @@ export function parseTrustDomain(text: string): TrustDomain {
 }
 
 /**
- * Checks the id of a workload. Only the one form of the SPIFFE-ID standard is accepted: scheme and trust domain in
- * lower case, a path of letters, digits, `.`, `-`, `_`; no port, user, query, fragment, percent-encoding, empty or
- * dot segment. An id without path names a trust domain, not a workload, and is refused.
+ * Checks the id of a workload. Only the one form of the SPIFFE-ID standard is accepted: scheme and
+ * trust domain in lower case, a path of letters, digits, `.`, `-`, `_`; no port, user, query,
+ * fragment, percent-encoding, empty or dot segment. An id without path names a trust domain, not a
+ * workload, and is refused.
  * @throws BulwarkError SPIFFE_INVALID
  */
 export function parseSpiffeId(text: string): SpiffeId {
@@ -47,8 +51,8 @@ export function parseSpiffeId(text: string): SpiffeId {
 }
 
 /**
- * `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`, the identity of everything that runs under a service
- * account (Istio, "Istio identity").
+ * `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`, the identity of everything that
+ * runs under a service account (Istio, "Istio identity").
  * @throws BulwarkError SPIFFE_INVALID when the names cannot stand in a path
  */
 export function workloadSpiffeId(identity: WorkloadIdentity): SpiffeId {
@@ -101,7 +105,9 @@ function problemOfSegment(segment: string): string | undefined {
   return undefined;
 }
 
-/** Foreign text for a message: bounded, and with nothing in it that a terminal or log would obey. */
+/**
+ * Foreign text for a message: bounded, and with nothing in it that a terminal or log would obey.
+ */
 function quote(text: string): string {
   return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
 }

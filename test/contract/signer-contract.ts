@@ -38,7 +38,7 @@ let serials = 0;
 /** What every Signer promises; each implementation runs it. */
 export function describeSigner(name: string, subject: SignerSubject): void {
   describe(`${name} as a Signer`, () => {
-    it('names the chain above its leaves: the issuer first, a root that signed itself last', async (t) => {
+    it('names the chain above its leaves, the issuer first and its root last', async (t) => {
       const { issuers } = await subject.open(AT, t);
       for (const [index, issuer] of issuers.entries()) {
         const above = new X509Certificate((issuers[index + 1] ?? issuer).der);

@@ -1,6 +1,9 @@
 // @peculiar/x509 as a second opinion on what our own code makes and reads.
 
-/** The part of `reflect-metadata` that the library asks for when it is loaded: notes on classes by key. */
+/**
+ * The part of `reflect-metadata` that the library asks for when it is loaded: notes on classes by
+ * key.
+ */
 const notes = new WeakMap<object, Map<unknown, unknown>>();
 const polyfill = {
   defineMetadata(key: unknown, value: unknown, target: object): void {

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { create, fromBinary, type JsonObject, toBinary } from '@bufbuild/protobuf';
+import { systemClock } from '#base/clock.ts';
+import { GRPC_STATUS, type GrpcCall, GrpcStatusError } from '#base/grpc/grpc.ts';
+import { createLogger } from '#base/log.ts';
+import { Metrics } from '#base/metrics.ts';
+import { systemRandom } from '#base/random.ts';
+import { type ReviewToken, TokenAuthenticator } from '#ca/authenticator.ts';
+import { csrService } from '#ca/csr-service.ts';
+import { Issuer } from '#ca/issuer.ts';
+import { declareCaMetrics } from '#ca/metrics.ts';
+import { SelfSignedSigner } from '#ca/self-signed-signer.ts';
+import {
+  IstioCertificateRequestSchema,
+  IstioCertificateResponseSchema,
+} from '#gen/bulwark/istio/v1/auth/ca_pb.js';
+import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
+import { FakeClock } from '../fakes/fake-clock.ts';
+import { createTestRoot, TEST_TRUST_DOMAIN } from './test-root.ts';
+
+const PATH = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
+const DAY_MS = 86_400_000;
+/** Who the token `good` belongs to. */
+export const CALLER = parseSpiffeId('spiffe://cluster.local/ns/photo-ns/sa/frontend');
+
+interface Asked {
+  readonly csr?: string;
+  readonly seconds?: bigint;
+  readonly metadata?: JsonObject;
+  readonly authorization?: string;
+  /** The whole message, instead of one made of the above. */
+  readonly bytes?: Uint8Array;
+}
+
+/**
+ * The service with everything around it that is seen from outside: answers, metrics and log.
+ */
+export async function openCsrService(test: TestContext, reviewToken: ReviewToken = knowsFrontend) {
+  // Whole seconds, as certificates have; real time, since TLS goes by it.
+  const clock = new FakeClock(Math.floor(systemClock.now() / 1000) * 1000);
+  const lines: string[] = [];
+  const registry = new Metrics();
+  const signer = new SelfSignedSigner(await createTestRoot(test, clock));
+  const issuer = new Issuer(
+    { ttlMs: DAY_MS, ttlMsMax: 90 * DAY_MS },
+    { signer, clock, random: systemRandom },
+  );
+  const service = csrService({
+    authenticator: new TokenAuthenticator(
+      { trustDomain: TEST_TRUST_DOMAIN, audiences: ['istio-ca'] },
+      { reviewToken },
+    ),
+    issuer,
+    metrics: declareCaMetrics(registry),
+    log: createLogger({ level: 'debug', sink: { write: (line) => lines.push(line) } }),
+  });
+  const ask = async ({ csr = '', seconds = 0n, metadata, bytes, ...rest }: Asked) => {
+    const handler = service.unary?.[PATH];
+    assert.ok(handler);
+    const message = create(IstioCertificateRequestSchema, { csr, validityDuration: seconds });
+    if (metadata) message.metadata = metadata;
+    const { authorization = 'Bearer good' } = rest;
+    const call: GrpcCall = {
+      path: PATH,
+      metadata: authorization === '' ? {} : { authorization },
+      peer: { address: '127.0.0.1:1', verifiedCertificate: undefined },
+      signal: new AbortController().signal,
+    };
+    const encoded = bytes ?? toBinary(IstioCertificateRequestSchema, message);
+    return fromBinary(IstioCertificateResponseSchema, await handler(encoded, call)).certChain;
+  };
+  const counted = async (name: string) => {
+    const line = (await registry.text()).split('\n').find((text) => text.startsWith(`${name} `));
+    return Number(line?.split(' ')[1]);
+  };
+  return { clock, service, issuer, ask, lines, counted };
+}
+
+const knowsFrontend: ReviewToken = async (token, audiences) =>
+  token === 'good' && audiences.includes('istio-ca')
+    ? { authenticated: true, namespace: 'photo-ns', serviceAccount: 'frontend' }
+    : { authenticated: false, error: 'token has expired' };
+
+/** Whether a call ended so. */
+export const refused = (status: number, message: RegExp) => (error: unknown) => {
+  assert.ok(error instanceof GrpcStatusError, String(error));
+  assert.equal(error.status, status);
+  assert.match(error.message, message);
+  return true;
+};
+/** Whether a call ended with INVALID_ARGUMENT and this reason. */
+export const signingRefused = (reason: string) =>
+  refused(GRPC_STATUS.invalidArgument, new RegExp(`^CSR signing error \\(${reason}\\)$`));
