@@ -2,13 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
-import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import type { HardeningProfile } from '#model/mesh-settings.ts';
-import { NamespacedObjects } from '#model/namespaced-objects.ts';
 import { evaluate } from '#policy/authz/evaluate.ts';
 import type { AuthzRequest } from '#policy/authz/request.ts';
-import { Authorizer, type WorkloadAuthorization } from '#policy/authz/selection.ts';
-import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
+import type { WorkloadAuthorization } from '#policy/authz/selection.ts';
+import { authorizationOf } from '../kit/authorization-policy.ts';
 import { policies, request } from '../kit/authz-arbitrary.ts';
 import { type EnvoyVerdict, startAuthzEnvoy } from '../kit/authz-envoy.ts';
 
@@ -37,19 +35,8 @@ function evaluated(
 for (const profile of ['istio', 'strict'] as const) {
   describe(`the evaluator and Envoy, profile ${profile}`, () => {
     it('decide alike', { timeout: 120_000 }, async (t) => {
-      const authorizer = new Authorizer({
-        trustDomain: parseTrustDomain('cluster.local'),
-        trustDomainAliases: ['old.local'],
-        rootNamespace: 'istio-system',
-        hardening: profile,
-      });
       const samples = fc.sample(policies, { numRuns: AUTHORIZATIONS, seed: SEED });
-      const authorizations = samples.map((objects) =>
-        authorizer.authorizationFor(
-          { namespace: 'foo', labels: {} },
-          NamespacedObjects.empty<AuthorizationPolicy>().replace(new Map([['foo', objects]])),
-        ),
-      );
+      const authorizations = samples.map((objects) => authorizationOf(objects, profile));
       const envoy = await startAuthzEnvoy(t, authorizations, profile);
       const requests = fc.sample(request, {
         numRuns: AUTHORIZATIONS * REQUESTS_EACH,

@@ -78,6 +78,9 @@ export function factsOf(request: AuthzRequest, profile: HardeningProfile): Authz
   };
 }
 
+/** No part of a header's value (RFC 9110 section 5.5). */
+const SURROUNDING_SPACE = /^[ \t]+|[ \t]+$/g;
+
 /** Headers by name in lower case, with those that Envoy makes of the request line. */
 function headersOf(
   http: HttpFacts | undefined,
@@ -86,7 +89,8 @@ function headersOf(
   const headers = new Map<string, string[]>();
   for (const [name, value] of Object.entries(http?.headers ?? {})) {
     const key = name.toLowerCase();
-    headers.set(key, (headers.get(key) ?? []).concat(value));
+    const values = [value].flat().map((text) => text.replace(SURROUNDING_SPACE, ''));
+    headers.set(key, [...(headers.get(key) ?? []), ...values]);
   }
   if (http === undefined) return headers;
   const query = http.target.indexOf('?');
