@@ -73,6 +73,11 @@ async function main(): Promise<number> {
       void close();
     });
   }
+  // A mistake of ours must not leave processes behind either.
+  process.on('uncaughtException', (error) => {
+    process.stderr.write(`demo: ${error.stack}\n`);
+    void close().finally(() => process.exit(1));
+  });
   const startedMs = performance.now();
   try {
     await world.start();
