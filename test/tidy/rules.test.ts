@@ -122,7 +122,8 @@ describe('the naming rules', () => {
   });
 
   test('want a doc comment on every export', () => {
-    const text = '/** Why. */\nexport const a = 1;\n// Why.\nexport function b() {}\n';
+    const text =
+      '/** Why. */\nexport const a = 1;\n// Why.\nexport function b() {}\nexport interface ADeps {}\n';
     assert.deepEqual(places(checkDocumented(projectOf({ 'src/a.ts': text }))), ['src/a.ts:4']);
   });
 });
@@ -140,6 +141,15 @@ describe('the rule against dead exports', () => {
     assert.deepEqual(
       check({ ...declared, 'src/a/x.test.ts': "import { one, type Two } from '#a/x.ts';\n" }),
       ['src/a/x.ts: one is used by tests only', 'src/a/x.ts: Two is used by tests only'],
+    );
+  });
+
+  test('lets tests alone use what is excepted by name, and wants no needless exception', () => {
+    const files = { ...declared, 'src/a/x.test.ts': "import { one, Two } from '#a/x.ts';\n" };
+    const found = checkDeadExports(projectOf(files), ['src/a/x.ts: one', 'src/a/x.ts: three']);
+    assert.deepEqual(
+      found.map(({ path, message }) => `${path} ${message}`),
+      ['src/a/x.ts Two is used by tests only', 'src/a/x.ts: three need not be excepted'],
     );
   });
 

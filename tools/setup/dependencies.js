@@ -7,7 +7,7 @@ import { SetupError } from './setup-error.js';
 const STAMP = 'node_modules/.bulwark/dependencies';
 
 /** The Node major version that runs TypeScript and that the sources are written for. */
-export const NODE_MAJOR = 24;
+const NODE_MAJOR = 24;
 
 /**
  * Installs exactly what package-lock.json says, when it is not there already.

