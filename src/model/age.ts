@@ -5,8 +5,9 @@ function compareText(a: string, b: string): number {
 }
 
 /**
- * Sorts the oldest first; at equal age by name, then namespace. Where two objects contradict each other the first
- * in this order wins, as in Istio. An object without a creation time (from a file) counts as oldest.
+ * Sorts the oldest first; at equal age by name, then namespace. Where two objects contradict each
+ * other the first in this order wins, as in Istio. An object without a creation time (from a file)
+ * counts as oldest.
  */
 export function olderFirst(a: ApiObject, b: ApiObject): number {
   return (

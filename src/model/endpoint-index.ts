@@ -12,7 +12,10 @@ export class EndpointIndex {
     this.#endpoints = endpoints;
   }
 
-  /** The endpoints of a service of the same snapshot; the same object as long as none of them changed. */
+  /**
+   * The endpoints of a service of the same snapshot; the same object as long as none of them
+   * changed.
+   */
   of(service: Service): ServiceEndpoints {
     return this.#endpoints.get(service) ?? NOTHING;
   }

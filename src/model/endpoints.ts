@@ -4,8 +4,8 @@ import type { Service, ServicePort } from '#model/service.ts';
 import type { Workload } from '#model/workload.ts';
 
 /**
- * Finds what is behind a service: those workloads of its namespace (`candidates`) that its selector matches, and
- * those `written` into it.
+ * Finds what is behind a service: those workloads of its namespace (`candidates`) that its selector
+ * matches, and those `written` into it.
  */
 export function findEndpoints(
   service: Service,
@@ -54,8 +54,9 @@ function endpointsOf(port: ServicePort, workloads: readonly Workload[]): readonl
 }
 
 /**
- * Where a workload takes the connections of a service port. Nowhere where the port is given by a name that the workload does not have, or where a proxy without redirection
- * does not listen for it: a connection must not get to the application past its proxy.
+ * Where a workload takes the connections of a service port. Nowhere where the port is given by a
+ * name that the workload does not have, or where a proxy without redirection does not listen for
+ * it: a connection must not get to the application past its proxy.
  */
 export function endpointAt(port: ServicePort, workload: Workload): Endpoint | undefined {
   const { targetPort } = port;

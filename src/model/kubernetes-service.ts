@@ -6,8 +6,8 @@ import { distinctPorts, type Service, type ServicePort } from '#model/service.ts
 const EXPORT_TO = 'networking.istio.io/exportTo';
 
 /**
- * The service that a Kubernetes Service describes. Undefined for ExternalName, which is an alias in DNS: calls go to
- * the name it stands for.
+ * The service that a Kubernetes Service describes. Undefined for ExternalName, which is an alias in
+ * DNS: calls go to the name it stands for.
  */
 export function readKubernetesService(
   object: ServiceObject,

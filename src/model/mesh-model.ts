@@ -54,8 +54,9 @@ interface Pending {
 }
 
 /**
- * Turns objects into snapshots of the mesh, step by step: `apply` takes changes in, `snapshot` shows the mesh with
- * all of them. The work follows what changed, and so does what is new in the snapshot.
+ * Turns objects into snapshots of the mesh, step by step: `apply` takes changes in, `snapshot`
+ * shows the mesh with all of them. The work follows what changed, and so does what is new in the
+ * snapshot.
  */
 export class MeshModel {
   readonly #settings: MeshSettings;

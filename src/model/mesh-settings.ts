@@ -1,9 +1,15 @@
 import type { TrustDomain } from '#spiffe/spiffe-id.ts';
 
-/** `strict` closes the gaps that Istio is known to have; `istio` keeps its exact behaviour, for who migrates. */
+/**
+ * `strict` closes the gaps that Istio is known to have; `istio` keeps its exact behaviour, for who
+ * migrates.
+ */
 export type HardeningProfile = 'strict' | 'istio';
 
-/** Settings of the whole mesh that the configuration of proxies depends on. Fixed for the life of a model. */
+/**
+ * Settings of the whole mesh that the configuration of proxies depends on. Fixed for the life of a
+ * model.
+ */
 export interface MeshSettings {
   readonly trustDomain: TrustDomain;
   /** The DNS domain of services: <service>.<namespace>.svc.<clusterDomain>. */

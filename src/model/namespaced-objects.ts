@@ -4,8 +4,8 @@ import { olderFirst } from '#model/age.ts';
 const NONE: readonly never[] = [];
 
 /**
- * The objects of one kind, by namespace ('' for cluster-scoped kinds). Immutable: a change makes a new index, in which
- * the list of a namespace where nothing changed is the same array as before.
+ * The objects of one kind, by namespace ('' for cluster-scoped kinds). Immutable: a change makes a
+ * new index, in which the list of a namespace where nothing changed is the same array as before.
  */
 export class NamespacedObjects<T extends ApiObject> {
   readonly #lists: ReadonlyMap<string, readonly T[]>;
@@ -39,7 +39,10 @@ export class NamespacedObjects<T extends ApiObject> {
     return this.namespaces().flatMap((namespace) => this.in(namespace));
   }
 
-  /** An index with `lists` in place of those namespaces' lists; an empty one takes the namespace out. */
+  /**
+   * An index with `lists` in place of those namespaces' lists; an empty one takes the namespace
+   * out.
+   */
   replace(lists: ReadonlyMap<string, Iterable<T>>): NamespacedObjects<T> {
     const next = new Map(this.#lists);
     for (const [namespace, objects] of lists) {

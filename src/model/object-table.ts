@@ -13,8 +13,8 @@ export interface ObjectChange {
 }
 
 /**
- * The objects that a model knows. A write that changes nothing but status or bookkeeping keeps the object that was
- * there: our own status writes must not look like new configuration.
+ * The objects that a model knows. A write that changes nothing but status or bookkeeping keeps the
+ * object that was there: our own status writes must not look like new configuration.
  */
 export class ObjectTable {
   readonly #objects = new Map<string, ByName>();

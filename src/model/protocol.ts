@@ -1,6 +1,7 @@
 /**
- * What a service port speaks. `auto` = not declared: the proxy looks at the first bytes. `tls` is TLS of the
- * application's own, passed through (also `https`). `mysql` is TCP in which the server speaks first.
+ * What a service port speaks. `auto` = not declared: the proxy looks at the first bytes. `tls` is
+ * TLS of the application's own, passed through (also `https`). `mysql` is TCP in which the server
+ * speaks first.
  */
 export type Protocol =
   | 'http'
@@ -19,7 +20,10 @@ export interface ProtocolTraits {
   readonly handling: 'http' | 'tcp' | 'sniffed' | 'none';
   /** Whether requests go to the endpoint as HTTP/2. */
   readonly http2: boolean;
-  /** Whether the client waits for the server's greeting, so nothing can be learned from its first bytes. */
+  /**
+   * Whether the client waits for the server's greeting, so nothing can be learned from its first
+   * bytes.
+   */
   readonly serverFirst: boolean;
 }
 
@@ -38,7 +42,10 @@ export const PROTOCOLS: Readonly<Record<Protocol, ProtocolTraits>> = {
   auto: { handling: 'sniffed', ...PLAIN },
 };
 
-/** Words that users write, in lower case (Istio, "Protocol Selection"; Kubernetes' standard appProtocols). */
+/**
+ * Words that users write, in lower case (Istio, "Protocol Selection"; Kubernetes' standard
+ * appProtocols).
+ */
 const WORDS: Readonly<Record<string, Protocol>> = {
   http: 'http',
   'kubernetes.io/ws': 'http',
@@ -70,7 +77,10 @@ export interface PortDeclaration {
   readonly port: number;
 }
 
-/** Ports that have a protocol though nobody says so: those in which the server speaks first, or sniffing breaks. */
+/**
+ * Ports that have a protocol though nobody says so: those in which the server speaks first, or
+ * sniffing breaks.
+ */
 const WELL_KNOWN: Readonly<Record<number, Protocol>> = {
   25: 'tcp',
   53: 'tcp',
@@ -80,8 +90,8 @@ const WELL_KNOWN: Readonly<Record<number, Protocol>> = {
 };
 
 /**
- * The protocol of a Kubernetes port by Istio's rule: UDP by transport, then `appProtocol`, then the port's name up to
- * its first `-`, then the well-known number, else `auto`.
+ * The protocol of a Kubernetes port by Istio's rule: UDP by transport, then `appProtocol`, then the
+ * port's name up to its first `-`, then the well-known number, else `auto`.
  */
 export function declaredProtocol(declaration: PortDeclaration): Protocol {
   const { transport, appProtocol, name, port } = declaration;

@@ -1,6 +1,6 @@
+import type { Diagnostic } from '#api/diagnostic.ts';
 import { type WorkloadEntry, workloadEntry } from '#api/kinds/workload-entry.ts';
 import type { WorkloadGroup } from '#api/kinds/workload-group.ts';
-import type { Diagnostic } from '#api/diagnostic.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import { APPLICATION_PORTS, type Workload } from '#model/workload.ts';
 
@@ -25,7 +25,10 @@ export interface RegisteringProxy {
     | undefined;
 }
 
-/** Annotation that Istio puts on entries of proxies that registered themselves: the name of their group. */
+/**
+ * Annotation that Istio puts on entries of proxies that registered themselves: the name of their
+ * group.
+ */
 const GROUP = 'istio.io/autoRegistrationGroup';
 
 /** A DNS subdomain, as names of objects must be (RFC 1123). */
@@ -43,8 +46,9 @@ export type Registration =
   | { readonly entry?: undefined; readonly refused: Diagnostic };
 
 /**
- * The WorkloadEntry of a proxy: labels and service account from the group, addresses and ports from the proxy. Refused
- * when the proxy does not run under the service account of the group, so nobody joins a service by saying so.
+ * The WorkloadEntry of a proxy: labels and service account from the group, addresses and ports from
+ * the proxy. Refused when the proxy does not run under the service account of the group, so nobody
+ * joins a service by saying so.
  */
 export function registrationOf(group: WorkloadGroup, proxy: RegisteringProxy): Registration {
   const { template, metadata } = group.spec;
@@ -73,7 +77,10 @@ export function registrationOf(group: WorkloadGroup, proxy: RegisteringProxy): R
   };
 }
 
-/** Where peers reach the workload: by its own address, or at the proxy beside it where nothing is redirected. */
+/**
+ * Where peers reach the workload: by its own address, or at the proxy beside it where nothing is
+ * redirected.
+ */
 function placeOf(
   group: WorkloadGroup,
   proxy: RegisteringProxy,
@@ -111,8 +118,9 @@ function refusalOf(
 }
 
 /**
- * The workload that a proxy serves: the entry it registered, else the one of its name, else, where traffic is
- * redirected, the only one at its addresses. It must run under the service account of the proxy's certificate.
+ * The workload that a proxy serves: the entry it registered, else the one of its name, else, where
+ * traffic is redirected, the only one at its addresses. It must run under the service account of
+ * the proxy's certificate.
  */
 export function workloadOfProxy(
   proxy: RegisteringProxy,
@@ -132,8 +140,8 @@ export function workloadOfProxy(
 }
 
 /**
- * The labels by which policies and services select the workload of a proxy. What an object says counts; the proxy's
- * own word only where there is none.
+ * The labels by which policies and services select the workload of a proxy. What an object says
+ * counts; the proxy's own word only where there is none.
  */
 export function labelsOfProxy(
   proxy: RegisteringProxy,

@@ -11,8 +11,8 @@ export interface ServiceView {
 const NONE: readonly Service[] = [];
 
 /**
- * All services. Immutable; a model makes a new one exactly when a service came, went or changed (its endpoints are
- * not part of it), and a namespace without changes keeps its array.
+ * All services. Immutable; a model makes a new one exactly when a service came, went or changed
+ * (its endpoints are not part of it), and a namespace without changes keeps its array.
  */
 export class ServiceIndex {
   readonly #lists: ReadonlyMap<string, readonly Service[]>;
@@ -36,8 +36,9 @@ export class ServiceIndex {
   }
 
   /**
-   * What callers in a namespace see: what is exported to them; of several services with one host their own
-   * namespace's, else a Kubernetes Service, else the oldest. Namespaces that see the same share the object.
+   * What callers in a namespace see: what is exported to them; of several services with one host
+   * their own namespace's, else a Kubernetes Service, else the oldest. Namespaces that see the same
+   * share the object.
    */
   viewOf(namespace: string): ServiceView {
     this.#special ??= this.#findSpecial();
@@ -58,7 +59,10 @@ export class ServiceIndex {
     return new ServiceIndex(new Map([...this.#lists, ...lists]));
   }
 
-  /** Namespaces that see something that not everybody sees: exported to them only, or their own of a shared host. */
+  /**
+   * Namespaces that see something that not everybody sees: exported to them only, or their own of a
+   * shared host.
+   */
   #findSpecial(): ReadonlySet<string> {
     const special = new Set<string>();
     const owners = new Map<string, string>();

@@ -22,7 +22,10 @@ export type Resolution =
 
 /** Something that can be called by name: one host of a Service or a ServiceEntry. */
 export interface Service {
-  /** `<name>.<namespace>.svc.<domain>` for a Service; as written, lower case, for a ServiceEntry (may be `*.x`). */
+  /**
+   * `<name>.<namespace>.svc.<domain>` for a Service; as written, lower case, for a ServiceEntry
+   * (may be `*.x`).
+   */
   readonly host: string;
   readonly name: string;
   readonly namespace: string;
@@ -34,7 +37,10 @@ export interface Service {
   readonly external: boolean;
   /** Labels of the workloads behind it, in its own namespace; undefined = selects none. */
   readonly selector: Readonly<Record<string, string>> | undefined;
-  /** Identities that its endpoints may have besides their service accounts' (ServiceEntry.subjectAltNames). */
+  /**
+   * Identities that its endpoints may have besides their service accounts'
+   * (ServiceEntry.subjectAltNames).
+   */
   readonly subjectAltNames: readonly string[];
   /** Namespaces that may call it; '*' = all, '.' = its own. Empty = all. */
   readonly exportTo: readonly string[];
@@ -42,7 +48,10 @@ export interface Service {
   readonly source: ApiObject;
 }
 
-/** Sorted by number, each number once; of several the first that a proxy can handle (TCP and UDP 53: the TCP one). */
+/**
+ * Sorted by number, each number once; of several the first that a proxy can handle (TCP and UDP 53:
+ * the TCP one).
+ */
 export function distinctPorts(ports: readonly ServicePort[]): readonly ServicePort[] {
   const byNumber = new Map<number, ServicePort>();
   for (const port of ports) {

@@ -11,8 +11,9 @@ import type { ServiceIndex } from '#model/service-index.ts';
 import type { WorkloadIndex } from '#model/workload-index.ts';
 
 /**
- * The whole mesh at one moment. Immutable. Of two snapshots of one model, every part in which nothing changed is the
- * same object, so whatever was computed from that part alone still holds (compare by identity).
+ * The whole mesh at one moment. Immutable. Of two snapshots of one model, every part in which
+ * nothing changed is the same object, so whatever was computed from that part alone still holds
+ * (compare by identity).
  */
 export interface MeshSnapshot {
   /** Grows with every snapshot that differs from the one before. */

@@ -2,7 +2,10 @@ import type { Workload } from '#model/workload.ts';
 
 const NONE: readonly Workload[] = [];
 
-/** All workloads that are WorkloadEntry objects. Immutable; a namespace without changes keeps its array. */
+/**
+ * All workloads that are WorkloadEntry objects. Immutable; a namespace without changes keeps its
+ * array.
+ */
 export class WorkloadIndex {
   readonly #lists: ReadonlyMap<string, readonly Workload[]>;
   #byAddress: ReadonlyMap<string, readonly Workload[]> | undefined;

@@ -27,7 +27,9 @@ export class WorkloadReader {
     return workload;
   }
 
-  /** The endpoints written into the ServiceEntry that a service comes from; none for other services. */
+  /**
+   * The endpoints written into the ServiceEntry that a service comes from; none for other services.
+   */
   writtenInto(service: Service): readonly Workload[] {
     const { source } = service;
     if (source.kind !== 'ServiceEntry') return NONE;

@@ -4,16 +4,21 @@ import { type SpiffeId, type TrustDomain, workloadSpiffeId } from '#spiffe/spiff
 
 /** A running instance: a WorkloadEntry, or an endpoint written into a ServiceEntry. */
 export interface Workload {
-  /** Name of the WorkloadEntry; `<service entry>-<position>` for one written into a ServiceEntry. */
+  /**
+   * Name of the WorkloadEntry; `<service entry>-<position>` for one written into a ServiceEntry.
+   */
   readonly name: string;
   readonly namespace: string;
   /** An IP address, a DNS name, or `unix:///path`. */
   readonly address: string;
-  /** The port that peers connect to, by the name of the service port; where nothing is said, its targetPort. */
+  /**
+   * The port that peers connect to, by the name of the service port; where nothing is said, its
+   * targetPort.
+   */
   readonly ports: Readonly<Record<string, number>>;
   /**
-   * The application's own port by the name of the service port, where a proxy without redirection listens beside it:
-   * policies name this one. Where nothing is said it is the same as in `ports`.
+   * The application's own port by the name of the service port, where a proxy without redirection
+   * listens beside it: policies name this one. Where nothing is said it is the same as in `ports`.
    */
   readonly applicationPorts: Readonly<Record<string, number>>;
   readonly labels: Readonly<Record<string, string>>;
@@ -29,13 +34,21 @@ export interface Workload {
   readonly weight: number;
 }
 
-/** On a WorkloadEntry: `<name>=<port>` for every port of the application, with commas between them. */
+/**
+ * On a WorkloadEntry: `<name>=<port>` for every port of the application, with commas between them.
+ */
 export const APPLICATION_PORTS = 'bulwark.mesh/application-ports';
 
-/** Label: `istio` = the endpoint takes mutual TLS, anything else = it does not (Istio sets `disabled`). */
+/**
+ * Label: `istio` = the endpoint takes mutual TLS, anything else = it does not (Istio sets
+ * `disabled`).
+ */
 const TLS_MODE = 'security.istio.io/tlsMode';
 
-/** The workload that a WorkloadEntry describes. Labels of the object win over those of its spec, as in Istio. */
+/**
+ * The workload that a WorkloadEntry describes. Labels of the object win over those of its spec, as
+ * in Istio.
+ */
 export function readWorkloadEntry(object: WorkloadEntry, trustDomain: TrustDomain): Workload {
   const { name, namespace = '', labels, annotations } = object.metadata;
   const spec = { ...object.spec, labels: { ...object.spec.labels, ...labels } };
@@ -73,7 +86,9 @@ export function readInstance(source: InstanceSource): Workload {
   };
 }
 
-/** Undefined too when the names cannot be part of an id: such a workload never gets a certificate. */
+/**
+ * Undefined too when the names cannot be part of an id: such a workload never gets a certificate.
+ */
 function identityOf(
   trustDomain: TrustDomain,
   namespace: string,

@@ -22,7 +22,9 @@ const PORTS = [
   { name: 'http2', port: 82 },
 ];
 
-/** Two real Envoys without redirection: how calls find their way, and what reaches the application. */
+/**
+ * Two real Envoys without redirection: how calls find their way, and what reaches the application.
+ */
 test('explicit mode', { timeout: 60_000 }, async (t) => {
   const objects = [...serviceObjects('shop', 'backend', PORTS), groupObject('web', 'caller')];
   const mesh = new ExplicitMesh(testMesh([...objects, ...STRICT]), testAuthority());

@@ -9,7 +9,10 @@ import { goldenCases, goldenSnapshot } from '../kit/golden-case.ts';
 import { temporaryDirectory } from '../kit/temp-directory.ts';
 import { resourceJson } from '../kit/xds-json.ts';
 
-/** Everything that the expected outputs of the generator hold is valid to the real Envoy, down to its extensions. */
+/**
+ * Everything that the expected outputs of the generator hold is valid to the real Envoy, down to
+ * its extensions.
+ */
 for (const [name, input] of goldenCases()) {
   test(`Envoy accepts ${name}`, { timeout: 30_000 }, async (t) => {
     const config = join(temporaryDirectory(t), 'bootstrap.json');
@@ -27,7 +30,9 @@ for (const [name, input] of goldenCases()) {
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** A configuration as one bootstrap: what Envoy would ask for later is put where it is asked for. */
+/**
+ * A configuration as one bootstrap: what Envoy would ask for later is put where it is asked for.
+ */
 function staticBootstrap(snapshot: XdsSnapshot): Json {
   const all = (typeUrl: keyof typeof TYPE_URL): unknown[] =>
     [...(snapshot.get(TYPE_URL[typeUrl])?.values() ?? [])].map((resource) =>

@@ -13,7 +13,9 @@ export interface SeenRequest {
   readonly remoteAddress: string;
 }
 
-/** An HTTP application on loopback that answers what it sees; ends with the test. Gives its port. */
+/**
+ * An HTTP application on loopback that answers what it sees; ends with the test. Gives its port.
+ */
 export async function startEchoApp(
   test: Pick<TestContext, 'after'>,
   app: string,

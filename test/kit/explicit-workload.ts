@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { registrationOf } from '#model/registration.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
-import { type TestEnvoy, startEnvoy } from './envoy.ts';
+import { startEnvoy, type TestEnvoy } from './envoy.ts';
 import { FileXds } from './file-xds.ts';
 import { freePort } from './free-port.ts';
 import { type TestMesh, testProxy } from './mesh.ts';

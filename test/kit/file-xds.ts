@@ -14,8 +14,9 @@ export interface WorkloadSecrets {
 }
 
 /**
- * Gives an Envoy its configuration through files instead of streams: generated resources as they are, but for the
- * places where they say where more is to be had. Files are replaced as a whole, and Envoy sees that at once.
+ * Gives an Envoy its configuration through files instead of streams: generated resources as they
+ * are, but for the places where they say where more is to be had. Files are replaced as a whole,
+ * and Envoy sees that at once.
  */
 export class FileXds {
   readonly #directory: string;
@@ -88,7 +89,9 @@ export class FileXds {
     };
   }
 
-  /** Puts files where a resource names a stream; what the stream would give is named beside that. */
+  /**
+   * Puts files where a resource names a stream; what the stream would give is named beside that.
+   */
   #redirectSources(value: unknown, parent: Json): unknown {
     if (Array.isArray(value)) return value.map((item) => this.#redirectSources(item, parent));
     if (typeof value !== 'object' || value === null) return value;
@@ -103,7 +106,9 @@ export class FileXds {
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** What is wanted from the config source in field `key` of `node`; undefined when the field is none. */
+/**
+ * What is wanted from the config source in field `key` of `node`; undefined when the field is none.
+ */
 function wantedFrom(key: string, node: Json, parent: Json): [TypeUrl, string] | undefined {
   if (key === 'sds_config') return [TYPE_URL.secret, String(node.name)];
   if (key === 'eds_config') return [TYPE_URL.endpoints, String(node.service_name)];

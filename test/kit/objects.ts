@@ -6,7 +6,10 @@ export function objectsOf(yaml: string): ApiObject[] {
   return parseAllDocuments(yaml).map((document) => document.toJS() as ApiObject);
 }
 
-/** A Service with its WorkloadGroup, both named like the service account that runs it and its `app` label. */
+/**
+ * A Service with its WorkloadGroup, both named like the service account that runs it and its `app`
+ * label.
+ */
 export function serviceObjects(
   namespace: string,
   name: string,

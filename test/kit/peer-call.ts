@@ -25,7 +25,9 @@ export interface PeerAnswer {
 
 const ANSWER_MS_MAX = 5_000;
 
-/** Sends bytes and reads until the other side closes or `enough` is in what it says. Never rejects. */
+/**
+ * Sends bytes and reads until the other side closes or `enough` is in what it says. Never rejects.
+ */
 export async function callPeer(call: PeerCall, enough: RegExp = /$^/): Promise<PeerAnswer> {
   let text = '';
   const socket = openPeer(call);

@@ -12,7 +12,10 @@ export interface InboundMtls {
   readonly ports: ReadonlyMap<number, MtlsMode>;
 }
 
-/** The PeerAuthentication objects of one namespace and of the mesh, in the form that workloads are asked against. */
+/**
+ * The PeerAuthentication objects of one namespace and of the mesh, in the form that workloads are
+ * asked against.
+ */
 export interface NamespaceMtls {
   /** Of workloads that no policy selects. */
   readonly common: InboundMtls;
@@ -24,9 +27,10 @@ export interface NamespaceMtls {
 const MODE_DEFAULT: MtlsMode = 'PERMISSIVE';
 
 /**
- * Compiles what holds in a namespace: the policy of the mesh (in the root namespace, without selector), then that of
- * the namespace, then those that select workloads; what is UNSET comes from the level above, and of several on one
- * level the oldest wins. Port modes count only in policies that select workloads.
+ * Compiles what holds in a namespace: the policy of the mesh (in the root namespace, without
+ * selector), then that of the namespace, then those that select workloads; what is UNSET comes from
+ * the level above, and of several on one level the oldest wins. Port modes count only in policies
+ * that select workloads.
  */
 export function compileNamespaceMtls(
   policies: NamespacedObjects<PeerAuthentication>,

@@ -20,9 +20,10 @@ interface Candidate {
 }
 
 /**
- * The DestinationRule objects as one client sees them. Of the rules that cover a service, those in the client's own
- * namespace come first, then those in the service's, then those in the root namespace; within a namespace the narrower
- * host wins, then a rule that selects the client by label, then the oldest (Istio, "DestinationRule").
+ * The DestinationRule objects as one client sees them. Of the rules that cover a service, those in
+ * the client's own namespace come first, then those in the service's, then those in the root
+ * namespace; within a namespace the narrower host wins, then a rule that selects the client by
+ * label, then the oldest (Istio, "DestinationRule").
  */
 export class ClientRules {
   readonly #rules: NamespacedObjects<DestinationRule>;
@@ -83,8 +84,8 @@ function selectingFirst(a: DestinationRule, b: DestinationRule): number {
 }
 
 /**
- * Tells clients apart that see different rules: two clients with the same answer see the same rules in the same
- * order. Most namespaces hold no rule of their own and share the answer ''.
+ * Tells clients apart that see different rules: two clients with the same answer see the same rules
+ * in the same order. Most namespaces hold no rule of their own and share the answer ''.
  */
 export function ruleScope(rules: NamespacedObjects<DestinationRule>, client: RuleClient): string {
   const own = rules.in(client.namespace);

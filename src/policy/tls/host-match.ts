@@ -1,6 +1,6 @@
 /**
- * The host that a DestinationRule means: a name without dots is a service of the rule's own namespace, anything else
- * is taken as it is, in lower case (Istio, "DestinationRule").
+ * The host that a DestinationRule means: a name without dots is a service of the rule's own
+ * namespace, anything else is taken as it is, in lower case (Istio, "DestinationRule").
  */
 export function resolveHost(host: string, namespace: string, clusterDomain: string): string {
   const lower = host.toLowerCase();
@@ -14,7 +14,9 @@ export function hostCovers(pattern: string, host: string): boolean {
   return host.endsWith(pattern.slice(1)) && host.length >= pattern.length;
 }
 
-/** Sorts the narrower pattern first: plain hosts before wildcards, long wildcards before short ones. */
+/**
+ * Sorts the narrower pattern first: plain hosts before wildcards, long wildcards before short ones.
+ */
 export function narrowerFirst(a: string, b: string): number {
   const wild = Number(a.startsWith('*')) - Number(b.startsWith('*'));
   return wild || b.length - a.length;

@@ -3,8 +3,8 @@ import type { Service } from '#model/service.ts';
 import type { TrustDomain } from '#spiffe/spiffe-id.ts';
 
 /**
- * Whom a client takes for a service: its certificate must carry one of the ids, or one that begins with one of the
- * prefixes. Both empty = anybody whom the mesh's roots vouch for.
+ * Whom a client takes for a service: its certificate must carry one of the ids, or one that begins
+ * with one of the prefixes. Both empty = anybody whom the mesh's roots vouch for.
  */
 export interface ServerNames {
   readonly ids: readonly string[];
@@ -23,10 +23,11 @@ export interface ServerNamesInput {
 }
 
 /**
- * Secure naming: the identities that may answer for a service are the service accounts of its endpoints and the
- * names that its ServiceEntry gives (Istio, "Secure naming"). Where an endpoint's account is not known, any identity of
- * the endpoint's namespace will do; where nothing is known, any of the service's namespace. Never simply anybody: an
- * endpoint may arrive a moment before its identity does.
+ * Secure naming: the identities that may answer for a service are the service accounts of its
+ * endpoints and the names that its ServiceEntry gives (Istio, "Secure naming"). Where an endpoint's
+ * account is not known, any identity of the endpoint's namespace will do; where nothing is known,
+ * any of the service's namespace. Never simply anybody: an endpoint may arrive a moment before its
+ * identity does.
  */
 export function serverNames(input: ServerNamesInput): ServerNames {
   const { service, endpoints, trustDomain, asked, unknownIsNarrowed } = input;

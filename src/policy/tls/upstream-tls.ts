@@ -24,14 +24,20 @@ export type UpstreamTls =
   /** Mutual TLS of the mesh to each endpoint that takes it, plaintext to the others. */
   | { readonly mode: 'auto' }
   | { readonly mode: 'plain' }
-  /** Mutual TLS of the mesh to every endpoint. `sni` and names as a user wants them; undefined = the mesh's own. */
+  /**
+   * Mutual TLS of the mesh to every endpoint. `sni` and names as a user wants them; undefined = the
+   * mesh's own.
+   */
   | {
       readonly mode: 'mesh';
       readonly sni: string | undefined;
       readonly subjectAltNames: readonly string[];
     }
   | { readonly mode: 'originate'; readonly tls: TlsOrigination }
-  /** A user asks for what cannot be done: no connection is made, for it would be less safe than what was asked. */
+  /**
+   * A user asks for what cannot be done: no connection is made, for it would be less safe than what
+   * was asked.
+   */
   | { readonly mode: 'refuse'; readonly reason: string };
 
 /** What `upstreamTls` decides from. */
@@ -45,8 +51,9 @@ export interface UpstreamTlsInput {
 }
 
 /**
- * How clients connect to a service port: as the DestinationRule says (settings of a port replace those of the whole,
- * settings of a subset come before both), else by auto mTLS, which endpoints outside of the mesh do not take.
+ * How clients connect to a service port: as the DestinationRule says (settings of a port replace
+ * those of the whole, settings of a subset come before both), else by auto mTLS, which endpoints
+ * outside of the mesh do not take.
  */
 export function upstreamTls(input: UpstreamTlsInput): UpstreamTls {
   const { service, rule, port, subset, autoMtls } = input;

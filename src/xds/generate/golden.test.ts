@@ -6,8 +6,8 @@ import { type GoldenCase, goldenCases, goldenSnapshot } from '../../../test/kit/
 import { snapshotJson } from '../../../test/kit/xds-json.ts';
 
 /**
- * Each pair `name.in.yaml`, `name.out.yaml` of testdata/ shows what one proxy gets from some objects. After a wanted
- * change, run with UPDATE_GOLDEN=1 and review the difference like code.
+ * Each pair `name.in.yaml`, `name.out.yaml` of testdata/ shows what one proxy gets from some
+ * objects. After a wanted change, run with UPDATE_GOLDEN=1 and review the difference like code.
  */
 const folder = new URL('testdata/', import.meta.url);
 const update = process.env.UPDATE_GOLDEN === '1';
@@ -15,7 +15,10 @@ const update = process.env.UPDATE_GOLDEN === '1';
 /** Characters of JSON from which on a part that is there twice is written once and referred to. */
 const SHARED_FROM = 120;
 
-/** The same value, in which equal large parts are one object: YAML then names the first and refers to it. */
+/**
+ * The same value, in which equal large parts are one object: YAML then names the first and refers
+ * to it.
+ */
 function shareEqualParts(root: unknown): unknown {
   const known = new Map<string, unknown>();
   const share = (value: unknown): unknown => {
@@ -32,7 +35,9 @@ function shareEqualParts(root: unknown): unknown {
   return share(root);
 }
 
-/** Formats of logs are long and everywhere the same: only the case that is about them shows them. */
+/**
+ * Formats of logs are long and everywhere the same: only the case that is about them shows them.
+ */
 function abridge(value: unknown, { showsLogs }: GoldenCase): unknown {
   const text = JSON.stringify(value, (key, part) =>
     key === 'json_format' && !showsLogs ? { kind: part.kind, port: part.port } : part,

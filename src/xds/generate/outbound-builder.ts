@@ -56,6 +56,7 @@ type ByText<R> = Map<string, R>;
 export class OutboundBuilder {
   readonly #settings: MeshSettings;
   readonly #modes: MtlsModes;
+  readonly #virtualOutbound: XdsResource;
   readonly #maps = new SharedMaps();
   readonly #small = new SmallMaps();
   readonly #clusters = new BuildCache(buildOutboundCluster);
@@ -73,6 +74,10 @@ export class OutboundBuilder {
   constructor(settings: MeshSettings, modes: MtlsModes) {
     this.#settings = settings;
     this.#modes = modes;
+    this.#virtualOutbound = buildVirtualOutbound(
+      unknownCluster(settings),
+      listenerContext(settings),
+    );
     this.#assigned = new IdentityCache((endpoints, policies) =>
       endpoints.map((endpoint) => ({ endpoint, mtls: this.#takesMtls(endpoint, policies) })),
     );
@@ -174,10 +179,9 @@ export class OutboundBuilder {
 
   #buildRedirectListeners(view: ServiceView, endpoints: EndpointIndex): ResourceMap {
     const settings = this.#settings;
-    const virtual = buildVirtualOutbound(unknownCluster(settings), listenerContext(settings));
     const inputs = redirectListeners(view.services, endpoints, settings);
     const listeners = inputs.map((input) => this.#listeners.get(input));
-    return this.#maps.share('listeners', resourceMap([virtual, ...listeners]));
+    return this.#maps.share('listeners', resourceMap([this.#virtualOutbound, ...listeners]));
   }
 
   #buildRoutes(inputs: readonly OutboundRouteInput[]): ResourceMap {

@@ -13,8 +13,8 @@ import {
 import { type Metadata, MetadataSchema } from '#gen/envoy-api/envoy/config/core/v3/base_pb.js';
 import { ApiVersion } from '#gen/envoy-api/envoy/config/core/v3/config_source_pb.js';
 import { ClusterLoadAssignmentSchema } from '#gen/envoy-api/envoy/config/endpoint/v3/endpoint_pb.js';
-import { DnsClusterSchema } from '#gen/envoy-api/envoy/extensions/clusters/dns/v3/dns_cluster_pb.js';
 import { DnsLookupFamily } from '#gen/envoy-api/envoy/extensions/clusters/common/dns/v3/dns_pb.js';
+import { DnsClusterSchema } from '#gen/envoy-api/envoy/extensions/clusters/dns/v3/dns_cluster_pb.js';
 import type { ServerNames } from '#policy/tls/server-names.ts';
 import type { TlsOrigination } from '#policy/tls/upstream-tls.ts';
 import { httpProtocolOptions, type UpstreamHttp } from '#xds/generate/http-protocol.ts';

@@ -3,14 +3,7 @@ import { PROTOCOLS } from '#model/protocol.ts';
 import type { Service, ServicePort } from '#model/service.ts';
 import type { LoggedRequests } from '#xds/generate/access-log.ts';
 import { outboundClusterName } from '#xds/generate/naming.ts';
-import type { OutboundListenerInput } from '#xds/generate/outbound-listener.ts';
 import type { OutboundRouteInput } from '#xds/generate/outbound-routes.ts';
-
-/** Which listeners and routes take the calls of a workload, before any of them is built. */
-export interface OutboundPlan {
-  readonly listeners: readonly OutboundListenerInput[];
-  readonly routes: readonly OutboundRouteInput[];
-}
 
 /** Settings that every listener needs to know. */
 export function listenerContext(settings: MeshSettings): {

@@ -57,16 +57,17 @@ const PARAMETERS: TlsParameters = create(TlsParametersSchema, {
 });
 
 /**
- * A secret of the agent. Written exactly as in Envoy's bootstrap, so that Envoy shares one subscription; no time-out,
- * so that a port opens when its certificate is there and not before.
+ * A secret of the agent. Written exactly as in Envoy's bootstrap, so that Envoy shares one
+ * subscription; no time-out, so that a port opens when its certificate is there and not before.
  */
 function agentSecret(name: 'default' | 'ROOTCA'): SdsSecretConfig {
   return fromAgent(name, { initialFetchTimeout: duration(0) });
 }
 
 /**
- * A file that the agent reads and watches, by the names that Istio's agent knows. Not read by Envoy itself: it would
- * refuse the whole cluster while the file is not there. Until the agent has it, connections fail.
+ * A file that the agent reads and watches, by the names that Istio's agent knows. Not read by Envoy
+ * itself: it would refuse the whole cluster while the file is not there. Until the agent has it,
+ * connections fail.
  */
 function agentFile(name: `file-root:${string}` | `file-cert:${string}`): SdsSecretConfig {
   return fromAgent(name, {});

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ServiceEndpoints } from '#model/endpoint.ts';
+import type { Service } from '#model/service.ts';
+import { serverNames } from '#policy/tls/server-names.ts';
+import { parseSpiffeId, parseTrustDomain } from '#spiffe/spiffe-id.ts';
+import { testMesh } from '../../../test/kit/mesh.ts';
+import { objectsOf } from '../../../test/kit/objects.ts';
+
+const WEB = parseSpiffeId('spiffe://cluster.local/ns/shop/sa/web');
+const trustDomain = parseTrustDomain('cluster.local');
+const NOTHING: ServiceEndpoints = { byPort: new Map(), identities: [], unnamedNamespaces: [] };
+
+function service(subjectAltNames = ''): Service {
+  const [found] = testMesh(
+    objectsOf(`
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: web, namespace: shop }
+spec: { hosts: [web.com], subjectAltNames: [${subjectAltNames}] }
+`),
+  )
+    .model.snapshot()
+    .services.all();
+  assert.ok(found);
+  return found;
+}
+
+const strict = { trustDomain, unknownIsNarrowed: true, asked: [], service: service() };
+
+test('the accounts of the endpoints and the names of the ServiceEntry answer for a service', () => {
+  const endpoints = { ...NOTHING, identities: [WEB] };
+  assert.deepEqual(serverNames({ ...strict, endpoints }), { ids: [WEB], idPrefixes: [] });
+  const named = service('spiffe://partner/x, web.com');
+  assert.deepEqual(serverNames({ ...strict, service: named, endpoints }), {
+    ids: [WEB, 'spiffe://partner/x', 'web.com'],
+    idPrefixes: [],
+  });
+});
+
+test('names that a rule asks for replace all others', () => {
+  const endpoints = { ...NOTHING, identities: [WEB], unnamedNamespaces: ['shop'] };
+  const names = serverNames({ ...strict, endpoints, asked: ['spiffe://x/y', 'spiffe://x/y'] });
+  assert.deepEqual(names, { ids: ['spiffe://x/y'], idPrefixes: [] });
+});
+
+test('where nothing is known yet, only the namespace of the service may answer, never just anybody', () => {
+  assert.deepEqual(serverNames({ ...strict, endpoints: NOTHING }), {
+    ids: [],
+    idPrefixes: ['spiffe://cluster.local/ns/shop/sa/'],
+  });
+});
+
+test('an endpoint without account may be anybody of its namespace, beside the known ones', () => {
+  const endpoints = { ...NOTHING, identities: [WEB], unnamedNamespaces: ['other'] };
+  assert.deepEqual(serverNames({ ...strict, endpoints }), {
+    ids: [WEB],
+    idPrefixes: ['spiffe://cluster.local/ns/other/sa/'],
+  });
+});
+
+test('the profile istio takes anybody where nothing is known', () => {
+  const istio = { ...strict, unknownIsNarrowed: false };
+  assert.deepEqual(serverNames({ ...istio, endpoints: NOTHING }), { ids: [], idPrefixes: [] });
+});

@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ClientRules, ruleScope } from '#policy/tls/destination-rules.ts';
+import { type UpstreamTls, upstreamTls } from '#policy/tls/upstream-tls.ts';
+import { testMesh } from '../../../test/kit/mesh.ts';
+import { objectsOf } from '../../../test/kit/objects.ts';
+
+const SERVICE = objectsOf(`
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: shop }
+spec: { ports: [{ name: http, port: 80 }] }
+`);
+const HOST = 'web.shop.svc.cluster.local';
+const OUTSIDE = objectsOf(`
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: outside, namespace: shop }
+spec: { hosts: [api.example.com], ports: [{ number: 443, name: http }], resolution: DNS }
+`);
+
+function rule(namespace: string, name: string, spec: string) {
+  return objectsOf(`
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: ${name}, namespace: ${namespace} }
+spec: ${spec}
+`);
+}
+
+const tls = (mode: string): string => `trafficPolicy: { tls: { mode: ${mode} } }`;
+
+interface Question {
+  readonly host?: string;
+  readonly client?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly port?: number;
+  readonly subset?: string;
+  readonly autoMtls?: boolean;
+}
+
+function decide(rules: ReturnType<typeof rule>, question: Question = {}): UpstreamTls {
+  const mesh = testMesh([...SERVICE, ...OUTSIDE, ...rules]);
+  const snapshot = mesh.model.snapshot();
+  const { host = HOST, client = 'web', labels = {}, port = 80, subset = '' } = question;
+  const service = snapshot.services.viewOf(client).byHost.get(host);
+  assert.ok(service);
+  const seen = new ClientRules(
+    snapshot.destinationRules,
+    { namespace: client, labels },
+    mesh.settings,
+  );
+  const autoMtls = question.autoMtls ?? true;
+  return upstreamTls({ service, port, rule: seen.ruleFor(service), subset, autoMtls });
+}
+
+test('without a rule mutual TLS goes to whom takes it, but never outside of the mesh', () => {
+  assert.equal(decide([]).mode, 'auto');
+  assert.equal(decide([], { autoMtls: false }).mode, 'plain');
+  assert.equal(decide([], { host: 'api.example.com' }).mode, 'plain');
+});
+
+test('a rule covers a host by its full name, by a short name in its namespace, or by a wildcard', () => {
+  for (const host of [
+    HOST,
+    'WEB.shop.svc.cluster.local',
+    'web',
+    "'*.shop.svc.cluster.local'",
+    "'*'",
+  ])
+    assert.equal(decide(rule('shop', 'r', `{ host: ${host}, ${tls('DISABLE')} }`)).mode, 'plain');
+  for (const host of ['we', "'*.web.shop.svc.cluster.local'", 'web.other.svc.cluster.local'])
+    assert.equal(decide(rule('shop', 'r', `{ host: ${host}, ${tls('DISABLE')} }`)).mode, 'auto');
+  assert.equal(decide(rule('web', 'r', `{ host: web, ${tls('DISABLE')} }`)).mode, 'auto');
+});
+
+test('rules of the caller come first, then of the service, then of the mesh', () => {
+  const mesh = rule('istio-system', 'r', `{ host: '*.local', ${tls('DISABLE')} }`);
+  const service = rule('shop', 'r', `{ host: ${HOST}, ${tls('ISTIO_MUTUAL')} }`);
+  const caller = rule('web', 'r', `{ host: '*', ${tls('SIMPLE')} }`);
+  assert.equal(decide(mesh).mode, 'plain');
+  assert.equal(decide([...mesh, ...service]).mode, 'mesh');
+  assert.equal(decide([...mesh, ...service, ...caller]).mode, 'originate');
+  assert.equal(decide([...mesh, ...service, ...caller], { client: 'other' }).mode, 'mesh');
+});
+
+test('within a namespace the narrower host wins', () => {
+  const wide = rule('shop', 'a', `{ host: '*.local', ${tls('DISABLE')} }`);
+  const narrow = rule('shop', 'b', `{ host: web, ${tls('ISTIO_MUTUAL')} }`);
+  assert.equal(decide([...wide, ...narrow]).mode, 'mesh');
+});
+
+test('a rule that is not exported does not count for callers elsewhere', () => {
+  const own = rule('shop', 'r', `{ host: web, exportTo: ['.'], ${tls('DISABLE')} }`);
+  assert.equal(decide(own).mode, 'auto');
+  assert.equal(decide(own, { client: 'shop' }).mode, 'plain');
+  const named = rule('shop', 'r', `{ host: web, exportTo: [web], ${tls('DISABLE')} }`);
+  assert.equal(decide(named).mode, 'plain');
+  assert.equal(decide(named, { client: 'other' }).mode, 'auto');
+});
+
+test('a rule may be for some callers of its namespace only', () => {
+  const selecting = rule(
+    'web',
+    'r',
+    `{ host: ${HOST}, workloadSelector: { matchLabels: { app: old } }, ${tls('DISABLE')} }`,
+  );
+  assert.equal(decide(selecting, { labels: { app: 'old' } }).mode, 'plain');
+  assert.equal(decide(selecting, { labels: { app: 'new' } }).mode, 'auto');
+});
+
+test('settings of a port replace those of the whole, also where they say nothing of TLS', () => {
+  const byPort = (settings: string) =>
+    rule(
+      'shop',
+      'r',
+      `{ host: web, trafficPolicy: { tls: { mode: DISABLE }, portLevelSettings: [${settings}] } }`,
+    );
+  assert.equal(
+    decide(byPort('{ port: { number: 80 }, tls: { mode: ISTIO_MUTUAL } }')).mode,
+    'mesh',
+  );
+  assert.equal(
+    decide(byPort('{ port: { number: 81 }, tls: { mode: ISTIO_MUTUAL } }')).mode,
+    'plain',
+  );
+  assert.equal(decide(byPort('{ port: { number: 80 } }')).mode, 'auto');
+});
+
+test('settings of a subset come before those of the whole', () => {
+  const subsets = rule(
+    'shop',
+    'r',
+    `{ host: web, ${tls('DISABLE')}, subsets: [{ name: v2, ${tls('ISTIO_MUTUAL')} }, { name: v1 }] }`,
+  );
+  assert.equal(decide(subsets, { subset: 'v2' }).mode, 'mesh');
+  assert.equal(decide(subsets, { subset: 'v1' }).mode, 'plain');
+});
+
+test('TLS to an outside server verifies its name, unless the user says not to', () => {
+  const host = 'api.example.com';
+  const simple = decide(rule('shop', 'r', `{ host: ${host}, ${tls('SIMPLE')} }`), { host });
+  assert.ok(simple.mode === 'originate');
+  assert.deepEqual(simple.tls.subjectAltNames, [host]);
+  assert.equal(simple.tls.sni, host);
+  assert.ok(simple.tls.verifiesServer);
+  const careless = decide(
+    rule(
+      'shop',
+      'r',
+      `{ host: ${host}, trafficPolicy: { tls: { mode: SIMPLE, insecureSkipVerify: true } } }`,
+    ),
+    { host },
+  );
+  assert.ok(careless.mode === 'originate' && !careless.tls.verifiesServer);
+});
+
+test('what cannot be done safely is not done at all', () => {
+  const host = 'api.example.com';
+  for (const settings of ['{ mode: SIMPLE, credentialName: x }', '{ mode: MUTUAL }']) {
+    const policy = `{ host: ${host}, trafficPolicy: { tls: ${settings} } }`;
+    assert.equal(decide(rule('shop', 'r', policy), { host }).mode, 'refuse', settings);
+  }
+});
+
+test('clients that see the same rules are of one scope', () => {
+  const { destinationRules } = testMesh(
+    rule('web', 'r', `{ host: ${HOST}, workloadSelector: { matchLabels: { app: old } } }`),
+  ).model.snapshot();
+  const scope = (namespace: string, app: string) =>
+    ruleScope(destinationRules, { namespace, labels: { app } });
+  assert.equal(scope('a', 'x'), scope('b', 'y'));
+  assert.equal(scope('web', 'x'), scope('web', 'y'));
+  assert.notEqual(scope('web', 'x'), scope('web', 'old'));
+  const restricted = testMesh(rule('shop', 'r', `{ host: web, exportTo: [b] }`)).model.snapshot();
+  const other = (namespace: string) =>
+    ruleScope(restricted.destinationRules, { namespace, labels: {} });
+  assert.notEqual(other('a'), other('b'));
+});
