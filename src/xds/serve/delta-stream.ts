@@ -103,23 +103,23 @@ export class DeltaStream {
       this.#context.expiredNonce(channel.type);
       return;
     }
-    const { changed } = answer.push.change;
-    if (answer.error === undefined) {
-      channel.rejections.accepted(changed, this.#mapOf(channel));
-      if (channel.type.name === 'cds') this.#recovery.accepted(changed);
-    } else {
-      this.#rejected(channel, answer, answer.error);
-    }
+    if (!answer.push.repair) this.#judge(channel, answer);
     this.#context.answered(channel.type, answer);
     if (this.#probe && channel.type.name === 'cds' && channel.unanswered.length === 0)
       this.#endProbe(channel);
   }
 
-  #rejected(channel: TypeChannel, { push }: Answer, message: string): void {
-    if (push.repair) return;
-    const at = this.#context.clock.now();
-    const { culprits } = channel.rejections.rejected(push.change.changed, message, at);
-    if (channel.type.name !== 'cds') return;
+  /** Draws the consequences of an answer, and of a rejection of clusters undoes what it left. */
+  #judge(channel: TypeChannel, { push, error }: Answer): void {
+    const { changed } = push.change;
+    const clusters = channel.type.name === 'cds';
+    if (error === undefined) {
+      channel.rejections.accepted(changed, this.#mapOf(channel));
+      if (clusters) this.#recovery.accepted(changed);
+      return;
+    }
+    const { culprits } = channel.rejections.rejected(changed, error, this.#context.clock.now());
+    if (!clusters) return;
     const repair = this.#recovery.afterRejection(push, culprits);
     if (repair.changed.length + repair.removed.length === 0) return;
     channel.send(repair, { repair: true });
