@@ -1,4 +1,5 @@
 // The demo: a mesh on this machine, and proof by real traffic of what it promises. npm run demo [-- --json] [--keep]
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -78,14 +79,9 @@ async function main(): Promise<number> {
     process.stderr.write(`demo: ${error.stack}\n`);
     void close().finally(() => process.exit(1));
   });
-  const startedMs = performance.now();
+  const interrupted = once(ending.signal, 'abort').then(() => 130);
   try {
-    await world.start();
-    const results = await runChecks(world, reporter, ending.signal);
-    if (ending.signal.aborted) return 130;
-    reporter.finished(results, performance.now() - startedMs);
-    if (options.keep) await keepRunning(world, process.stderr, ending.signal);
-    return results.length === CHECKS.length && results.every(({ ok }) => ok) ? 0 : 1;
+    return await Promise.race([prove(world, reporter, ending.signal), interrupted]);
   } catch (error) {
     if (ending.signal.aborted) return 130;
     process.stderr.write(`demo: ${error instanceof Error ? error.message : error}\n`);
@@ -93,6 +89,21 @@ async function main(): Promise<number> {
   } finally {
     await close();
   }
+}
+
+/** Starts the world and runs the checks; gives the exit code. */
+async function prove(
+  world: DemoWorld,
+  reporter: DemoReporter,
+  ending: AbortSignal,
+): Promise<number> {
+  const startedMs = performance.now();
+  await world.start();
+  const results = await runChecks(world, reporter, ending);
+  if (ending.aborted) return 130;
+  reporter.finished(results, performance.now() - startedMs);
+  if (options.keep) await keepRunning(world, process.stderr, ending);
+  return results.length === CHECKS.length && results.every(({ ok }) => ok) ? 0 : 1;
 }
 
 if (options.help) {
@@ -103,4 +114,7 @@ Starts a mesh on this machine and proves by real traffic what it promises. Exit 
   --json   print the results as one JSON document
   --keep   leave everything running and print what to try next; Ctrl-C ends it
 `);
-} else process.exitCode = await main();
+} else {
+  // What was interrupted may still wait for something: it is not waited for.
+  process.exit(await main());
+}
