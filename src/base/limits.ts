@@ -85,4 +85,6 @@ export const LIMITS = {
   socketPathBytesMax: 103,
   /** Characters of one value in an authorization policy (a SPIFFE id has at most 2048). */
   policyValueLengthMax: 2048,
+  /** Mappings of ports under which the configuration of one authorization is remembered. */
+  authzPortMappingsMax: 10_000,
 } as const;

@@ -2,29 +2,54 @@ import type { HardeningProfile } from '#model/mesh-settings.ts';
 
 /** Where the two profiles differ: one entry for each difference. */
 export interface Hardening {
-  /** `hosts` of a policy match whatever port or trailing dot the Host header has beside the name. */
+  /**
+   * `hosts` of a policy match whatever port or trailing dot the Host header has beside the name.
+   */
   readonly hostMatchIgnoresPort: boolean;
-  /** Namespaces and service accounts are taken from a whole `spiffe://<td>/ns/<ns>/sa/<sa>` only. */
+  /**
+   * Namespaces and service accounts are taken from a whole `spiffe://<td>/ns/<ns>/sa/<sa>` only.
+   */
   readonly peerIdentityIsAnchored: boolean;
-  /** An ALLOW rule whose only word on the peer is a `not…` field asks for an authenticated peer as well. */
+  /**
+   * An ALLOW rule whose only word on the peer is a `not…` field asks for an authenticated peer as
+   * well.
+   */
   readonly allowByExclusionNeedsPeer: boolean;
-  /** `{*}` and `{**}` of a path stand for every character, also for `[` and `]`, which Envoy's own leave out. */
+  /**
+   * `{*}` and `{**}` of a path stand for every character, also for `[` and `]`, which Envoy's own
+   * leave out.
+   */
   readonly templateMatchesAnyCharacter: boolean;
-  /** A principal may be written with its `spiffe://`; Istio takes that for a principal nobody has. */
+  /**
+   * A principal may be written with its `spiffe://`; Istio takes that for a principal nobody has.
+   */
   readonly principalSchemeIsOptional: boolean;
   /** Envoy joins repeated slashes of a path before policy sees it (`merge_slashes`). */
   readonly mergeSlashes: boolean;
-  /** Envoy decodes `%2f` and `%5c` of a path before policy sees it (`path_with_escaped_slashes_action`). */
+  /**
+   * Envoy decodes `%2f` and `%5c` of a path before policy sees it
+   * (`path_with_escaped_slashes_action`).
+   */
   readonly unescapeSlashes: boolean;
-  /** An inbound proxy takes the connection's address for the caller's, whatever X-Forwarded-For says. */
+  /**
+   * An inbound proxy takes the connection's address for the caller's, whatever X-Forwarded-For
+   * says.
+   */
   readonly callerAddressIsPeers: boolean;
-  /** An inbound proxy takes away headers that only proxies should set (X-Forwarded-For, X-Real-IP, X-Envoy-*). */
+  /**
+   * An inbound proxy takes away headers that only proxies should set (X-Forwarded-For, X-Real-IP,
+   * X-Envoy-*).
+   */
   readonly proxyHeadersAreStripped: boolean;
-  /** A server whose service account is not known must at least be of its namespace, not just of the mesh. */
+  /**
+   * A server whose service account is not known must at least be of its namespace, not just of the
+   * mesh.
+   */
   readonly unknownServersAreNarrowed: boolean;
   /**
-   * Where policy selects a TCP port, nothing is connected to the application before the caller's first byte was
-   * judged. Ports declared for a protocol in which the server speaks first are left out: there the greeting leaks.
+   * Where policy selects a TCP port, nothing is connected to the application before the caller's
+   * first byte was judged. Ports declared for a protocol in which the server speaks first are left
+   * out: there the greeting leaks.
    */
   readonly tcpWaitsForCaller: boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * Where two JSON values first differ, as one line; undefined when they are equal. The order of an object's keys does
- * not count, the order of a list does.
+ * Where two JSON values first differ, as one line; undefined when they are equal. The order of an
+ * object's keys does not count, the order of a list does.
  */
 export function jsonDifference(expected: unknown, actual: unknown, path = '$'): string | undefined {
   if (Object.is(expected, actual)) return undefined;

@@ -7,8 +7,8 @@ import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
 import { authorizationOf, authorizationPolicy } from '../kit/authorization-policy.ts';
 import { type EnvoyVerdict, startAuthzEnvoy } from '../kit/authz-envoy.ts';
 
-// What attackers have tried on policies of other meshes, against the real Envoy. The profile `istio` lets through what
-// Istio does; `strict` does not.
+// What attackers have tried on policies of other meshes, against the real Envoy. The profile
+// `istio` lets through what Istio does; `strict` does not.
 
 type Verdict = EnvoyVerdict['verdict'];
 

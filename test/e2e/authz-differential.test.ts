@@ -10,12 +10,15 @@ import { authorizationOf } from '../kit/authorization-policy.ts';
 import { policies, request } from '../kit/authz-arbitrary.ts';
 import { type EnvoyVerdict, startAuthzEnvoy } from '../kit/authz-envoy.ts';
 
-// The answer that the evaluator gives on a laptop must be the proxy's: both read the same compiled form, and here the
-// real Envoy says whether they read it alike.
+// The answer that the evaluator gives on a laptop must be the proxy's: both read the same compiled
+// form, and here the real Envoy says whether they read it alike.
 
 const AUTHORIZATIONS = Number(process.env.BULWARK_TEST_AUTHORIZATIONS ?? 40);
 const REQUESTS_EACH = 50;
-/** Chosen by the clock on purpose of finding new cases; a failure prints it, and it can be set again. */
+/**
+ * Chosen by the clock on purpose of finding new cases; a failure prints it, and it can be set
+ * again.
+ */
 const SEED = Number(process.env.BULWARK_TEST_SEED ?? Date.now() & 0x7fffffff);
 const CONNECTIONS_AT_ONCE = 8;
 

@@ -8,7 +8,10 @@ import type { AuthzContext } from '#policy/authz/compiled-policy.ts';
 import { Authorizer, type WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
 
-/** A policy as an object of the API; in namespace `foo` and named `p` unless the metadata says otherwise. */
+/**
+ * A policy as an object of the API; in namespace `foo` and named `p` unless the metadata says
+ * otherwise.
+ */
 export function authorizationPolicy(
   spec: AuthorizationPolicySpec | undefined,
   metadata: Partial<AuthorizationPolicy['metadata']> = {},
@@ -29,7 +32,9 @@ export function policyObjects(
   return NamespacedObjects.empty<AuthorizationPolicy>().replace(byNamespace);
 }
 
-/** A context with trust domain `cluster.local`, once `old.local`, and root namespace `istio-system`. */
+/**
+ * A context with trust domain `cluster.local`, once `old.local`, and root namespace `istio-system`.
+ */
 export function authzContext(hardening: HardeningProfile): AuthzContext {
   return {
     trustDomain: parseTrustDomain('cluster.local'),

@@ -3,9 +3,9 @@ import type { AuthorizationPolicy, AuthorizationRule } from '#api/kinds/authoriz
 import type { AuthzRequest } from '#policy/authz/request.ts';
 import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
 
-// Random policies and requests over few words, so that rules match about as often as they do not. Among the words are
-// those that matchers get wrong: a dot that an expression would take for any letter, a namespace that is the beginning
-// of another, a path that hides a slash.
+// Random policies and requests over few words, so that rules match about as often as they do not.
+// Among the words are those that matchers get wrong: a dot that an expression would take for any
+// letter, a namespace that is the beginning of another, a path that hides a slash.
 
 /** Identities that callers may have. */
 export const CALLERS = [

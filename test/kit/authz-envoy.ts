@@ -33,7 +33,10 @@ export interface EnvoyVerdict {
 
 /** A real Envoy that enforces several authorizations, each on listeners of its own. */
 export interface AuthzEnvoy {
-  /** Sends a request, over mutual TLS when the caller has an identity, to the authorization at `index`. */
+  /**
+   * Sends a request, over mutual TLS when the caller has an identity, to the authorization at
+   * `index`.
+   */
   decide(index: number, request: AuthzRequest): Promise<EnvoyVerdict>;
 }
 
@@ -102,7 +105,10 @@ function portsOf(listeners: string): Map<string, number> {
   );
 }
 
-/** Plain text and TLS on one port. The PROXY header sets the addresses and the port that policies see. */
+/**
+ * Plain text and TLS on one port. The PROXY header sets the addresses and the port that policies
+ * see.
+ */
 function listener(name: string, transportSocket: unknown, filters: readonly unknown[]) {
   const listenerFilter = (kind: string, type: string) => ({
     name: kind,
@@ -277,7 +283,10 @@ async function askTcp(socket: Socket): Promise<EnvoyVerdict> {
   return { verdict: 'deny' };
 }
 
-/** One answer with its body. Envoy leaves the connection open for a second after it, even when asked to close. */
+/**
+ * One answer with its body. Envoy leaves the connection open for a second after it, even when asked
+ * to close.
+ */
 async function readAnswer(socket: Socket): Promise<string> {
   let answer = '';
   for await (const chunk of socket) {

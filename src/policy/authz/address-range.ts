@@ -10,11 +10,15 @@ export interface AddressRange {
 }
 
 const BITS = { ipv4: 32, ipv6: 128 } as const;
-/** `::ffff:a.b.c.d`: how an IPv4 peer shows on an IPv6 socket. Envoy takes it for the IPv4 address. */
+/**
+ * `::ffff:a.b.c.d`: how an IPv4 peer shows on an IPv6 socket. Envoy takes it for the IPv4 address.
+ */
 const MAPPED = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/;
 const MAPPED_BITS = 96;
 
-/** Reads `1.2.3.4`, `10.0.0.0/8`, `fd00::1` or `fd00::/8`; undefined for all else, zones included. */
+/**
+ * Reads `1.2.3.4`, `10.0.0.0/8`, `fd00::1` or `fd00::/8`; undefined for all else, zones included.
+ */
 export function parseAddressRange(text: string): AddressRange | undefined {
   const [addressText = '', lengthText, ...more] = text.split('/');
   if (more.length > 0) return undefined;
@@ -44,7 +48,10 @@ function wholeAddress(text: string): AddressRange | undefined {
   return { family: 'ipv6', address, prefixLength: BITS.ipv6 };
 }
 
-/** The address as one number. IPv6 has at most one `::`, and after SocketAddress at most one dotted tail. */
+/**
+ * The address as one number. IPv6 has at most one `::`, and after SocketAddress at most one dotted
+ * tail.
+ */
 function bitsOf(range: AddressRange): bigint {
   if (range.family === 'ipv4') return bitsOfDotted(range.address);
   const dotted = /\d+\.\d+\.\d+\.\d+$/.exec(range.address)?.[0];

@@ -77,7 +77,10 @@ export function compileRule(
   });
 }
 
-/** One clause for each entry of `from` or `to`, with the conditions of `when` that belong to that half. */
+/**
+ * One clause for each entry of `from` or `to`, with the conditions of `when` that belong to that
+ * half.
+ */
 function alternatives<T, C extends Condition>(
   entries: readonly T[] | undefined,
   isOfHalf: (condition: Condition) => condition is C,

@@ -16,7 +16,9 @@ function compile(
   return compileAuthorizationPolicy(authorizationPolicy(spec), authzContext(hardening));
 }
 
-/** The attributes of the only source and the only operation of the only rule, and its diagnostics. */
+/**
+ * The attributes of the only source and the only operation of the only rule, and its diagnostics.
+ */
 function shape(spec: AuthorizationPolicySpec, hardening?: HardeningProfile) {
   const { http, diagnostics } = compile(spec, hardening);
   const [rule] = http;
@@ -55,7 +57,7 @@ describe('a compiled policy', () => {
     }
   });
 
-  it('has a clause for each `from` and `to`, with the conditions of `when` of that half in each', () => {
+  it('has a clause for each `from` and `to`, each with its half of `when`', () => {
     const { http } = compile(
       allow({
         from: [{ source: { namespaces: ['a'] } }, { source: { principals: ['b'] } }],

@@ -24,7 +24,8 @@ export function compileAuthorizationPolicy(
   const doubt = action === 'ALLOW' ? 'narrow' : 'widen';
   const reading: Reading = { context, namespace, doubt, diagnostics };
   const origin = { namespace, policy, action };
-  // Without rules nothing matches. One rule that says so keeps the policy visible in Envoy, as Istio does.
+  // Without rules nothing matches. One rule that says so keeps the policy visible in Envoy, as
+  // Istio does.
   const nothing = compiledRule({ ...origin, index: 0 }, { sources: [], operations: [] });
   const compiled = rules.flatMap(
     (rule, index) => compileRule(rule, { ...origin, index }, reading) ?? [],

@@ -5,7 +5,9 @@ import type { Condition, OperationCondition, SourceCondition } from '#policy/aut
 /** What the meaning of a policy depends on beside the policy. */
 export interface AuthzContext
   extends Pick<MeshSettings, 'trustDomain' | 'rootNamespace' | 'hardening'> {
-  /** Former names of the trust domain: a principal of one of them means the same principal of all. */
+  /**
+   * Former names of the trust domain: a principal of one of them means the same principal of all.
+   */
   readonly trustDomainAliases?: readonly string[] | undefined;
 }
 
@@ -16,11 +18,14 @@ export type AuthzAction = 'ALLOW' | 'DENY' | 'AUDIT' | 'CUSTOM';
 export type Clause<C extends Condition> = readonly C[];
 
 /**
- * One rule, ready to be enforced: it matches when one of `sources` and one of `operations` holds. Conditions of
- * `when` are part of every clause of their side. With an empty list the rule never matches.
+ * One rule, ready to be enforced: it matches when one of `sources` and one of `operations` holds.
+ * Conditions of `when` are part of every clause of their side. With an empty list the rule never
+ * matches.
  */
 export interface CompiledRule {
-  /** Istio's name for it, which Envoy logs and which orders rules: `ns[foo]-policy[bar]-rule[0]`. */
+  /**
+   * Istio's name for it, which Envoy logs and which orders rules: `ns[foo]-policy[bar]-rule[0]`.
+   */
   readonly name: string;
   /** The policy's namespace and name, and the rule's place in it. */
   readonly namespace: string;
@@ -37,7 +42,10 @@ export type PolicyTarget =
   /** `targetRefs`: gateways and services, never a workload by its labels. */
   | { readonly kind: 'references' };
 
-/** An AuthorizationPolicy in the one form that enforcement, the evaluator and the analyzers read. Immutable. */
+/**
+ * An AuthorizationPolicy in the one form that enforcement, the evaluator and the analyzers read.
+ * Immutable.
+ */
 export interface CompiledPolicy {
   readonly namespace: string;
   readonly name: string;
@@ -47,7 +55,10 @@ export interface CompiledPolicy {
   readonly target: PolicyTarget;
   /** Rules for requests whose HTTP fields are known. */
   readonly http: readonly CompiledRule[];
-  /** Rules for plain connections: without HTTP an ALLOW rule that needs it is gone, any other is wider. */
+  /**
+   * Rules for plain connections: without HTTP an ALLOW rule that needs it is gone, any other is
+   * wider.
+   */
   readonly tcp: readonly CompiledRule[];
   /** What is wrong with it whatever the workload. */
   readonly diagnostics: readonly Diagnostic[];

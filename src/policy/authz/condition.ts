@@ -29,14 +29,16 @@ export interface Tests<M> {
   readonly values: readonly M[];
   /** None of them may match. What is absent from a request matches nothing. */
   readonly notValues: readonly M[];
-  /** The fields of the policy that say so, for messages: `spec.rules[0].from[1].source.principals`. */
+  /**
+   * The fields of the policy that say so, for messages: `spec.rules[0].from[1].source.principals`.
+   */
   readonly field: string;
   readonly notField: string;
 }
 
 /**
- * A test of who calls. `anchored` comes from the hardening profile, so that whoever reads this form need not know it;
- * so does `portIgnored` below.
+ * A test of who calls. `anchored` comes from the hardening profile, so that whoever reads this form
+ * need not know it; so does `portIgnored` below.
  */
 export type SourceCondition =
   /** The peer's identity without its `spiffe://`. */

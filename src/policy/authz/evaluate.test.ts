@@ -8,8 +8,8 @@ import type {
 import { evaluate } from '#policy/authz/evaluate.ts';
 import type { AuthzRequest, HttpFacts } from '#policy/authz/request.ts';
 import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
-import * as arbitrary from '../../../test/kit/authz-arbitrary.ts';
 import { authorizationOf, authorizationPolicy } from '../../../test/kit/authorization-policy.ts';
+import * as arbitrary from '../../../test/kit/authz-arbitrary.ts';
 
 const GET: HttpFacts = { method: 'GET', target: '/photos?page=2', host: 'backend.foo:8080' };
 
@@ -93,7 +93,7 @@ describe('a decision', () => {
 });
 
 describe('a denial that no ALLOW rule prevents', () => {
-  it('names the policies that would have to, and their nearest rules with the fields that failed', () => {
+  it('names the policies in question, and their nearest rules with the fields that failed', () => {
     const far = {
       from: [{ source: { namespaces: ['other'] } }],
       to: [{ operation: { methods: ['PUT'], ports: ['9090'] } }],

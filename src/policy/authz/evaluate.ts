@@ -34,8 +34,9 @@ export type AuthzDecision =
 const NEAREST_MAX = 3;
 
 /**
- * Decides as Envoy does under this authorization: DENY before ALLOW, of several rules that match the first by name.
- * Pure and total. The profile is the one that the authorization was compiled for.
+ * Decides as Envoy does under this authorization: DENY before ALLOW, of several rules that match
+ * the first by name. Pure and total. The profile is the one that the authorization was compiled
+ * for.
  */
 export function evaluate(
   authorization: WorkloadAuthorization,

@@ -1,10 +1,13 @@
-/** A path with `{*}` for one segment and `{**}` for any number of them. Only `parsePathTemplate` makes one. */
+/**
+ * A path with `{*}` for one segment and `{**}` for any number of them. Only `parsePathTemplate`
+ * makes one.
+ */
 export interface PathTemplate {
   /** As Envoy's URI template matcher reads it, with plain asterisks. */
   readonly text: string;
   /**
-   * Whether the operators stand for every character a path may have. Envoy's own matcher leaves out `[` and `]`, so
-   * that a path with one of them slips past a DENY.
+   * Whether the operators stand for every character a path may have. Envoy's own matcher leaves out
+   * `[` and `]`, so that a path with one of them slips past a DENY.
    */
   readonly anyCharacter: boolean;
 }
@@ -19,8 +22,8 @@ export function isPathTemplate(path: string): boolean {
 }
 
 /**
- * Reads `/a/{*}/b/{**}`. Undefined for a template that Envoy would not take: it does not answer one with a NACK, it
- * dies of it, so nothing unusual may get past here.
+ * Reads `/a/{*}/b/{**}`. Undefined for a template that Envoy would not take: it does not answer one
+ * with a NACK, it dies of it, so nothing unusual may get past here.
  */
 export function parsePathTemplate(path: string, anyCharacter: boolean): PathTemplate | undefined {
   const [first, ...segments] = path.split('/');

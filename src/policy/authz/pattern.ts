@@ -2,8 +2,8 @@ import type { ServiceAccountMatch } from '#policy/authz/condition.ts';
 import type { PathTemplate } from '#policy/authz/path-template.ts';
 import type { TextMatch } from '#policy/authz/text-match.ts';
 
-// Regular expressions over a whole text, in what RE2 (Envoy) and JavaScript (the evaluator) both read alike. The
-// forms that are not anchored are Istio's, letter for letter.
+// Regular expressions over a whole text, in what RE2 (Envoy) and JavaScript (the evaluator) both
+// read alike. The forms that are not anchored are Istio's, letter for letter.
 
 /** `text` as an expression that matches just it, with the escapes of Go's QuoteMeta. */
 export function escapePattern(text: string): string {
@@ -16,7 +16,10 @@ export function namespacePattern(match: TextMatch, anchored: boolean): string {
   return `spiffe://[^/]+/ns/${within(match, '[^/]*', '[^/]+')}/sa/[^/]+`;
 }
 
-/** A peer of a service account. Not anchored, its id may have more segments before, between and after. */
+/**
+ * A peer of a service account. Not anchored, its id may have more segments before, between and
+ * after.
+ */
 export function serviceAccountPattern(match: ServiceAccountMatch, anchored: boolean): string {
   const namespace = escapePattern(match.namespace);
   const name = escapePattern(match.name);
@@ -29,7 +32,10 @@ export function trustDomainPattern(match: TextMatch): string {
   return `spiffe://${within(match, '[^/]*', '[^/]+')}/.*`;
 }
 
-/** A host whatever its letter case, with or without a trailing dot and, unless the policy names one, a port. */
+/**
+ * A host whatever its letter case, with or without a trailing dot and, unless the policy names one,
+ * a port.
+ */
 export function hostPattern(match: TextMatch): string {
   if (match.match === 'present') return '.+';
   const [, name = '', port] = /^(.*?)\.?(?::(\d+))?$/s.exec(match.value) ?? [];

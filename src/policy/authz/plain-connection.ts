@@ -10,8 +10,8 @@ export interface PlainRules {
 }
 
 /**
- * What is left of rules where there is no HTTP. As Istio does: an ALLOW rule that needs HTTP allows nothing; any
- * other rule is taken without the conditions that need it and so matches more.
+ * What is left of rules where there is no HTTP. As Istio does: an ALLOW rule that needs HTTP allows
+ * nothing; any other rule is taken without the conditions that need it and so matches more.
  */
 export function forPlainConnections(rules: readonly CompiledRule[]): PlainRules {
   const diagnostics: Diagnostic[] = [];

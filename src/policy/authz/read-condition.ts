@@ -33,8 +33,9 @@ export interface ConditionInput {
 }
 
 /**
- * The policy that is being read. What cannot be understood must not let anybody in: `narrow` (ALLOW) makes a rule
- * match less, `widen` (all other actions) makes it match more. Either way it is told in `diagnostics`.
+ * The policy that is being read. What cannot be understood must not let anybody in: `narrow`
+ * (ALLOW) makes a rule match less, `widen` (all other actions) makes it match more. Either way it
+ * is told in `diagnostics`.
  */
 export interface Reading {
   readonly context: AuthzContext;
@@ -105,8 +106,9 @@ export function readCondition(
 }
 
 /**
- * Reads the values of a condition. A value that makes no sense is told, and then: where doubt narrows, a value
- * matches nothing and a `not` value everything; where it widens, the other way round.
+ * Reads the values of a condition. A value that makes no sense is told, and then: where doubt
+ * narrows, a value matches nothing and a `not` value everything; where it widens, the other way
+ * round.
  */
 function readTests<M>(
   input: ConditionInput,
@@ -152,7 +154,7 @@ function parseAll<M>(
 function trapIn(text: string): string | undefined {
   if (isPathTemplate(text)) return undefined;
   if (text.replace(/^\*|\*$/, '').includes('*'))
-    return 'one `*`, at the beginning or at the end, is a wildcard; any other is an ordinary character';
+    return 'only one `*`, at the beginning or at the end, is a wildcard; this has another';
   return undefined;
 }
 
@@ -198,8 +200,9 @@ const parsePort: Parse<number> = (value) => {
 };
 
 /**
- * The subject begins after the last slash: an issuer may be a URL. One wildcard counts, at either end of the whole
- * value. Without a slash the part that the value leaves open may be anything, and an exact value has no subject.
+ * The subject begins after the last slash: an issuer may be a URL. One wildcard counts, at either
+ * end of the whole value. Without a slash the part that the value leaves open may be anything, and
+ * an exact value has no subject.
  */
 const parseRequestPrincipal: Parse<RequestPrincipalMatch> = (value) => {
   const slash = value.lastIndexOf('/');
@@ -225,7 +228,7 @@ function pathParser(anyCharacter: boolean): Parse<PathMatch> {
     if (!isPathTemplate(value)) return [parseTextMatch(value)];
     const template = parsePathTemplate(value, anyCharacter);
     if (template !== undefined) return [{ match: 'template', template }];
-    return 'a path template is `/` and segments, each `{*}`, or text without wildcards, or one last `{**}`';
+    return 'a path template has segments of text, or `{*}`, or `{**}` after which there is no operator';
   };
 }
 

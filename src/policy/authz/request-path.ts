@@ -6,7 +6,10 @@ const REFUSED = /[^\x21-\x22\x24-\x7e]/;
 const ESCAPED_ZERO = '%00';
 const ESCAPED_SLASH = /%2f/gi;
 const ESCAPED_BACKSLASH = /%5c/gi;
-/** Letters, digits, `-`, `.`, `_`, `~` (RFC 3986 section 2.3): an escape of one means the same as itself. */
+/**
+ * Letters, digits, `-`, `.`, `_`, `~` (RFC 3986 section 2.3): an escape of one means the same as
+ * itself.
+ */
 const ESCAPED_UNRESERVED = /%(?:2[de]|3\d|4[1-9a-f]|5[\daf]|6[1-9a-f]|7[\dae])/gi;
 /** A percent sign with no escape behind it. */
 const LONE_PERCENT = /%(?![\da-f]{2})/gi;
@@ -15,8 +18,9 @@ const NEW_ESCAPE = /\0(?=[\da-f]{2})/gi;
 const UNSAFE = /["<>^`{|}]/g;
 
 /**
- * The path that policies see: what Envoy makes of the target of a request (in origin or absolute form) under the
- * settings of the profile, without query. Undefined for a target that Envoy refuses.
+ * The path that policies see: what Envoy makes of the target of a request (in origin or absolute
+ * form) under the settings of the profile, without query. Undefined for a target that Envoy
+ * refuses.
  */
 export function canonicalPath(target: string, profile: HardeningProfile): string | undefined {
   const { mergeSlashes, unescapeSlashes } = HARDENING[profile];
@@ -49,7 +53,9 @@ function resolveDots(segments: readonly string[]): string {
   return `/${kept.join('/')}`;
 }
 
-/** Dots may be escaped, or have a parameter behind them (`..;x`); Envoy does not see them with both. */
+/**
+ * Dots may be escaped, or have a parameter behind them (`..;x`); Envoy does not see them with both.
+ */
 function dotsOf(segment: string): '.' | '..' | undefined {
   const name = segment.includes(';') ? segment.split(';', 1)[0] : decoded(segment);
   return name === '.' || name === '..' ? name : undefined;

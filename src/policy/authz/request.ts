@@ -22,7 +22,10 @@ export interface AuthzRequest {
     readonly identity?: SpiffeId | undefined;
     /** The address of the connection. */
     readonly address: string;
-    /** The address of the original client when trusted proxies are between; else that of the connection. */
+    /**
+     * The address of the original client when trusted proxies are between; else that of the
+     * connection.
+     */
     readonly originalAddress?: string | undefined;
   };
   readonly destination: {
@@ -56,7 +59,10 @@ export interface AuthzFacts {
   readonly metadata: AuthzRequest['metadata'];
 }
 
-/** The facts of a request as Envoy would see them; undefined for one that Envoy refuses before policy is asked. */
+/**
+ * The facts of a request as Envoy would see them; undefined for one that Envoy refuses before
+ * policy is asked.
+ */
 export function factsOf(request: AuthzRequest, profile: HardeningProfile): AuthzFacts | undefined {
   const { source, destination, http } = request;
   const path = http === undefined ? '' : canonicalPath(http.target, profile);

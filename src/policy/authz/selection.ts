@@ -5,15 +5,18 @@ import type { AuthzContext, CompiledPolicy, CompiledRule } from '#policy/authz/c
 
 /** Rules of one action in the order in which Envoy tries them (by name). */
 export interface RuleSet {
-  /** Undefined when no policy of the action selects the workload; empty when those that do can match nothing. */
+  /**
+   * Undefined when no policy of the action selects the workload; empty when those that do can match
+   * nothing.
+   */
   readonly enforced: readonly CompiledRule[] | undefined;
   /** The same of policies in dry run. */
   readonly dryRun: readonly CompiledRule[] | undefined;
 }
 
 /**
- * What is enforced on one kind of traffic. Rules of CUSTOM policies are among those of `deny` while nobody is asked
- * about them: fail closed.
+ * What is enforced on one kind of traffic. Rules of CUSTOM policies are among those of `deny` while
+ * nobody is asked about them: fail closed.
  */
 export interface TrafficRules {
   readonly deny: RuleSet;
@@ -42,8 +45,9 @@ interface PolicyPath {
 }
 
 /**
- * Compiles policies and selects them for workloads. It remembers results by the identity of objects and forgets them
- * with those; it has no other state, so any two of one context give the same answers.
+ * Compiles policies and selects them for workloads. It remembers results by the identity of objects
+ * and forgets them with those; it has no other state, so any two of one context give the same
+ * answers.
  */
 export class Authorizer {
   readonly #context: AuthzContext;
@@ -65,8 +69,9 @@ export class Authorizer {
   }
 
   /**
-   * All that is enforced on a workload: policies of its namespace and of the root namespace that select it. Workloads
-   * with the same policies get the same object, also after other policies changed.
+   * All that is enforced on a workload: policies of its namespace and of the root namespace that
+   * select it. Workloads with the same policies get the same object, also after other policies
+   * changed.
    */
   authorizationFor(
     workload: AuthorizedWorkload,

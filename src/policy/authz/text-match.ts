@@ -6,8 +6,8 @@ export type TextMatch =
   | { readonly match: 'present' };
 
 /**
- * Reads a value of a policy as Istio does: `*` is presence, a leading `*` a suffix, a trailing `*` a prefix, all
- * else an exact text. A second `*` is an ordinary letter.
+ * Reads a value of a policy as Istio does: `*` is presence, a leading `*` a suffix, a trailing `*`
+ * a prefix, all else an exact text. A second `*` is an ordinary letter.
  */
 export function parseTextMatch(value: string): TextMatch {
   if (value === '*') return { match: 'present' };

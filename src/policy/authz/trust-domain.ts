@@ -2,13 +2,15 @@
 export type TrustDomains = readonly [string, ...string[]];
 
 /**
- * The principals that `principal` of a policy stands for. One that names a trust domain of ours (or a pattern that
- * covers one) stands for the same account in each of them, so that policies outlive a change of the trust domain.
- * Anything else stands for itself. The order is that of `trustDomains`, as Istio has it.
+ * The principals that `principal` of a policy stands for. One that names a trust domain of ours (or
+ * a pattern that covers one) stands for the same account in each of them, so that policies outlive
+ * a change of the trust domain. Anything else stands for itself. The order is that of
+ * `trustDomains`, as Istio has it.
  */
 export function expandPrincipal(principal: string, trustDomains: TrustDomains): string[] {
   const [trustDomain = '', ...rest] = principal.split('/');
-  // `<trust domain>/ns/<namespace>/sa/<account>`; of another form, or for any trust domain, there is nothing to do.
+  // `<trust domain>/ns/<namespace>/sa/<account>`; of another form, or for any trust domain, there
+  // is nothing to do.
   if (rest.length !== 4 || trustDomain === '*') return [principal];
   if (!trustDomains.some((ours) => covers(trustDomain, ours))) return [principal];
   const expanded = trustDomains.map((ours) =>

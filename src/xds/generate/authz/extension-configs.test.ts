@@ -108,7 +108,7 @@ describe('ports of a policy in explicit mode', () => {
     ]);
   });
 
-  it('that the workload does not have match nothing, also when the proxy listens on that number', () => {
+  it('that the workload does not have match nothing, even if the proxy listens there', () => {
     assert.deepEqual(permissionsOf(toPort('20080'), { listenPorts }), [{ notRule: { any: true } }]);
     const notPorts = { rules: [{ to: [{ operation: { notPorts: ['20080'] } }] }] };
     assert.deepEqual(permissionsOf(notPorts, { listenPorts }), [{ any: true }]);
