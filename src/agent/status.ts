@@ -3,6 +3,7 @@ import type { ChosenPorts } from '#agent/envoy/ports.ts';
 import type { Unready } from '#agent/envoy/readiness.ts';
 import type { EnvoyStatus } from '#agent/envoy/supervisor.ts';
 import type { PushOutcome } from '#agent/sds/sds-server.ts';
+import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
 /** The certificate of a workload as the status shows it; instants in RFC 3339. */
 export interface CertificateStatus {
@@ -18,7 +19,7 @@ export interface WorkloadStatus {
   readonly name: string;
   readonly namespace: string;
   readonly serviceAccount: string;
-  readonly identity: string;
+  readonly identity: SpiffeId;
   readonly mode: 'explicit' | 'redirect';
   readonly ready: boolean;
   /** Why it is not. */

@@ -87,7 +87,7 @@ async function run({ program, args, plan, flags, settings, log, context }: Run):
         // Callers go elsewhere while the application ends its work.
         onSignal: () => void agent.drainInbound(),
       },
-      { guard },
+      { guard, log },
     );
   } finally {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stop);

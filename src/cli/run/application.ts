@@ -1,9 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import { upstreamVariable } from '#agent/config/upstream.ts';
-import type { ChosenPorts } from '#agent/envoy/ports.ts';
-import { LOOPBACK } from '#agent/envoy/ports.ts';
+import { type ChosenPorts, LOOPBACK } from '#agent/envoy/ports.ts';
 import type { ProcessGuard } from '#agent/process/process-guard.ts';
+import type { Logger } from '#base/log.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -55,7 +55,7 @@ export interface ApplicationOptions {
  */
 export async function runApplication(
   { command, args, env, onSignal }: ApplicationOptions,
-  { guard }: { readonly guard: ProcessGuard },
+  { guard, log }: { readonly guard: ProcessGuard; readonly log: Logger },
 ): Promise<number> {
   const child = guard.spawn(command, args, { stdio: 'inherit', env, deathSignal: 'SIGTERM' });
   const forward = (signal: NodeJS.Signals): void => {
@@ -65,16 +65,18 @@ export async function runApplication(
   };
   for (const signal of FORWARDED) process.on(signal, forward);
   try {
-    return await exitCode(child);
+    return await exitCode(child, log);
   } finally {
     for (const signal of FORWARDED) process.off(signal, forward);
   }
 }
 
-function exitCode(child: ChildProcess): Promise<number> {
+function exitCode(child: ChildProcess, log: Logger): Promise<number> {
   return new Promise((resolve) => {
-    child.on('error', () => {
-      if (child.pid === undefined) resolve(127);
+    child.on('error', (error) => {
+      if (child.pid !== undefined) return; // a signal that came too late
+      log.error('the application cannot be started', { error });
+      resolve(127);
     });
     child.on('exit', (code, signal) => {
       resolve(signal === null ? (code ?? 1) : 128 + constants.signals[signal]);

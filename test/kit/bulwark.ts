@@ -1,0 +1,17 @@
+import { fileURLToPath } from 'node:url';
+import { ManagedProcess } from './child-process.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+
+/** Runs `bulwark` with these arguments as a process of its own; the test has to end it. */
+export function bulwark(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>> = {},
+): ManagedProcess {
+  return new ManagedProcess({
+    name: `bulwark ${args[0] ?? ''}`,
+    command: process.execPath,
+    args: ['--disable-warning=ExperimentalWarning', MAIN, ...args],
+    env: { KUBECONFIG: undefined, ...env },
+  });
+}
