@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { authenticate } from '#apiserver/authenticate.ts';
 import { type Authorizer, DefaultAuthorizer, refusal } from '#apiserver/authorize.ts';
 import { ClusterIps } from '#apiserver/cluster-ips.ts';
-import { dispatch, type DispatchDeps } from '#apiserver/dispatch.ts';
+import { type DispatchDeps, dispatch, type Views } from '#apiserver/dispatch.ts';
 import { Documents } from '#apiserver/documents.ts';
 import type { HealthCheck } from '#apiserver/health.ts';
 import { HttpServer, type RequestHead, type ServingTls } from '#apiserver/http-server.ts';
@@ -38,6 +38,8 @@ export interface ApiServerDeps {
   readonly log: Logger;
   /** The built-in rules when left out. */
   readonly authorizer?: Authorizer;
+  /** Further documents, for who may do everything. */
+  readonly views?: Views;
 }
 
 /**
@@ -68,6 +70,7 @@ export class ApiServer implements Component {
       clusterIps: this.#clusterIps,
       namespaces: this.#namespaces,
       turns: new Turns(),
+      views: deps.views ?? {},
       documents: new Documents(() => `${this.address.address}:${this.address.port}`),
       healthChecks: healthChecks(store),
     };
@@ -88,6 +91,11 @@ export class ApiServer implements Component {
     await this.#clusterIps.start();
     await this.#namespaces.start();
     this.#address = await this.#http.start();
+  }
+
+  /** A new certificate for connections from now on. */
+  updateTls(tls: ServingTls): void {
+    this.#http.updateTls(tls);
   }
 
   async close(): Promise<void> {

@@ -7,7 +7,7 @@ import { getObject, listObjects } from '#apiserver/read.ts';
 import { deleteObject, deleteObjects } from '#apiserver/remove.ts';
 import type { PathRequest, ResourceRequest, Verb } from '#apiserver/request-info.ts';
 import type { ApiRequest, ResourceContext, ResourceDeps } from '#apiserver/resource-context.ts';
-import { requestToken, type ReviewDeps, reviewSelf, reviewToken } from '#apiserver/reviews.ts';
+import { type ReviewDeps, requestToken, reviewSelf, reviewToken } from '#apiserver/reviews.ts';
 import {
   AUTHENTICATION_GROUP,
   findServed,
@@ -19,7 +19,11 @@ import { updateObject } from '#apiserver/update.ts';
 import { versionInfo } from '#apiserver/version.ts';
 import { type WatchRun, watchObjects } from '#apiserver/watch.ts';
 
+/** Documents beside the Kubernetes API, by path; each is made anew for each request. */
+export type Views = Readonly<Record<string, () => unknown>>;
+
 export interface DispatchDeps extends ResourceDeps, ReviewDeps {
+  readonly views: Views;
   readonly documents: Documents;
   readonly healthChecks: readonly HealthCheck[];
 }
@@ -100,9 +104,9 @@ async function dispatchReview(
 async function dispatchPath(
   request: ApiRequest,
   { path }: PathRequest,
-  { documents, healthChecks }: DispatchDeps,
+  deps: DispatchDeps,
 ): Promise<Answer> {
-  const known = await pathAnswer(request, path, { documents, healthChecks });
+  const known = await pathAnswer(request, path, deps);
   if (!known) return textAnswer(404, '404 page not found\n');
   if (request.method !== 'GET') throw methodNotAllowed();
   return known;
@@ -111,8 +115,10 @@ async function dispatchPath(
 async function pathAnswer(
   request: ApiRequest,
   path: string,
-  { documents, healthChecks }: Pick<DispatchDeps, 'documents' | 'healthChecks'>,
+  { documents, healthChecks, views }: DispatchDeps,
 ): Promise<Answer | undefined> {
+  const view = Object.hasOwn(views, path) ? views[path] : undefined;
+  if (view) return jsonAnswer(view());
   if (path === '/version') return jsonAnswer(versionInfo());
   if (path === '/') return jsonAnswer({ paths: [...rootPaths()] });
   return (await healthAnswer(request, healthChecks)) ?? documents.answer(request);

@@ -1,5 +1,6 @@
-import type { AddressInfo } from 'node:net';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Server as SecureServer } from 'node:tls';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Outcome } from '#apiserver/dispatch.ts';
 import { type Answer, jsonAnswer } from '#apiserver/present.ts';
@@ -41,6 +42,7 @@ const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'];
 const HANDSHAKE_MS_MAX = 10_000;
 const HEADERS_MS_MAX = 15_000;
 const REQUEST_MS_MAX = 60_000;
+const TLS_VERSION_MIN = 'TLSv1.2';
 const NO_BODY = Buffer.alloc(0);
 
 /** HTTPS around the API: limits, bodies, and answers. Knows nothing of what is asked. */
@@ -69,6 +71,12 @@ export class HttpServer {
     return fastify.server.address() as AddressInfo;
   }
 
+  /** A new certificate for connections from now on. */
+  updateTls({ key, cert, clientCa }: ServingTls): void {
+    const server = this.#fastify?.server as unknown as SecureServer | undefined;
+    server?.setSecureContext({ key, cert, ca: clientCa, minVersion: TLS_VERSION_MIN });
+  }
+
   /** Ends all watches, answers what is under way, and closes. */
   async close(): Promise<void> {
     this.#closing.abort();
@@ -87,7 +95,7 @@ export class HttpServer {
         requestCert: true,
         // Who sends no certificate may still have a token; what a certificate is worth is decided per request.
         rejectUnauthorized: false,
-        minVersion: 'TLSv1.2',
+        minVersion: TLS_VERSION_MIN,
         handshakeTimeout: HANDSHAKE_MS_MAX,
         maxHeaderSize: LIMITS.apiHeaderBytesMax,
         headersTimeout: HEADERS_MS_MAX,

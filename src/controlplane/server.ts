@@ -1,7 +1,9 @@
 import { join } from 'node:path';
+import { ADMIN_PATHS } from '#admin/contract.ts';
 import { ensureAdminKubeconfig } from '#apiserver/admin-access.ts';
 import { ApiServer } from '#apiserver/api-server.ts';
 import { loadClientAuthority } from '#apiserver/client-authority.ts';
+import type { Views } from '#apiserver/dispatch.ts';
 import { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
 import { loadTokenKey } from '#apiserver/token-key.ts';
 import { present } from '#base/assert.ts';
@@ -23,7 +25,8 @@ import { DataFolder } from '#controlplane/data-folder.ts';
 import { Mesh } from '#controlplane/mesh.ts';
 import { MonitoringServer } from '#controlplane/monitoring-server.ts';
 import { reachableAt, urlHost } from '#controlplane/network.ts';
-import { ServingCertificate } from '#controlplane/serving-certificate.ts';
+import { proxiesView } from '#controlplane/proxies-view.ts';
+import { ServingCertificate, type ServingMaterial } from '#controlplane/serving-certificate.ts';
 import { type ServerParts, XdsFront } from '#controlplane/xds-front.ts';
 import { SqliteStore } from '#store/sqlite-store.ts';
 import type { Store } from '#store/store.ts';
@@ -111,8 +114,9 @@ export class ControlPlane implements Component {
     await this.#lifecycle.start([store, serving]);
     const tokens = await this.#tokens(store);
     const parts = { mesh, authority, store, serving, tokens };
-    const api = await this.#startApi(parts, ports.api);
     const xds = new XdsFront({ settings, port: ports.secure }, { ...this.#deps, ...parts });
+    const views = { [ADMIN_PATHS.proxies]: () => proxiesView(xds.proxies()) };
+    const api = await this.#startApi(parts, { port: ports.api, views });
     const monitoring = new MonitoringServer(
       { host: LOOPBACK, port: ports.monitoring },
       { metrics: this.#deps.metrics, isReady: () => this.#isReady },
@@ -160,25 +164,29 @@ export class ControlPlane implements Component {
   }
 
   /** The API server, and the kubeconfig that leads to it. */
-  async #startApi(parts: ServerParts, port: number): Promise<ApiServer> {
+  async #startApi(
+    parts: ServerParts,
+    { port, views }: { readonly port: number; readonly views: Views },
+  ): Promise<ApiServer> {
     const { store, tokens, serving, authority } = parts;
     const { bindAddress, rootNamespace } = this.#options.settings;
     const clients = await loadClientAuthority(this.#folder.paths.access, this.#deps);
-    const material = present(serving.material, 'the serving certificate');
+    const tlsOf = ({ privateKeyPem, certificateChainPem }: ServingMaterial) => ({
+      key: privateKeyPem.reveal(),
+      cert: certificateChainPem,
+      clientCa: clients.certificate,
+    });
     const api = new ApiServer(
       {
         host: bindAddress,
         port,
         initialNamespaces: [rootNamespace],
-        tls: {
-          key: material.privateKeyPem.reveal(),
-          cert: material.certificateChainPem,
-          clientCa: clients.certificate,
-        },
+        tls: tlsOf(present(serving.material, 'the serving certificate')),
       },
-      { ...this.#deps, store, tokens },
+      { ...this.#deps, store, tokens, views },
     );
     await this.#lifecycle.start([api]);
+    serving.onRenewed((material) => api.updateTls(tlsOf(material)));
     const server = `https://${urlHost(bindAddress)}:${api.address.port}`;
     const access = { path: this.kubeconfig, server, serverCa: authority.rootPem };
     if (await ensureAdminKubeconfig(access, clients)) {

@@ -1,6 +1,72 @@
 import type { Command } from 'commander';
-import type { CliContext } from '#cli/context.ts';
+import { ADMIN_PATHS, type ProxiesView, type ProxyView } from '#admin/contract.ts';
+import type { Clock } from '#base/clock.ts';
+import { systemClock } from '#base/clock.ts';
+import { formatDurationMs } from '#base/duration.ts';
+import { connect } from '#cli/connect.ts';
+import { type CliContext, EXIT } from '#cli/context.ts';
+import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
+import { formatTable } from '#cli/table.ts';
 
-export function registerProxyStatusCommand(program: Command, _context: CliContext): void {
-  program.command('proxy-status').action(() => {});
+/** The types in the order in which they matter to traffic. */
+const TYPES = ['cds', 'eds', 'lds', 'rds', 'ecds'] as const;
+
+interface ProxyStatusFlags {
+  readonly output: string;
+}
+
+/**
+ * `bulwark proxy-status`: did my change reach everyone? Exit code 1 when a proxy refused something, so that scripts
+ * see it.
+ */
+export function registerProxyStatusCommand(program: Command, context: CliContext): void {
+  const command = program
+    .command('proxy-status')
+    .alias('ps')
+    .description('show which proxies are connected and whether they took their configuration')
+    .option('-o, --output <format>', 'text or json', 'text');
+  addSettingOptions(command, ['kubeconfig']).action(async ({ output }: ProxyStatusFlags) => {
+    const client = await connect(await settingsOf(command, context));
+    try {
+      const answer = await client.expect({ method: 'GET', path: ADMIN_PATHS.proxies });
+      const { proxies } = answer as ProxiesView;
+      const text = output === 'json' ? json(proxies) : table(proxies, systemClock);
+      context.stdout.write(text);
+      for (const line of refusals(proxies)) context.stderr.write(line);
+      const isRefused = proxies.some((proxy) => proxy.types.some(refuses));
+      if (isRefused) process.exitCode = EXIT.failed;
+    } finally {
+      client.close();
+    }
+  });
+}
+
+function json(proxies: readonly ProxyView[]): string {
+  return `${JSON.stringify({ proxies }, null, 2)}\n`;
+}
+
+function table(proxies: readonly ProxyView[], clock: Clock): string {
+  if (proxies.length === 0) return 'No proxy is connected.\n';
+  const header = ['NAME', 'IDENTITY', ...TYPES.map((type) => type.toUpperCase()), 'ENVOY', 'SINCE'];
+  const rows = proxies.map((proxy) => [
+    `${proxy.name}.${proxy.namespace}`,
+    proxy.identity,
+    ...TYPES.map((type) => proxy.types.find((one) => one.type === type)?.state ?? '-'),
+    proxy.envoyVersion,
+    formatDurationMs(Math.max(1000, clock.now() - Date.parse(proxy.connectedAt))),
+  ]);
+  return formatTable([header, ...rows]);
+}
+
+function refuses({ state }: ProxyView['types'][number]): boolean {
+  return state === 'REJECTED';
+}
+
+function* refusals(proxies: readonly ProxyView[]): Iterable<string> {
+  for (const { name, namespace, types } of proxies) {
+    for (const { type, rejected, error } of types.filter(refuses)) {
+      const what = `${type.toUpperCase()} ${rejected.join(', ')}`;
+      yield `${name}.${namespace} refused ${what}: ${error ?? 'no reason given'}\n`;
+    }
+  }
 }
