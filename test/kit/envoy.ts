@@ -6,7 +6,10 @@ import { ManagedProcess } from './child-process.ts';
 import { temporaryDirectory } from './temp-directory.ts';
 import { waitUntil } from './wait-until.ts';
 
-/** The parts of a bootstrap that the kit does not set itself: JSON as Envoy takes it, snake_case or camelCase. */
+/**
+ * The parts of a bootstrap that the kit does not set itself: JSON as Envoy takes it, snake_case or
+ * camelCase.
+ */
 export type BootstrapJson = Readonly<Record<string, unknown>>;
 
 export interface TestEnvoyOptions {
@@ -14,6 +17,8 @@ export interface TestEnvoyOptions {
   /** More arguments, such as `--drain-time-s 1`. */
   readonly args?: readonly string[];
   readonly logLevel?: string;
+  /** A command that runs Envoy as its last arguments, such as `ip netns exec x`. */
+  readonly through?: readonly string[];
 }
 
 /** A running Envoy whose admin interface is on a unix socket in a folder of its own. */
@@ -38,10 +43,13 @@ export function envoyPath(): string {
   return (JSON.parse(readFileSync(found, 'utf8')) as { path: string }).path;
 }
 
-/** Starts an Envoy and waits until its admin interface answers. It ends with the test, also when that fails. */
+/**
+ * Starts an Envoy and waits until its admin interface answers. It ends with the test, also when
+ * that fails.
+ */
 export async function startEnvoy(
   test: Pick<TestContext, 'after'>,
-  { bootstrap, args, logLevel }: TestEnvoyOptions,
+  { bootstrap, args, logLevel, through = [] }: TestEnvoyOptions,
 ): Promise<TestEnvoy> {
   const directory = temporaryDirectory(test);
   const socketPath = join(directory, 'admin.sock');
@@ -49,10 +57,11 @@ export async function startEnvoy(
   const admin = { address: { pipe: { path: socketPath, mode: 0o600 } } };
   writeFileSync(config, JSON.stringify({ ...bootstrap, admin }), { mode: 0o600 });
   const fixed = ['--disable-hot-restart', '--concurrency', '1', '-l', logLevel ?? 'warn'];
+  const [command = '', ...before] = [...through, envoyPath()];
   const child = new ManagedProcess({
     name: 'envoy',
-    command: envoyPath(),
-    args: ['-c', config, ...fixed, ...(args ?? [])],
+    command,
+    args: [...before, '-c', config, ...fixed, ...(args ?? [])],
   });
   const stop = endWithProcess(child);
   test.after(stop);
