@@ -54,29 +54,30 @@ const found = new WeakMap<XdsResource, readonly Reference[]>();
 export function referencesOf(resource: XdsResource): readonly Reference[] {
   let references = found.get(resource);
   if (!references) {
-    references = [...collect(fromBinary(ResourceSchema, resource.encoded).resource)];
+    const byKey = new Map<string, Reference>();
+    collect(fromBinary(ResourceSchema, resource.encoded).resource, byKey);
+    references = [...byKey.values()];
     found.set(resource, references);
   }
   return references;
 }
 
-function* collect(value: unknown): Generator<Reference> {
+/** Walks a message down to its leaves; it is on the path of every change, so it makes no garbage. */
+function collect(value: unknown, into: Map<string, Reference>): void {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return;
   if (Array.isArray(value)) {
-    for (const item of value) yield* collect(item);
-  } else if (isNode(value)) {
-    const type = value.$typeName;
-    if (type === AnySchema.typeName) {
-      yield* collect(anyUnpack(value as unknown as Any, REGISTRY));
-      return;
-    }
-    const reference = typeof type === 'string' ? READERS[type]?.(value) : undefined;
-    if (reference) yield reference;
-    for (const field of Object.values(value)) yield* collect(field);
+    for (const item of value) collect(item, into);
+    return;
   }
-}
-
-function isNode(value: unknown): value is Node {
-  return typeof value === 'object' && value !== null && !(value instanceof Uint8Array);
+  const node = value as Node;
+  const type = node.$typeName;
+  if (type === AnySchema.typeName) {
+    collect(anyUnpack(value as Any, REGISTRY), into);
+    return;
+  }
+  const reference = typeof type === 'string' ? READERS[type]?.(node) : undefined;
+  if (reference) into.set(`${reference.typeUrl} ${reference.name}`, reference);
+  for (const key in node) collect(node[key], into);
 }
 
 function clusterOf({ clusterSpecifier }: Node): Reference | undefined {
