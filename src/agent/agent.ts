@@ -1,6 +1,6 @@
 import { CaClient } from '#agent/ca/ca-client.ts';
 import type { WorkloadOptions } from '#agent/config/workload-options.ts';
-import { findEnvoy } from '#agent/envoy/find-envoy.ts';
+import { ENVOY_VERSION_TESTED, findEnvoy } from '#agent/envoy/find-envoy.ts';
 import { type AgentMetrics, createAgentMetrics } from '#agent/metrics.ts';
 import { ProcessGuard } from '#agent/process/process-guard.ts';
 import { RunDirectory } from '#agent/run-directory.ts';
@@ -146,6 +146,10 @@ export class Agent implements Component {
   async #start(): Promise<void> {
     const { settings, searchPath } = this.#options;
     const binary = await findEnvoy({ envoyPath: settings.envoyPath, searchPath });
+    if (binary.version !== ENVOY_VERSION_TESTED) {
+      const fields = { ...binary, tested: ENVOY_VERSION_TESTED };
+      this.#deps.log.warn('an Envoy of another version than was tested', fields);
+    }
     const authority = new CaClient(
       {
         address: checkedAddress(settings.discoveryAddress),

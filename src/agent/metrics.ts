@@ -1,8 +1,5 @@
 import type { Metrics } from '#base/metrics.ts';
 
-/** Requests that the agent sends. */
-export type OutgoingRequest = 'csr' | 'token';
-
 /** The metrics of an agent; names as Istio's agent has them where it has one. */
 export type AgentMetrics = ReturnType<typeof createAgentMetrics>;
 

@@ -118,15 +118,8 @@ describe('bulwark agent', () => {
     assert.match(said, /workloads\[0\]\.app\.ports\[0\]\.port must be a port number/);
     writeConfig({ secretTtl: 'soon' });
     assert.match((await outcomeOf(start(['agent', '-c', paths.config]))).said, /"secretTtl".*soon/);
-    writeConfig({ colour: 'red' });
-    assert.match(
-      (await outcomeOf(start(['agent', '-c', paths.config]))).said,
-      /"colour".*no setting/,
-    );
     writeConfig({ caRoot: undefined });
     assert.match((await outcomeOf(start(['agent', '-c', paths.config]))).said, /--ca-root/);
-    writeConfig({ discoveryAddress: 'nowhere' });
-    assert.match((await outcomeOf(start(['agent', '-c', paths.config]))).said, /HOST:PORT/);
     assert.deepEqual(readdirSync(paths.temporary), []);
   });
 
@@ -177,7 +170,8 @@ describe('bulwark run', () => {
       const headers = { host: 'backend.test' };
       const { HTTP_PROXY, BULWARK_UPSTREAM_BACKEND_TEST_80: local } = process.env;
       const { hostname, port } = new URL(HTTP_PROXY);
-      console.log('by proxy', await ask({ hostname, port, headers, path: 'http://backend.test/a' }));
+      const path = 'http://backend.test/a';
+      console.log('by proxy', await ask({ hostname, port, headers, path }));
       console.log('by port', await ask(new URL('http://' + local + '/b'), { headers }));
       console.log('port', process.env.PORT, 'proxy', process.env.HTTP_PROXY, process.env.NO_PROXY);
       process.exitCode = 7;`;
@@ -242,18 +236,9 @@ describe('bulwark run', () => {
 
   it('refuses flags that make no sense', async (t) => {
     const { start, common } = await setUp(t);
-    const cases: readonly [readonly string[], RegExp][] = [
-      [['--service', 'web'], /--service needs --port/],
-      [['--port', '70000'], /--port is "70000"/],
-      [['--upstream', 'x'], /--upstream is "x"; accepted: HOST:PORT/],
-      [['--ready-timeout', 'soon'], /--ready-timeout is "soon"/],
-      [['--label', 'x'], /--label is "x"/],
-    ];
-    for (const [flags, expected] of cases) {
-      const { code, said } = await outcomeOf(start(['run', ...common, ...flags, '--', 'true']));
-      assert.equal(code, 64, said);
-      assert.match(said, expected);
-    }
+    const { code, said } = await outcomeOf(start(['run', ...common, '--service', 'x', 'true']));
+    assert.equal(code, 64);
+    assert.match(said, /--service needs --port/);
   });
 
   it('says with 127 that there is no such program', async (t) => {

@@ -19,8 +19,8 @@ export interface IssuedPair {
 }
 
 /**
- * A certificate authority in memory. It signs the identity that the request asks for, and can be told to be away, to
- * sign somebody else, or to answer anything at all.
+ * A certificate authority in memory. It signs the identity that the request asks for, and can be
+ * told to be away, to sign somebody else, or to answer anything at all.
  */
 export class FakeAuthority implements CertificateAuthority {
   /** Milliseconds from now until its certificates expire. */
@@ -53,10 +53,7 @@ export class FakeAuthority implements CertificateAuthority {
     this.rootPem = encodePem('CERTIFICATE', buildCertificate(template, this.#issuer()));
   }
 
-  async sign(
-    { csr }: { readonly csr: string },
-    token: Secret<string>,
-  ): Promise<readonly string[]> {
+  async sign({ csr }: { readonly csr: string }, token: Secret<string>): Promise<readonly string[]> {
     this.tokens.push(token.reveal());
     if (this.failure !== undefined) throw this.failure;
     const { publicKey, requested } = parseCsrPem(csr);
@@ -85,7 +82,10 @@ export class FakeAuthority implements CertificateAuthority {
       notAfterAt: now + this.lifetimeMs,
       subject: EMPTY_NAME,
       spki,
-      extensions: [leafExtensions(['serverAuth', 'clientAuth'], issuerKeyId), namesExtension(names)],
+      extensions: [
+        leafExtensions(['serverAuth', 'clientAuth'], issuerKeyId),
+        namesExtension(names),
+      ],
     };
     return encodePem('CERTIFICATE', buildCertificate(template, this.#issuer()));
   }

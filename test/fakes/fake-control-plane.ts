@@ -38,8 +38,9 @@ const ORDER = [
 ];
 
 /**
- * Certificate service and delta ADS on one TLS port, for tests of the agent: the real configuration of a mesh in
- * memory, served in the simplest way that Envoy takes. Proxies must come with their certificate.
+ * Certificate service and delta ADS on one TLS port, for tests of the agent: the real configuration
+ * of a mesh in memory, served in the simplest way that Envoy takes. Proxies must come with their
+ * certificate.
  */
 export class FakeControlPlane {
   readonly authority = new FakeAuthority(systemClock);

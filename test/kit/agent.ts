@@ -29,7 +29,7 @@ export interface TestAgent {
 export const TEST_TOKEN = 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJub2JvZHkifQ.c2lnbmF0dXJl';
 
 /** An explicit workload whose account and group have its name. */
-export function sketchWorkload(sketch: WorkloadSketch, tokenFile: string): WorkloadOptions {
+function sketchWorkload(sketch: WorkloadSketch, tokenFile: string): WorkloadOptions {
   return {
     serviceAccount: sketch.name,
     group: sketch.name,

@@ -9,12 +9,12 @@ type Json = Readonly<Record<string, unknown>>;
 
 /** Asks an Envoy which ALLOW policies it enforces, and remembers the answer for a second. */
 export class AllowPolicies {
-  readonly #admin: EnvoyAdmin;
+  readonly #admin: Pick<EnvoyAdmin, 'get'>;
   readonly #clock: Clock;
   #askedAtMs = Number.NEGATIVE_INFINITY;
   #answer: Promise<readonly string[]> = Promise.resolve([]);
 
-  constructor(deps: { readonly admin: EnvoyAdmin; readonly clock: Clock }) {
+  constructor(deps: { readonly admin: Pick<EnvoyAdmin, 'get'>; readonly clock: Clock }) {
     this.#admin = deps.admin;
     this.#clock = deps.clock;
   }
@@ -43,7 +43,7 @@ export class AllowPolicies {
  * The names of the enforced ALLOW policies in a dump of Envoy's extension configurations
  * (envoy.admin.v3.EcdsConfigDump): RBAC filters, rules in a list or as a tree of matchers.
  */
-export function parseAllowPolicies(dump: string): readonly string[] {
+function parseAllowPolicies(dump: string): readonly string[] {
   const names = new Set<string>();
   collect(JSON.parse(dump), names);
   return [...names].sort().slice(0, LIMITS.denialPoliciesMax);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseAllowPolicies } from '#agent/denials/allow-policies.ts';
+import { AllowPolicies } from '#agent/denials/allow-policies.ts';
 import { parseRefusal } from '#agent/denials/refusal.ts';
 import { RefusalLog } from '#agent/denials/refusal-log.ts';
 import { createAgentMetrics } from '#agent/metrics.ts';
@@ -151,19 +151,30 @@ describe("Envoy's dump of its policies", () => {
     },
   });
 
-  it('gives the names of ALLOW rules in force, of both layers, each once', () => {
-    const dump = {
-      configs: [
-        rbac({ policies: { b: {}, a: {} } }, { shadow_rules: { policies: { dry: {} } } }),
-        rbac({ action: 'DENY', policies: { denier: {} } }),
-        rbac({ policies: { a: {}, tcp: {} } }, {}, 'network'),
-        { other: { policies: { no: {} } } },
-      ],
+  /** What is found in a dump; `asked` counts the questions to Envoy. */
+  function dumpOf(configs: readonly unknown[], status = 200) {
+    const clock = new FakeClock();
+    let asked = 0;
+    const admin = {
+      get: async () => {
+        asked += 1;
+        return { status, body: JSON.stringify({ configs }) };
+      },
     };
-    assert.deepEqual(parseAllowPolicies(JSON.stringify(dump)), ['a', 'b', 'tcp']);
+    return { clock, policies: new AllowPolicies({ admin, clock }), asked: () => asked };
+  }
+
+  it('gives the names of ALLOW rules in force, of both layers, each once', async () => {
+    const { policies } = dumpOf([
+      rbac({ policies: { b: {}, a: {} } }, { shadow_rules: { policies: { dry: {} } } }),
+      rbac({ action: 'DENY', policies: { denier: {} } }),
+      rbac({ policies: { a: {}, tcp: {} } }, {}, 'network'),
+      { other: { policies: { no: {} } } },
+    ]);
+    assert.deepEqual(await policies.names(), ['a', 'b', 'tcp']);
   });
 
-  it('gives the names at the leaves of a matcher tree too', () => {
+  it('gives the names at the leaves of a matcher tree too', async () => {
     const action = (name: string, kind?: string) => ({
       on_match: {
         action: {
@@ -177,7 +188,25 @@ describe("Envoy's dump of its policies", () => {
       },
     });
     const matcher = { matcher_list: { matchers: [action('tree'), action('not', 'DENY')] } };
-    const dump = { configs: [rbac(undefined, { matcher })] };
-    assert.deepEqual(parseAllowPolicies(JSON.stringify(dump)), ['tree']);
+    const { policies } = dumpOf([rbac(undefined, { matcher })]);
+    assert.deepEqual(await policies.names(), ['tree']);
+  });
+
+  it('is asked for once in a second', async () => {
+    const { policies, clock, asked } = dumpOf([rbac({ policies: { a: {} } })]);
+    await policies.names();
+    clock.advance(999);
+    await policies.names();
+    assert.equal(asked(), 1);
+    clock.advance(1);
+    await policies.names();
+    assert.equal(asked(), 2);
+  });
+
+  it('that there is not, or that is none, gives no names', async () => {
+    assert.deepEqual(await dumpOf([], 404).policies.names(), []);
+    const clock = new FakeClock();
+    const broken = { get: async () => ({ status: 200, body: '{' }) };
+    assert.deepEqual(await new AllowPolicies({ admin: broken, clock }).names(), []);
   });
 });

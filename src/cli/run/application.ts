@@ -16,8 +16,8 @@ const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'] as const
 const FROM_TERMINAL: readonly string[] = ['SIGINT', 'SIGQUIT'];
 
 /**
- * The environment of an application in the mesh: plain HTTP goes to its Envoy by `HTTP_PROXY`, other protocols by the
- * local ports in `BULWARK_UPSTREAM_*`; `PORT` is where it shall listen.
+ * The environment of an application in the mesh: plain HTTP goes to its Envoy by `HTTP_PROXY`,
+ * other protocols by the local ports in `BULWARK_UPSTREAM_*`; `PORT` is where it shall listen.
  */
 export function applicationEnvironment(
   env: Environment,
@@ -50,7 +50,8 @@ export interface ApplicationOptions {
 }
 
 /**
- * Runs the application in our place: its standard streams are ours, signals that we get are handed on.
+ * Runs the application in our place: its standard streams are ours, signals that we get are handed
+ * on.
  * @returns its exit code; 128 + number after a signal; 127 when it cannot be started
  */
 export async function runApplication(

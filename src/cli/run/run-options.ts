@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { defaultAddresses } from '#agent/config/agent-config.ts';
 import { parseUpstream } from '#agent/config/upstream.ts';
 import type { WorkloadOptions } from '#agent/config/workload-options.ts';
@@ -34,7 +35,9 @@ export interface RunPlan {
   readonly readyTimeoutMs: number;
 }
 
-/** @throws BulwarkError CLI_USAGE that names the flag, NET_LISTEN_FAILED when there is no free port */
+/**
+ * @throws BulwarkError CLI_USAGE that names the flag, NET_LISTEN_FAILED when there is no free port
+ */
 export async function planRun(flags: RunFlags): Promise<RunPlan> {
   const { namespace, serviceAccount, service } = flags;
   if (flags.service !== undefined && flags.port === undefined)
@@ -49,7 +52,7 @@ export async function planRun(flags: RunFlags): Promise<RunPlan> {
     name: nameOf('--name', name),
     group: group === undefined ? undefined : nameOf('--group', group),
     mode: 'explicit',
-    addresses: flags.address === undefined ? defaultAddresses('explicit') : [flags.address],
+    addresses: addressesOf(flags.address),
     labels: { app: service ?? name, ...Object.fromEntries(flags.label.map(labelOf)) },
     ports: port === undefined ? [] : [{ name: flags.protocol, port, listen: 0 }],
     upstreams: flags.upstream.map(upstreamOf),
@@ -91,6 +94,12 @@ function portOf(flag: string, text: string | undefined, min: number): number | u
 function nameOf(flag: string, text: string): string {
   if (/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(text)) return text;
   throw usage(`${flag} is "${text}"; accepted: lower case letters, digits, "-" and "."`);
+}
+
+function addressesOf(text: string | undefined): readonly string[] {
+  if (text === undefined) return defaultAddresses('explicit');
+  if (isIP(text) !== 0) return [text];
+  throw usage(`--address is "${text}"; accepted: an IP address`);
 }
 
 function labelOf(text: string): [string, string] {
