@@ -1,4 +1,5 @@
-// The demo: a mesh on this machine, and proof by real traffic of what it promises. npm run demo [-- --json] [--keep]
+// The demo: a mesh on this machine, and proof by real traffic of what it promises. npm run demo [--
+// --json] [--keep]
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +16,10 @@ import { DemoWorld } from './demo/world.ts';
 
 const CHECKS: readonly DemoCheck[] = [...ACCESS_CHECKS, ...TRANSPORT_CHECKS, ...CHANGE_CHECKS];
 
-/** Certificates live this long: long enough to outlast the dead server, short enough to see them renewed. */
+/**
+ * Certificates live this long: long enough to outlast the dead server, short enough to see them
+ * renewed.
+ */
 const CERT_TTL = '24s';
 
 const { values: options } = parseArgs({

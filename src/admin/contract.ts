@@ -1,6 +1,6 @@
 /**
- * What the control plane tells about itself, as JSON, at paths of the API server that only administrators may read.
- * Command line and dashboard read these types.
+ * What the control plane tells about itself, as JSON, at paths of the API server that only
+ * administrators may read. Command line and dashboard read these types.
  */
 export const ADMIN_PATHS = {
   /** ProxiesView. */
@@ -12,8 +12,8 @@ export interface ProxyTypeView {
   /** `CDS`, `LDS`, `EDS`, `RDS`, `SDS`, `ECDS`. */
   readonly type: string;
   /**
-   * `SYNCED`: it took all that it should have. `STALE`: the last response is not answered. `REJECTED`: it refused
-   * something.
+   * `SYNCED`: it took all that it should have. `STALE`: the last response is not answered.
+   * `REJECTED`: it refused something.
    */
   readonly state: 'SYNCED' | 'STALE' | 'REJECTED';
   readonly sentAt: string | undefined;

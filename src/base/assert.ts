@@ -1,6 +1,6 @@
 /**
- * A programmer's mistake: nothing a user or the world can cause. It ends the process, which restarts with nothing
- * lost; never catch it to go on.
+ * A programmer's mistake: nothing a user or the world can cause. It ends the process, which
+ * restarts with nothing lost; never catch it to go on.
  */
 export class AssertionFailure extends Error {
   constructor(message: string) {
@@ -14,7 +14,9 @@ export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new AssertionFailure(message);
 }
 
-/** For a `switch` that must handle every member of a union: does not compile when one is left out. */
+/**
+ * For a `switch` that must handle every member of a union: does not compile when one is left out.
+ */
 export function unreachable(value: never): never {
   throw new AssertionFailure(`unexpected value ${JSON.stringify(value)}`);
 }

@@ -19,7 +19,9 @@ export class Backoff {
     this.#random = random;
   }
 
-  /** The delay before the next attempt, in milliseconds; doubles with each call up to the maximum. */
+  /**
+   * The delay before the next attempt, in milliseconds; doubles with each call up to the maximum.
+   */
   nextDelayMs(): number {
     const { delayMsMin, delayMsMax } = this.#options;
     const ceiling = Math.min(delayMsMax, delayMsMin * 2 ** Math.min(this.#attempts, 30));

@@ -3,13 +3,18 @@ export interface Timer {
   cancel(): void;
 }
 
-/** Time as the rest of the code sees it; comes in through constructors, so that tests can move it. */
+/**
+ * Time as the rest of the code sees it; comes in through constructors, so that tests can move it.
+ */
 export interface Clock {
   /** Wall-clock time in milliseconds since 1970-01-01T00:00Z. May jump. */
   now(): number;
   /** Milliseconds from an arbitrary start; never goes back. For measuring. */
   monotonicMs(): number;
-  /** Calls `callback` once, after `delayMs` milliseconds (at least 0, any length). Does not keep the process alive. */
+  /**
+   * Calls `callback` once, after `delayMs` milliseconds (at least 0, any length). Does not keep the
+   * process alive.
+   */
   after(delayMs: number, callback: () => void): Timer;
 }
 
@@ -36,7 +41,10 @@ export const systemClock: Clock = {
   },
 };
 
-/** Resolves after `delayMs`, or at once, without error, when `signal` aborts. Keeps the process alive meanwhile. */
+/**
+ * Resolves after `delayMs`, or at once, without error, when `signal` aborts. Keeps the process
+ * alive meanwhile.
+ */
 export function delay(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();

@@ -8,7 +8,10 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   h: 3_600_000,
 };
 
-/** Milliseconds of a duration as Go and Istio write it (`24h`, `1h30m`, `1.5s`, `0`); undefined when it is none. */
+/**
+ * Milliseconds of a duration as Go and Istio write it (`24h`, `1h30m`, `1.5s`, `0`); undefined when
+ * it is none.
+ */
 export function parseDurationMs(text: string): number | undefined {
   if (text === '0') return 0;
   const part = /(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/y;

@@ -1,6 +1,6 @@
 /**
- * Every error code, once. The prefix is the module. A code is never reused for another meaning; docs/reference/codes.md
- * is generated from this table.
+ * Every error code, once. The prefix is the module. A code is never reused for another meaning;
+ * docs/reference/codes.md is generated from this table.
  */
 export const ERROR_CODES = {
   API_BAD_REQUEST: 'The request is malformed.',

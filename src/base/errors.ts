@@ -12,9 +12,9 @@ export interface BulwarkErrorOptions {
 }
 
 /**
- * The world is wrong (disk, network, peer, file): a typed error with a code, for callers to tell apart and for the
- * log to show in full. A user's wrong configuration is a diagnostic value instead (api/diagnostic), and a
- * programmer's mistake an assertion (base/assert).
+ * The world is wrong (disk, network, peer, file): a typed error with a code, for callers to tell
+ * apart and for the log to show in full. A user's wrong configuration is a diagnostic value instead
+ * (api/diagnostic), and a programmer's mistake an assertion (base/assert).
  */
 export class BulwarkError extends Error {
   readonly code: ErrorCode;

@@ -11,8 +11,8 @@ export const OWNER_ONLY = 0o600;
 const OTHERS = 0o077;
 
 /**
- * Replaces a file so that a reader, and a restart after a crash, sees the old content or the new, never half of it:
- * written beside it, synced, renamed.
+ * Replaces a file so that a reader, and a restart after a crash, sees the old content or the new,
+ * never half of it: written beside it, synced, renamed.
  * @param mode permission bits of the new file, OWNER_ONLY when left out
  * @throws BulwarkError FILES_DISK_FULL or FILES_UNWRITABLE; the old file is then untouched
  */
@@ -96,7 +96,10 @@ export async function readSecretFile(
   }
 }
 
-/** Creates a directory, and those above it, that only the owner may enter; leaves an existing one as it is. */
+/**
+ * Creates a directory, and those above it, that only the owner may enter; leaves an existing one as
+ * it is.
+ */
 export async function ensurePrivateDirectory(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });

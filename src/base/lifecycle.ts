@@ -1,8 +1,9 @@
 import type { Logger } from '#base/log.ts';
 
 /**
- * Something that runs. Constructing does no I/O; `start` begins and resolves when it is usable; `close` ends, waits
- * until everything it owns has ended, and may be called at any time and more than once.
+ * Something that runs. Constructing does no I/O; `start` begins and resolves when it is usable;
+ * `close` ends, waits until everything it owns has ended, and may be called at any time and more
+ * than once.
  */
 export interface Component {
   readonly name: string;
@@ -10,7 +11,10 @@ export interface Component {
   close(): Promise<void>;
 }
 
-/** Starts components in order and closes those that were started in reverse order, also when a start fails. */
+/**
+ * Starts components in order and closes those that were started in reverse order, also when a start
+ * fails.
+ */
 export class Lifecycle {
   readonly #log: Logger;
   readonly #started: Component[] = [];

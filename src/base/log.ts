@@ -3,7 +3,10 @@ import { pino } from 'pino';
 /** Facts beside a log message; `error` takes an Error and is written with code, cause and stack. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** A structured logger. Text that came over the network belongs into fields at `debug`, not into messages. */
+/**
+ * A structured logger. Text that came over the network belongs into fields at `debug`, not into
+ * messages.
+ */
 export interface Logger {
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
@@ -15,6 +18,7 @@ export interface Logger {
 
 /** Log levels, most talkative first. */
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+/** One of them. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Where lines go: one JSON text with its line end for each call. */
@@ -45,7 +49,7 @@ const DEPTH_MAX = 6;
 const TEXT_LENGTH_MAX = 8192;
 
 /** Text with everything that looks like key material or a token taken out. */
-export function redactText(text: string): string {
+function redactText(text: string): string {
   let result = text.length > TEXT_LENGTH_MAX ? `${text.slice(0, TEXT_LENGTH_MAX)}…` : text;
   for (const [pattern, replacement] of SECRETS) result = result.replace(pattern, replacement);
   return result;

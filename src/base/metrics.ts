@@ -1,8 +1,12 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-/** What a metric is, apart from its kind. Each module keeps its metrics in one `metrics.ts` table. */
+/**
+ * What a metric is, apart from its kind. Each module keeps its metrics in one `metrics.ts` table.
+ */
 export interface MetricDefinition<Label extends string> {
-  /** snake_case with its unit as suffix; Istio's name where Istio has one (facts: interface names). */
+  /**
+   * snake_case with its unit as suffix; Istio's name where Istio has one (facts: interface names).
+   */
   readonly name: string;
   readonly help: string;
   /** A closed set of names; values come from closed sets too. */
@@ -11,7 +15,9 @@ export interface MetricDefinition<Label extends string> {
   readonly buckets?: readonly number[];
 }
 
-/** A registry that modules declare their metrics against; one for each process, fresh ones in tests. */
+/**
+ * A registry that modules declare their metrics against; one for each process, fresh ones in tests.
+ */
 export class Metrics {
   readonly #registry = new Registry();
 

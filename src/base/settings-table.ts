@@ -1,6 +1,12 @@
-/** One setting. From this entry come its environment variable, flag, key in a file, default, checks and documentation. */
+/**
+ * One setting. From this entry come its environment variable, flag, key in a file, default, checks
+ * and documentation.
+ */
 export interface SettingDefinition {
-  /** `duration` is in milliseconds once resolved and written like `24h`, `90s`; `port` 0 means any free port. */
+  /**
+   * `duration` is in milliseconds once resolved and written like `24h`, `90s`; `port` 0 means any
+   * free port.
+   */
   readonly type: 'string' | 'path' | 'integer' | 'port' | 'boolean' | 'duration' | 'list';
   /** Environment names, ours first, then Istio's where the meaning is the same. */
   readonly env: readonly string[];
@@ -23,8 +29,8 @@ function table<const T extends Record<string, SettingDefinition>>(definitions: T
 }
 
 /**
- * Every setting, once. The name in camelCase is the key in a settings file; the flag is the same in kebab-case.
- * docs/reference/settings.md is generated from here.
+ * Every setting, once. The name in camelCase is the key in a settings file; the flag is the same in
+ * kebab-case. docs/reference/settings.md is generated from here.
  */
 export const SETTINGS = table({
   logLevel: {

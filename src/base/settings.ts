@@ -28,7 +28,8 @@ export function flagOf(name: SettingName): string {
 
 /**
  * All settings from flags, environment and file.
- * @throws BulwarkError SETTINGS_INVALID that names the setting, where the value came from, and what is accepted
+ * @throws BulwarkError SETTINGS_INVALID that names the setting, where the value came from, and what
+ * is accepted
  */
 export function resolveSettings(sources: SettingSources): Settings {
   const file = fileEntries(sources.file);

@@ -4,7 +4,10 @@ import { BulwarkError } from '#base/errors.ts';
 import { type KubeClient, refusal } from '#kubeclient/kube-client.ts';
 import { threeWayMergePatch } from '#kubeclient/merge-patch.ts';
 
-/** The annotation in which kubectl keeps what was applied last; kept the same, so both tools can take turns. */
+/**
+ * The annotation in which kubectl keeps what was applied last; kept the same, so both tools can
+ * take turns.
+ */
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 
 /** What applying did. */
@@ -41,8 +44,8 @@ export function pathsOf(object: ApiObject, fallbackNamespace: string): ObjectPat
 }
 
 /**
- * Brings one object to what the user wrote, as `kubectl apply` does: creates it, or changes what differs and takes
- * out what was applied before and is gone by now.
+ * Brings one object to what the user wrote, as `kubectl apply` does: creates it, or changes what
+ * differs and takes out what was applied before and is gone by now.
  * @throws BulwarkError with the server's message when it refuses
  */
 export async function applyObject(
@@ -94,7 +97,10 @@ function lastApplied(live: ApiObject): unknown {
   }
 }
 
-/** Whether nothing but our own note differs, such as after the first apply of an object made otherwise. */
+/**
+ * Whether nothing but our own note differs, such as after the first apply of an object made
+ * otherwise.
+ */
 function onlyAnnotationChanged(changes: Readonly<Record<string, unknown>>): boolean {
   const { metadata, ...rest } = changes as { metadata?: { annotations?: object } };
   const annotations = Object.keys(metadata?.annotations ?? {});

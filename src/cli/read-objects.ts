@@ -16,7 +16,8 @@ export interface ObjectsRead {
 const ENDING = /\.(ya?ml|json)$/;
 
 /**
- * Reads and validates the objects of files, of the YAML and JSON files of folders, and of standard input (`-`).
+ * Reads and validates the objects of files, of the YAML and JSON files of folders, and of standard
+ * input (`-`).
  * @throws BulwarkError FILES_UNREADABLE; what is wrong inside the files is in the diagnostics
  */
 export async function readObjects(

@@ -22,7 +22,8 @@ export function addSettingOptions(command: Command, names: readonly SettingName[
 }
 
 /**
- * The settings of a command: its flags, then the environment, then its settings file, then the defaults.
+ * The settings of a command: its flags, then the environment, then its settings file, then the
+ * defaults.
  * @param entries settings by name that stand in place of a settings file, when none is given
  */
 export async function settingsOf(

@@ -10,11 +10,14 @@ import type { Store } from '#store/store.ts';
 
 /** Times of a registration. */
 export interface WorkloadRegistrationOptions {
-  /** How long an entry stays after its proxy went, milliseconds: reconnecting must not take endpoints away. */
+  /**
+   * How long an entry stays after its proxy went, milliseconds: reconnecting must not take
+   * endpoints away.
+   */
   readonly graceMs: number;
   /**
-   * The same after a start of the control plane, milliseconds. Longer than the longest pause of an Envoy between two
-   * attempts to connect (30 s).
+   * The same after a start of the control plane, milliseconds. Longer than the longest pause of an
+   * Envoy between two attempts to connect (30 s).
    */
   readonly restartGraceMs: number;
 }
@@ -30,9 +33,9 @@ const MANAGED = 'bulwark.mesh/registered-by';
 const MANAGED_VALUE = 'workload-registration';
 
 /**
- * Writes a WorkloadEntry for each connected proxy that names a WorkloadGroup, as Istio's auto-registration does, and
- * takes it away some time after the proxy went. Who may register is the group's to say: only proxies that run under
- * its service account, which their certificate proves.
+ * Writes a WorkloadEntry for each connected proxy that names a WorkloadGroup, as Istio's
+ * auto-registration does, and takes it away some time after the proxy went. Who may register is the
+ * group's to say: only proxies that run under its service account, which their certificate proves.
  */
 export class WorkloadRegistration implements Component {
   readonly name = 'workload-registration';
@@ -63,8 +66,8 @@ export class WorkloadRegistration implements Component {
   }
 
   /**
-   * To be called before a proxy gets its first configuration. A refusal is logged and does not end the connection:
-   * the proxy can call others, and is no endpoint of any service.
+   * To be called before a proxy gets its first configuration. A refusal is logged and does not end
+   * the connection: the proxy can call others, and is no endpoint of any service.
    */
   async connected(proxy: RegisteringProxy): Promise<void> {
     if (proxy.group === undefined) return;

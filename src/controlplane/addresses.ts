@@ -13,8 +13,9 @@ export interface ServerPorts {
 const NAMES = ['api', 'secure', 'monitoring'] as const;
 
 /**
- * The ports to listen on: the ones asked for, and for each 0 the one that this data folder had before, so that
- * agents and kubeconfigs find a restarted server; a new one when that is taken by now.
+ * The ports to listen on: the ones asked for, and for each 0 the one that this data folder had
+ * before, so that agents and kubeconfigs find a restarted server; a new one when that is taken by
+ * now.
  */
 export async function choosePorts(
   wanted: ServerPorts,

@@ -31,8 +31,8 @@ export interface Authority {
 const READABLE = 0o644;
 
 /**
- * Opens the authority in the data folder, making its root at the first start, and puts the root certificate where
- * agents are told to look.
+ * Opens the authority in the data folder, making its root at the first start, and puts the root
+ * certificate where agents are told to look.
  * @throws BulwarkError as `loadOrCreateRoot` does
  */
 export async function openAuthority(

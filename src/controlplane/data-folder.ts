@@ -32,8 +32,8 @@ export class DataFolder {
   }
 
   /**
-   * Makes the folder, for the owner only, and takes it. The lock is SQLite's on a file of its own: the system drops
-   * it when the process ends, however it ends.
+   * Makes the folder, for the owner only, and takes it. The lock is SQLite's on a file of its own:
+   * the system drops it when the process ends, however it ends.
    * @throws BulwarkError FILES_UNWRITABLE, also when another server holds the folder
    */
   async open(): Promise<void> {

@@ -28,7 +28,10 @@ export class Mesh {
     this.#generator = new ConfigGenerator(this.settings, { authorizer });
   }
 
-  /** What a proxy may have now. @throws BulwarkError XDS_RESOURCE_INVALID; the proxy then keeps what it has */
+  /**
+   * What a proxy may have now. @throws BulwarkError XDS_RESOURCE_INVALID; the proxy then keeps what
+   * it has
+   */
   snapshotFor(proxy: ProxyNode): XdsSnapshot {
     return this.#generator.snapshotFor(proxy, this.model.snapshot());
   }

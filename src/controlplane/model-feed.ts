@@ -15,8 +15,8 @@ export interface ModelFeedDeps {
 }
 
 /**
- * Carries the objects of the store into the model: all of them once, then every change. When the store says that the
- * watch fell too far behind, it lists again and works out what is gone.
+ * Carries the objects of the store into the model: all of them once, then every change. When the
+ * store says that the watch fell too far behind, it lists again and works out what is gone.
  */
 export class ModelFeed implements Component {
   readonly name = 'model';
@@ -71,7 +71,8 @@ export class ModelFeed implements Component {
     try {
       await this.#load();
     } catch (cause) {
-      // The store is broken: proxies keep what they have, and a supervisor that restarts us may help.
+      // The store is broken: proxies keep what they have, and a supervisor that restarts us may
+      // help.
       this.#deps.log.error('the store cannot be listed; changes no longer reach proxies', {
         cause,
       });

@@ -8,7 +8,9 @@ export function urlHost(address: string): string {
   return isIPv6(address) ? `[${address}]` : address;
 }
 
-/** The addresses at which a server that binds `address` is reached: that one, or all of the machine. */
+/**
+ * The addresses at which a server that binds `address` is reached: that one, or all of the machine.
+ */
 export function reachableAt(address: string): readonly string[] {
   if (address !== '0.0.0.0' && address !== '::') return [address];
   return Object.values(networkInterfaces())

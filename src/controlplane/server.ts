@@ -59,7 +59,10 @@ const LOOPBACK = '127.0.0.1';
 const TOKEN_ISSUER = 'https://kubernetes.default.svc.cluster.local';
 const SERVING_TTL_MS = 90 * 24 * 3_600_000;
 
-/** The whole control plane in one process. The only place that sees every room; it holds no logic of its own. */
+/**
+ * The whole control plane in one process. The only place that sees every room; it holds no logic of
+ * its own.
+ */
 export class ControlPlane implements Component {
   readonly name = 'controlplane';
   readonly #options: ControlPlaneOptions;

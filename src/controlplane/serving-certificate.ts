@@ -29,7 +29,10 @@ export interface ServingCertificateDeps {
 /** The shortest time between two renewals, also after a failure. */
 const RENEW_MS_MIN = 60_000;
 
-/** The control plane's own certificate: kept in memory, made anew at each start and at half of its life. */
+/**
+ * The control plane's own certificate: kept in memory, made anew at each start and at half of its
+ * life.
+ */
 export class ServingCertificate implements Component {
   readonly name = 'serving-certificate';
   readonly #options: ServingCertificateOptions;

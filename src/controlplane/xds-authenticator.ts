@@ -18,7 +18,8 @@ export interface XdsAuthenticatorDeps {
 }
 
 /**
- * An Envoy proves itself by its workload certificate; Istio's own agent by its service account token.
+ * An Envoy proves itself by its workload certificate; Istio's own agent by its service account
+ * token.
  * @throws GrpcStatusError UNAUTHENTICATED, with the reason as cause for the log
  */
 export function xdsAuthenticator(deps: XdsAuthenticatorDeps) {

@@ -42,7 +42,10 @@ export interface XdsFrontDeps extends ServerParts {
 /** How long a workload stays an endpoint after its proxy went away, and after a start of ours. */
 const REGISTRATION = { graceMs: 10_000, restartGraceMs: 60_000 };
 
-/** The port that agents and Envoys talk to: certificates and configuration, on TLS only (CA-6, OP-7). */
+/**
+ * The port that agents and Envoys talk to: certificates and configuration, on TLS only (CA-6,
+ * OP-7).
+ */
 export class XdsFront implements Component {
   readonly name = 'xds';
   readonly #deps: XdsFrontDeps;

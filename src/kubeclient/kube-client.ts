@@ -25,7 +25,10 @@ export interface KubeResponse {
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 const REQUEST_MS_MAX = 30_000;
 
-/** A small client of the Kubernetes API: enough for the command line and the agent, and quick to load. */
+/**
+ * A small client of the Kubernetes API: enough for the command line and the agent, and quick to
+ * load.
+ */
 export class KubeClient {
   readonly access: ClusterAccess;
   readonly #agent: Agent;
@@ -72,7 +75,9 @@ export class KubeClient {
     });
   }
 
-  /** Like `send`, for callers that take only success. @throws BulwarkError with the server's message */
+  /**
+   * Like `send`, for callers that take only success. @throws BulwarkError with the server's message
+   */
   async expect(kubeRequest: KubeRequest): Promise<unknown> {
     const response = await this.send(kubeRequest);
     if (response.status < 400) return response.body;

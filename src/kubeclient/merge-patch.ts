@@ -8,9 +8,10 @@ function isMap(value: unknown): value is JsonMap {
 }
 
 /**
- * The JSON merge patch (RFC 7396) that brings `live` to what is `desired`: sets what differs, and takes out what the
- * user had applied last and no longer wants. What others added stays. Lists count as one value, as with kubectl apply
- * of custom resources. Undefined when nothing is to change.
+ * The JSON merge patch (RFC 7396) that brings `live` to what is `desired`: sets what differs, and
+ * takes out what the user had applied last and no longer wants. What others added stays. Lists
+ * count as one value, as with kubectl apply of custom resources. Undefined when nothing is to
+ * change.
  */
 export function threeWayMergePatch(
   lastApplied: unknown,

@@ -10,7 +10,10 @@ export interface StoreList {
 
 export interface StoreListOptions {
   readonly namespace?: string;
-  /** The objects as they were at this version; API_EXPIRED when that is no longer known. Now when left out. */
+  /**
+   * The objects as they were at this version; API_EXPIRED when that is no longer known. Now when
+   * left out.
+   */
   readonly at?: string;
 }
 
@@ -18,7 +21,10 @@ export interface StoreListOptions {
 export interface StoreEvent {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
   readonly kind: KindId;
-  /** The object after the change; for DELETED its last state, with the resource version of the deletion. */
+  /**
+   * The object after the change; for DELETED its last state, with the resource version of the
+   * deletion.
+   */
   readonly object: ApiObject;
   /** The object before the change; absent for ADDED. */
   readonly previous?: ApiObject;
@@ -29,7 +35,8 @@ export interface StoreEvent {
 export interface StoreObserver {
   onEvent(event: StoreEvent): void;
   /**
-   * The watch ended and will say nothing more; API_EXPIRED = too far behind (or this observer threw), list again.
+   * The watch ended and will say nothing more; API_EXPIRED = too far behind (or this observer
+   * threw), list again.
    */
   onError(error: BulwarkError): void;
 }
@@ -47,6 +54,7 @@ export interface StoreWatch {
   close(): void;
 }
 
+/** What an object must be for a write to be done. */
 export interface Precondition {
   readonly resourceVersion?: string;
   readonly uid?: string;
@@ -54,22 +62,24 @@ export interface Precondition {
 
 export interface CreateOptions {
   /**
-   * An object (the namespace) that must exist and must not be in deletion at the very moment of the write; else
-   * API_NOT_FOUND or API_FORBIDDEN, with `data.within`.
+   * An object (the namespace) that must exist and must not be in deletion at the very moment of the
+   * write; else API_NOT_FOUND or API_FORBIDDEN, with `data.within`.
    */
   readonly within?: ObjectKey;
 }
 
 /**
- * Where objects live. Versions are numbers written as text that grow by every write, over all kinds, and are never
- * used twice, also not after a crash. One contract suite (test/contract/store-contract.ts) holds for every
- * implementation. Objects handed out are frozen and shared: change a copy.
+ * Where objects live. Versions are numbers written as text that grow by every write, over all
+ * kinds, and are never used twice, also not after a crash. One contract suite
+ * (test/contract/store-contract.ts) holds for every implementation. Objects handed out are frozen
+ * and shared: change a copy.
  *
- * A write is acknowledged, and seen by readers and watches, only once it is kept as well as the implementation can
- * keep it. Observers are called before the writer's promise resolves.
+ * A write is acknowledged, and seen by readers and watches, only once it is kept as well as the
+ * implementation can keep it. Observers are called before the writer's promise resolves.
  *
- * Errors, all BulwarkError: API_NOT_FOUND, API_ALREADY_EXISTS, API_CONFLICT (a version or uid that does not fit),
- * API_EXPIRED (a version no longer kept), API_UNKNOWN_KIND, STORE_WRITE_FAILED, FILES_DISK_FULL, STORE_CORRUPT.
+ * Errors, all BulwarkError: API_NOT_FOUND, API_ALREADY_EXISTS, API_CONFLICT (a version or uid that
+ * does not fit), API_EXPIRED (a version no longer kept), API_UNKNOWN_KIND, STORE_WRITE_FAILED,
+ * FILES_DISK_FULL, STORE_CORRUPT.
  */
 export interface Store {
   get(key: ObjectKey): Promise<ApiObject | undefined>;
@@ -78,8 +88,9 @@ export interface Store {
   /** Sets uid, resourceVersion, creationTimestamp and, for kinds that have one, generation 1. */
   create(object: ApiObject, options?: CreateOptions): Promise<ApiObject>;
   /**
-   * Replaces everything but status. A resourceVersion in the metadata must be the present one; without one the last
-   * writer wins; a uid must be the present one. Nothing changed = nothing written: the present object comes back.
+   * Replaces everything but status. A resourceVersion in the metadata must be the present one;
+   * without one the last writer wins; a uid must be the present one. Nothing changed = nothing
+   * written: the present object comes back.
    */
   update(object: ApiObject): Promise<ApiObject>;
   /** Replaces status only; otherwise as `update`. */

@@ -99,9 +99,28 @@ export class ApiClient {
     const lines = createInterface({ input: response });
     lines.on('line', (line) => events.push(JSON.parse(line)));
     const ended = new Promise<void>((resolve) => lines.once('close', resolve));
-    response.on('error', () => lines.close());
+    for (const source of [response, lines]) source.on('error', () => lines.close());
     const close = (): void => void response.destroy();
     return { events, status: response.statusCode ?? 0, ended, close };
+  }
+
+  /**
+   * Asks for something and reads nothing of the answer until `resume` is called; `received` counts
+   * its bytes.
+   */
+  async stall(path: string): Promise<{ resume(): void; readonly received: Promise<number> }> {
+    const response = await this.#send({ path });
+    response.pause();
+    const received = Promise.withResolvers<number>();
+    let bytes = 0;
+    response.on('close', () => received.resolve(bytes));
+    response.on('error', () => {});
+    const resume = (): void => {
+      response.on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+      });
+    };
+    return { resume, received: received.promise };
   }
 
   #send({ method = 'GET', path, body, headers = {} }: ApiAsk): Promise<IncomingMessage> {

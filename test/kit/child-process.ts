@@ -14,8 +14,8 @@ const LINES_KEPT = 2000;
 const STOP_MS_MAX = 15_000;
 
 /**
- * A child process in a group of its own, so that Ctrl-C reaches it only through us. Its output is kept, line by
- * line, for conditions to wait on and for reports after a failure.
+ * A child process in a group of its own, so that Ctrl-C reaches it only through us. Its output is
+ * kept, line by line, for conditions to wait on and for reports after a failure.
  */
 export class ManagedProcess {
   readonly name: string;

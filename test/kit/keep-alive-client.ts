@@ -17,7 +17,10 @@ export interface HttpAsk {
 
 const ANSWER_MS_MAX = 10_000;
 
-/** An HTTP/1.1 client with one connection that stays open between requests, as a well-behaved application has it. */
+/**
+ * An HTTP/1.1 client with one connection that stays open between requests, as a well-behaved
+ * application has it.
+ */
 export class KeepAliveClient {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
   readonly #options: { readonly host: string; readonly port: number };
@@ -63,7 +66,10 @@ export interface LoadReport {
   readonly failures: readonly string[];
 }
 
-/** Asks the same again and again, on `connections` connections, until stopped; counts what was not answered 200. */
+/**
+ * Asks the same again and again, on `connections` connections, until stopped; counts what was not
+ * answered 200.
+ */
 export class SteadyLoad {
   readonly #clients: KeepAliveClient[];
   readonly #ask: HttpAsk;

@@ -3,8 +3,8 @@ import { silentLogger } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
 import { SqliteStore } from '#store/sqlite-store.ts';
 
-// A process that writes into the store at argv[2] until it is killed, and prints the name of each config map once its
-// creation was acknowledged.
+// A process that writes into the store at argv[2] until it is killed, and prints the name of each
+// config map once its creation was acknowledged.
 
 const deps = { clock: systemClock, random: systemRandom, log: silentLogger };
 const store = new SqliteStore({ path: process.argv[2] ?? '' }, deps);

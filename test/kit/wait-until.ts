@@ -8,8 +8,8 @@ export interface WaitOptions {
 }
 
 /**
- * Looks again and again until `look` gives something, and gives that: for conditions outside the process that
- * nobody tells us about. A look that throws counts as "not yet".
+ * Looks again and again until `look` gives something, and gives that: for conditions outside the
+ * process that nobody tells us about. A look that throws counts as "not yet".
  * @param what what is waited for, for the error
  * @throws Error that names what was waited for, with the last error as cause
  */

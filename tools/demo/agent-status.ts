@@ -43,7 +43,10 @@ export class AgentStatusReader {
     };
   }
 
-  /** The sum of the statistics of a workload's Envoy whose `name: value` lines match; the first group is the value. */
+  /**
+   * The sum of the statistics of a workload's Envoy whose `name: value` lines match; the first
+   * group is the value.
+   */
   async statistic(name: string, pattern: RegExp): Promise<number> {
     const text = await get(this.workload(name).adminSocket, '/stats');
     const values = [...text.matchAll(new RegExp(pattern.source, 'gm'))];

@@ -6,7 +6,10 @@ export interface DemoCheck {
   readonly name: string;
   /** What it shows, as the printed line says it. */
   readonly title: string;
-  /** Returns what was seen. @throws Error when it does not hold; the message says what was seen instead */
+  /**
+   * Returns what was seen. @throws Error when it does not hold; the message says what was seen
+   * instead
+   */
   run(world: DemoWorld): Promise<string>;
 }
 

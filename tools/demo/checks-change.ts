@@ -15,7 +15,9 @@ spec:
   rules: [{to: [{operation: {paths: ["/photos*"]}}]}]
 `;
 
-/** Asks on one open connection until the status is `wanted`; gives the milliseconds since `fromMs`. */
+/**
+ * Asks on one open connection until the status is `wanted`; gives the milliseconds since `fromMs`.
+ */
 async function askUntil(client: KeepAliveClient, wanted: number, fromMs: number): Promise<number> {
   const look = async (): Promise<number | undefined> => {
     const { status, reused } = await client.ask({ target: BACKEND });

@@ -11,8 +11,8 @@ import { parseTrustDomain, type SpiffeId } from '#spiffe/spiffe-id.ts';
 const HOUR_MS = 3_600_000;
 
 /**
- * A flawless certificate for an identity of the mesh, from an authority that the mesh does not know: what an attacker
- * with a CA of his own can make.
+ * A flawless certificate for an identity of the mesh, from an authority that the mesh does not
+ * know: what an attacker with a CA of his own can make.
  * @param directory where the foreign authority keeps its key
  */
 export async function foreignCertificate(

@@ -37,7 +37,10 @@ export interface DemoWorldOptions {
 
 const START_MS_MAX = 30_000;
 
-/** A mesh on this machine: a server, an agent for each team, an Envoy and an application for each tier. */
+/**
+ * A mesh on this machine: a server, an agent for each team, an Envoy and an application for each
+ * tier.
+ */
 export class DemoWorld {
   readonly #options: DemoWorldOptions;
   readonly #agents = new Map<string, ManagedProcess>();

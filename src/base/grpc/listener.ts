@@ -14,12 +14,6 @@ export type ListenAddress =
   | { readonly path: string };
 
 /**
- * Bytes of a unix socket's path on Linux (unix(7): sun_path), without the closing zero; macOS has
- * 103.
- */
-const SOCKET_PATH_BYTES_MAX = 103;
-
-/**
  * Starts listening. A unix socket is for its owner only, in a directory that nobody else may enter;
  * the file that a dead server left is replaced.
  * @throws BulwarkError NET_PORT_TAKEN, NET_LISTEN_FAILED, FILES_TOO_OPEN, FILES_UNWRITABLE
@@ -39,9 +33,9 @@ export async function listen(server: Server, address: ListenAddress): Promise<vo
 
 async function prepareSocketPath(path: string): Promise<void> {
   const data = { path };
-  if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) {
+  if (Buffer.byteLength(path) > LIMITS.socketPathBytesMax) {
     throw new BulwarkError('NET_LISTEN_FAILED', `the socket path ${path} is too long`, {
-      remedy: `choose one of at most ${SOCKET_PATH_BYTES_MAX} bytes`,
+      remedy: `choose one of at most ${LIMITS.socketPathBytesMax} bytes`,
       data,
     });
   }

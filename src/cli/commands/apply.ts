@@ -12,8 +12,9 @@ interface ApplyFlags {
 }
 
 /**
- * `bulwark apply -f FILE`: as `kubectl apply`, for who has no kubectl. Nothing is sent unless every document is valid;
- * what the server refuses does not keep the rest from being applied, and the exit code tells.
+ * `bulwark apply -f FILE`: as `kubectl apply`, for who has no kubectl. Nothing is sent unless every
+ * document is valid; what the server refuses does not keep the rest from being applied, and the
+ * exit code tells.
  */
 export function registerApplyCommand(program: Command, context: CliContext): void {
   const command = program

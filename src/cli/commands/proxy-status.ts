@@ -16,8 +16,8 @@ interface ProxyStatusFlags {
 }
 
 /**
- * `bulwark proxy-status`: did my change reach everyone? Exit code 1 when a proxy refused something, so that scripts
- * see it.
+ * `bulwark proxy-status`: did my change reach everyone? Exit code 1 when a proxy refused something,
+ * so that scripts see it.
  */
 export function registerProxyStatusCommand(program: Command, context: CliContext): void {
   const command = program

@@ -15,7 +15,10 @@ const SERVER_SETTINGS = (Object.keys(SETTINGS) as SettingName[]).filter((name) =
   (SETTINGS[name].scope as readonly string[]).includes('server'),
 );
 
-/** `bulwark server`: the control plane, until it is asked to end. Says on standard output where it listens. */
+/**
+ * `bulwark server`: the control plane, until it is asked to end. Says on standard output where it
+ * listens.
+ */
 export function registerServerCommand(program: Command, context: CliContext): void {
   const command = program
     .command('server')
