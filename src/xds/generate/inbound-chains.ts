@@ -101,19 +101,12 @@ const ARRIVALS: Readonly<
   },
 };
 
-/** Which of the caller's first bytes Envoy must look at to choose among the chains of a port. */
-export interface Inspection {
-  readonly tls: boolean;
-  readonly http: boolean;
-}
-
-/** What must be looked at on a port. */
-export function inspectionOf({ protocol, mode }: InboundPort): Inspection {
-  const arrivals = arrivalsOf(protocol, mode);
-  return {
-    tls: arrivals.some(({ transport }) => transport !== undefined),
-    http: arrivals.some((one) => one.tls === 'none' && one.applicationProtocols !== undefined),
-  };
+/**
+ * Whether a chain of the port asks for TLS or its absence, so that Envoy must look at the first
+ * bytes.
+ */
+export function asksForTls({ protocol, mode }: InboundPort): boolean {
+  return arrivalsOf(protocol, mode).some(({ transport }) => transport !== undefined);
 }
 
 /**

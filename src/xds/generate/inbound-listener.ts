@@ -14,11 +14,10 @@ import { TlsInspectorSchema } from '#gen/envoy-api/envoy/extensions/filters/list
 import { PROTOCOLS } from '#model/protocol.ts';
 import { type LoggedRequests, refusedConnectionLog } from '#xds/generate/access-log.ts';
 import {
+  asksForTls,
   type InboundContext,
   type InboundPort,
-  type Inspection,
   inboundChains,
-  inspectionOf,
 } from '#xds/generate/inbound-chains.ts';
 import { CLUSTER_NAMES, REDIRECT_PORTS } from '#xds/generate/naming.ts';
 import { duration, type Init, socketAddress, typedConfig } from '#xds/generate/proto-values.ts';
@@ -47,21 +46,22 @@ export interface VirtualInboundInput {
 /**
  * How long a caller's first bytes are waited for. The short time is for ports that may also carry
  * plaintext in which the server speaks first: such a caller is silent, and is let through when the
- * time is over.
+ * time is over. It does not depend on modes: a change of more than filter chains would drain every
+ * connection of the listener.
  */
 const FIRST_BYTES_MS = { short: 1000, long: 15_000 } as const;
 
 /** The listener of one application port: nothing is redirected, so peers connect to it. */
 export function buildExplicitInbound(input: ExplicitInboundInput): XdsResource {
   const { address, listen, port, context } = input;
-  const needed = inspectionOf(port);
+  const { handling } = PROTOCOLS[port.protocol];
   return resource(`inbound_${port.port}`, port.port, {
     address: socketAddress(address, listen),
     listenerFilters: [
-      ...(needed.tls ? [tlsInspector([])] : []),
-      ...(needed.http ? [httpInspector([])] : []),
+      ...(asksForTls(port) ? [tlsInspector([])] : []),
+      ...(handling === 'sniffed' ? [httpInspector([])] : []),
     ],
-    ...firstBytes([port]),
+    ...firstBytes(handling === 'http' ? 'long' : 'short'),
     filterChains: inboundChains(port, context, false),
   });
 }
@@ -69,16 +69,16 @@ export function buildExplicitInbound(input: ExplicitInboundInput): XdsResource {
 /** Takes every connection that redirection brings from outside, whatever port it was meant for. */
 export function buildVirtualInbound(input: VirtualInboundInput): XdsResource {
   const { ports, other, context } = input;
-  const withoutNeed = (needed: (inspection: Inspection) => boolean): readonly number[] =>
-    ports.filter((port) => !needed(inspectionOf(port))).map(({ port }) => port);
+  const portsThat = (matches: (port: InboundPort) => boolean): readonly number[] =>
+    ports.filter(matches).map(({ port }) => port);
   return resource('virtualInbound', 0, {
     address: socketAddress('0.0.0.0', REDIRECT_PORTS.inbound),
     listenerFilters: [
       ORIGINAL_DESTINATION,
-      tlsInspector(withoutNeed(({ tls }) => tls)),
-      httpInspector(withoutNeed(({ http }) => http)),
+      tlsInspector(portsThat((port) => !asksForTls(port))),
+      httpInspector(portsThat(({ protocol }) => PROTOCOLS[protocol].handling === 'tcp')),
     ],
-    ...firstBytes([...ports, other]),
+    ...firstBytes('short'),
     filterChains: [
       toItself(context.accessLog),
       ...ports.flatMap((port) => inboundChains(port, context, true)),
@@ -97,12 +97,9 @@ function resource(name: string, logPort: number, init: Init<typeof ListenerSchem
   return encodeResource(TYPE_URL.listener, name, ListenerSchema, listener);
 }
 
-function firstBytes(ports: readonly InboundPort[]): Init<typeof ListenerSchema> {
-  const maySpeakSecond = ports.some(
-    ({ mode, protocol }) => mode !== 'STRICT' && PROTOCOLS[protocol].handling !== 'http',
-  );
+function firstBytes(time: keyof typeof FIRST_BYTES_MS): Init<typeof ListenerSchema> {
   return {
-    listenerFiltersTimeout: duration(FIRST_BYTES_MS[maySpeakSecond ? 'short' : 'long']),
+    listenerFiltersTimeout: duration(FIRST_BYTES_MS[time]),
     continueOnListenerFiltersTimeout: true,
   };
 }
