@@ -9,6 +9,7 @@ import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
 import type { XdsResource, XdsSnapshot } from '#xds/resource.ts';
 import { AdsServer, type AdsServerDeps } from '#xds/serve/ads-server.ts';
 import type { DiscoveryName } from '#xds/serve/resource-types.ts';
+import { FakeClock } from '../fakes/fake-clock.ts';
 import { nodeMessage } from '../kit/ads-harness.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { startEnvoy, type TestEnvoy } from '../kit/envoy.ts';
@@ -297,7 +298,7 @@ test('a cluster that Envoy rejects late does not silence it', async (t) => {
   const server = await serveAds(t, path, [staticCluster('app', app), bad]);
   await envoyAt(t, path);
   const rejected = () => server.status('cds')?.rejected.map(({ name }) => name);
-  await waitUntil(() => rejected()?.length, 'the rejection');
+  await waitUntil(() => rejected()?.length === 1, 'the rejection');
   assert.deepEqual(rejected(), ['bad']);
   // A late one in place of a good one: the good one is put back.
   server.publish([staticCluster('app', app), lateRejectedCluster('more', app)].slice(0, 1));
@@ -306,4 +307,56 @@ test('a cluster that Envoy rejects late does not silence it', async (t) => {
   await waitUntil(() => rejected()?.includes('app'), 'the rejection of a change');
   server.publish([lateRejectedCluster('app', app), staticCluster('next', app)]);
   await waitUntil(() => server.status('cds')?.unansweredCount === 0, 'the answer');
+});
+
+test('a rejection that Envoy hides comes to light after a silence', async (t) => {
+  const app = await startEchoApp(t, 'app');
+  const path = socketPath(t);
+  const clock = new FakeClock();
+  const base = [staticCluster('app', app)];
+  const server = await serveAds(t, path, base, { clock });
+  const envoy = await envoyAt(t, path);
+  await server.synced('cds');
+  const fine = staticCluster('fine', app);
+  const has = (name: string) =>
+    waitUntil(async () => (await envoy.admin('/clusters')).includes(`${name}::`), name);
+  server.publish([...base, lateRejectedCluster('bad', app), fine]);
+  await has('fine');
+  clock.advance(2000);
+  server.publish([...base, lateRejectedCluster('bad', app), fine, staticCluster('next', app)]);
+  await has('next');
+  assert.equal(server.status('cds')?.unansweredCount, 2);
+  clock.advance(20_000);
+  await waitUntil(() => server.status('cds')?.rejected.length === 1, 'the rejection');
+  assert.deepEqual(
+    server.status('cds')?.rejected.map(({ name }) => name),
+    ['bad'],
+  );
+  await waitUntil(() => server.status('cds')?.unansweredCount === 0, 'all answered');
+  await has('fine');
+  await has('next');
+  server.publish([...base, fine]);
+  await server.synced('cds');
+});
+
+test('an Envoy that a bad cluster silenced gets clusters from the next server', async (t) => {
+  const app = await startEchoApp(t, 'app');
+  const path = socketPath(t);
+  const base = [staticCluster('app', app)];
+  const first = await serveAds(t, path, base);
+  const envoy = await envoyAt(t, path);
+  await first.synced('cds');
+  const has = (name: string) =>
+    waitUntil(async () => (await envoy.admin('/clusters')).includes(`${name}::`), name);
+  first.publish([...base, lateRejectedCluster('bad', app), staticCluster('fine', app)]);
+  await has('fine');
+  assert.equal(first.status('cds')?.unansweredCount, 1);
+  await first.close();
+  const second = await serveAds(t, path, [...base, staticCluster('next', app)]);
+  await has('next');
+  // It stays silent: the second server does not know which cluster is at fault, and waits for none.
+  const listener = httpListener({ name: 'in', route: 'r' });
+  second.publish([...base, staticCluster('more', app), listener, routeTo('r', 'more')]);
+  const client = await clientOf(t, envoy, 'in');
+  assert.equal((await client.ask({ target: '/' })).status, 200);
 });

@@ -1,3 +1,4 @@
+import { present } from '#base/assert.ts';
 import type { Timer } from '#base/clock.ts';
 import type { DeltaDiscoveryRequest } from '#gen/envoy-api/envoy/service/discovery/v3/discovery_pb.js';
 import type { XdsResource, XdsSnapshot } from '#xds/resource.ts';
@@ -8,6 +9,8 @@ import { type DiscoveryName, RESOURCE_TYPES } from '#xds/serve/resource-types.ts
 import type { StreamContext } from '#xds/serve/stream-context.ts';
 import { type Answer, TypeChannel } from '#xds/serve/type-channel.ts';
 
+/** Milliseconds that Envoy has to ask for clusters once it asked for listeners. */
+const CLUSTERS_ASKED_MS_MAX = 1000;
 /** Milliseconds after which clusters that were removed to end a silence are sent again anyway. */
 const PROBE_MS_MAX = 2000;
 
@@ -27,12 +30,14 @@ export class DeltaStream {
   readonly #recovery = new ClusterRecovery();
   /** Clusters that were removed to end a silence and are to be sent again. */
   #probe: { readonly names: readonly string[]; readonly endMs: number } | undefined;
+  readonly #openedMs: number;
   #snapshot: XdsSnapshot | undefined;
   #timer: Timer | undefined;
   #closed = false;
 
   constructor(context: StreamContext) {
     this.#context = context;
+    this.#openedMs = context.clock.monotonicMs();
   }
 
   /**
@@ -46,11 +51,7 @@ export class DeltaStream {
       this.#context.log.debug('unknown resource type asked for', { typeUrl: request.typeUrl });
       return;
     }
-    let channel = this.#channels.get(type.name);
-    if (!channel) {
-      channel = new TypeChannel(type, this.#context);
-      this.#channels.set(type.name, channel);
-    }
+    const channel = this.#channelOf(type.name);
     channel.subscribe(request);
     if (request.responseNonce !== '') this.#answered(channel, request);
     this.#pump();
@@ -92,6 +93,16 @@ export class DeltaStream {
     return types;
   }
 
+  #channelOf(name: DiscoveryName): TypeChannel {
+    let channel = this.#channels.get(name);
+    if (!channel) {
+      const type = RESOURCE_TYPES.find((known) => known.name === name);
+      channel = new TypeChannel(present(type, `resource type ${name}`), this.#context);
+      this.#channels.set(name, channel);
+    }
+    return channel;
+  }
+
   #mapOf({ type }: TypeChannel): ResourceMap {
     return this.#snapshot?.get(type.typeUrl) ?? NO_RESOURCES;
   }
@@ -129,7 +140,7 @@ export class DeltaStream {
   #pump(): void {
     if (!this.#snapshot || this.#closed) return;
     const nowMs = this.#context.clock.monotonicMs();
-    let wakeMs = Number.POSITIVE_INFINITY;
+    let wakeMs = this.#assumeClusters(nowMs);
     for (const { name } of RESOURCE_TYPES) {
       const channel = this.#channels.get(name);
       if (!channel) continue;
@@ -145,6 +156,21 @@ export class DeltaStream {
       wakeMs = Math.min(wakeMs, this.#probeClusters(clusters, nowMs));
     }
     this.#wakeIn(wakeMs);
+  }
+
+  /**
+   * An Envoy that a bad cluster silenced (see ClusterRecovery) does not ask the next server for
+   * clusters, and would get none for ever. It takes those that it did not ask for. Says when to
+   * look again.
+   */
+  #assumeClusters(nowMs: number): number {
+    if (this.#channels.has('cds') || !this.#channels.get('lds')?.wildcard)
+      return Number.POSITIVE_INFINITY;
+    const leftMs = this.#openedMs + CLUSTERS_ASKED_MS_MAX - nowMs;
+    if (leftMs > 0) return leftMs;
+    this.#context.log.warn('the proxy does not ask for clusters; sending them all the same');
+    this.#channelOf('cds').assume();
+    return Number.POSITIVE_INFINITY;
   }
 
   #wakeIn(delayMs: number): void {
@@ -167,10 +193,13 @@ export class DeltaStream {
     const { name } = channel.type;
     if (own > 0 || (name !== 'lds' && name !== 'rds')) return own;
     const clusters = this.#channels.get('cds');
-    const [only, ...more] = clusters?.unanswered ?? [];
+    const clustersMs = clusters?.waitMs(nowMs) ?? 0;
+    if (!clusters || clustersMs === 0) return 0;
+    // Clusters that could not be sent yet: what refers to them comes after them.
+    if (clusters.changeTo(this.#mapOf(clusters)).changed.length > 0) return clustersMs;
+    const [only, ...more] = clusters.unanswered;
     // With more than one unanswered, Envoy does not answer at all: no use in waiting.
-    if (!clusters || !only || more.length > 0 || only.added.size === 0) return 0;
-    return clusters.waitMs(nowMs);
+    return only && more.length === 0 && only.added.size > 0 ? clustersMs : 0;
   }
 
   /** Sends the removal of clusters once nothing can refer to them; else says how long to wait. */

@@ -41,9 +41,11 @@ export class TypeChannel {
   readonly type: ResourceType;
   readonly rejections: Rejections;
   readonly #deps: TypeChannelDeps;
-  readonly #subscription: Subscription;
   readonly #ledger = new PushLedger();
+  #subscription: Subscription;
   #begun = false;
+  /** Whether the subscription is a guess, and so is what the proxy has. */
+  #assumed = false;
   /** Whether the proxy waits for a response even when there is nothing to tell. */
   #mustAnswer = false;
   #sent: TypeStatus['sent'];
@@ -53,7 +55,7 @@ export class TypeChannel {
   constructor(type: ResourceType, deps: TypeChannelDeps) {
     this.type = type;
     this.#deps = deps;
-    this.#subscription = new Subscription({ diffs: deps.diffs, withdraws: type.withdraws });
+    this.#subscription = this.#noSubscription();
     this.rejections = new Rejections(type);
   }
 
@@ -74,12 +76,20 @@ export class TypeChannel {
     const { resourceNamesSubscribe: names, initialResourceVersions: versions } = request;
     const first = !this.#begun;
     this.#begun = true;
+    if (this.#assumed) this.#subscription = this.#noSubscription();
+    this.#assumed = false;
     if (first) this.#subscription.resume(versions);
     const asked = first && names.length === 0 && this.type.wildcardByDefault ? [WILDCARD] : names;
     this.#bound(asked);
     this.#subscription.subscribe(asked, { resumed: first });
     this.#subscription.unsubscribe(request.resourceNamesUnsubscribe);
     if (asked.includes(WILDCARD) && Object.keys(versions).length === 0) this.#mustAnswer = true;
+  }
+
+  /** Acts as if the proxy had asked for everything, of which it may have anything. */
+  assume(): void {
+    this.#assumed = true;
+    this.#subscription.subscribe([WILDCARD], { resumed: false });
   }
 
   /** The answer that a request is; undefined when it is none, or to a response long forgotten. */
@@ -96,6 +106,11 @@ export class TypeChannel {
   /** What the proxy should be told now. */
   changeTo(map: ResourceMap): ResourceChange {
     return this.#subscription.changeTo(map);
+  }
+
+  /** Whether everything is asked for. */
+  get wildcard(): boolean {
+    return this.#subscription.wildcard;
   }
 
   /** Whether a name is asked for. */
@@ -151,6 +166,10 @@ export class TypeChannel {
     };
   }
 
+  #noSubscription(): Subscription {
+    return new Subscription({ diffs: this.#deps.diffs, withdraws: this.type.withdraws });
+  }
+
   #send(change: ResourceChange, news: News, repair: boolean): void {
     const { nonce, at, sentMs } = this.#deps.send(this.type, change);
     this.#sent = { nonce, at };
@@ -158,7 +177,7 @@ export class TypeChannel {
   }
 
   #newsIn({ changed }: ResourceChange): News {
-    if (this.type.name !== 'cds') return NO_NEWS;
+    if (this.type.name !== 'cds' || this.#assumed) return NO_NEWS;
     const added = new Set<string>();
     const replaced = new Map<string, XdsResource>();
     for (const { name } of changed) {
