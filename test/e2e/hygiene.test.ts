@@ -84,7 +84,7 @@ describe('a running mesh', () => {
     const pids = world.processes.flatMap(({ pid }) => processTree(pid));
     const ports = new Set(listeningSockets(pids).map(({ port }) => port));
     assert.ok(!ports.has(15010) && !ports.has(8080));
-    const { monitoring } = world.addresses();
+    const { monitoring } = world.server.addresses();
     for (const path of ['/debug', '/debug/configz', '/debug/adsz', '/debug/pprof/']) {
       assert.equal((await fetch(`${monitoring}${path}`)).status, 404, path);
     }

@@ -53,14 +53,14 @@ export const CHANGE_CHECKS: readonly DemoCheck[] = [
   {
     name: 'policy-change-on-open-connection',
     title: 'a policy change takes effect on an open connection',
-    run: (world) => changeOnOpenConnection(world, () => world.applyText(LOCKDOWN), [200, 403]),
+    run: (world) => changeOnOpenConnection(world, () => world.server.apply(LOCKDOWN), [200, 403]),
   },
   {
     name: 'policy-change-back',
     title: 'and back',
     run: (world) => {
       const path = '/apis/security.istio.io/v1/namespaces/photo-ns/authorizationpolicies/lockdown';
-      return changeOnOpenConnection(world, () => world.remove(path), [403, 200]);
+      return changeOnOpenConnection(world, () => world.server.remove(path), [403, 200]);
     },
   },
   {
@@ -100,7 +100,7 @@ export const CHANGE_CHECKS: readonly DemoCheck[] = [
         connections: 2,
       });
       try {
-        await world.killServer();
+        await world.server.kill();
         const sentBefore = load.sent;
         const what = '100 more requests while the server is dead';
         await waitUntil(() => load.sent >= sentBefore + 100, what, { withinMs: 15_000 });
@@ -116,21 +116,21 @@ export const CHANGE_CHECKS: readonly DemoCheck[] = [
     name: 'server-restarted-nothing-lost',
     title: 'server restarted: nothing lost, the next policy change works',
     async run(world) {
-      const before = world.objectsBeforeKill;
-      await world.startServer();
-      const after = await world.listObjects();
+      const before = world.server.objectsBeforeKill;
+      await world.server.start();
+      const after = await world.server.listObjects();
       const lost = [...before].filter((name) => !after.has(name));
       expect(lost.length === 0, `lost: ${lost.join(', ')}`);
       const client = new KeepAliveClient({ port: world.httpProxyPortOf('photo-frontend') });
       try {
         await client.ask({ target: BACKEND });
         const fromMs = performance.now();
-        await world.applyText(LOCKDOWN);
+        await world.server.apply(LOCKDOWN);
         const answers = async (status: number): Promise<boolean> =>
           (await client.ask({ target: BACKEND })).status === status;
         await waitUntil(() => answers(403), 'the policy in force', { withinMs: 30_000 });
         const tookMs = Math.round(performance.now() - fromMs);
-        await world.remove(
+        await world.server.remove(
           '/apis/security.istio.io/v1/namespaces/photo-ns/authorizationpolicies/lockdown',
         );
         await waitUntil(() => answers(200), 'the policy gone');

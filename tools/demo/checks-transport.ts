@@ -32,7 +32,7 @@ export const TRANSPORT_CHECKS: readonly DemoCheck[] = [
     title: 'a server with the wrong identity refused by the client',
     async run(world) {
       const host = 'impostor.photo-ns';
-      await world.applyText(impostor(world.inboundOf('datastore')));
+      await world.server.apply(impostor(world.inboundOf('datastore')));
       const answer = await world.callUntil(
         'photo-frontend',
         `http://${host}/photos`,

@@ -7,7 +7,7 @@ export async function keepRunning(
   out: NodeJS.WritableStream,
   ending: AbortSignal,
 ): Promise<void> {
-  const { kubeconfig } = world;
+  const { kubeconfig } = world.server;
   const frontendProxy = `http://127.0.0.1:${world.httpProxyPortOf('photo-frontend')}`;
   const backendProxy = `http://127.0.0.1:${world.httpProxyPortOf('photo-backend')}`;
   out.write(`

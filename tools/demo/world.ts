@@ -1,19 +1,12 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import { KINDS } from '#api/kinds.ts';
-import type { ApiObject } from '#api/object.ts';
-import { applyObject, pathsOf } from '#cli/apply-object.ts';
-import { formatDiagnostic, readObjects } from '#cli/read-objects.ts';
-import type { ServerAddresses } from '#controlplane/addresses.ts';
-import { KubeClient } from '#kubeclient/kube-client.ts';
-import { readKubeconfig } from '#kubeclient/kubeconfig.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 import { ManagedProcess } from '../../test/kit/child-process.ts';
 import { freePort } from '../../test/kit/free-port.ts';
 import { type HttpAnswer, KeepAliveClient } from '../../test/kit/keep-alive-client.ts';
 import { waitUntil } from '../../test/kit/wait-until.ts';
 import { AgentStatusReader, type WorkloadView } from './agent-status.ts';
+import { bulwark, DemoServer } from './demo-server.ts';
 
 /** The three tiers: where each runs and as whom. */
 const TIERS = [
@@ -42,39 +35,32 @@ const START_MS_MAX = 30_000;
  * tier.
  */
 export class DemoWorld {
+  /** The control plane. */
+  readonly server: DemoServer;
   readonly #options: DemoWorldOptions;
   readonly #agents = new Map<string, ManagedProcess>();
   readonly #apps = new Map<TierName, ManagedProcess>();
   readonly #appPorts = new Map<TierName, number>();
   readonly #statuses = new Map<string, AgentStatusReader>();
-  #server: ManagedProcess | undefined;
-  #client: KubeClient | undefined;
-  #objectsBeforeKill: ReadonlySet<string> = new Set();
 
   constructor(options: DemoWorldOptions) {
     this.#options = options;
-  }
-
-  get kubeconfig(): string {
-    return join(this.#dataDirectory, 'admin.kubeconfig');
+    const { root, directory, certTtl } = options;
+    this.server = new DemoServer({ root, data: join(directory, 'data'), certTtl });
   }
 
   /** Processes of the world that run, for `--keep` and for reports. */
   get processes(): readonly ManagedProcess[] {
-    const all = [this.#server, ...this.#agents.values(), ...this.#apps.values()];
+    const all = [this.server.process, ...this.#agents.values(), ...this.#apps.values()];
     return all.filter((one): one is ManagedProcess => one !== undefined && !one.exit);
-  }
-
-  get objectsBeforeKill(): ReadonlySet<string> {
-    return this.#objectsBeforeKill;
   }
 
   async start(): Promise<void> {
     const { report } = this.#options;
     report('starting the control plane');
-    await this.startServer();
+    await this.server.start();
     report('applying samples/photo: namespaces, service accounts, services, policies');
-    await this.#applySample();
+    await this.server.applySample();
     for (const { name } of TIERS) this.#appPorts.set(name, await freePort());
     report(
       'starting the agents of the two teams; each workload gets a key, a certificate and an Envoy',
@@ -83,57 +69,6 @@ export class DemoWorld {
     report('starting the three applications');
     await Promise.all(TIERS.map((tier) => this.#startApp(tier)));
     await this.#waitForPage();
-  }
-
-  /** Starts the control plane, on the same data folder each time. */
-  async startServer(): Promise<void> {
-    const server = this.#bulwark('server', [
-      'server',
-      ...['--data', this.#dataDirectory],
-      ...['--secure-port', '0', '--monitoring-port', '0'],
-      ...['--workload-cert-ttl', this.#options.certTtl],
-    ]);
-    this.#server = server;
-    await server.waitForLine((line) => (line === 'ready' ? true : undefined), START_MS_MAX);
-    this.#client?.close();
-    this.#client = new KubeClient(await readKubeconfig(this.kubeconfig));
-  }
-
-  /** Where the control plane listens, as it wrote it down. */
-  addresses(): ServerAddresses {
-    return JSON.parse(readFileSync(join(this.#dataDirectory, 'addresses.json'), 'utf8'));
-  }
-
-  /** Ends the control plane as a crash would. */
-  async killServer(): Promise<void> {
-    this.#objectsBeforeKill = await this.listObjects();
-    await this.#server?.kill();
-  }
-
-  /** Applies YAML as `bulwark apply -f -` and `kubectl apply` do. */
-  async applyText(yaml: string): Promise<void> {
-    const { objects, diagnostics } = await readObjects(['-'], Readable.from([yaml]));
-    const wrong = diagnostics.find(({ severity }) => severity === 'error');
-    if (wrong) throw new Error(formatDiagnostic(wrong));
-    for (const object of objects) await applyObject(this.#api, object, pathsOf(object, 'default'));
-  }
-
-  /** Deletes an object by its path. */
-  async remove(path: string): Promise<void> {
-    await this.#api.expect({ method: 'DELETE', path });
-  }
-
-  /** The names of all objects, `kind namespace/name`. */
-  async listObjects(): Promise<ReadonlySet<string>> {
-    const names = new Set<string>();
-    for (const { group, versions, plural } of KINDS) {
-      const base = group === '' ? `/api/${versions[0]}` : `/apis/${group}/${versions[0]}`;
-      const list = await this.#api.expect({ method: 'GET', path: `${base}/${plural}` });
-      for (const { metadata } of (list as { items: readonly ApiObject[] }).items) {
-        names.add(`${plural} ${metadata.namespace ?? ''}/${metadata.name}`);
-      }
-    }
-    return names;
   }
 
   /** Opens the page of the frontend as a browser would. */
@@ -244,45 +179,20 @@ export class DemoWorld {
 
   /** Ends everything, applications first, and removes what is on disk. */
   async close(): Promise<void> {
-    this.#client?.close();
     await Promise.all([...this.#apps.values()].map((app) => app.stop()));
     await Promise.all([...this.#agents.values()].map((agent) => agent.stop()));
-    await this.#server?.stop();
+    await this.server.stop();
     rmSync(this.#options.directory, { recursive: true, force: true });
-  }
-
-  get #dataDirectory(): string {
-    return join(this.#options.directory, 'data');
-  }
-
-  get #api(): KubeClient {
-    if (!this.#client) throw new Error('the server was not started');
-    return this.#client;
-  }
-
-  #bulwark(name: string, args: readonly string[]): ManagedProcess {
-    const main = join(this.#options.root, 'src/cli/main.ts');
-    const command = process.execPath;
-    return new ManagedProcess({
-      name,
-      command,
-      args: ['--disable-warning=ExperimentalWarning', main, ...args],
-    });
-  }
-
-  /** With the command, as a user does it. */
-  async #applySample(): Promise<void> {
-    const sample = join(this.#options.root, 'samples/photo');
-    const apply = this.#bulwark('apply', ['apply', '--kubeconfig', this.kubeconfig, '-f', sample]);
-    await apply.ended;
-    if (apply.exit?.code !== 0) throw new Error(`bulwark apply failed${apply.tail()}`);
   }
 
   async #startAgent(namespace: string): Promise<void> {
     const runDirectory = this.folder(`run-${namespace}`);
     const config = join(this.#options.directory, `agent-${namespace}.yaml`);
     writeFileSync(config, this.#agentConfig(namespace, runDirectory));
-    const agent = this.#bulwark(`agent of ${namespace}`, ['agent', '--config', config]);
+    const agent = bulwark(this.#options.root, {
+      name: `agent of ${namespace}`,
+      args: ['agent', '--config', config],
+    });
     this.#agents.set(namespace, agent);
     const status = new AgentStatusReader(runDirectory);
     this.#statuses.set(namespace, status);
@@ -300,9 +210,9 @@ export class DemoWorld {
       app: { ports: [{ name: 'http', port: this.#appPorts.get(name) }] },
     }));
     return JSON.stringify({
-      discoveryAddress: this.addresses().discovery,
-      caRoot: join(this.#dataDirectory, 'root-cert.pem'),
-      kubeconfig: this.kubeconfig,
+      discoveryAddress: this.server.addresses().discovery,
+      caRoot: this.server.rootCertificate,
+      kubeconfig: this.server.kubeconfig,
       runDirectory,
       secretTtl: this.#options.certTtl,
       envoyConcurrency: 1,
