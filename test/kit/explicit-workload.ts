@@ -21,6 +21,8 @@ export interface ExplicitWorkloadOptions {
   readonly identity?: string;
   /** Who signed its certificate. */
   readonly signer?: TestAuthority;
+  /** Roots that its agent has as files, by the name of the secret: `file-root:system`. */
+  readonly rootFiles?: Readonly<Record<string, string>>;
 }
 
 /** A workload in explicit mode: an Envoy beside an application that the test runs. */
@@ -67,6 +69,8 @@ export class ExplicitMesh {
     const signer = options.signer ?? this.authority;
     const own = signer.issue({ uris: [options.identity ?? proxy.identity] });
     xds.publishSecrets({ own, roots: this.authority.root });
+    for (const [name, roots] of Object.entries(options.rootFiles ?? {}))
+      xds.publishRoots(name, roots);
     publish();
     const args = ['--file-flush-interval-msec', '10', '--drain-strategy', 'immediate'];
     const envoy = await startEnvoy(test, {

@@ -59,8 +59,13 @@ export class FileXds {
         },
       },
     ]);
-    this.#write(TYPE_URL.secret, 'ROOTCA', [
-      { name: 'ROOTCA', validation_context: { trusted_ca: { inline_string: roots } } },
+    this.publishRoots('ROOTCA', roots);
+  }
+
+  /** Writes roots under the name of a secret. */
+  publishRoots(name: string, roots: string): void {
+    this.#write(TYPE_URL.secret, name, [
+      { name, validation_context: { trusted_ca: { inline_string: roots } } },
     ]);
   }
 
