@@ -57,6 +57,7 @@ describe('the import rule', () => {
   test('does not start without a table it can read', () => {
     assert.throws(() => readImportTable('# none'), /no code block/);
     assert.throws(() => readImportTable('```imports\nbase spiffe\n```\n'), /is not "room → rooms"/);
+    assert.throws(() => readImportTable('```imports\na → b\na → c\n```\n'), /a is there twice/);
   });
 });
 

@@ -16,14 +16,15 @@ export function readImportTable(markdown: string): ImportTable {
   const block = /^```imports\n([\s\S]*?)^```/m.exec(markdown)?.[1];
   if (block === undefined) throw new Error('ARCHITECTURE.md has no code block "imports"');
   const rows = block.split('\n').filter((line) => line.trim() !== '');
-  return new Map(
-    rows.map((row) => {
-      const [room, allowed, ...rest] = row.split('→').map((part) => part.trim());
-      if (!room || allowed === undefined || rest.length > 0)
-        throw new Error(`ARCHITECTURE.md, import table: "${row}" is not "room → rooms"`);
-      return [room, new Set(allowed.split(/\s+/).filter(Boolean))];
-    }),
-  );
+  const table = new Map<string, ReadonlySet<string>>();
+  for (const row of rows) {
+    const [room, allowed, ...rest] = row.split('→').map((part) => part.trim());
+    if (!room || allowed === undefined || rest.length > 0)
+      throw new Error(`ARCHITECTURE.md, import table: "${row}" is not "room → rooms"`);
+    if (table.has(room)) throw new Error(`ARCHITECTURE.md, import table: ${room} is there twice`);
+    table.set(room, new Set(allowed.split(/\s+/).filter(Boolean)));
+  }
+  return table;
 }
 
 /**
