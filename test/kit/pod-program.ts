@@ -4,7 +4,7 @@
  *   http NAME PORT        answers every request with what it saw
  *   tcp PORT              sends back what it gets
  *   get URL [HEADERS]     asks, prints { status, body } as JSON
- *   send HOST PORT TEXT   sends and prints what comes back until the other side closes or has said TEXT
+ *   send HOST PORT TEXT   sends, prints what comes back until a close or TEXT itself
  */
 import { once } from 'node:events';
 import { createServer, get } from 'node:http';
