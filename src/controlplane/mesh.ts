@@ -15,9 +15,17 @@ export class Mesh {
 
   /** @throws BulwarkError SPIFFE_INVALID when the trust domain is none */
   constructor(settings: Settings) {
-    const { trustDomain, clusterDomain, rootNamespace } = settings;
-    const domain = parseTrustDomain(trustDomain);
-    this.settings = meshSettings(domain, { clusterDomain, rootNamespace });
+    const { clusterDomain, rootNamespace, autoMtls, outboundTraffic } = settings;
+    const { hardening, accessLog } = settings;
+    const domain = parseTrustDomain(settings.trustDomain);
+    this.settings = meshSettings(domain, {
+      clusterDomain,
+      rootNamespace,
+      autoMtls,
+      outboundTraffic,
+      hardening,
+      accessLog,
+    });
     this.model = new MeshModel(this.settings);
     const authorizer = new Authorizer({
       trustDomain: domain,
