@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { workloadKey } from '#agent/config/workload-options.ts';
 import type { AgentStatus } from '#agent/status.ts';
 import { listen } from '#base/grpc/listener.ts';
 import type { Component } from '#base/lifecycle.ts';
@@ -16,7 +17,8 @@ const CONNECTIONS_MAX = 100;
 
 /**
  * The read-only view of an agent on its unix socket: `/status` (JSON), `/metrics` (Prometheus),
- * `/healthz` (it runs), `/ready` (every workload does; 503 with the reasons otherwise).
+ * `/healthz` (it runs), `/ready` (every workload does; 503 with the reasons otherwise),
+ * `/ready/NAME.NAMESPACE` (one does).
  */
 export class StatusServer implements Component {
   readonly name = 'status';
@@ -59,7 +61,8 @@ export class StatusServer implements Component {
       response.writeHead(405, { allow: 'GET' }).end();
       return;
     }
-    switch (request.url?.split('?')[0]) {
+    const path = request.url?.split('?')[0] ?? '';
+    switch (path) {
       case '/status':
         return sendJson(response, 200, this.#options.status());
       case '/metrics':
@@ -68,16 +71,25 @@ export class StatusServer implements Component {
         return;
       case '/healthz':
         return sendJson(response, 200, { healthy: true });
-      case '/ready': {
-        const { ready, workloads } = this.#options.status();
-        const unready = workloads.flatMap((workload) =>
-          workload.ready ? [] : [{ workload: workload.name, ...workload.unready }],
-        );
-        return sendJson(response, ready ? 200 : 503, { ready, unready });
-      }
       default:
-        response.writeHead(404).end();
+        this.#answerReady(path, response);
     }
+  }
+
+  #answerReady(path: string, response: ServerResponse): void {
+    const { workloads } = this.#options.status();
+    const asked = workloads.filter(
+      (workload) => path === '/ready' || path === `/ready/${workloadKey(workload)}`,
+    );
+    if (path !== '/ready' && asked.length === 0) {
+      response.writeHead(404).end();
+      return;
+    }
+    const unready = asked.flatMap((workload) =>
+      workload.ready ? [] : [{ workload: workloadKey(workload), ...workload.unready }],
+    );
+    const ready = unready.length === 0;
+    sendJson(response, ready ? 200 : 503, { ready, unready });
   }
 }
 

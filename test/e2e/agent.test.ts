@@ -118,6 +118,8 @@ test('an agent and its Envoys', async (t) => {
     assert.equal(shown.ready, true);
     assert.equal(shown.workloads[1].ports.httpProxyPort, proxyPort(agent));
     assert.equal((await status.get('/ready')).status, 200);
+    assert.equal((await status.get('/ready/caller.web')).status, 200);
+    assert.equal((await status.get('/ready/nobody.web')).status, 404);
     assert.equal((await status.get('/healthz')).status, 200);
     assert.match(
       (await status.get('/metrics')).body,

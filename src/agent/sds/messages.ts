@@ -30,6 +30,15 @@ export interface SecretResource {
   readonly secret: Uint8Array;
 }
 
+/** One secret in two encodings that mean the same. */
+export interface RepeatableSecret extends SecretResource {
+  /**
+   * For pushing a rejected secret once more: Envoy compares with the bytes that it saw last, and
+   * would say yes to the same ones without looking at them.
+   */
+  readonly repeated: Uint8Array;
+}
+
 /** @throws Error when the bytes are no DeltaDiscoveryRequest */
 export function decodeDeltaRequest(bytes: Uint8Array): SdsRequest {
   return decodeRequest(bytes, { typeUrl: 2, names: 3, unsubscribe: 4, nonce: 6, error: 7 });

@@ -3,7 +3,7 @@ import type { AgentMetrics } from '#agent/metrics.ts';
 import {
   encodeTlsCertificate,
   encodeValidationContext,
-  type SecretResource,
+  type RepeatableSecret,
 } from '#agent/sds/messages.ts';
 import { SdsStream, type SdsStreamHost, type SdsVariant } from '#agent/sds/sds-stream.ts';
 import { ROOT_SECRET_NAME, WORKLOAD_SECRET_NAME } from '#agent/sds/secret-names.ts';
@@ -52,7 +52,7 @@ export class SdsServer implements Component {
   readonly #server: GrpcServer;
   readonly #streams = new Set<SdsStream>();
   readonly #outcomes = new Map<string, PushOutcome>();
-  #resources: ReadonlyMap<string, SecretResource> = new Map();
+  #resources: ReadonlyMap<string, RepeatableSecret> = new Map();
 
   constructor({ socketPath }: SdsServerOptions, deps: SdsServerDeps) {
     this.#deps = deps;
@@ -137,18 +137,24 @@ export class SdsServer implements Component {
   }
 }
 
-function encodeSecret(secret: WorkloadSecret): ReadonlyMap<string, SecretResource> {
+function encodeSecret(secret: WorkloadSecret): ReadonlyMap<string, RepeatableSecret> {
   const { chainPem, rootsPem, privateKeyPem } = secret;
-  const certificate = encodeTlsCertificate(WORKLOAD_SECRET_NAME, chainPem, privateKeyPem.reveal());
-  const roots = encodeValidationContext(ROOT_SECRET_NAME, rootsPem);
-  // Of the public part only: a version is written into logs.
+  // Versions come from the public part only: they are written into logs.
   return new Map([
-    resource(WORKLOAD_SECRET_NAME, chainPem, certificate),
-    resource(ROOT_SECRET_NAME, rootsPem, roots),
+    resource(WORKLOAD_SECRET_NAME, chainPem, (chain) =>
+      encodeTlsCertificate(WORKLOAD_SECRET_NAME, chain, privateKeyPem.reveal()),
+    ),
+    resource(ROOT_SECRET_NAME, rootsPem, (roots) =>
+      encodeValidationContext(ROOT_SECRET_NAME, roots),
+    ),
   ]);
 }
 
-function resource(name: string, content: string, secret: Uint8Array): [string, SecretResource] {
-  const version = createHash('sha256').update(content).digest('hex').slice(0, 16);
-  return [name, { name, version, secret }];
+function resource(
+  name: string,
+  pem: string,
+  encode: (pem: string) => Uint8Array,
+): [string, RepeatableSecret] {
+  const version = createHash('sha256').update(pem).digest('hex').slice(0, 16);
+  return [name, { name, version, secret: encode(pem), repeated: encode(`${pem}\n`) }];
 }

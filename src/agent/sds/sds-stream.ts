@@ -3,8 +3,9 @@ import {
   decodeWorldRequest,
   encodeDeltaResponse,
   encodeWorldResponse,
-  SECRET_TYPE_URL,
   type SdsRequest,
+  SECRET_TYPE_URL,
+  type RepeatableSecret,
   type SecretResource,
 } from '#agent/sds/messages.ts';
 import {
@@ -20,7 +21,7 @@ export type SdsVariant = 'delta' | 'world';
 /** What a stream needs from the server it belongs to. */
 export interface SdsStreamHost {
   /** The present content of a secret; undefined when there is none of that name. */
-  find(name: string): SecretResource | undefined;
+  find(name: string): RepeatableSecret | undefined;
   /** A pushed secret was taken. */
   accepted(name: string, version: string): void;
   /** A pushed secret was not taken; `reason` is the client's text. */
@@ -51,6 +52,8 @@ export class SdsStream {
   readonly #due = new Set<string>();
   /** Pushed and not taken. */
   readonly #rejected = new Set<string>();
+  /** Names whose next push is in the other encoding. */
+  readonly #repeated = new Set<string>();
   #outstanding: Outstanding | undefined;
   #pushes = 0;
 
@@ -82,7 +85,10 @@ export class SdsStream {
    * and does not take it up by itself once the bad one is replaced.
    */
   retryRejected(): void {
-    for (const name of this.#rejected) this.#due.add(name);
+    for (const name of this.#rejected) {
+      this.#due.add(name);
+      if (!this.#repeated.delete(name)) this.#repeated.add(name);
+    }
     this.#flush();
   }
 
@@ -128,13 +134,14 @@ export class SdsStream {
     this.#wanted.delete(name);
     this.#due.delete(name);
     this.#rejected.delete(name);
+    this.#repeated.delete(name);
   }
 
   #flush(): void {
     if (this.#outstanding || this.#due.size === 0) return;
     const names = [...this.#due].sort();
     this.#due.clear();
-    const resources = names.flatMap((name) => this.#host.find(name) ?? []);
+    const resources = names.flatMap((name) => this.#content(name) ?? []);
     const unknown = names.filter((name) => !resources.some((found) => found.name === name));
     for (const name of unknown) this.#host.unknown(name);
     // State of the world has no way to say "there is none": it waits.
@@ -144,6 +151,11 @@ export class SdsStream {
     this.#outstanding = { nonce, resources };
     this.#stream.writeFrame(frameMessage(this.#encode(resources, unknown, nonce)));
     for (const { name } of resources) this.#host.pushed(name);
+  }
+
+  #content(name: string): SecretResource | undefined {
+    const found = this.#host.find(name);
+    return found && this.#repeated.has(name) ? { ...found, secret: found.repeated } : found;
   }
 
   #encode(
