@@ -62,7 +62,9 @@ export function referencesOf(resource: XdsResource): readonly Reference[] {
   return references;
 }
 
-/** Walks a message down to its leaves; it is on the path of every change, so it makes no garbage. */
+/**
+ * Walks a message down to its leaves; it is on the path of every change, so it makes no garbage.
+ */
 function collect(value: unknown, into: Map<string, Reference>): void {
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return;
   if (Array.isArray(value)) {
