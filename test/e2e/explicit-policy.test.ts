@@ -130,24 +130,22 @@ test('policy in explicit mode', { timeout: 90_000 }, async (t) => {
   });
 
   await t.test('a denied caller of a TCP port does not reach the application', async () => {
+    const port = backend.listenPort('tcp');
+    const own = { port: caller.upstreamPort('backend.shop'), data: 'hello' };
+    const call = { port, certificate: other, alpn: ['istio'], data: 'hello' };
+    const gets = async (asked: typeof own | typeof call): Promise<string> =>
+      (await callPeer(asked, /hello/)).text;
+    mesh.mesh.remove(...NO_ADMIN);
+    mesh.publish();
+    await waitUntil(async () => (await gets(call)) === 'hello', 'without policy anybody may call');
     mesh.mesh.put(...ONLY_CALLER);
     mesh.publish();
-    const port = backend.listenPort('tcp');
-    await waitUntil(async () => {
-      const call = { port, certificate: other, alpn: ['istio'], data: 'hello' };
-      return (await callPeer(call, /hello/)).text === '';
-    }, 'the policy is in force');
+    await waitUntil(async () => (await gets(call)) === '', 'the policy is in force');
     const before = app.connections();
-    for (const alpn of [['istio'], ['istio-http/1.1']]) {
-      const answer = await callPeer({ port, certificate: other, alpn, data: 'hello' }, /hello/);
-      assert.equal(answer.text, '');
-    }
+    for (const alpn of [['istio'], ['istio-http/1.1']])
+      assert.equal(await gets({ ...call, alpn }), '');
     assert.equal(app.connections(), before);
-    const allowed = await callPeer(
-      { port: caller.upstreamPort('backend.shop'), data: 'hello' },
-      /hello/,
-    );
-    assert.equal(allowed.text, 'hello');
+    assert.equal(await gets(own), 'hello');
     await waitUntil(
       () => backend.accessLog().some((one) => one.connection_termination_details !== undefined),
       'the closed connection is logged',
