@@ -67,7 +67,7 @@ async function createRoot(): Promise<RootKey> {
 function issuing(root: RootKey, clock: Clock): (caller: Caller) => Promise<unknown> {
   const signer = new SelfSignedSigner(root);
   const options = { ttlMs: DAY_MS, ttlMsMax: 90 * DAY_MS };
-  const issuer = new Issuer(options, { signer, clock, random: systemRandom });
+  const issuer = new Issuer(options, { signer: () => signer, clock, random: systemRandom });
   return async ({ csr }) => {
     const { publicKey } = parseCsrPem(csr);
     return issuer.issueForWorkload({ identity, publicKey, ttlMs: 0 });

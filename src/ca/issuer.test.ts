@@ -32,7 +32,7 @@ async function open(test: TestContext, wrap: (signer: Signer) => Signer = (signe
   const clock = new FakeClock();
   const signer = wrap(new SelfSignedSigner(await createTestRoot(test, clock)));
   const options = { ttlMs: DAY_MS, ttlMsMax: 90 * DAY_MS };
-  const issuer = new Issuer(options, { signer, clock, random: systemRandom });
+  const issuer = new Issuer(options, { signer: () => signer, clock, random: systemRandom });
   const issue = (ttlMs = 0) => issuer.issueForWorkload({ identity, publicKey: newKey(), ttlMs });
   return { clock, issuer, issue };
 }
@@ -123,6 +123,26 @@ describe('a certificate for a server', () => {
       const request = { ...wrong, publicKey: newKey(), ttlMs: HOUR_MS };
       await assert.rejects(issuer.issueForServer(request), failsWith('PKI_MALFORMED', /is no/));
     }
+  });
+});
+
+describe('a change of signers', () => {
+  it('holds from the next certificate on, with the chain and the end of the new one', async (t) => {
+    const clock = new FakeClock();
+    const first = new SelfSignedSigner(await createTestRoot(t, clock));
+    const second = new SelfSignedSigner(await createTestRoot(t, clock, HOUR_MS));
+    let signer: Signer = first;
+    const options = { ttlMs: DAY_MS, ttlMsMax: DAY_MS };
+    const issuer = new Issuer(options, { signer: () => signer, clock, random: systemRandom });
+    const issue = () => issuer.issueForWorkload({ identity, publicKey: newKey(), ttlMs: 0 });
+    const before = (await issue()).certificate;
+    assert.equal(before.authorityKeyId, first.issuers[0].subjectKeyId);
+    signer = second;
+    const { certificate, chain } = await issue();
+    assert.equal(certificate.authorityKeyId, second.issuers[0].subjectKeyId);
+    assert.equal(certificate.notAfterAt, clock.now() + HOUR_MS);
+    assert.equal(chain.at(-1), issuer.trustBundle);
+    assert.deepEqual(parseCertificatesPem(issuer.trustBundle)[0]?.der, second.issuers[0].der);
   });
 });
 

@@ -25,7 +25,8 @@ export interface IssuerOptions {
 
 /** What an Issuer needs. */
 export interface IssuerDeps {
-  readonly signer: Signer;
+  /** Who signs now; asked before each certificate, so that another may take over at any time. */
+  readonly signer: () => Signer;
   readonly clock: Clock;
   readonly random: RandomSource;
 }
@@ -71,25 +72,19 @@ export class Issuer {
   readonly #deps: IssuerDeps;
   readonly #serials: SerialNumbers;
   readonly #budget: SignatureBudget;
-  /** The first moment at which a certificate above the leaves is no longer valid. */
-  readonly #endAt: number;
-  readonly #issuerKey: PublicKey;
-  readonly #issuerChain: readonly PemText[];
-  /** What peers verify certificates against: the roots, PEM. */
-  readonly trustBundle: PemText;
-  /** Set when a signature did not verify: nothing is signed with that key again by this process. */
-  #isHalted = false;
+  readonly #known = new WeakMap<Signer, SignerState>();
 
   constructor(options: IssuerOptions, deps: IssuerDeps) {
     this.#options = options;
     this.#deps = deps;
     this.#serials = new SerialNumbers(deps.random);
     this.#budget = new SignatureBudget(deps);
-    const { issuers } = deps.signer;
-    this.#endAt = Math.min(...issuers.map(({ notAfterAt }) => notAfterAt));
-    this.#issuerKey = importPublicKey(parsePublicKey(issuers[0].spki));
-    this.#issuerChain = issuers.map(({ der }) => encodePem('CERTIFICATE', der));
-    this.trustBundle = present(this.#issuerChain.at(-1), 'root of the signer');
+    this.#signing();
+  }
+
+  /** The root above what is issued now, PEM. */
+  get trustBundle(): PemText {
+    return present(this.#signing().chain.at(-1), 'root of the signer');
   }
 
   /**
@@ -111,7 +106,7 @@ export class Issuer {
     }
     const names = { uris: [identity], dnsNames: [], ipAddresses: [], othersCount: 0 };
     const lifeMs = ttlMs > 0 ? ttlMs : ttlMsDefault;
-    return this.#issue(this.#template(lifeMs, names, WORKLOAD_PURPOSES, publicKey));
+    return this.#issue(lifeMs, names, WORKLOAD_PURPOSES, publicKey);
   }
 
   /**
@@ -124,7 +119,17 @@ export class Issuer {
     if (wrong !== undefined)
       throw new BulwarkError('PKI_MALFORMED', `${JSON.stringify(wrong)} is no DNS name`);
     const names = { uris: [], dnsNames, ipAddresses: ipAddresses.map(canonicalIp), othersCount: 0 };
-    return this.#issue(this.#template(ttlMs, names, SERVER_PURPOSES, publicKey));
+    return this.#issue(ttlMs, names, SERVER_PURPOSES, publicKey);
+  }
+
+  /** The current signer and what is known of it. */
+  #signing(): SignerState {
+    const signer = this.#deps.signer();
+    const known = this.#known.get(signer);
+    if (known) return known;
+    const state = stateOf(signer);
+    this.#known.set(signer, state);
+    return state;
   }
 
   /** With serial and validity; the end never lies behind that of the issuer. */
@@ -132,47 +137,77 @@ export class Issuer {
     ttlMs: number,
     names: SubjectAltNames,
     purposes: readonly TlsPurpose[],
-    publicKey: PublicKey,
+    { publicKey, endAt }: { readonly publicKey: PublicKey; readonly endAt: number },
   ): LeafTemplate {
     const now = this.#deps.clock.now();
-    const end = this.#endAt;
-    if (now >= end) {
+    if (now >= endAt) {
       throw new BulwarkError('CA_KEY_UNUSABLE', 'the certificate of the authority has expired', {
         remedy: 'replace the root, or set the clock right',
-        data: { notAfter: new Date(end).toISOString() },
+        data: { notAfter: new Date(endAt).toISOString() },
       });
     }
     return {
       serial: this.#serials.next(),
       notBeforeAt: wholeSeconds(now - BACKDATE_MS),
-      notAfterAt: wholeSeconds(Math.min(now + ttlMs, end)),
+      notAfterAt: wholeSeconds(Math.min(now + ttlMs, endAt)),
       names,
       purposes,
       publicKey,
     };
   }
 
-  async #issue(template: LeafTemplate): Promise<IssuedCertificate> {
-    if (this.#isHalted) {
+  async #issue(
+    ttlMs: number,
+    names: SubjectAltNames,
+    purposes: readonly TlsPurpose[],
+    publicKey: PublicKey,
+  ): Promise<IssuedCertificate> {
+    const state = this.#signing();
+    const { signer, endAt, chain } = state;
+    if (state.isHalted) {
       throw new BulwarkError('CA_SIGN_FAILED', 'signing has stopped after a wrong signature', {
         remedy: 'check the machine and the key, then restart the server',
       });
     }
-    const { signer } = this.#deps;
+    const template = this.#template(ttlMs, names, purposes, { publicKey, endAt });
     const der = await signer.sign(template);
     const certificate = verifyIssued(der, template, signer.issuers[0]);
-    if (this.#budget.takes()) this.#verifySignature(certificate);
-    return { certificate, chain: [encodePem('CERTIFICATE', der), ...this.#issuerChain] };
+    if (this.#budget.takes()) verifyOrHalt(certificate, state);
+    return { certificate, chain: [encodePem('CERTIFICATE', der), ...chain] };
   }
+}
 
-  #verifySignature({ tbs, signature, signatureAlgorithm, serial }: Certificate): void {
-    if (signatureVerifies(tbs, signature, signatureAlgorithm, this.#issuerKey)) return;
-    this.#isHalted = true;
-    throw new BulwarkError('CA_SIGN_FAILED', 'the signature on a certificate does not verify', {
-      remedy: 'check the machine and the key, then restart the server',
-      data: { serial },
-    });
-  }
+/** What is worked out once for each signer. */
+interface SignerState {
+  readonly signer: Signer;
+  /** The first moment at which a certificate above the leaves is no longer valid. */
+  readonly endAt: number;
+  readonly key: PublicKey;
+  /** The certificates above the leaves, PEM, the root last. */
+  readonly chain: readonly PemText[];
+  /** Set when a signature did not verify: nothing is signed with that key again by this process. */
+  isHalted: boolean;
+}
+
+function stateOf(signer: Signer): SignerState {
+  const { issuers } = signer;
+  return {
+    signer,
+    endAt: Math.min(...issuers.map(({ notAfterAt }) => notAfterAt)),
+    key: importPublicKey(parsePublicKey(issuers[0].spki)),
+    chain: issuers.map(({ der }) => encodePem('CERTIFICATE', der)),
+    isHalted: false,
+  };
+}
+
+function verifyOrHalt(certificate: Certificate, state: SignerState): void {
+  const { tbs, signature, signatureAlgorithm, serial } = certificate;
+  if (signatureVerifies(tbs, signature, signatureAlgorithm, state.key)) return;
+  state.isHalted = true;
+  throw new BulwarkError('CA_SIGN_FAILED', 'the signature on a certificate does not verify', {
+    remedy: 'check the machine and the key, then restart the server',
+    data: { serial },
+  });
 }
 
 function wholeSeconds(atMs: number): number {

@@ -25,7 +25,7 @@ it('the gauges count down to the end of the root, and below zero after it', asyn
   const clock = new FakeClock();
   const signer = new SelfSignedSigner(await createTestRoot(t, clock));
   const metrics = new Metrics();
-  declareExpiryMetrics(metrics, { signer, clock });
+  declareExpiryMetrics(metrics, { signer: () => signer, clock });
   const end = (clock.now() + ROOT_TTL_MS) / 1000;
   for (const [passedMs, left] of [
     [0, ROOT_TTL_MS / 1000],

@@ -55,11 +55,10 @@ export type CaMetrics = ReturnType<typeof declareCaMetrics>;
  */
 export function declareExpiryMetrics(
   metrics: Metrics,
-  { signer, clock }: { readonly signer: Signer; readonly clock: Clock },
+  { signer, clock }: { readonly signer: () => Signer; readonly clock: Clock },
 ): void {
-  const { issuers } = signer;
-  const rootEndAt = issuers.at(-1)?.notAfterAt ?? Number.NaN;
-  const chainEndAt = Math.min(...issuers.map(({ notAfterAt }) => notAfterAt));
+  const rootEndAt = () => signer().issuers.at(-1)?.notAfterAt ?? Number.NaN;
+  const chainEndAt = () => Math.min(...signer().issuers.map(({ notAfterAt }) => notAfterAt));
   for (const [subject, what, endAt] of [
     ['root_cert', 'root certificate', rootEndAt],
     ['cert_chain', 'first certificate of the chain above workloads', chainEndAt],
@@ -67,11 +66,11 @@ export function declareExpiryMetrics(
     const name = `citadel_server_${subject}_expiry`;
     metrics.gaugeOf(
       { name: `${name}_timestamp`, help: `When the ${what} expires, in seconds since 1970.` },
-      () => endAt / 1000,
+      () => endAt() / 1000,
     );
     metrics.gaugeOf(
       { name: `${name}_seconds`, help: `Seconds until the ${what} expires.` },
-      () => (endAt - clock.now()) / 1000,
+      () => (endAt() - clock.now()) / 1000,
     );
   }
 }

@@ -46,9 +46,9 @@ export async function openAuthority(
   const signer = new SelfSignedSigner(root);
   const issuer = new Issuer(
     { ttlMs: settings.workloadCertTtl, ttlMsMax: settings.workloadCertTtlMax },
-    { ...deps, signer },
+    { ...deps, signer: () => signer },
   );
-  declareExpiryMetrics(deps.metrics, { signer, clock: deps.clock });
+  declareExpiryMetrics(deps.metrics, { signer: () => signer, clock: deps.clock });
   const rootPem = encodePem('CERTIFICATE', root.certificate.der);
   await writeFileAtomic(paths.rootCertificate, rootPem, READABLE);
   return { issuer, metrics: declareCaMetrics(deps.metrics), rootPem };

@@ -44,7 +44,7 @@ export async function openCsrService(test: TestContext, reviewToken: ReviewToken
   const signer = new SelfSignedSigner(await createTestRoot(test, clock));
   const issuer = new Issuer(
     { ttlMs: DAY_MS, ttlMsMax: 90 * DAY_MS },
-    { signer, clock, random: systemRandom },
+    { signer: () => signer, clock, random: systemRandom },
   );
   const service = csrService({
     authenticator: new TokenAuthenticator(
