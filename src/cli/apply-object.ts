@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { kindOf } from '#api/kinds.ts';
 import type { ApiObject } from '#api/object.ts';
 import { BulwarkError } from '#base/errors.ts';
@@ -68,23 +69,42 @@ export async function applyObject(
   );
   const { apiVersion: _, ...changes } = patch ?? {};
   if (Object.keys(changes).length === 0) return 'unchanged';
-  await client.expect({
+  const after = await client.expect({
     method: 'PATCH',
     path: `${paths.object}?fieldValidation=Strict`,
     body: changes,
     contentType: 'application/merge-patch+json',
   });
-  return onlyAnnotationChanged(changes) ? 'unchanged' : 'configured';
+  return isDeepStrictEqual(content(after), content(live.body)) ? 'unchanged' : 'configured';
+}
+
+/**
+ * What users mean by an object: all of it but the server's bookkeeping and our note. A patch may
+ * differ from the live object only in what the server fills in.
+ */
+function content(object: unknown): unknown {
+  const { metadata, ...rest } = object as ApiObject;
+  const { resourceVersion, managedFields, generation, annotations, ...kept } = metadata;
+  const { [LAST_APPLIED]: _, ...notes } = annotations ?? {};
+  return { ...rest, metadata: { ...kept, annotations: notes } };
 }
 
 function withAnnotation(object: ApiObject): ApiObject {
   const { [LAST_APPLIED]: _, ...annotations } = object.metadata.annotations ?? {};
   const bare = { ...object, metadata: { ...object.metadata, annotations } };
-  const text = `${JSON.stringify(bare)}\n`;
+  const text = `${JSON.stringify(sorted(bare))}\n`;
   return {
     ...bare,
     metadata: { ...bare.metadata, annotations: { ...annotations, [LAST_APPLIED]: text } },
   };
+}
+
+/** With keys in order, as kubectl writes it, so that neither tool sees a change in the other's text. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).map(([key, one]) => [key, sorted(one)] as const);
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function lastApplied(live: ApiObject): unknown {
@@ -95,19 +115,4 @@ function lastApplied(live: ApiObject): unknown {
   } catch {
     return undefined; // written by somebody else: then nothing counts as applied before
   }
-}
-
-/**
- * Whether nothing but our own note differs, such as after the first apply of an object made
- * otherwise.
- */
-function onlyAnnotationChanged(changes: Readonly<Record<string, unknown>>): boolean {
-  const { metadata, ...rest } = changes as { metadata?: { annotations?: object } };
-  const annotations = Object.keys(metadata?.annotations ?? {});
-  const other = Object.keys(metadata ?? {}).filter((key) => key !== 'annotations');
-  return (
-    Object.keys(rest).length === 0 &&
-    other.length === 0 &&
-    annotations.every((name) => name === LAST_APPLIED)
-  );
 }

@@ -24,3 +24,10 @@ it('a map that replaces another type is set whole', () => {
   const patch = threeWayMergePatch({}, { spec: { mtls: { mode: 'STRICT' } } }, { spec: null });
   assert.deepEqual(patch, { spec: { mtls: { mode: 'STRICT' } } });
 });
+
+it('a map that is gone takes only what the user had put into it', () => {
+  const last = { metadata: { labels: { mine: 'a' } }, spec: { deep: { x: 1 } } };
+  const live = { metadata: { labels: { mine: 'a', theirs: 'b' } }, spec: { deep: { x: 1 } } };
+  const patch = threeWayMergePatch(last, { metadata: {} }, live);
+  assert.deepEqual(patch, { metadata: { labels: { mine: null } }, spec: null });
+});

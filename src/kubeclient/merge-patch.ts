@@ -30,8 +30,17 @@ export function threeWayMergePatch(
       patch[key] = value;
     }
   }
-  for (const key of Object.keys(last)) {
-    if (!(key in desired) && key in present) patch[key] = null;
+  for (const [key, value] of Object.entries(last)) {
+    if (key in desired || !(key in present)) continue;
+    // A map that is gone as a whole takes with it what the user had put in, not what others did.
+    const inner =
+      isMap(value) && isMap(present[key]) && threeWayMergePatch(value, {}, present[key]);
+    patch[key] = inner && leavesSomething(present[key], inner) ? inner : null;
   }
   return Object.keys(patch).length > 0 ? patch : undefined;
+}
+
+/** Whether a map has entries that a patch does not take out. */
+function leavesSomething(map: unknown, patch: JsonMap): boolean {
+  return isMap(map) && Object.keys(map).some((key) => patch[key] !== null);
 }
