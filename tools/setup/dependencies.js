@@ -50,7 +50,10 @@ export async function ensureDependencies({ root, report, env }) {
   return true;
 }
 
-/** The Node executable to run with: ours from the dependencies, or the running one when it is new enough. */
+/**
+ * The Node executable to run with: ours from the dependencies, or the running one when it is new
+ * enough.
+ */
 export function findNode(root) {
   const ours = join(root, 'node_modules/.bin/node');
   return existsSync(ours) ? ours : process.execPath;

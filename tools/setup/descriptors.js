@@ -22,9 +22,11 @@ const NAME_TAG = 0x0a;
 const NAME_LENGTH_MAX = 127;
 
 /**
- * Every file descriptor that a protobuf C++ program carries, by file name. Generated code embeds each .proto file as
- * a serialized FileDescriptorProto, fields in number order, so it is found by its name field and read field by field.
- * @param {Buffer} binary @returns {Map<string, import('@bufbuild/protobuf/wkt').FileDescriptorProto>}
+ * Every file descriptor that a protobuf C++ program carries, by file name. Generated code embeds
+ * each .proto file as a serialized FileDescriptorProto, fields in number order, so it is found by
+ * its name field and read field by field.
+ * @param {Buffer} binary @returns {Map<string,
+ * import('@bufbuild/protobuf/wkt').FileDescriptorProto>}
  */
 export function descriptorsInBinary(binary) {
   const found = new Map();

