@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { type SeenRequest, startEchoApp } from '../kit/echo-app.ts';
+import { type SeenRequest, startEchoApp, startHttp2App } from '../kit/echo-app.ts';
 import { ExplicitMesh } from '../kit/explicit-workload.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
 import { testMesh } from '../kit/mesh.ts';
@@ -30,7 +30,8 @@ test('explicit mode', { timeout: 60_000 }, async (t) => {
   const mesh = new ExplicitMesh(testMesh([...objects, ...STRICT]), testAuthority());
   const port = await startEchoApp(t, 'backend');
   const plain = await startEchoApp(t, 'plain');
-  await mesh.start(t, { namespace: 'shop', name: 'backend', ports: { http: port, plain } });
+  const http2 = await startHttp2App(t);
+  await mesh.start(t, { namespace: 'shop', name: 'backend', ports: { http: port, plain, http2 } });
   const caller = await mesh.start(t, {
     namespace: 'web',
     name: 'caller',
@@ -75,6 +76,12 @@ test('explicit mode', { timeout: 60_000 }, async (t) => {
   await t.test('a port without declared protocol carries HTTP that policy can see', async () => {
     const request = await seen('http://backend.shop:81/');
     assert.equal(request.app, 'plain');
+    assert.match(String(request.headers['x-forwarded-client-cert']), /sa\/caller$/);
+  });
+
+  await t.test('a port declared HTTP/2 gets HTTP/2, over mutual TLS', async () => {
+    const request = await seen('http://backend.shop:82/');
+    assert.equal(request.httpVersion, '2.0');
     assert.match(String(request.headers['x-forwarded-client-cert']), /sa\/caller$/);
   });
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
+import { createServer as createHttp2Server, type ServerHttp2Session } from 'node:http2';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import type { TestContext } from 'node:test';
 
@@ -41,6 +42,22 @@ export async function startEchoApp(
   test.after(() => {
     server.close();
     server.closeAllConnections();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+/** An application on loopback that speaks only HTTP/2 without TLS, and answers what it sees. */
+export async function startHttp2App(test: Pick<TestContext, 'after'>): Promise<number> {
+  const server = createHttp2Server((request, response) => {
+    response.end(JSON.stringify({ httpVersion: request.httpVersion, headers: request.headers }));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const sessions = new Set<ServerHttp2Session>();
+  server.on('session', (session) => sessions.add(session));
+  test.after(() => {
+    for (const session of sessions) session.destroy();
+    server.close();
   });
   return (server.address() as AddressInfo).port;
 }
