@@ -1,5 +1,5 @@
-// How long from sending a policy to the API until a running Envoy enforces it on a connection that is open: the whole
-// way, processes of their own, real Envoys.
+// How long from sending a policy to the API until a running Envoy enforces it on an open
+// connection: the whole way, with processes of their own and real Envoys.
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,6 +1,7 @@
 // What the running demo mesh leaves lying around: nothing that it should not.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -38,6 +39,33 @@ function isOpen(port: number): Promise<boolean> {
       resolve(true);
     });
     socket.once('error', () => resolve(false));
+  });
+}
+
+/** Asks for a certificate with no credential; tells how that ended. */
+function createCertificate(authority: string): Promise<string> {
+  return new Promise((resolve) => {
+    const session = connectHttp2(authority, { rejectUnauthorized: false });
+    const end = (outcome: string): void => {
+      session.destroy();
+      resolve(outcome);
+    };
+    session.on('error', (error: Error) => end(`connection: ${error.message}`));
+    const call = session.request({
+      ':method': 'POST',
+      ':path': '/istio.v1.auth.IstioCertificateService/CreateCertificate',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    const tell = (headers: IncomingHttpHeaders): void => {
+      const status = headers['grpc-status'];
+      if (status !== undefined) end(`status: ${status} ${headers['grpc-message']}`);
+    };
+    call.on('response', tell);
+    call.on('trailers', tell);
+    call.on('error', (error: Error) => end(`connection: ${error.message}`));
+    call.on('close', () => end('closed'));
+    call.end(Buffer.alloc(5));
   });
 }
 
@@ -89,6 +117,18 @@ describe('a running mesh', () => {
       assert.equal((await fetch(`${monitoring}${path}`)).status, 404, path);
     }
     assert.equal((await fetch(`${monitoring}/metrics`)).status, 200);
+  });
+
+  it('signs certificates on TLS only, and only for callers that prove who they are', async () => {
+    const { discovery, ports } = world.server.addresses();
+    const plain = await createCertificate(`http://${discovery}`);
+    assert.match(plain, /^connection: /);
+    const bare = await createCertificate(`https://${discovery}`);
+    assert.equal(bare, 'status: 16 request authenticate failure');
+    for (const port of [ports.api, ports.monitoring]) {
+      const elsewhere = await createCertificate(`https://127.0.0.1:${port}`);
+      assert.doesNotMatch(elsewhere, /^status: /, `port ${port}`);
+    }
   });
 
   it('is gone without a trace when it ends', async () => {
