@@ -160,6 +160,7 @@ export class Agent implements Component {
     );
     this.#authority = authority;
     const trustDomain = parseTrustDomain(settings.trustDomain);
+    const aliases = settings.trustDomainAliases.map(parseTrustDomain);
     const directory = await RunDirectory.open(settings.runDirectory);
     this.#directory = directory;
     await this.#startStatus(directory);
@@ -171,6 +172,9 @@ export class Agent implements Component {
         {
           workload,
           identity: workloadSpiffeId({ trustDomain, namespace, serviceAccount }),
+          identityAliases: aliases.map((alias) =>
+            workloadSpiffeId({ trustDomain: alias, namespace, serviceAccount }),
+          ),
           directory: directory.workload(index),
           binary,
           settings: workloadSettings(settings),

@@ -41,6 +41,8 @@ export interface WorkloadAgentSettings {
 export interface WorkloadAgentOptions {
   readonly workload: WorkloadOptions;
   readonly identity: SpiffeId;
+  /** The same account under other names of the trust domain. */
+  readonly identityAliases: readonly SpiffeId[];
   /** Folder for its sockets; made here. */
   readonly directory: string;
   readonly binary: EnvoyBinary;
@@ -121,7 +123,7 @@ export class WorkloadAgent implements Component {
       name: workload.name,
       namespace: workload.namespace,
       serviceAccount: workload.serviceAccount,
-      identity,
+      identity: secret?.identity ?? identity,
       mode: workload.mode,
       ready: unready === undefined,
       unready,
@@ -164,9 +166,10 @@ export class WorkloadAgent implements Component {
   }
 
   #createCache(): SecretCache {
-    const { workload, identity, settings, onFailure } = this.#options;
+    const { workload, identity, identityAliases, settings, onFailure } = this.#options;
     const options = {
       identity,
+      identityAliases,
       namespace: workload.namespace,
       serviceAccount: workload.serviceAccount,
       audience: settings.audience,

@@ -48,6 +48,13 @@ export const SETTINGS = table({
     doc: 'The SPIFFE trust domain of the mesh: the authority part of every identity.',
     scope: ['server', 'agent'],
   },
+  trustDomainAliases: {
+    type: 'list',
+    env: ['BULWARK_TRUST_DOMAIN_ALIASES', 'TRUST_DOMAIN_ALIASES'],
+    default: '',
+    doc: 'Other names of the trust domain, the former or the next one: identities of these count as those of `trustDomain`. The agent takes a certificate of any of them.',
+    scope: ['server', 'agent'],
+  },
   clusterDomain: {
     type: 'string',
     env: ['BULWARK_CLUSTER_DOMAIN'],

@@ -18,7 +18,9 @@ export class Mesh {
     const { clusterDomain, rootNamespace, autoMtls, outboundTraffic } = settings;
     const { hardening, accessLog } = settings;
     const domain = parseTrustDomain(settings.trustDomain);
+    const trustDomainAliases = settings.trustDomainAliases.map(parseTrustDomain);
     this.settings = meshSettings(domain, {
+      trustDomainAliases,
       clusterDomain,
       rootNamespace,
       autoMtls,
@@ -29,7 +31,7 @@ export class Mesh {
     this.model = new MeshModel(this.settings);
     const authorizer = new Authorizer({
       trustDomain: domain,
-      trustDomainAliases: [],
+      trustDomainAliases,
       rootNamespace,
       hardening: this.settings.hardening,
     });

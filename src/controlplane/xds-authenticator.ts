@@ -12,7 +12,8 @@ export interface XdsCaller {
 }
 
 export interface XdsAuthenticatorDeps {
-  readonly trustDomain: TrustDomain;
+  /** The trust domain of the mesh, then its other names. */
+  readonly trustDomains: readonly TrustDomain[];
   /** The identity that a bearer token proves. @throws when it proves none */
   readonly authenticateToken: (call: GrpcCall) => Promise<{ readonly identity: SpiffeId }>;
 }
@@ -31,8 +32,8 @@ export function xdsAuthenticator(deps: XdsAuthenticatorDeps) {
         : (await deps.authenticateToken(call)).identity;
       const workload = parseWorkloadId(identity);
       if (!workload) throw new Error(`${identity} is no workload identity`);
-      if (workload.trustDomain !== deps.trustDomain)
-        throw new Error(`${identity} is of another trust domain than ${deps.trustDomain}`);
+      if (!deps.trustDomains.includes(workload.trustDomain))
+        throw new Error(`${identity} is of another trust domain than ${deps.trustDomains}`);
       const { namespace, serviceAccount } = workload;
       return { identity, namespace, serviceAccount };
     } catch (cause) {

@@ -14,6 +14,7 @@ import type { Mesh } from '#controlplane/mesh.ts';
 import { ModelFeed } from '#controlplane/model-feed.ts';
 import type { ServingCertificate, ServingMaterial } from '#controlplane/serving-certificate.ts';
 import { xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
+import { meshTrustDomains } from '#model/mesh-settings.ts';
 import type { Store } from '#store/store.ts';
 import { AdsServer } from '#xds/serve/ads-server.ts';
 import type { ProxyStatus } from '#xds/serve/proxy-status.ts';
@@ -70,7 +71,7 @@ export class XdsFront implements Component {
     );
     this.#ads = new AdsServer({
       authenticate: xdsAuthenticator({
-        trustDomain,
+        trustDomains: meshTrustDomains(mesh.settings),
         authenticateToken: (call) => this.#authenticator.authenticate(call),
       }),
       source: mesh,

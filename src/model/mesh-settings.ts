@@ -12,6 +12,8 @@ export type HardeningProfile = 'strict' | 'istio';
  */
 export interface MeshSettings {
   readonly trustDomain: TrustDomain;
+  /** Other names of the trust domain: identities of these count as those of `trustDomain`. */
+  readonly trustDomainAliases: readonly TrustDomain[];
   /** The DNS domain of services: <service>.<namespace>.svc.<clusterDomain>. */
   readonly clusterDomain: string;
   /** The namespace whose policies count for the whole mesh. */
@@ -32,6 +34,7 @@ export function meshSettings(
 ): MeshSettings {
   return {
     trustDomain,
+    trustDomainAliases: [],
     clusterDomain: 'cluster.local',
     rootNamespace: 'istio-system',
     autoMtls: true,
@@ -40,4 +43,12 @@ export function meshSettings(
     accessLog: 'failures',
     ...changes,
   };
+}
+
+/** The trust domain, then its other names. */
+export function meshTrustDomains({
+  trustDomain,
+  trustDomainAliases,
+}: Pick<MeshSettings, 'trustDomain' | 'trustDomainAliases'>): readonly TrustDomain[] {
+  return [...new Set([trustDomain, ...trustDomainAliases])];
 }

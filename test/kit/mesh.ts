@@ -24,7 +24,7 @@ export function testMesh(
 ): TestMesh {
   const settings = meshSettings(parseTrustDomain('cluster.local'), changes);
   const model = new MeshModel(settings);
-  const authorizer = new Authorizer({ ...settings, trustDomainAliases: [] });
+  const authorizer = new Authorizer(settings);
   const change = (type: 'MODIFIED' | 'DELETED', changed: readonly ApiObject[]): void => {
     model.apply(changed.map((object) => ({ type, kind: kindIdOf(object), object })));
   };

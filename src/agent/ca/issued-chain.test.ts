@@ -72,6 +72,20 @@ describe('a chain from the authority', () => {
     }
   });
 
+  it('may name the account in another name of the trust domain, and nobody else', async () => {
+    const keys = generateKeyPair();
+    const clock = new FakeClock();
+    const authority = new FakeAuthority(clock);
+    const alias = parseSpiffeId('spiffe://new.test/ns/photo-ns/sa/web');
+    const expected = { keys, identity: IDENTITY, identityAliases: [alias], at: clock.now() };
+    authority.identity = alias;
+    const chain = await authority.sign({ csr: buildCsr(IDENTITY, keys) }, new Secret(''));
+    assert.equal(checkIssuedChain(chain, expected).identity, alias);
+    authority.identity = 'spiffe://new.test/ns/photo-ns/sa/evil';
+    const other = await authority.sign({ csr: buildCsr(IDENTITY, keys) }, new Secret(''));
+    assert.throws(() => checkIssuedChain(other, expected), /was expected/);
+  });
+
   it('is refused when it has expired, or is about to', async () => {
     for (const lifetimeMs of [-1000, 0, 900]) {
       const reason = await check((authority) => {

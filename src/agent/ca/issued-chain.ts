@@ -9,6 +9,8 @@ import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 /** A chain that passed every check. */
 export interface IssuedChain {
   readonly leaf: Certificate;
+  /** Who it says the workload is: `identity` or one of the aliases. */
+  readonly identity: SpiffeId;
   /** Leaf and intermediates, PEM, without the root. */
   readonly chainPem: string;
   /** The roots, PEM. */
@@ -19,6 +21,8 @@ export interface IssuedChain {
 export interface Expected {
   readonly keys: KeyPair;
   readonly identity: SpiffeId;
+  /** The same account under other names of the trust domain; as good as `identity`. */
+  readonly identityAliases?: readonly SpiffeId[];
   /** Now, wall-clock milliseconds. */
   readonly at: number;
 }
@@ -59,7 +63,8 @@ export function checkIssuedChain(chain: readonly string[], expected: Expected): 
   const isRoot = ({ der }: Certificate): boolean =>
     roots.some((root) => Buffer.compare(root.der, der) === 0);
   const sent = [leaf, ...parsed.intermediates.filter((certificate) => !isRoot(certificate))];
-  return { leaf, chainPem: toPem(sent), rootsPem: toPem(roots) };
+  const identity = identityOfCertificate(leaf);
+  return { leaf, identity, chainPem: toPem(sent), rootsPem: toPem(roots) };
 }
 
 function parse(chain: readonly string[]): Parsed {
@@ -80,14 +85,17 @@ function keyIsAnother({ leaf }: Parsed, { keys }: Expected): string | undefined 
   return isCertificateOfKey(leaf, keys.publicKey) ? undefined : 'it is for another key';
 }
 
-function identityIsAnother({ leaf }: Parsed, { identity }: Expected): string | undefined {
+function identityIsAnother(
+  { leaf }: Parsed,
+  { identity, identityAliases = [] }: Expected,
+): string | undefined {
   let found: SpiffeId;
   try {
     found = identityOfCertificate(leaf);
   } catch (error) {
     return (error as Error).message;
   }
-  if (found === identity) return undefined;
+  if (found === identity || identityAliases.includes(found)) return undefined;
   return `it says ${found} where ${identity} was expected: is the token that of another account?`;
 }
 

@@ -17,6 +17,8 @@ import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
 export interface SecretCacheOptions {
   readonly identity: SpiffeId;
+  /** The same account under other names of the trust domain: the authority may change to these. */
+  readonly identityAliases?: readonly SpiffeId[];
   readonly namespace: string;
   readonly serviceAccount: string;
   /** The audience that tokens should have, for messages. */
@@ -148,7 +150,7 @@ export class SecretCache implements Component {
   }
 
   async #obtain(): Promise<WorkloadSecret> {
-    const { identity, ttlMs } = this.#options;
+    const { identity, identityAliases = [], ttlMs } = this.#options;
     const { tokens, clock } = this.#deps;
     const token = await tokens.token();
     const keys = generateKeyPair();
@@ -158,13 +160,15 @@ export class SecretCache implements Component {
     };
     const chain = await this.#sign(request, token);
     const obtainedAt = clock.now();
-    const { leaf, chainPem, rootsPem } = checkIssuedChain(chain, {
+    const issued = checkIssuedChain(chain, {
       keys,
       identity,
+      identityAliases,
       at: obtainedAt,
     });
+    const { leaf, chainPem, rootsPem } = issued;
     return {
-      identity,
+      identity: issued.identity,
       privateKeyPem: privateKeyToPem(keys.privateKey),
       chainPem,
       rootsPem,

@@ -26,7 +26,12 @@ spec: { hosts: [web.com], subjectAltNames: [${subjectAltNames}] }
   return found;
 }
 
-const strict = { trustDomain, unknownIsNarrowed: true, asked: [], service: service() };
+const strict = {
+  trustDomains: [trustDomain],
+  unknownIsNarrowed: true,
+  asked: [],
+  service: service(),
+};
 
 test('the accounts of the endpoints and the names of the ServiceEntry answer for a service', () => {
   const endpoints = { ...NOTHING, identities: [WEB] };
@@ -62,4 +67,25 @@ test('an endpoint without account may be anybody of its namespace, beside the kn
 test('the profile istio takes anybody where nothing is known', () => {
   const istio = { ...strict, unknownIsNarrowed: false };
   assert.deepEqual(serverNames({ ...istio, endpoints: NOTHING }), { ids: [], idPrefixes: [] });
+});
+
+test('a name of the mesh stands for the same one in every name of the trust domain, others do not', () => {
+  const both = { ...strict, trustDomains: [trustDomain, parseTrustDomain('old.test')] };
+  const endpoints = { ...NOTHING, identities: [WEB], unnamedNamespaces: ['other'] };
+  const named = service('spiffe://partner/x, spiffe://cluster.local.evil/x, web.com');
+  assert.deepEqual(serverNames({ ...both, service: named, endpoints }), {
+    ids: [
+      WEB,
+      'spiffe://cluster.local.evil/x',
+      'spiffe://old.test/ns/shop/sa/web',
+      'spiffe://partner/x',
+      'web.com',
+    ].sort(),
+    idPrefixes: ['spiffe://cluster.local/ns/other/sa/', 'spiffe://old.test/ns/other/sa/'],
+  });
+  const asked = ['spiffe://old.test/ns/shop/sa/web'];
+  assert.deepEqual(serverNames({ ...both, endpoints, asked }), {
+    ids: [WEB, 'spiffe://old.test/ns/shop/sa/web'],
+    idPrefixes: [],
+  });
 });

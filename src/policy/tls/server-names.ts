@@ -15,7 +15,8 @@ export interface ServerNames {
 export interface ServerNamesInput {
   readonly service: Service;
   readonly endpoints: ServiceEndpoints;
-  readonly trustDomain: TrustDomain;
+  /** The trust domain of the mesh, then its other names. */
+  readonly trustDomains: readonly TrustDomain[];
   /** Names that a DestinationRule gives; they replace all others. */
   readonly asked: readonly string[];
   /** Hardening.unknownServersAreNarrowed. */
@@ -27,19 +28,33 @@ export interface ServerNamesInput {
  * endpoints and the names that its ServiceEntry gives (Istio, "Secure naming"). Where an endpoint's
  * account is not known, any identity of the endpoint's namespace will do; where nothing is known,
  * any of the service's namespace. Never simply anybody: an endpoint may arrive a moment before its
- * identity does.
+ * identity does. A name in one of the trust domains stands for the same one in all of them.
  */
 export function serverNames(input: ServerNamesInput): ServerNames {
-  const { service, endpoints, trustDomain, asked, unknownIsNarrowed } = input;
-  if (asked.length > 0) return { ids: sorted(asked), idPrefixes: [] };
-  const ids = sorted([...endpoints.identities, ...service.subjectAltNames]);
+  const { service, endpoints, trustDomains, asked, unknownIsNarrowed } = input;
+  const everywhere = (names: readonly string[]) =>
+    sorted(names.flatMap((name) => inEachTrustDomain(name, trustDomains)));
+  if (asked.length > 0) return { ids: everywhere(asked), idPrefixes: [] };
+  const ids = everywhere([...endpoints.identities, ...service.subjectAltNames]);
   if (!unknownIsNarrowed) return { ids, idPrefixes: [] };
   const unnamed = endpoints.unnamedNamespaces;
   const namespaces = ids.length + unnamed.length === 0 ? [service.namespace] : unnamed;
   return {
     ids,
-    idPrefixes: sorted(namespaces.map((name) => `spiffe://${trustDomain}/ns/${name}/sa/`)),
+    idPrefixes: sorted(
+      namespaces.flatMap((name) =>
+        trustDomains.map((trustDomain) => `spiffe://${trustDomain}/ns/${name}/sa/`),
+      ),
+    ),
   };
+}
+
+/** Names of other kinds, and of other trust domains, stand for themselves. */
+function inEachTrustDomain(name: string, trustDomains: readonly TrustDomain[]): readonly string[] {
+  const own = trustDomains.find((trustDomain) => name.startsWith(`spiffe://${trustDomain}/`));
+  if (own === undefined) return [name];
+  const path = name.slice(`spiffe://${own}`.length);
+  return trustDomains.map((trustDomain) => `spiffe://${trustDomain}${path}`);
 }
 
 function sorted(names: readonly string[]): readonly string[] {

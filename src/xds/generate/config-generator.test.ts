@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { ApiObject } from '#api/object.ts';
+import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
-import { TYPE_URL, type XdsSnapshot } from '#xds/resource.ts';
+import { TYPE_URL, type TypeUrl, type XdsSnapshot } from '#xds/resource.ts';
 import { type TestMesh, testMesh, testProxy } from '../../../test/kit/mesh.ts';
 import { objectsOf } from '../../../test/kit/objects.ts';
 
@@ -221,4 +222,17 @@ test('whatever came before, a change leads to what the objects alone lead to', (
       assert.deepEqual(versions(snapshot(mesh, proxy)), versions(snapshot(fresh, proxy)));
   });
   fc.assert(property, { numRuns: 25 });
+});
+
+test('callers and servers may have either name of the trust domain while it is changed', () => {
+  const aliases = { trustDomainAliases: [parseTrustDomain('next.test')] };
+  const proxy = testProxy({ namespace: 'shop', labels: { app: 'web' }, serviceAccount: 'web' });
+  const bytesOf = (mesh: TestMesh, typeUrl: TypeUrl): string =>
+    [...(snapshot(mesh, proxy).get(typeUrl)?.values() ?? [])]
+      .map(({ encoded }) => Buffer.from(encoded).toString('latin1'))
+      .join();
+  for (const typeUrl of [TYPE_URL.cluster, TYPE_URL.listener]) {
+    assert.match(bytesOf(testMesh(BASE, aliases), typeUrl), /spiffe:\/\/next\.test\//, typeUrl);
+    assert.doesNotMatch(bytesOf(testMesh(BASE), typeUrl), /next\.test/, typeUrl);
+  }
 });

@@ -1,4 +1,4 @@
-import type { MeshSettings } from '#model/mesh-settings.ts';
+import { type MeshSettings, meshTrustDomains } from '#model/mesh-settings.ts';
 import { PROTOCOLS } from '#model/protocol.ts';
 import { labelsOfProxy, workloadOfProxy } from '#model/registration.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
@@ -84,11 +84,11 @@ export class InboundBuilder {
     authorization: WorkloadAuthorization,
     explicit: ExplicitPorts | undefined,
   ): InboundContext {
-    const { trustDomain, hardening, accessLog } = this.#settings;
+    const { hardening, accessLog } = this.#settings;
     const { deny, allow } = authorization.tcp;
     const judged = deny.enforced !== undefined || allow.enforced !== undefined;
     return {
-      trustDomain,
+      trustDomains: meshTrustDomains(this.#settings),
       hardening,
       accessLog,
       tcpPolicy: tcpAuthzMarker(authorization, { listenPorts: explicit?.inbound }),

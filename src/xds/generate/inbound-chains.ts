@@ -19,7 +19,8 @@ import { MESH_ALPN, serverTls } from '#xds/generate/tls-context.ts';
 
 /** What the chains of every port of a workload have in common. Plain JSON values. */
 export interface InboundContext {
-  readonly trustDomain: string;
+  /** Callers must be of one of these. */
+  readonly trustDomains: readonly string[];
   readonly hardening: HardeningProfile;
   readonly accessLog: LoggedRequests;
   /**
@@ -123,7 +124,7 @@ export function inboundChains(
     return create(FilterChainSchema, {
       name: chainName(port, arrival),
       filterChainMatch: matchOf(port, arrival, matchesPort),
-      ...(arrival.tls === 'mesh' && { transportSocket: serverTls(context.trustDomain, alpn) }),
+      ...(arrival.tls === 'mesh' && { transportSocket: serverTls(context.trustDomains, alpn) }),
       ...(arrival.as === 'http'
         ? { filters: [httpFilter(port, context)] }
         : {

@@ -1,6 +1,6 @@
 import type { ServiceEndpoints } from '#model/endpoint.ts';
 import type { EndpointIndex } from '#model/endpoint-index.ts';
-import type { MeshSettings } from '#model/mesh-settings.ts';
+import { type MeshSettings, meshTrustDomains } from '#model/mesh-settings.ts';
 import { PROTOCOLS } from '#model/protocol.ts';
 import type { Service, ServicePort } from '#model/service.ts';
 import type { ServiceView } from '#model/service-index.ts';
@@ -79,7 +79,7 @@ function tlsOf(
   { port }: ServicePort,
   endpoints: ServiceEndpoints,
 ): ClusterTls | 'refuse' {
-  const { autoMtls, trustDomain, hardening } = scope.settings;
+  const { autoMtls, hardening } = scope.settings;
   const rule = scope.rules.ruleFor(service);
   const tls = upstreamTls({ service, port, rule, subset: '', autoMtls });
   switch (tls.mode) {
@@ -93,11 +93,12 @@ function tlsOf(
     case 'mesh': {
       const asked = tls.mode === 'mesh' ? tls.subjectAltNames : [];
       const sni = tls.mode === 'mesh' ? tls.sni : undefined;
+      const trustDomains = meshTrustDomains(scope.settings);
       const unknownIsNarrowed = HARDENING[hardening].unknownServersAreNarrowed;
       return {
         mode: 'mesh',
         perEndpoint: tls.mode === 'auto',
-        names: serverNames({ service, endpoints, trustDomain, asked, unknownIsNarrowed }),
+        names: serverNames({ service, endpoints, trustDomains, asked, unknownIsNarrowed }),
         sni: sni ?? meshServerName(port, '', service.host),
       };
     }

@@ -122,14 +122,19 @@ function uri(pattern: { readonly case: 'exact' | 'prefix'; readonly value: strin
   });
 }
 
-/** Mutual TLS as a server: the caller must show a certificate of the trust domain. */
-export function serverTls(trustDomain: string, alpn: readonly string[]): TransportSocket {
-  const callers = uri({ case: 'prefix', value: `spiffe://${trustDomain}/` });
+/** Mutual TLS as a server: the caller must show a certificate of one of the trust domains. */
+export function serverTls(
+  trustDomains: readonly string[],
+  alpn: readonly string[],
+): TransportSocket {
+  const callers = trustDomains.map((trustDomain) =>
+    uri({ case: 'prefix', value: `spiffe://${trustDomain}/` }),
+  );
   return create(TransportSocketSchema, {
     name: TLS_SOCKET,
     configType: typedConfig(DownstreamTlsContextSchema, {
       requireClientCertificate: true,
-      commonTlsContext: meshContext([callers], alpn),
+      commonTlsContext: meshContext(callers, alpn),
     }),
   });
 }

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { GRPC_STATUS, type GrpcCall, GrpcStatusError } from '#base/grpc/grpc.ts';
+import { xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
+import { decodePem } from '#pki/pem.ts';
+import { parseSpiffeId, parseTrustDomain } from '#spiffe/spiffe-id.ts';
+import { testAuthority } from '../../test/kit/test-authority.ts';
+
+const trustDomains = ['new.test', 'old.test'].map(parseTrustDomain);
+
+/** Asks with a certificate of this identity; gives what was found out, or the reason against. */
+async function ask(uri: string): Promise<unknown> {
+  const { certificate } = testAuthority().issue({ uris: [uri] });
+  const [der] = decodePem(certificate, ['CERTIFICATE']);
+  const call = { peer: { verifiedCertificate: der } } as unknown as GrpcCall;
+  const authenticate = xdsAuthenticator({
+    trustDomains,
+    authenticateToken: () => assert.fail('a certificate counts before a token'),
+  });
+  try {
+    return await authenticate(call);
+  } catch (error) {
+    assert.ok(error instanceof GrpcStatusError && error.status === GRPC_STATUS.unauthenticated);
+    assert.equal(error.message, 'authentication failure');
+    return String((error.cause as Error).message);
+  }
+}
+
+test('a proxy is known by its certificate, in every name of the trust domain', async () => {
+  for (const trustDomain of trustDomains) {
+    const identity = parseSpiffeId(`spiffe://${trustDomain}/ns/shop/sa/web`);
+    assert.deepEqual(await ask(identity), { identity, namespace: 'shop', serviceAccount: 'web' });
+  }
+});
+
+test('foreign, malformed and look-alike domains are refused', async () => {
+  const foreign = ['evil.test', 'new.test.evil', 'xnew.test', 'ew.test', 'new'];
+  for (const name of foreign) {
+    const reason = await ask(`spiffe://${name}/ns/shop/sa/web`);
+    assert.match(String(reason), /of another trust domain/, name);
+  }
+  for (const name of ['New.test', 'new.test:443', 'new%2etest', '']) {
+    const reason = await ask(`spiffe://${name}/ns/shop/sa/web`);
+    assert.match(String(reason), /no SPIFFE id|trust domain/, name);
+  }
+  assert.match(String(await ask('spiffe://new.test/elsewhere')), /no workload identity/);
+});
