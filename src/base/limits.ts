@@ -20,6 +20,14 @@ export const LIMITS = {
   diagnosticsPerObjectMax: 100,
   /** Bytes of a certificate signing request, PEM. */
   csrBytesMax: 16 * 1024,
+  /** Certificates that wait for the issuance journal; more are refused. */
+  journalWaitingMax: 10_000,
+  /** Records of the issuance journal that one question is answered with, the latest ones. */
+  journalListMax: 10_000,
+  /** Identities whose use of the certificate authority is counted at one time. */
+  issuanceIdentitiesMax: 100_000,
+  /** Refused requests for certificates that are logged each second; the others are counted. */
+  refusalLogsPerSecondMax: 20,
   /** Bytes of a bearer token. */
   tokenBytesMax: 16 * 1024,
   /** Lifetime of a service account token when none is asked for, in seconds. */
