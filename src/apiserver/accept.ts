@@ -33,7 +33,10 @@ function quality({ parameters }: MediaRange): number {
 /** How objects are to be written. */
 export interface ObjectFormat {
   readonly media: 'json' | 'yaml';
-  /** Another form of the object (kubernetes.io, "Receiving resources as Tables"); undefined = the object itself. */
+  /**
+   * Another form of the object (kubernetes.io, "Receiving resources as Tables"); undefined = the
+   * object itself.
+   */
   readonly as: 'Table' | 'PartialObjectMetadata' | 'PartialObjectMetadataList' | undefined;
   /** Version of the group meta.k8s.io that the other form is wanted in. */
   readonly version: 'v1' | 'v1beta1';

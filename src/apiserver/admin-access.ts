@@ -1,6 +1,6 @@
 import { dump, load } from 'js-yaml';
-import type { ClientAuthority, ClientCredentials } from '#apiserver/client-authority.ts';
 import { MASTERS } from '#apiserver/authorize.ts';
+import type { ClientAuthority, ClientCredentials } from '#apiserver/client-authority.ts';
 import { pathExists, readSecretFile, writeFileAtomic } from '#base/files.ts';
 import { Secret } from '#base/secret.ts';
 
@@ -21,8 +21,8 @@ const VALID_DAYS = 365;
 const RENEW_DAYS = 90;
 
 /**
- * Writes the administrator's kubeconfig, for the owner only: new credentials at the first start and when the old ones
- * end; else those that are there, with the present address of the server.
+ * Writes the administrator's kubeconfig, for the owner only: new credentials at the first start and
+ * when the old ones end; else those that are there, with the present address of the server.
  * @returns whether the file is new or changed
  * @throws BulwarkError FILES_UNREADABLE, FILES_TOO_OPEN, FILES_UNWRITABLE, FILES_DISK_FULL
  */

@@ -29,7 +29,10 @@ export function cannotBeHandled(kind: string, apiVersion: unknown, as: string): 
   return `${kind} in version "${version}" cannot be handled as a ${as}`;
 }
 
-/** Why a body of one kind is no other; Kubernetes calls the core group `core` there, others by their first word. */
+/**
+ * Why a body of one kind is no other; Kubernetes calls the core group `core` there, others by their
+ * first word.
+ */
 export function unknownConversion(
   apiVersion: unknown,
   kind: unknown,
@@ -49,7 +52,8 @@ export function strictDecodingError(kind: KindDefinition, version: string) {
 }
 
 /**
- * The body with apiVersion and kind filled in from the path when it has none, which Kubernetes allows.
+ * The body with apiVersion and kind filled in from the path when it has none, which Kubernetes
+ * allows.
  * @throws ApiError 400 when it says that it is something else
  */
 export function asKind(body: JsonObject, kind: KindDefinition, version: string): JsonObject {
@@ -129,7 +133,10 @@ function nameOf({ metadata }: JsonObject): string {
   return isObject(metadata) && typeof metadata.name === 'string' ? metadata.name : '';
 }
 
-/** A built-in kind whose body has a wrong type somewhere does not even decode: 400, in the words of Go. */
+/**
+ * A built-in kind whose body has a wrong type somewhere does not even decode: 400, in the words of
+ * Go.
+ */
 function decodingError({ field, message }: Diagnostic, kind: KindDefinition, version: string) {
   const [, found = '', wanted = ''] = /"([^"]*)": .* must be of type ([^:]+)/.exec(message) ?? [];
   const path = field.replaceAll(/\[[^\]]*\]/g, '');

@@ -4,7 +4,8 @@ import type { ApiClient } from '../../test/kit/api-client.ts';
 import { startApiServer, type TestApiServer } from '../../test/kit/api-server.ts';
 import { temporaryDirectory } from '../../test/kit/temp-directory.ts';
 
-// What happens to objects over HTTP: created, read, replaced, patched, deleted, and the words of every refusal.
+// What happens to objects over HTTP: created, read, replaced, patched, deleted, and the words of
+// every refusal.
 
 const closers: (() => unknown)[] = [];
 const suite = { after: (close: () => unknown) => void closers.unshift(close) } as never;

@@ -43,9 +43,9 @@ export interface ApiServerDeps {
 }
 
 /**
- * A Kubernetes API over a store: what kubectl and client libraries need for the kinds of the kind table. Also looks
- * after namespaces (each gets its `default` service account; a deleted one goes with all that is in it) and gives
- * services their addresses.
+ * A Kubernetes API over a store: what kubectl and client libraries need for the kinds of the kind
+ * table. Also looks after namespaces (each gets its `default` service account; a deleted one goes
+ * with all that is in it) and gives services their addresses.
  */
 export class ApiServer implements Component {
   readonly name = 'apiserver';

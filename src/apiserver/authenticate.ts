@@ -5,8 +5,9 @@ import { callerOf, type ServiceAccountTokens } from '#apiserver/service-account-
 import { unauthorized } from '#apiserver/status.ts';
 
 /**
- * Who sends the request: by the client certificate when there is a good one, else by the bearer token, else nobody.
- * Credentials that are there but do not hold are refused, also where nobody would be let in.
+ * Who sends the request: by the client certificate when there is a good one, else by the bearer
+ * token, else nobody. Credentials that are there but do not hold are refused, also where nobody
+ * would be let in.
  * @throws ApiError 401
  */
 export async function authenticate(
@@ -26,7 +27,10 @@ export async function authenticate(
   return ANONYMOUS;
 }
 
-/** The token of `Authorization: Bearer …` (RFC 6750); undefined when there is none. Other schemes are not looked at. */
+/**
+ * The token of `Authorization: Bearer …` (RFC 6750); undefined when there is none. Other schemes
+ * are not looked at.
+ */
 function bearerToken(header: string | undefined): string | undefined {
   const [scheme = '', token = '', ...more] = (header ?? '').trim().split(/ +/);
   if (scheme.toLowerCase() !== 'bearer' || token === '' || more.length > 0) return undefined;
@@ -40,8 +44,9 @@ function presentedCertificate(socket: TLSSocket): boolean {
 const callers = new WeakMap<TLSSocket, Caller>();
 
 /**
- * User and groups of a client certificate that our authority for clients signed: common name and organizations
- * (kubernetes.io, "X.509 client certificates"). The connection verified it at its beginning.
+ * User and groups of a client certificate that our authority for clients signed: common name and
+ * organizations (kubernetes.io, "X.509 client certificates"). The connection verified it at its
+ * beginning.
  */
 function callerOfCertificate(socket: TLSSocket): Caller | undefined {
   if (!socket.authorized) return undefined;

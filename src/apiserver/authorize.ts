@@ -1,5 +1,5 @@
-import { type ApiError, forbidden, forbiddenPath } from '#apiserver/status.ts';
 import type { RequestInfo, ResourceRequest } from '#apiserver/request-info.ts';
+import { type ApiError, forbidden, forbiddenPath } from '#apiserver/status.ts';
 
 /** Who calls (authentication.k8s.io/v1 UserInfo). */
 export interface Caller {
@@ -9,7 +9,10 @@ export interface Caller {
   readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
 
-/** Whether a caller may do it. `reason` says by which rule, or why not, when there is something to say. */
+/**
+ * Whether a caller may do it. `reason` says by which rule, or why not, when there is something to
+ * say.
+ */
 export interface Decision {
   readonly allowed: boolean;
   readonly reason?: string;
@@ -40,8 +43,9 @@ function isAtOrBelow(path: string, roots: readonly string[]): boolean {
 }
 
 /**
- * What Kubernetes grants by itself, and nothing more: all to system:masters, discovery and the question "who am I" to
- * whoever is authenticated, health and version to everybody. So a workload's token opens nothing here.
+ * What Kubernetes grants by itself, and nothing more: all to system:masters, discovery and the
+ * question "who am I" to whoever is authenticated, health and version to everybody. So a workload's
+ * token opens nothing here.
  */
 export class DefaultAuthorizer implements Authorizer {
   async authorize(caller: Caller, request: RequestInfo): Promise<Decision> {

@@ -1,7 +1,7 @@
 import { readDocuments } from '#api/documents.ts';
-import { decodeProtobufBody } from '#apiserver/protobuf-body.ts';
 import { scanJson } from '#apiserver/json-scan.ts';
 import { isObject, type JsonObject } from '#apiserver/patch/json-value.ts';
+import { decodeProtobufBody } from '#apiserver/protobuf-body.ts';
 import { badRequest, unsupportedMediaType } from '#apiserver/status.ts';
 import { LIMITS } from '#base/limits.ts';
 

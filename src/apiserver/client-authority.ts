@@ -16,7 +16,9 @@ export interface ClientCredentials {
   readonly key: Secret<string>;
 }
 
-/** Who a certificate is for: the API takes the common name as user and the organization as group. */
+/**
+ * Who a certificate is for: the API takes the common name as user and the organization as group.
+ */
 export interface ClientSubject {
   readonly user: string;
   readonly group: string;
@@ -37,8 +39,8 @@ const DAY_MS = 24 * 3600 * 1000;
 const BACKDATE_MS = 5 * 60 * 1000;
 
 /**
- * Signs certificates of the API's clients. It has nothing to do with the authority of the mesh: a workload's
- * certificate opens nothing here, and a client's nothing in the mesh.
+ * Signs certificates of the API's clients. It has nothing to do with the authority of the mesh: a
+ * workload's certificate opens nothing here, and a client's nothing in the mesh.
  */
 export class ClientAuthority {
   /** PEM, for the API server to verify clients against. */
@@ -84,7 +86,8 @@ export class ClientAuthority {
 
 /**
  * The authority whose files are in `directory`; made at the first start.
- * @throws BulwarkError FILES_UNREADABLE, FILES_TOO_OPEN, FILES_UNWRITABLE, FILES_DISK_FULL, CLIENT_CA_UNUSABLE
+ * @throws BulwarkError FILES_UNREADABLE, FILES_TOO_OPEN, FILES_UNWRITABLE, FILES_DISK_FULL,
+ * CLIENT_CA_UNUSABLE
  */
 export async function loadClientAuthority(
   directory: string,

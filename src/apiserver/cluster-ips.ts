@@ -1,10 +1,13 @@
-import type { ApiObject } from '#api/object.ts';
-import { invalid } from '#api/field-error.ts';
 import type { Diagnostic } from '#api/diagnostic.ts';
+import { invalid } from '#api/field-error.ts';
+import type { ApiObject } from '#api/object.ts';
 import type { RandomSource } from '#base/random.ts';
 import type { Store, StoreWatch } from '#store/store.ts';
 
-/** The first address and the number of addresses of 10.96.0.0/12, Kubernetes' usual range for services. */
+/**
+ * The first address and the number of addresses of 10.96.0.0/12, Kubernetes' usual range for
+ * services.
+ */
 const FIRST = (10 << 24) + (96 << 16);
 const COUNT = 1 << 20;
 /** Kubernetes' own services have fixed places at the beginning of the range. */
@@ -29,8 +32,9 @@ export interface Claim {
 }
 
 /**
- * Gives services their virtual addresses, each to one service only. Which are taken is read from the store; an
- * address is held from the moment it is given, before the service that it is for is written.
+ * Gives services their virtual addresses, each to one service only. Which are taken is read from
+ * the store; an address is held from the moment it is given, before the service that it is for is
+ * written.
  */
 export class ClusterIps {
   readonly #store: Store;

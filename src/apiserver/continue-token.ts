@@ -1,6 +1,6 @@
-import { sortKey } from '#store/sorted-objects.ts';
 import type { ApiObject } from '#api/object.ts';
 import { badRequest } from '#apiserver/status.ts';
+import { sortKey } from '#store/sorted-objects.ts';
 
 /** Where a page of a list ended: the next one is of the same moment. Opaque to clients. */
 export interface PagePosition {

@@ -8,13 +8,12 @@ import type { Answer } from '#apiserver/present.ts';
 import { writeOptions } from '#apiserver/query.ts';
 import { presenterFor, type ResourceContext } from '#apiserver/resource-context.ts';
 import {
-  alreadyExists,
   ApiError,
+  alreadyExists,
   badRequest,
   methodNotAllowed,
   notFound,
 } from '#apiserver/status.ts';
-import { storeFailure } from '#apiserver/store-failure.ts';
 import { warningHeaders } from '#apiserver/warnings.ts';
 import { isBulwarkError } from '#base/errors.ts';
 import { firstRevision } from '#store/revise.ts';
@@ -54,7 +53,7 @@ export async function createObject(context: ResourceContext): Promise<Answer> {
     } catch (error) {
       const taken = isBulwarkError(error, 'API_ALREADY_EXISTS');
       if (taken && generated && attempt < NAME_ATTEMPTS) continue;
-      throw taken ? await takenError(context, object) : storeFailure(error);
+      throw taken ? await takenError(context, object) : error;
     }
   }
 }

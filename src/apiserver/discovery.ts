@@ -8,7 +8,10 @@ import {
   type ServedSubresource,
 } from '#apiserver/served-resources.ts';
 
-/** The form of discovery that tells all of a group in one answer (kubernetes.io, "Aggregated discovery"). */
+/**
+ * The form of discovery that tells all of a group in one answer (kubernetes.io, "Aggregated
+ * discovery").
+ */
 export const AGGREGATED_TYPE =
   'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
 

@@ -15,6 +15,7 @@ import {
   type ServedResource,
 } from '#apiserver/served-resources.ts';
 import { methodNotAllowed, unknownResource } from '#apiserver/status.ts';
+import { storeFailure } from '#apiserver/store-failure.ts';
 import { updateObject } from '#apiserver/update.ts';
 import { versionInfo } from '#apiserver/version.ts';
 import { type WatchRun, watchObjects } from '#apiserver/watch.ts';
@@ -50,8 +51,12 @@ const HANDLERS: Readonly<Record<Verb, Handler>> = {
  */
 export async function dispatch(request: ApiRequest, deps: DispatchDeps): Promise<Outcome> {
   const { info } = request;
-  if (info.type === 'resource') return dispatchResource(request, info, deps);
-  return dispatchPath(request, info, deps);
+  try {
+    if (info.type === 'resource') return await dispatchResource(request, info, deps);
+    return await dispatchPath(request, info, deps);
+  } catch (error) {
+    throw storeFailure(error);
+  }
 }
 
 async function dispatchResource(

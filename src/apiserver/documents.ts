@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { OpenApiV2DocumentSchema } from '#gen/bulwark/kubernetes/openapi_pb.js';
 import { mediaRanges } from '#apiserver/accept.ts';
 import {
   AGGREGATED_TYPE,
@@ -14,11 +13,15 @@ import { openApiDocument, openApiDocumentPaths } from '#apiserver/openapi.ts';
 import { type Answer, jsonAnswer, textAnswer } from '#apiserver/present.ts';
 import type { ApiRequest } from '#apiserver/resource-context.ts';
 import { notAcceptable, unknownResource } from '#apiserver/status.ts';
+import { OpenApiV2DocumentSchema } from '#gen/bulwark/kubernetes/openapi_pb.js';
 
 const V2_INFO = { swagger: '2.0', info: { title: 'Kubernetes', version: '1.33' }, paths: {} };
 const V2_PROTOBUF = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
 
-/** A document that changes only with the program: made when first asked for, then kept with its hash. */
+/**
+ * A document that changes only with the program: made when first asked for, then kept with its
+ * hash.
+ */
 class FixedDocument {
   readonly #make: () => object;
   #made: { readonly text: string; readonly hash: string } | undefined;
@@ -112,7 +115,10 @@ export class Documents {
     return { paths: Object.fromEntries(paths) };
   }
 
-  /** A document under its hash may be kept for ever; under another hash the client is sent to the right one. */
+  /**
+   * A document under its hash may be kept for ever; under another hash the client is sent to the
+   * right one.
+   */
   #openApiV3(request: ApiRequest, path: string): Answer {
     const document = this.#openApi.get(path);
     if (!document) return textAnswer(404, '404 page not found\n');
@@ -149,7 +155,10 @@ function listAnswer(group: string, version: string): Answer {
   return jsonAnswer(list);
 }
 
-/** Kept for clients that fall back to it when they do not find a kind; it describes none, v3 describes all. */
+/**
+ * Kept for clients that fall back to it when they do not find a kind; it describes none, v3
+ * describes all.
+ */
 function openApiV2(request: ApiRequest): Answer {
   const wanted = mediaRanges(request.headers.accept);
   if (wanted.some(({ type }) => type.includes('proto-openapi'))) {

@@ -11,7 +11,10 @@ import { BulwarkError, systemCode } from '#base/errors.ts';
 import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
 
-/** PEM texts of the serving certificate, and of the authority that client certificates are verified against. */
+/**
+ * PEM texts of the serving certificate, and of the authority that client certificates are verified
+ * against.
+ */
 export interface ServingTls {
   readonly key: string;
   /** The leaf first, then the certificates up to the root. */
@@ -38,7 +41,10 @@ export interface HttpServerDeps {
 }
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'];
-/** How long a client has for the TLS handshake, its headers, and the whole of its request, in milliseconds. */
+/**
+ * How long a client has for the TLS handshake, its headers, and the whole of its request, in
+ * milliseconds.
+ */
 const HANDSHAKE_MS_MAX = 10_000;
 const HEADERS_MS_MAX = 15_000;
 const REQUEST_MS_MAX = 60_000;
@@ -93,7 +99,8 @@ export class HttpServer {
         cert,
         ca: clientCa,
         requestCert: true,
-        // Who sends no certificate may still have a token; what a certificate is worth is decided per request.
+        // Who sends no certificate may still have a token; what a certificate is worth is decided
+        // per request.
         rejectUnauthorized: false,
         minVersion: TLS_VERSION_MIN,
         handshakeTimeout: HANDSHAKE_MS_MAX,
@@ -149,7 +156,10 @@ export class HttpServer {
       .send(Buffer.from(body));
   }
 
-  /** Refusals as they are; anything else is our fault: the log gets all of it, the client hears only that. */
+  /**
+   * Refusals as they are; anything else is our fault: the log gets all of it, the client hears only
+   * that.
+   */
   #failure(error: unknown): Answer {
     if (error instanceof ApiError) {
       const code = error.body.code ?? 500;

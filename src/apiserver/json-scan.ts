@@ -19,8 +19,9 @@ interface Frame {
 }
 
 /**
- * Looks over a JSON text before it is parsed, for what JSON.parse does not tell: how deep it goes, and fields that
- * stand twice (of which JSON.parse silently takes the last). Says nothing about whether the text is well formed.
+ * Looks over a JSON text before it is parsed, for what JSON.parse does not tell: how deep it goes,
+ * and fields that stand twice (of which JSON.parse silently takes the last). Says nothing about
+ * whether the text is well formed.
  */
 export function scanJson(text: string, depthMax: number): JsonScan {
   const open: Frame[] = [];

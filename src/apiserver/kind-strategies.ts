@@ -14,7 +14,8 @@ export interface Prepared {
 const nothingToUndo = (): void => {};
 
 /**
- * The object as it is to be created: what belongs to the server is set, what clients may not set is dropped.
+ * The object as it is to be created: what belongs to the server is set, what clients may not set is
+ * dropped.
  * @throws ApiError 422 when the service asks for an address that it cannot have
  */
 export function prepareCreate(

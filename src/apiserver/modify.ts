@@ -1,14 +1,14 @@
 import { forbidden } from '#api/field-error.ts';
 import type { ApiObject } from '#api/object.ts';
 import { validateChange } from '#api/validate.ts';
-import { type Admitted, admit, type AdmitOptions } from '#apiserver/admit.ts';
+import { type AdmitOptions, type Admitted, admit } from '#apiserver/admit.ts';
 import { prepareUpdate } from '#apiserver/kind-strategies.ts';
 import type { JsonObject } from '#apiserver/patch/json-value.ts';
 import type { Answer } from '#apiserver/present.ts';
 import type { WriteOptions } from '#apiserver/query.ts';
 import { keyOf, presenterFor, type ResourceContext } from '#apiserver/resource-context.ts';
 import { badRequest, conflict, invalid, notFound, type Resource } from '#apiserver/status.ts';
-import { MODIFIED, storeFailure } from '#apiserver/store-failure.ts';
+import { MODIFIED } from '#apiserver/store-failure.ts';
 import { warningHeaders } from '#apiserver/warnings.ts';
 import { isBulwarkError } from '#base/errors.ts';
 import { nextRevision, nextStatus } from '#store/revise.ts';
@@ -26,8 +26,8 @@ export interface Proposal {
 const ATTEMPTS_MAX = 20;
 
 /**
- * Changes one object: proposes from the present state, checks, and writes only if that state is still the present
- * one; else, unless the client insists on a version, again from the new state.
+ * Changes one object: proposes from the present state, checks, and writes only if that state is
+ * still the present one; else, unless the client insists on a version, again from the new state.
  * @throws ApiError
  */
 export async function modifyObject(
@@ -70,7 +70,7 @@ async function modifyInTurn(
     } catch (error) {
       const raced = isBulwarkError(error, 'API_CONFLICT');
       if (raced && !proposal.versioned && attempt < ATTEMPTS_MAX) continue;
-      throw raced ? conflict(resource, key.name, MODIFIED) : storeFailure(error);
+      throw raced ? conflict(resource, key.name, MODIFIED) : error;
     }
   }
 }
@@ -147,7 +147,10 @@ async function writeStatus(
   return deps.store.updateStatus({ ...object, metadata: { ...object.metadata, resourceVersion } });
 }
 
-/** What belongs to the server stays as it is, whatever the client sent; the version is the one that was checked. */
+/**
+ * What belongs to the server stays as it is, whatever the client sent; the version is the one that
+ * was checked.
+ */
 function withServerMeta(object: ApiObject, current: ApiObject): ApiObject {
   const { uid, resourceVersion, deletionTimestamp, deletionGracePeriodSeconds, managedFields } =
     current.metadata;

@@ -27,7 +27,10 @@ interface Namespace extends ApiObject {
 export const NAME_LABEL = 'kubernetes.io/metadata.name';
 const RETRY_MS = { delayMsMin: 200, delayMsMax: 30_000 };
 
-/** A new namespace as it is stored: its name as a label, the finalizer that its content is, and its phase. */
+/**
+ * A new namespace as it is stored: its name as a label, the finalizer that its content is, and its
+ * phase.
+ */
 export function newNamespace(object: ApiObject): ApiObject {
   const { metadata } = object;
   const labels = { ...metadata.labels, [NAME_LABEL]: metadata.name };
@@ -41,9 +44,10 @@ export function newNamespace(object: ApiObject): ApiObject {
 }
 
 /**
- * Looks after namespaces: those of a new cluster are there from the first start, each has its `default` service
- * account, and one that is deleted goes once everything in it has gone. Nothing can come into it meanwhile: the store
- * refuses objects within a namespace that is being deleted, at the moment of the write.
+ * Looks after namespaces: those of a new cluster are there from the first start, each has its
+ * `default` service account, and one that is deleted goes once everything in it has gone. Nothing
+ * can come into it meanwhile: the store refuses objects within a namespace that is being deleted,
+ * at the moment of the write.
  */
 export class NamespaceLife {
   readonly #initial: readonly string[];

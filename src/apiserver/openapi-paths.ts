@@ -1,5 +1,5 @@
-import { groupVersion, type ServedResource } from '#apiserver/served-resources.ts';
 import type { Verb } from '#apiserver/request-info.ts';
+import { groupVersion, type ServedResource } from '#apiserver/served-resources.ts';
 
 /** The method of each verb, and what the operation is called. */
 const OPERATIONS = {

@@ -1,5 +1,5 @@
-import type { Schema } from '#api/schema.ts';
 import { objectMeta } from '#api/kinds/object-meta.ts';
+import type { Schema } from '#api/schema.ts';
 import { openApiPaths } from '#apiserver/openapi-paths.ts';
 import {
   groupVersion,
@@ -10,7 +10,10 @@ import {
 
 const OBJECT_META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
 
-/** The name of a kind's schema in a document: `io.k8s.api.core.v1.Service`, `io.istio.security.v1.PeerAuthentication`. */
+/**
+ * The name of a kind's schema in a document: `io.k8s.api.core.v1.Service`,
+ * `io.istio.security.v1.PeerAuthentication`.
+ */
 export function schemaName({ group, version, kind, definition }: ServedResource): string {
   if (definition?.custom) return `${group.split('.').reverse().join('.')}.${version}.${kind}`;
   const [short = ''] = group === '' ? ['core'] : group.split('.');

@@ -90,7 +90,9 @@ function checkSize(result: unknown): JsonObject {
 
 const SHOWN_LENGTH_MAX = 2000;
 
-/** Unknown fields that a patch brings; for a patch Kubernetes answers Invalid instead of BadRequest. */
+/**
+ * Unknown fields that a patch brings; for a patch Kubernetes answers Invalid instead of BadRequest.
+ */
 function strictPatchError(shown: string) {
   return (problems: readonly string[]): ApiError => {
     const value = JSON.stringify(shown.slice(0, SHOWN_LENGTH_MAX));
@@ -101,7 +103,10 @@ function strictPatchError(shown: string) {
   };
 }
 
-/** A value as Go prints it, `map[spec:map[ports:[80]]]`: so Kubernetes shows a strategic merge patch. */
+/**
+ * A value as Go prints it, `map[spec:map[ports:[80]]]`: so Kubernetes shows a strategic merge
+ * patch.
+ */
 function goValue(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(goValue).join(' ')}]`;
   if (!isObject(value)) return String(value);

@@ -30,8 +30,8 @@ const MESSAGES: ReadonlyMap<string, DescMessage> = new Map<string, DescMessage>(
 type JsonObject = { [key: string]: JsonValue };
 
 /**
- * The object in a body of type application/vnd.kubernetes.protobuf, as its JSON form has it. kubectl sends this form
- * when it creates built-in kinds, and does not fall back to JSON.
+ * The object in a body of type application/vnd.kubernetes.protobuf, as its JSON form has it.
+ * kubectl sends this form when it creates built-in kinds, and does not fall back to JSON.
  * @returns undefined when the body is no such envelope, or of a kind that has no binary form here
  */
 export function decodeProtobufBody(body: Buffer): JsonObject | undefined {
@@ -48,7 +48,10 @@ export function decodeProtobufBody(body: Buffer): JsonObject | undefined {
   }
 }
 
-/** Two things that protobuf's JSON writes otherwise than Kubernetes: 64-bit numbers, and "number or text". */
+/**
+ * Two things that protobuf's JSON writes otherwise than Kubernetes: 64-bit numbers, and "number or
+ * text".
+ */
 function corrected(value: JsonObject): JsonObject {
   return Object.fromEntries(
     Object.entries(value).map(([key, member]) => {

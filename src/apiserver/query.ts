@@ -1,6 +1,6 @@
-import { badRequest, type ApiError, invalid } from '#apiserver/status.ts';
-import { forbidden, unsupported } from '#api/field-error.ts';
 import type { Diagnostic } from '#api/diagnostic.ts';
+import { forbidden, unsupported } from '#api/field-error.ts';
+import { type ApiError, badRequest, invalid } from '#apiserver/status.ts';
 
 /** What a GET of a collection asks for (meta/v1 ListOptions). */
 export interface ListOptions {
@@ -124,7 +124,9 @@ function dryRunProblems(values: readonly string[]): Diagnostic[] {
   return wrong === undefined ? [] : [unsupported('dryRun', values, ['All'])];
 }
 
-/** What goes with a deletion (meta/v1 DeleteOptions), from the query and the body; the body wins. */
+/**
+ * What goes with a deletion (meta/v1 DeleteOptions), from the query and the body; the body wins.
+ */
 export interface DeleteOptions {
   readonly dryRun: boolean;
   readonly propagationPolicy: 'Foreground' | 'Background' | 'Orphan' | undefined;

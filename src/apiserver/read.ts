@@ -53,8 +53,8 @@ export async function listObjects(context: ResourceContext): Promise<Answer> {
 }
 
 /**
- * The list at the moment that the options ask for: an exact version for further pages, for a first page of a named
- * version, and when it is asked for; else now.
+ * The list at the moment that the options ask for: an exact version for further pages, for a first
+ * page of a named version, and when it is asked for; else now.
  */
 async function storedList(
   { kind, info, deps }: ResourceContext,

@@ -14,7 +14,6 @@ import {
   type Resource,
   success,
 } from '#apiserver/status.ts';
-import { storeFailure } from '#apiserver/store-failure.ts';
 import { isBulwarkError } from '#base/errors.ts';
 
 /** Kubernetes' own namespaces stay. */
@@ -38,7 +37,9 @@ export async function deleteObject(context: ResourceContext): Promise<Answer> {
   return jsonAnswer(success({ name, ...group, kind: kind.plural, uid }));
 }
 
-/** DELETE of a collection, or of what selectors mean in it; answers what it held. @throws ApiError */
+/**
+ * DELETE of a collection, or of what selectors mean in it; answers what it held. @throws ApiError
+ */
 export async function deleteObjects(context: ResourceContext): Promise<Answer> {
   const { kind, info, deps, request } = context;
   if (!kind.namespaced || info.namespace === '') throw methodNotAllowed();
@@ -101,7 +102,7 @@ async function remove(
       return await removePresent(context, current, options.dryRun);
     } catch (error) {
       if (isBulwarkError(error, 'API_CONFLICT') && attempt < ATTEMPTS_MAX) continue;
-      throw storeFailure(error);
+      throw error;
     }
   }
 }

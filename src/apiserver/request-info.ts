@@ -1,4 +1,6 @@
-/** What a request asks for, read off its method and path as Kubernetes does ("Request attributes"). */
+/**
+ * What a request asks for, read off its method and path as Kubernetes does ("Request attributes").
+ */
 export type RequestInfo = ResourceRequest | PathRequest;
 
 /** Verbs of the API on resources. */

@@ -1,5 +1,5 @@
-import { forbidden, invalid as invalidField } from '#api/field-error.ts';
 import type { Diagnostic } from '#api/diagnostic.ts';
+import { forbidden, invalid as invalidField } from '#api/field-error.ts';
 import { cannotBeHandled, unknownConversion } from '#apiserver/admit.ts';
 import { decodeBody } from '#apiserver/body.ts';
 import { metadataOf } from '#apiserver/create.ts';
@@ -89,7 +89,10 @@ export async function requestToken(
   return jsonAnswer(answer, { code: 201, headers: warningHeaders(warnings) });
 }
 
-/** The lifetime asked for, within the bounds; a longer one than allowed is shortened, and the client told. */
+/**
+ * The lifetime asked for, within the bounds; a longer one than allowed is shortened, and the client
+ * told.
+ */
 function lifetimeOf(spec: JsonObject): {
   readonly seconds: number;
   readonly warnings: readonly string[];

@@ -34,8 +34,8 @@ function tokensOf(selector: string): Token[] {
 }
 
 /**
- * A label selector (kubernetes.io, "Labels and Selectors"): `a=b,c!=d,e in (f,g),h notin (i),j,!k,l>1,m<2`; undefined
- * when it is empty, which means every object.
+ * A label selector (kubernetes.io, "Labels and Selectors"): `a=b,c!=d,e in (f,g),h notin
+ * (i),j,!k,l>1,m<2`; undefined when it is empty, which means every object.
  * @throws ApiError 400 in Kubernetes' words
  */
 export function parseLabelSelector(selector: string): ObjectFilter | undefined {

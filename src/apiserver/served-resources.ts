@@ -5,14 +5,19 @@ import type { Verb } from '#apiserver/request-info.ts';
 /** A part of a resource that has a path and a form of its own: `status`, `token`. */
 export interface ServedSubresource {
   readonly name: string;
-  /** Group, version and kind of what is sent and answered, where they are not those of the resource. */
+  /**
+   * Group, version and kind of what is sent and answered, where they are not those of the resource.
+   */
   readonly group?: string;
   readonly version?: string;
   readonly kind: string;
   readonly verbs: readonly Verb[];
 }
 
-/** A resource of one group and version, as discovery tells it and as requests are checked against it. */
+/**
+ * A resource of one group and version, as discovery tells it and as requests are checked against
+ * it.
+ */
 export interface ServedResource {
   readonly group: string;
   readonly version: string;

@@ -51,8 +51,9 @@ export interface ServiceAccountTokensDeps {
 const INVALID = 'invalid bearer token';
 
 /**
- * Issues and checks third-party tokens of service accounts: JWTs with audience and expiry, bound to the uid of the
- * account, so that they end with it (kubernetes.io, "Managing Service Accounts"; Istio "third party tokens").
+ * Issues and checks third-party tokens of service accounts: JWTs with audience and expiry, bound to
+ * the uid of the account, so that they end with it (kubernetes.io, "Managing Service Accounts";
+ * Istio "third party tokens").
  */
 export class ServiceAccountTokens {
   readonly issuer: string;
@@ -87,8 +88,8 @@ export class ServiceAccountTokens {
   }
 
   /**
-   * Whether the token is one of ours, in time, for one of `audiences` (those of the API when left out), and its
-   * account still the same. Never throws for a bad token.
+   * Whether the token is one of ours, in time, for one of `audiences` (those of the API when left
+   * out), and its account still the same. Never throws for a bad token.
    */
   async reviewToken(
     token: string,

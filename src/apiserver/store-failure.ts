@@ -1,7 +1,7 @@
 import { kindById } from '#api/kinds.ts';
 import {
-  alreadyExists,
   type ApiError,
+  alreadyExists,
   conflict,
   expired,
   forbidden,

@@ -27,7 +27,8 @@ const NAME_COLUMN = {
 export function columnDefinitions(kind: KindDefinition): readonly object[] {
   const columns = kind.columns.map(({ name, type, description, priority, value: _ }) => ({
     name,
-    // Built-in kinds say "string" for ages, custom ones "date"; the cell is the age in words for both.
+    // Built-in kinds say "string" for ages, custom ones "date"; the cell is the age in words for
+    // both.
     type: type === 'date' && !kind.custom ? 'string' : type,
     format: '',
     description,

@@ -1,5 +1,5 @@
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { BulwarkError } from '#base/errors.ts';
 import { pathExists, readSecretFile, writeFileAtomic } from '#base/files.ts';
 
@@ -13,7 +13,8 @@ export interface TokenKey {
 
 /**
  * The key in the file at `path`, PEM (PKCS #8); made, for the owner only, when there is none.
- * @throws BulwarkError FILES_UNREADABLE, FILES_TOO_OPEN, FILES_UNWRITABLE, FILES_DISK_FULL, or TOKEN_KEY_UNUSABLE
+ * @throws BulwarkError FILES_UNREADABLE, FILES_TOO_OPEN, FILES_UNWRITABLE, FILES_DISK_FULL, or
+ * TOKEN_KEY_UNUSABLE
  */
 export async function loadTokenKey(path: string): Promise<TokenKey> {
   if (!(await pathExists(path))) {

@@ -1,6 +1,6 @@
 /**
- * Lets those who want to change the same thing do it one after the other, so that none of them works in vain on a
- * state that another is about to replace.
+ * Lets those who want to change the same thing do it one after the other, so that none of them
+ * works in vain on a state that another is about to replace.
  */
 export class Turns {
   readonly #last = new Map<string, Promise<void>>();

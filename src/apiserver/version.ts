@@ -1,6 +1,9 @@
 import { arch, platform } from 'node:process';
 
-/** The Kubernetes version whose API this is; kubectl warns when its own is more than one minor version away. */
+/**
+ * The Kubernetes version whose API this is; kubectl warns when its own is more than one minor
+ * version away.
+ */
 const KUBERNETES_MINOR = '33';
 
 /** `GET /version`. */

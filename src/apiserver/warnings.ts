@@ -1,7 +1,10 @@
 /** Kubernetes' bound on all warnings of one answer, in characters. */
 const LENGTH_MAX = 4096;
 
-/** The headers that carry warnings to the user (RFC 7234 section 5.5, code 299; kubectl prints them). */
+/**
+ * The headers that carry warnings to the user (RFC 7234 section 5.5, code 299; kubectl prints
+ * them).
+ */
 export function warningHeaders(warnings: readonly string[]): Record<string, readonly string[]> {
   const values: string[] = [];
   let length = 0;

@@ -6,8 +6,9 @@ import { LIMITS } from '#base/limits.ts';
 const LINGER_MS = 30_000;
 
 /**
- * The answer of a watch: lines as they come, until either side ends it. A client that does not keep up is not waited
- * for: once too much is unsent the stream ends after that, and the client goes on from the last version it got.
+ * The answer of a watch: lines as they come, until either side ends it. A client that does not keep
+ * up is not waited for: once too much is unsent the stream ends after that, and the client goes on
+ * from the last version it got.
  */
 export class WatchStream {
   readonly #response: ServerResponse;
@@ -52,7 +53,9 @@ export class WatchStream {
     }
   }
 
-  /** Ends the stream after what was written; the connection is cut when the client does not take it. */
+  /**
+   * Ends the stream after what was written; the connection is cut when the client does not take it.
+   */
   end(): void {
     if (this.#ending) return;
     this.#ending = true;

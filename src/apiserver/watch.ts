@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
+import type { Presenter } from '#apiserver/present.ts';
 import { type ListOptions, listOptions } from '#apiserver/query.ts';
 import { checkReached, filterOf } from '#apiserver/read.ts';
-import type { Presenter } from '#apiserver/present.ts';
 import { presenterFor, type ResourceContext } from '#apiserver/resource-context.ts';
 import type { ObjectFilter } from '#apiserver/selectors.ts';
 import { expired } from '#apiserver/status.ts';
@@ -10,7 +10,10 @@ import { WatchStream } from '#apiserver/watch-stream.ts';
 import { lastRevision } from '#store/revise.ts';
 import type { StoreEvent, StoreList, StoreWatch } from '#store/store.ts';
 
-/** A watch that names no time ends after 30 to 60 minutes, so that clients spread over servers (as Kubernetes does). */
+/**
+ * A watch that names no time ends after 30 to 60 minutes, so that clients spread over servers (as
+ * Kubernetes does).
+ */
 const TIMEOUT_SECONDS = { min: 1800, max: 3600 };
 const BOOKMARK_EVERY_MS = 60_000;
 /** How long before the end of a watch its last bookmark is sent. */
@@ -20,7 +23,8 @@ const LAST_BOOKMARK_MS = 1000;
 export type WatchRun = (response: ServerResponse, closing: AbortSignal) => Promise<void>;
 
 /**
- * GET of a collection with `watch=true`. Everything that can be wrong is found before the first byte is sent.
+ * GET of a collection with `watch=true`. Everything that can be wrong is found before the first
+ * byte is sent.
  * @throws ApiError
  */
 export async function watchObjects(context: ResourceContext): Promise<WatchRun> {
@@ -113,6 +117,10 @@ class WatchSession {
     const { presenter, filter, stream } = this.#parts;
     const { type, object, previous, resourceVersion } = event;
     this.#seen = resourceVersion;
+    if (!stream.open) {
+      this.#watch?.close();
+      return;
+    }
     const matched = previous !== undefined && (filter?.(previous) ?? true);
     const matches = type !== 'DELETED' && (filter?.(object) ?? true);
     if (matches) {

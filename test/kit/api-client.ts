@@ -119,6 +119,7 @@ export class ApiClient {
       response.on('data', (chunk: Buffer) => {
         bytes += chunk.length;
       });
+      response.resume();
     };
     return { resume, received: received.promise };
   }

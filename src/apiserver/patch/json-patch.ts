@@ -20,7 +20,8 @@ const OPERATIONS_MAX = 10_000;
 
 /**
  * The target after a JSON patch (RFC 6902).
- * @throws ApiError 400 when it is no patch, 422 when it does not apply, 413 when it grows beyond measure
+ * @throws ApiError 400 when it is no patch, 422 when it does not apply, 413 when it grows beyond
+ * measure
  */
 export function applyJsonPatch(target: unknown, patch: unknown): unknown {
   if (!Array.isArray(patch)) {
@@ -34,7 +35,8 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
     throw new ApiError(413, 'RequestEntityTooLarge', message);
   }
   let result = target;
-  // Copies of copies double with each operation, so what is copied counts against the size of a request.
+  // Copies of copies double with each operation, so what is copied counts against the size of a
+  // request.
   let copied = 0;
   for (const operation of patch.map(parseOperation)) {
     if (operation.op === 'copy') {

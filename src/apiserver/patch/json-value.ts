@@ -1,4 +1,7 @@
-/** A JSON object as patches work on it. Never changed in place: a patch that fails half way must leave no trace. */
+/**
+ * A JSON object as patches work on it. Never changed in place: a patch that fails half way must
+ * leave no trace.
+ */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 /** Whether the value is a JSON object, not a list and not null. */

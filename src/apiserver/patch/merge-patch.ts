@@ -1,6 +1,9 @@
 import { isObject, type JsonObject } from '#apiserver/patch/json-value.ts';
 
-/** The target after a JSON merge patch (RFC 7396): null removes, objects merge, everything else replaces. */
+/**
+ * The target after a JSON merge patch (RFC 7396): null removes, objects merge, everything else
+ * replaces.
+ */
 export function applyMergePatch(target: unknown, patch: unknown): unknown {
   if (!isObject(patch)) return patch;
   const merged = new Map<string, unknown>(isObject(target) ? Object.entries(target) : []);

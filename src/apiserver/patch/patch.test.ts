@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { serviceAccount } from '#api/kinds/service-account.ts';
 import { service } from '#api/kinds/service.ts';
+import { serviceAccount } from '#api/kinds/service-account.ts';
 import { applyJsonPatch } from '#apiserver/patch/json-patch.ts';
 import type { JsonObject } from '#apiserver/patch/json-value.ts';
 import { applyMergePatch } from '#apiserver/patch/merge-patch.ts';

@@ -3,16 +3,20 @@ import type { Schema } from '#api/schema.ts';
 import { isObject, type JsonObject } from '#apiserver/patch/json-value.ts';
 import { ApiError, badRequest } from '#apiserver/status.ts';
 
-/** Members of a patch that say how to merge, not what (kubernetes.io, "Strategic merge patch" directives). */
+/**
+ * Members of a patch that say how to merge, not what (kubernetes.io, "Strategic merge patch"
+ * directives).
+ */
 const DIRECTIVE = '$patch';
 const RETAIN_KEYS = '$retainKeys';
 const SET_ORDER = '$setElementOrder/';
 const DELETE_VALUES = '$deleteFromPrimitiveList/';
 
 /**
- * The target after a strategic merge patch: like a merge patch, but lists whose schema says `merge` are merged by
- * their key instead of replaced.
- * @throws ApiError 400 for a directive that is none, 500 (as Kubernetes does) for an item without its key
+ * The target after a strategic merge patch: like a merge patch, but lists whose schema says `merge`
+ * are merged by their key instead of replaced.
+ * @throws ApiError 400 for a directive that is none, 500 (as Kubernetes does) for an item without
+ * its key
  */
 export function applyStrategicMergePatch(
   target: JsonObject,
@@ -118,8 +122,8 @@ function sameBy(key: string): Same {
 }
 
 /**
- * Puts the items that the patch names into its order, and the others where the present list has them: before the
- * first named one that they preceded.
+ * Puts the items that the patch names into its order, and the others where the present list has
+ * them: before the first named one that they preceded.
  */
 function inOrder(
   all: readonly unknown[],
