@@ -12,9 +12,9 @@ export interface DecodedBody {
   readonly duplicates: readonly string[];
 }
 
-export const JSON_TYPE = 'application/json';
-export const YAML_TYPE = 'application/yaml';
-export const PROTOBUF_TYPE = 'application/vnd.kubernetes.protobuf';
+const JSON_TYPE = 'application/json';
+const YAML_TYPE = 'application/yaml';
+const PROTOBUF_TYPE = 'application/vnd.kubernetes.protobuf';
 
 const SHOWN_LENGTH_MAX = 80;
 

@@ -14,7 +14,7 @@ const OBJECT_META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
  * The name of a kind's schema in a document: `io.k8s.api.core.v1.Service`,
  * `io.istio.security.v1.PeerAuthentication`.
  */
-export function schemaName({ group, version, kind, definition }: ServedResource): string {
+function schemaName({ group, version, kind, definition }: ServedResource): string {
   if (definition?.custom) return `${group.split('.').reverse().join('.')}.${version}.${kind}`;
   const [short = ''] = group === '' ? ['core'] : group.split('.');
   return `io.k8s.api.${short}.${version}.${kind}`;

@@ -64,6 +64,7 @@ const CUSTOM_VERBS: readonly Verb[] = [
 ];
 const STATUS_VERBS: readonly Verb[] = ['get', 'patch', 'update'];
 
+/** The group of tokens and of who somebody is. */
 export const AUTHENTICATION_GROUP = 'authentication.k8s.io';
 
 const TOKEN: ServedSubresource = {

@@ -29,6 +29,7 @@ interface KubernetesClaim {
   readonly serviceaccount?: { readonly name?: unknown; readonly uid?: unknown };
 }
 
+/** A new token. */
 export interface IssuedToken {
   readonly token: string;
   /** Milliseconds since 1970. */

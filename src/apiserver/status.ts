@@ -7,6 +7,7 @@ export interface StatusCause {
   readonly field?: string;
 }
 
+/** What a Status is about (meta/v1 StatusDetails). */
 export interface StatusDetails {
   readonly name?: string;
   readonly group?: string;
@@ -64,7 +65,7 @@ export class ApiError extends Error {
 }
 
 /** `configmaps`, `peerauthentications.security.istio.io`. */
-export function qualified({ group, name }: Resource): string {
+function qualified({ group, name }: Resource): string {
   return group === '' ? name : `${name}.${group}`;
 }
 
@@ -77,15 +78,17 @@ function detailsOf(resource: Resource, name: string, more: StatusDetails = {}): 
   };
 }
 
+/** 400: the request makes no sense. */
 export function badRequest(message: string): ApiError {
   return new ApiError(400, 'BadRequest', message);
 }
 
+/** 401: the credentials do not hold. No word on why. */
 export function unauthorized(): ApiError {
   return new ApiError(401, 'Unauthorized', 'Unauthorized');
 }
 
-/** `why` follows "is forbidden: ". */
+/** 403: the caller may not. `why` follows "is forbidden: ". */
 export function forbidden(
   resource: Resource,
   name: string,
@@ -97,58 +100,64 @@ export function forbidden(
   return new ApiError(403, 'Forbidden', `${subject} is forbidden: ${why}`, details);
 }
 
-/** A path that is no resource. */
+/** 403 for a path that is no resource. */
 export function forbiddenPath(message: string): ApiError {
   return new ApiError(403, 'Forbidden', `forbidden: ${message}`, {});
 }
 
+/** 404: there is no object of this name. */
 export function notFound(resource: Resource, name: string): ApiError {
   const message = `${qualified(resource)} "${name}" not found`;
   return new ApiError(404, 'NotFound', message, detailsOf(resource, name));
 }
 
-/** The path names no resource that is served. */
+/** 404: the path names no resource that is served. */
 export function unknownResource(): ApiError {
   return new ApiError(404, 'NotFound', 'the server could not find the requested resource', {});
 }
 
+/** 405: the resource does not take this method. */
 export function methodNotAllowed(): ApiError {
   const message = 'the server does not allow this method on the requested resource';
   return new ApiError(405, 'MethodNotAllowed', message, {});
 }
 
+/** 406: the answer has no form that the client accepts. */
 export function notAcceptable(message: string): ApiError {
   return new ApiError(406, 'NotAcceptable', message, {});
 }
 
+/** 409: the name is taken; `deleting` = by an object that is about to go. */
 export function alreadyExists(resource: Resource, name: string, deleting = false): ApiError {
   const before = deleting ? 'object is being deleted: ' : '';
   const message = `${before}${qualified(resource)} "${name}" already exists`;
   return new ApiError(409, 'AlreadyExists', message, detailsOf(resource, name));
 }
 
-/** `why` follows "Operation cannot be fulfilled on …: ". */
+/** 409: the object is not as the client thinks. `why` comes after "Operation cannot …". */
 export function conflict(resource: Resource, name: string, why: string): ApiError {
   const message = `Operation cannot be fulfilled on ${qualified(resource)} "${name}": ${why}`;
   return new ApiError(409, 'Conflict', message, detailsOf(resource, name));
 }
 
-/** The resource version is too old. */
+/** 410: the resource version is too old. */
 export function expired(message: string): ApiError {
   return new ApiError(410, 'Expired', message);
 }
 
+/** 413: the body is over the bound. */
 export function tooLarge(bytesMax: number): ApiError {
   const message = `Request entity too large: limit is ${bytesMax}`;
   return new ApiError(413, 'RequestEntityTooLarge', message);
 }
 
+/** 415: the body is of a type that is not read here. */
 export function unsupportedMediaType(accepted: readonly string[]): ApiError {
   const message = `the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}`;
   return new ApiError(415, 'UnsupportedMediaType', message);
 }
 
-/** What is wrong with an object; `kind.name` is the kind, not the plural. */
+/** 422: what is wrong with an object; `kind.name` is the kind, not the plural. */
 export function invalid(
   kind: Resource,
   name: string,
@@ -165,19 +174,20 @@ export function invalid(
   return new ApiError(422, 'Invalid', message, detailsOf(kind, name, { causes }));
 }
 
-/** The patch does not apply; Kubernetes says no more than this. */
+/** 422: the patch does not apply; Kubernetes says no more than this. */
 export function unprocessable(): ApiError {
   const message = 'the server rejected our request due to an error in our request';
   return new ApiError(422, 'Invalid', message, {});
 }
 
+/** 500: it is not the client's fault. `message` must say nothing that clients should not know. */
 export function internalError(message: string): ApiError {
   return new ApiError(500, 'InternalError', `Internal error occurred: ${message}`, {
     causes: [{ message }],
   });
 }
 
-/** The version asked for has not been reached. */
+/** 504: the version asked for has not been reached. */
 export function futureVersion(wanted: string, current: string): ApiError {
   const message = `Timeout: Too large resource version: ${wanted}, current: ${current}`;
   const causes = [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }];

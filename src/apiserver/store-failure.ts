@@ -22,7 +22,7 @@ interface ErrorSubject {
 }
 
 /** Plural and group of a kind id. */
-export function resourceOf(kindId: string): Resource {
+function resourceOf(kindId: string): Resource {
   const kind = kindById(kindId);
   return { group: kind?.group ?? '', name: kind?.plural ?? kindId };
 }

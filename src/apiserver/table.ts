@@ -24,7 +24,7 @@ const NAME_COLUMN = {
 };
 
 /** The columns of a kind as a Table describes them (meta/v1 TableColumnDefinition). */
-export function columnDefinitions(kind: KindDefinition): readonly object[] {
+function columnDefinitions(kind: KindDefinition): readonly object[] {
   const columns = kind.columns.map(({ name, type, description, priority, value: _ }) => ({
     name,
     // Built-in kinds say "string" for ages, custom ones "date"; the cell is the age in words for

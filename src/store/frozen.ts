@@ -16,8 +16,8 @@ export function frozen<T extends ApiObject>(object: T): T {
 const texts = new WeakMap<ApiObject, string>();
 
 /**
- * The JSON of an object that the store handed out. Made once for each object, since objects never change: lists and
- * watches of many clients send the same text.
+ * The JSON of an object that the store handed out. Made once for each object, since objects never
+ * change: lists and watches of many clients send the same text.
  */
 export function textOf(object: ApiObject): string {
   const known = texts.get(object);

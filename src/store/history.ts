@@ -1,7 +1,9 @@
 import type { ApiObject, KindId } from '#api/object.ts';
 import type { StoreEvent } from '#store/store.ts';
 
-/** One change as it is remembered. Objects loaded from disk are parsed when somebody asks for them. */
+/**
+ * One change as it is remembered. Objects loaded from disk are parsed when somebody asks for them.
+ */
 export interface Change {
   readonly version: number;
   readonly type: StoreEvent['type'];
@@ -61,8 +63,9 @@ export class History {
   }
 
   /**
-   * How many of the oldest changes are over the bound if `added` more come; goes well below the bound, so that not
-   * every write has to clean up. All of the present ones at most: the newest stay until others follow.
+   * How many of the oldest changes are over the bound if `added` more come; goes well below the
+   * bound, so that not every write has to clean up. All of the present ones at most: the newest
+   * stay until others follow.
    */
   excess(added: readonly Change[]): readonly Change[] {
     const { changesMax, sizeMax } = this.#bounds;

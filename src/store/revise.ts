@@ -29,8 +29,8 @@ function hasGeneration(kind: KindDefinition): boolean {
 }
 
 /**
- * The object as it is first stored: uid, version, creation time and generation set, whatever was given for them.
- * Pure but for the random uid; also tells a dry run what would have been stored.
+ * The object as it is first stored: uid, version, creation time and generation set, whatever was
+ * given for them. Pure but for the random uid; also tells a dry run what would have been stored.
  */
 export function firstRevision(
   kind: KindDefinition,
@@ -52,7 +52,9 @@ export function firstRevision(
   return assemble(kind, object, metadata, (object as Content).status);
 }
 
-/** The object after an update that leaves status alone; `current` itself when that changes nothing. */
+/**
+ * The object after an update that leaves status alone; `current` itself when that changes nothing.
+ */
 export function nextRevision(
   kind: KindDefinition,
   current: ApiObject,

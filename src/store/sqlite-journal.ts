@@ -1,4 +1,4 @@
-import { open as openFile, type FileHandle } from 'node:fs/promises';
+import { type FileHandle, open as openFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { assert, present } from '#base/assert.ts';
@@ -8,18 +8,21 @@ import { LIMITS } from '#base/limits.ts';
 import { textOf } from '#store/frozen.ts';
 import type { Change } from '#store/history.ts';
 import { corrupt, storeError } from '#store/sqlite-errors.ts';
-import { readRows, type RevisionRow } from '#store/sqlite-rows.ts';
+import { type RevisionRow, readRows } from '#store/sqlite-rows.ts';
 import type { Batch, Journal, Restored } from '#store/table-store.ts';
 
 /** The layout of the file, in its header; a file of a later layout is refused. */
 const LAYOUT = 1;
-/** "Bulw" in the header tells our files from others (sqlite.org/pragma.html#pragma_application_id). */
+/**
+ * "Bulw" in the header tells our files from others (sqlite.org/pragma.html#pragma_application_id).
+ */
 const APPLICATION_ID = 0x42756c77;
 const PAGE_BYTES = 4096;
 
 /**
- * One row for each version that is the present state of an object, or that a remembered change leads from or to: the
- * text of an object is written once. A deletion has no text; it is that of the row before.
+ * One row for each version that is the present state of an object, or that a remembered change
+ * leads from or to: the text of an object is written once. A deletion has no text; it is that of
+ * the row before.
  */
 const SCHEMA = `
   CREATE TABLE revision (
@@ -59,9 +62,10 @@ interface Opened {
 
 /**
  * The journal of a store in a SQLite file, in WAL mode. SQLite is told not to sync at each commit
- * (synchronous=NORMAL: a crash of the process loses nothing, and the file stays consistent in a power cut); the
- * write-ahead log is synced here instead, off the main thread, before a batch counts as kept. So writing never stops
- * the event loop for the time of a disk, and what was acknowledged survives a power cut too.
+ * (synchronous=NORMAL: a crash of the process loses nothing, and the file stays consistent in a
+ * power cut); the write-ahead log is synced here instead, off the main thread, before a batch
+ * counts as kept. So writing never stops the event loop for the time of a disk, and what was
+ * acknowledged survives a power cut too.
  */
 export class SqliteJournal implements Journal {
   readonly #path: string;
@@ -109,7 +113,8 @@ export class SqliteJournal implements Journal {
     try {
       await this.#sync(log);
     } catch (error) {
-      // Nobody knows what is on the disk now, and trying again would hide that: refuse until a restart reads it back.
+      // Nobody knows what is on the disk now, and trying again would hide that: refuse until a
+      // restart reads it back.
       this.#broken = brokenDisk(this.#path, error);
       throw this.#broken;
     }
@@ -134,7 +139,8 @@ export class SqliteJournal implements Journal {
   }
 
   async #openLog(database: DatabaseSync): Promise<Opened> {
-    // Touches the log, so that it is there, and its directory entry is on the disk before anything is acknowledged.
+    // Touches the log, so that it is there, and its directory entry is on the disk before anything
+    // is acknowledged.
     database.exec("UPDATE mark SET value = value WHERE name = 'floor'");
     const directory = await openFile(dirname(this.#path), 'r');
     await directory.sync().finally(() => directory.close());
@@ -146,7 +152,10 @@ export class SqliteJournal implements Journal {
   }
 }
 
-/** SQLite gives its other files the mode of the main one, so that one is made here, for the owner only. */
+/**
+ * SQLite gives its other files the mode of the main one, so that one is made here, for the owner
+ * only.
+ */
 async function makePrivateFile(path: string): Promise<void> {
   const file = await openFile(path, 'a', OWNER_ONLY);
   await file.chmod(OWNER_ONLY).finally(() => file.close());
@@ -161,7 +170,8 @@ function rowOf(change: Change): RevisionRow {
 
 /** Settings of the connection, and the tables of a new file. */
 function prepareFile(database: DatabaseSync, path: string): void {
-  // Exclusive: a second server on the same file must not start, and no shared-memory file is needed.
+  // Exclusive: a second server on the same file must not start, and no shared-memory file is
+  // needed.
   database.exec(`PRAGMA page_size = ${PAGE_BYTES}`);
   database.exec('PRAGMA locking_mode = EXCLUSIVE');
   database.exec('PRAGMA journal_mode = WAL');

@@ -17,13 +17,8 @@ import { systemClock } from '#base/clock.ts';
 import { silentLogger } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
 import { SqliteStore, type SqliteStoreOptions } from '#store/sqlite-store.ts';
-import {
-  configMap,
-  describeStore,
-  keyOf,
-  Recorder,
-  withCode,
-} from '../../test/contract/store-contract.ts';
+import { describeStore } from '../../test/contract/store-contract.ts';
+import { configMap, keyOf, Recorder, withCode } from '../../test/kit/store-subject.ts';
 import { temporaryDirectory } from '../../test/kit/temp-directory.ts';
 
 const deps = { clock: systemClock, random: systemRandom, log: silentLogger };

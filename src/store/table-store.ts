@@ -9,7 +9,7 @@ import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
 import { type Change, History, type HistoryBounds } from '#store/history.ts';
 import { SortedObjects, sortKey } from '#store/sorted-objects.ts';
-import { Staging, type StagedWrite } from '#store/staging.ts';
+import { type StagedWrite, Staging } from '#store/staging.ts';
 import type {
   CreateOptions,
   Precondition,
@@ -68,9 +68,9 @@ const HISTORY_BOUNDS: HistoryBounds = {
 };
 
 /**
- * A store with all objects in memory and a journal behind it. Writes queue up; one batch at a time is checked against
- * the objects, given to the journal, and only then seen by anybody. What arrives meanwhile is the next batch, so that
- * many writers share one commit.
+ * A store with all objects in memory and a journal behind it. Writes queue up; one batch at a time
+ * is checked against the objects, given to the journal, and only then seen by anybody. What arrives
+ * meanwhile is the next batch, so that many writers share one commit.
  */
 export class TableStore implements Store {
   readonly #deps: StoreDeps;

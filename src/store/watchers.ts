@@ -14,8 +14,9 @@ interface Watch {
 }
 
 /**
- * Tells every watch the changes it asked for, in order, each once. A watch reads from the history behind its own
- * mark, whether it resumes or is up to date, so there is no seam between old and new changes.
+ * Tells every watch the changes it asked for, in order, each once. A watch reads from the history
+ * behind its own mark, whether it resumes or is up to date, so there is no seam between old and new
+ * changes.
  */
 export class Watchers {
   readonly #history: History;
@@ -50,7 +51,10 @@ export class Watchers {
     };
   }
 
-  /** Brings every watch up to the present version. Called from within an observer, it is done afterwards. */
+  /**
+   * Brings every watch up to the present version. Called from within an observer, it is done
+   * afterwards.
+   */
   tell(): void {
     if (this.#telling) {
       this.#again = true;

@@ -184,7 +184,7 @@ describe('kubectl changes and removes', () => {
     const object = JSON.parse(await output('get configmap c2 -o json'));
     assert.deepEqual(object.data, { m: '1', j: '2' });
     assert.deepEqual(object.metadata.labels, { tier: 'front' });
-    object.data = { only: 'this' };
+    object.data = { new: 'value' };
     assert.equal(await output('replace -f -', JSON.stringify(object)), 'configmap/c2 replaced\n');
     const stale = await run('replace -f -', JSON.stringify(object));
     assert.match(stale.stderr, /the object has been modified/);

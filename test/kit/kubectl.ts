@@ -10,7 +10,7 @@ export interface KubectlAnswer {
   readonly stderr: string;
 }
 
-/** The real kubectl, with a home and caches of its own, so that nothing of the machine's user plays a part. */
+/** The real kubectl, with a home and caches of its own, apart from those of whoever runs it. */
 export class Kubectl {
   readonly #env: Record<string, string>;
   readonly #cache: string;
@@ -27,8 +27,8 @@ export class Kubectl {
     this.#env = { PATH, HOME: home, KUBECONFIG: options.kubeconfig };
     if (spawnSync('kubectl', ['version', '--client'], { env: this.#env }).error) {
       throw new Error(
-        'these tests need kubectl, and there is none on PATH: install the package "kubectl" of your distribution, ' +
-          'or see kubernetes.io/docs/tasks/tools',
+        'these tests need kubectl, and there is none on PATH: install the package "kubectl" of ' +
+          'your distribution, or see kubernetes.io/docs/tasks/tools',
       );
     }
   }
