@@ -1,63 +1,77 @@
-import { bearerTokenOf } from '#base/bearer-token.ts';
-import { BulwarkError } from '#base/errors.ts';
+import { BulwarkError, isBulwarkError } from '#base/errors.ts';
 import type { GrpcCall } from '#base/grpc/grpc.ts';
-import { type SpiffeId, type TrustDomain, workloadSpiffeId } from '#spiffe/spiffe-id.ts';
+import type { SpiffeId } from '#spiffe/spiffe-id.ts';
+
+/** The kinds of proof that a caller may bring; a closed set, for metrics and the journal. */
+export const ATTESTATION_METHODS = [
+  'certificate',
+  'join-token',
+  'oidc-token',
+  'service-account-token',
+] as const;
+
+/** One of them. */
+export type AttestationMethod = (typeof ATTESTATION_METHODS)[number];
 
 /** Somebody who proved who it is. */
 export interface ProvenCaller {
   readonly identity: SpiffeId;
+  readonly method: AttestationMethod;
+  /** Which proof it was, for journal and log, never a secret: a serial, a token's id. */
+  readonly proof: string;
+  /**
+   * Uses the proof up, for proofs that are good once. To be awaited before anything is signed.
+   * @throws BulwarkError CA_UNAUTHENTICATED when somebody else was first
+   */
+  readonly claim?: () => Promise<void>;
 }
 
-/** Finds out who sends a call. One implementation for each kind of proof. */
+/** What there is to know about a caller. */
+export type AttestedCall = Pick<GrpcCall, 'metadata' | 'peer'>;
+
+/** Finds out who sends a call. */
 export interface Authenticator {
   /**
    * @throws BulwarkError CA_UNAUTHENTICATED with the reason, for the log only; SPIFFE_INVALID when
    *   the caller is known but its names cannot form an identity
    */
-  authenticate(call: Pick<GrpcCall, 'metadata' | 'peer'>): Promise<ProvenCaller>;
+  authenticate(call: AttestedCall): Promise<ProvenCaller>;
 }
 
-/** What a token turned out to be; the answer of a Kubernetes TokenReview, read. */
-export type TokenReview =
-  | {
-      readonly authenticated: true;
-      readonly namespace: string;
-      readonly serviceAccount: string;
-    }
-  | { readonly authenticated: false; readonly error: string };
-
-/** Asks whoever issued the tokens. A token is good for one of the audiences or not at all. */
-export type ReviewToken = (token: string, audiences: readonly string[]) => Promise<TokenReview>;
-
-/** Whose tokens, and which, are good here. */
-export interface TokenAuthenticatorOptions {
-  readonly trustDomain: TrustDomain;
-  /** A token must be meant for one of these. */
-  readonly audiences: readonly string[];
+/** Reads one kind of proof. */
+export interface Attestor {
+  /**
+   * @returns undefined when the call carries no proof of this kind
+   * @throws BulwarkError CA_UNAUTHENTICATED, SPIFFE_INVALID when it carries one that does not hold
+   */
+  attest(call: AttestedCall): Promise<ProvenCaller | undefined>;
 }
 
-/** Knows callers by the service account token in `authorization: Bearer …`. */
-export class TokenAuthenticator implements Authenticator {
-  readonly #options: TokenAuthenticatorOptions;
-  readonly #reviewToken: ReviewToken;
+/**
+ * Asks attestors in order; the first proof that holds decides who the caller is. A proof that does
+ * not hold does no harm beside one that does: an agent may send an old token with a good
+ * certificate.
+ */
+export class AttestorList implements Authenticator {
+  readonly #attestors: readonly Attestor[];
 
-  constructor(
-    options: TokenAuthenticatorOptions,
-    { reviewToken }: { readonly reviewToken: ReviewToken },
-  ) {
-    this.#options = options;
-    this.#reviewToken = reviewToken;
+  constructor(attestors: readonly Attestor[]) {
+    this.#attestors = attestors;
   }
 
-  async authenticate({ metadata }: Pick<GrpcCall, 'metadata'>): Promise<ProvenCaller> {
-    const { trustDomain, audiences } = this.#options;
-    const token = bearerTokenOf(metadata.authorization);
-    if (token === undefined)
-      throw new BulwarkError('CA_UNAUTHENTICATED', 'the call carries no bearer token');
-    const review = await this.#reviewToken(token, audiences);
-    if (!review.authenticated)
-      throw new BulwarkError('CA_UNAUTHENTICATED', `the token does not hold: ${review.error}`);
-    const { namespace, serviceAccount } = review;
-    return { identity: workloadSpiffeId({ trustDomain, namespace, serviceAccount }) };
+  async authenticate(call: AttestedCall): Promise<ProvenCaller> {
+    let failure: BulwarkError | undefined;
+    for (const attestor of this.#attestors) {
+      try {
+        const caller = await attestor.attest(call);
+        if (caller) return caller;
+      } catch (error) {
+        const isForeseen =
+          isBulwarkError(error, 'CA_UNAUTHENTICATED') || isBulwarkError(error, 'SPIFFE_INVALID');
+        if (!isForeseen) throw error;
+        failure ??= error;
+      }
+    }
+    throw failure ?? new BulwarkError('CA_UNAUTHENTICATED', 'the call carries no proof');
   }
 }

@@ -9,6 +9,8 @@ export interface CsrRefusal {
   readonly message: string;
   readonly isUnreadable: boolean;
   readonly error: SignError | undefined;
+  /** After how many milliseconds it may be tried again, when that would help. */
+  readonly retryMs?: number;
 }
 
 /**
@@ -35,6 +37,13 @@ export function refusalOf(error: unknown): CsrRefusal | undefined {
       return unreadable('certificate signing request is not acceptable');
     case 'CA_TTL_TOO_LONG':
       return signing(GRPC_STATUS.invalidArgument, error.message, 'TTL_ERROR');
+    case 'CA_RATE_LIMITED': {
+      const retryMs = Number(error.data.retryMs);
+      const reason = `too many certificates for this identity; try again in ${retryMs} ms`;
+      return { ...signing(GRPC_STATUS.resourceExhausted, reason, 'RATE_LIMITED'), retryMs };
+    }
+    case 'CA_JOURNAL_FAILED':
+      return signing(GRPC_STATUS.unavailable, 'certificate could not be recorded', 'NOT_RECORDED');
     case 'CA_KEY_UNUSABLE':
       return signing(GRPC_STATUS.internal, 'certificate authority is not ready', 'CA_NOT_READY');
     case 'CA_SIGN_FAILED':

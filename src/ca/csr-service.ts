@@ -1,12 +1,16 @@
 import { create, fromBinary, type JsonObject, toBinary } from '@bufbuild/protobuf';
+import type { Clock } from '#base/clock.ts';
 import { BulwarkError, isBulwarkError } from '#base/errors.ts';
 import { GRPC_STATUS, type GrpcCall, type GrpcService, GrpcStatusError } from '#base/grpc/grpc.ts';
 import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
-import type { Authenticator } from '#ca/authenticator.ts';
+import type { Authenticator, ProvenCaller } from '#ca/authenticator.ts';
 import { type CsrRefusal, refusalOf } from '#ca/csr-refusal.ts';
+import type { IssuanceRate } from '#ca/issuance-rate.ts';
 import type { IssuedCertificate, Issuer } from '#ca/issuer.ts';
+import type { IssuanceJournal } from '#ca/journal/journal.ts';
 import type { CaMetrics } from '#ca/metrics.ts';
+import { RefusalLog } from '#ca/refusal-log.ts';
 import {
   type IstioCertificateRequest,
   IstioCertificateRequestSchema,
@@ -18,9 +22,16 @@ import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 /** What the certificate service needs. */
 export interface CsrServiceDeps {
   readonly authenticator: Authenticator;
-  readonly issuer: Issuer;
+  readonly issuer: Pick<Issuer, 'issueForWorkload'>;
+  readonly rate: IssuanceRate;
+  readonly journal: Pick<IssuanceJournal, 'record'>;
   readonly metrics: CaMetrics;
+  readonly clock: Clock;
   readonly log: Logger;
+}
+
+interface ServiceParts extends CsrServiceDeps {
+  readonly refusals: RefusalLog;
 }
 
 const METHOD = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
@@ -33,10 +44,11 @@ const METHOD = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
  * only.
  */
 export function csrService(deps: CsrServiceDeps): GrpcService {
+  const parts = { ...deps, refusals: new RefusalLog(deps) };
   return {
     unary: {
       [METHOD]: async (request, call) => {
-        const chain = await createCertificate(request, call, deps);
+        const chain = await createCertificate(request, call, parts);
         const response = create(IstioCertificateResponseSchema, { certChain: [...chain] });
         return toBinary(IstioCertificateResponseSchema, response);
       },
@@ -47,49 +59,79 @@ export function csrService(deps: CsrServiceDeps): GrpcService {
 async function createCertificate(
   bytes: Uint8Array,
   call: GrpcCall,
-  deps: CsrServiceDeps,
+  parts: ServiceParts,
 ): Promise<IssuedCertificate['chain']> {
-  const { metrics, log } = deps;
+  const { metrics, refusals } = parts;
   metrics.requests.add();
-  const identity = await authenticate(call, deps);
+  const caller = await authenticate(call, parts);
+  const { identity } = caller;
   try {
-    const request = decode(bytes);
-    refuseImpersonation(request.metadata);
-    const csr = readCsr(request.csr);
-    noteForeignNames(csr, identity, deps);
-    const ttlMs = Number(request.validityDuration) * 1000;
-    const issued = await deps.issuer.issueForWorkload({
-      identity,
-      publicKey: csr.publicKey,
-      ttlMs,
-    });
-    metrics.issued.add();
-    const { serial, notAfterAt } = issued.certificate;
-    const notAfter = new Date(notAfterAt).toISOString();
-    log.info('certificate issued', { identity, serial, notAfter });
-    return issued.chain;
+    return await issue(bytes, { caller, peer: call.peer.address }, parts);
   } catch (error) {
     const refusal = refusalOf(error);
     if (!refusal) throw error;
     count(refusal, metrics);
-    log.warn('certificate refused', { identity, peer: call.peer.address, error });
-    throw new GrpcStatusError(refusal.status, refusal.message, error);
+    refusals.warn('certificate refused', { identity, peer: call.peer.address, error });
+    throw new GrpcStatusError(refusal.status, refusal.message, error, refusal.retryMs);
   }
+}
+
+interface Asking {
+  readonly caller: ProvenCaller;
+  /** The address that asks. */
+  readonly peer: string;
+}
+
+/** What can be refused is refused first, then a proof that is good once is used up. */
+async function issue(
+  bytes: Uint8Array,
+  { caller, peer }: Asking,
+  parts: ServiceParts,
+): Promise<IssuedCertificate['chain']> {
+  const { identity } = caller;
+  const { issuer, rate } = parts;
+  const request = decode(bytes);
+  refuseImpersonation(request.metadata);
+  const csr = readCsr(request.csr);
+  noteForeignNames(csr, identity, parts);
+  rate.take(identity);
+  await caller.claim?.();
+  const ttlMs = Number(request.validityDuration) * 1000;
+  const issued = await issuer.issueForWorkload({ identity, publicKey: csr.publicKey, ttlMs });
+  await keepRecord(issued, { caller, peer }, parts);
+  return issued.chain;
+}
+
+/** The record is on the disk before the certificate leaves. */
+async function keepRecord(
+  { certificate }: IssuedCertificate,
+  { caller, peer }: Asking,
+  { journal, clock, metrics, log }: ServiceParts,
+): Promise<void> {
+  const { identity, method, proof } = caller;
+  const { serial, notBeforeAt, notAfterAt, authorityKeyId = '' } = certificate;
+  const issuedAt = clock.now();
+  const instants = { notBeforeAt, notAfterAt, issuedAt };
+  const issuerKeyId = authorityKeyId;
+  await journal.record({ serial, identity, ...instants, issuerKeyId, method, proof, caller: peer });
+  metrics.issued.add();
+  const notAfter = new Date(notAfterAt).toISOString();
+  log.info('certificate issued', { identity, serial, notAfter, method, proof, peer });
 }
 
 /** The same answer whatever was wrong, so that nobody learns about tokens by trying. */
 async function authenticate(
   call: GrpcCall,
-  { authenticator, metrics, log }: CsrServiceDeps,
-): Promise<SpiffeId> {
+  { authenticator, metrics, refusals }: ServiceParts,
+): Promise<ProvenCaller> {
   try {
-    return (await authenticator.authenticate(call)).identity;
+    return await authenticator.authenticate(call);
   } catch (error) {
     const isNameless = isBulwarkError(error, 'SPIFFE_INVALID');
     if (!isNameless && !isBulwarkError(error, 'CA_UNAUTHENTICATED')) throw error;
     if (isNameless) metrics.identityErrors.add();
     metrics.authenticationFailures.add();
-    log.warn('certificate refused: caller unknown', { peer: call.peer.address, error });
+    refusals.warn('certificate refused: caller unknown', { peer: call.peer.address, error });
     const message = 'request authenticate failure';
     throw new GrpcStatusError(GRPC_STATUS.unauthenticated, message, error);
   }
@@ -133,13 +175,13 @@ function readCsr(pem: string): Csr {
 function noteForeignNames(
   { requested: { names } }: Csr,
   identity: SpiffeId,
-  { metrics, log }: CsrServiceDeps,
+  { metrics, log, refusals }: ServiceParts,
 ): void {
   const { uris, dnsNames, ipAddresses, othersCount } = names;
   const others = dnsNames.length + ipAddresses.length + othersCount;
   if (others === 0 && uris.every((uri) => uri === identity)) return;
   metrics.foreignNames.add();
-  log.warn('request asks for names that its caller does not have', { identity });
+  refusals.warn('request asks for names that its caller does not have', { identity });
   log.debug('names that were asked for', { identity, ...names });
 }
 

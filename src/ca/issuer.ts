@@ -57,8 +57,11 @@ export interface IssuedCertificate {
   readonly chain: readonly PemText[];
 }
 
-/** For clocks that are a little behind ours (as istiod). */
-const BACKDATE_MS = 120_000;
+/**
+ * Milliseconds that certificates begin before they are made, for clocks that are a little behind
+ * ours (as istiod).
+ */
+export const CERTIFICATE_BACKDATE_MS = 120_000;
 const WORKLOAD_PURPOSES: readonly TlsPurpose[] = ['serverAuth', 'clientAuth'];
 const SERVER_PURPOSES: readonly TlsPurpose[] = ['serverAuth'];
 
@@ -148,7 +151,7 @@ export class Issuer {
     }
     return {
       serial: this.#serials.next(),
-      notBeforeAt: wholeSeconds(now - BACKDATE_MS),
+      notBeforeAt: wholeSeconds(now - CERTIFICATE_BACKDATE_MS),
       notAfterAt: wholeSeconds(Math.min(now + ttlMs, endAt)),
       names,
       purposes,

@@ -3,7 +3,14 @@ import type { Metrics } from '#base/metrics.ts';
 import type { Signer } from '#ca/signer.ts';
 
 /** The closed set of values of the label `error`. */
-const SIGN_ERRORS = ['CSR_ERROR', 'TTL_ERROR', 'CA_NOT_READY', 'CERT_GEN_ERROR'] as const;
+const SIGN_ERRORS = [
+  'CSR_ERROR',
+  'TTL_ERROR',
+  'CA_NOT_READY',
+  'CERT_GEN_ERROR',
+  'RATE_LIMITED',
+  'NOT_RECORDED',
+] as const;
 
 /** Why a certificate was not signed. */
 export type SignError = (typeof SIGN_ERRORS)[number];

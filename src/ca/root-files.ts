@@ -12,18 +12,20 @@ import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
 import type { RootKey } from '#ca/self-signed-signer.ts';
 import { SerialNumbers } from '#ca/serial.ts';
-import { buildCertificate, buildName, keyIdOf } from '#pki/build-certificate.ts';
+import { buildAuthority } from '#pki/build-authority.ts';
+import { buildName, EMPTY_NAME } from '#pki/build-certificate.ts';
 import { type Certificate, isCertificateOfKey, parseCertificatesPem } from '#pki/certificate.ts';
 import { verifySignature } from '#pki/chain.ts';
-import { rootExtensions } from '#pki/extensions.ts';
 import {
   generateKeyPair,
-  isP256,
+  kindOfKey,
   parsePrivateKeyPem,
   privateKeyToPem,
   publicHalf,
 } from '#pki/keys.ts';
+import { nameConstraintProblem } from '#pki/name-constraints.ts';
 import { encodePem } from '#pki/pem.ts';
+import { NO_NAMES } from '#pki/subject-alt-name.ts';
 import type { TrustDomain } from '#spiffe/spiffe-id.ts';
 
 /** Where the root lives and what a new one looks like. */
@@ -32,6 +34,8 @@ export interface RootFilesOptions {
   readonly directory: string;
   /** Goes into the subject of a new root, for people to read. */
   readonly trustDomain: TrustDomain;
+  /** Its other names; the root may sign identities of all of them, and of no other domain. */
+  readonly aliases?: readonly TrustDomain[];
   /** The lifetime of a new root, milliseconds. */
   readonly ttlMs: number;
 }
@@ -55,6 +59,9 @@ const BACKDATE_MS = 120_000;
  * certificate and each file appears whole or not at all, so a crash in between leaves a key alone:
  * the next start makes a certificate for it, and nothing was issued under another. A certificate
  * without its key is never replaced.
+ *
+ * A root that may not sign a trust domain of the settings is certified anew, with the same name and
+ * key and the domains added: what it signed before stays good.
  * @throws BulwarkError CA_KEY_UNUSABLE, FILES_TOO_OPEN, FILES_UNREADABLE, FILES_UNWRITABLE,
  *   FILES_DISK_FULL
  */
@@ -75,7 +82,37 @@ export async function loadOrCreateRoot(
   if (!hasKey) await createKey(keyPath, deps.log);
   if (!hasCertificate) await createCertificate(keyPath, certificatePath, options, deps);
   // Also a root that was just made is read back: what is used is what the next start will find.
+  const root = await loadRoot(keyPath, certificatePath, deps.clock.now());
+  const missing = domainsOf(options).filter((domain) => !permits(root.certificate, domain));
+  if (missing.length === 0) return root;
+  await certifyAnew(root, missing, certificatePath, deps);
   return loadRoot(keyPath, certificatePath, deps.clock.now());
+}
+
+function domainsOf({ trustDomain, aliases = [] }: RootFilesOptions): readonly TrustDomain[] {
+  return [...new Set([trustDomain, ...aliases])];
+}
+
+function permits({ nameConstraints }: Certificate, domain: string): boolean {
+  if (!nameConstraints) return true;
+  const names = { ...NO_NAMES, uris: [`spiffe://${domain}/ns/default/sa/default`] };
+  return nameConstraintProblem(nameConstraints, { names, subject: EMPTY_NAME }) === undefined;
+}
+
+async function certifyAnew(
+  { certificate, privateKey }: RootKey,
+  added: readonly string[],
+  path: string,
+  { random, log }: RootFilesDeps,
+): Promise<void> {
+  const { subject: name, notBeforeAt, notAfterAt, nameConstraints } = certificate;
+  const trustDomains = [...(nameConstraints?.permitted.uriHosts ?? []), ...added];
+  const serial = new SerialNumbers(random).next();
+  const publicKey = publicHalf(privateKey);
+  const template = { serial, notBeforeAt, notAfterAt, name, publicKey, trustDomains };
+  const der = buildAuthority(template, { privateKey });
+  await writeFileAtomic(path, encodePem('CERTIFICATE', der), READABLE);
+  log.info('the root may sign more trust domains now', { path, trustDomains });
 }
 
 async function createKey(path: string, log: Logger): Promise<void> {
@@ -86,25 +123,21 @@ async function createKey(path: string, log: Logger): Promise<void> {
 async function createCertificate(
   keyPath: string,
   path: string,
-  { trustDomain, ttlMs }: RootFilesOptions,
+  options: RootFilesOptions,
   { clock, random, log }: RootFilesDeps,
 ): Promise<void> {
   const privateKey = await readKey(keyPath);
-  const name = buildName({ organization: trustDomain, commonName: 'Bulwark root' });
-  const spki = publicHalf(privateKey).export({ type: 'spki', format: 'der' });
-  const notBeforeAt = clock.now() - BACKDATE_MS;
-  const notAfterAt = clock.now() + ttlMs;
-  const extensions = [rootExtensions(keyIdOf(spki))];
-  const der = buildCertificate(
+  const notAfterAt = clock.now() + options.ttlMs;
+  const der = buildAuthority(
     {
       serial: new SerialNumbers(random).next(),
-      notBeforeAt,
+      notBeforeAt: clock.now() - BACKDATE_MS,
       notAfterAt,
-      subject: name,
-      spki,
-      extensions,
+      name: buildName({ organization: options.trustDomain, commonName: 'Bulwark root' }),
+      publicKey: publicHalf(privateKey),
+      trustDomains: domainsOf(options),
     },
-    { name, privateKey },
+    { privateKey },
   );
   await writeFileAtomic(path, encodePem('CERTIFICATE', der), READABLE);
   log.info('made a root certificate', { path, notAfter: new Date(notAfterAt).toISOString() });
@@ -131,7 +164,7 @@ async function loadRoot(keyPath: string, certificatePath: string, now: number): 
 async function readKey(path: string): Promise<KeyObject> {
   const text = await readSecretFile(path);
   const key = reading(path, () => parsePrivateKeyPem(text));
-  if (!isP256(key)) {
+  if (kindOfKey(key) !== 'P-256') {
     throw unusable(`the key in ${path} is no P-256 key`, {
       remedy: 'restore the key that Bulwark made',
     });

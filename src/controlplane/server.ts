@@ -14,6 +14,7 @@ import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { RandomSource } from '#base/random.ts';
 import type { Settings } from '#base/settings-table.ts';
+import { SqliteIssuanceJournal } from '#ca/journal/sqlite-issuance-journal.ts';
 import {
   choosePorts,
   type ServerAddresses,
@@ -114,9 +115,10 @@ export class ControlPlane implements Component {
     const ports = await this.#choosePorts();
     const store = new SqliteStore({ path: join(paths.store, 'store.db') }, this.#deps);
     const serving = this.#servingCertificate(authority);
-    await this.#lifecycle.start([store, serving]);
+    const journal = new SqliteIssuanceJournal({ path: join(paths.ca, 'journal.db') }, this.#deps);
+    await this.#lifecycle.start([store, journal, serving]);
     const tokens = await this.#tokens(store);
-    const parts = { mesh, authority, store, serving, tokens };
+    const parts = { mesh, authority, store, serving, tokens, journal };
     const xds = new XdsFront({ settings, port: ports.secure }, { ...this.#deps, ...parts });
     const views = { [ADMIN_PATHS.proxies]: () => proxiesView(xds.proxies()) };
     const api = await this.#startApi(parts, { port: ports.api, views });

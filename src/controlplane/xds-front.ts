@@ -6,10 +6,10 @@ import { type Component, Lifecycle } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { Settings } from '#base/settings-table.ts';
-import { TokenAuthenticator } from '#ca/authenticator.ts';
-import { csrService } from '#ca/csr-service.ts';
+import type { IssuanceJournal } from '#ca/journal/journal.ts';
 import { WorkloadRegistration } from '#controllers/workload-registration.ts';
 import type { Authority } from '#controlplane/authority.ts';
+import { type Issuance, openIssuance } from '#controlplane/issuance.ts';
 import type { Mesh } from '#controlplane/mesh.ts';
 import { ModelFeed } from '#controlplane/model-feed.ts';
 import type { ServingCertificate, ServingMaterial } from '#controlplane/serving-certificate.ts';
@@ -18,6 +18,8 @@ import { meshTrustDomains } from '#model/mesh-settings.ts';
 import type { Store } from '#store/store.ts';
 import { AdsServer } from '#xds/serve/ads-server.ts';
 import type { ProxyStatus } from '#xds/serve/proxy-status.ts';
+import { trustResource } from '#xds/serve/trust-resource.ts';
+import type { TrustServer } from '#xds/serve/trust-server.ts';
 
 /** What the parts of a control plane share. */
 export interface ServerParts {
@@ -26,6 +28,7 @@ export interface ServerParts {
   readonly store: Store;
   readonly serving: ServingCertificate;
   readonly tokens: ServiceAccountTokens;
+  readonly journal: IssuanceJournal;
 }
 
 export interface XdsFrontOptions {
@@ -53,26 +56,24 @@ export class XdsFront implements Component {
   readonly #lifecycle: Lifecycle;
   readonly #registration: WorkloadRegistration;
   readonly #options: XdsFrontOptions;
-  readonly #authenticator: TokenAuthenticator;
+  readonly #issuance: Issuance;
   readonly #ads: AdsServer;
+  /** Tells workloads what to trust, and knows who does. */
+  readonly trust: TrustServer;
   #grpc: GrpcServer | undefined;
 
   constructor(options: XdsFrontOptions, deps: XdsFrontDeps) {
-    const { mesh, tokens, clock, metrics } = deps;
+    const { mesh, clock, metrics } = deps;
     const log = deps.log.child({ component: 'xds' });
-    const { trustDomain } = mesh.settings;
     this.#options = options;
     this.#deps = deps;
     this.#lifecycle = new Lifecycle(log);
     this.#registration = new WorkloadRegistration(REGISTRATION, { store: deps.store, clock, log });
-    this.#authenticator = new TokenAuthenticator(
-      { trustDomain, audiences: options.settings.tokenAudiences },
-      { reviewToken: (token, audiences) => tokens.reviewToken(token, audiences) },
-    );
+    this.#issuance = openIssuance(options.settings, deps);
     this.#ads = new AdsServer({
       authenticate: xdsAuthenticator({
         trustDomains: meshTrustDomains(mesh.settings),
-        authenticateToken: (call) => this.#authenticator.authenticate(call),
+        authenticateToken: (call) => this.#issuance.tokenAuthenticator.authenticate(call),
       }),
       source: mesh,
       onConnect: (node) => this.#registration.connected(node),
@@ -105,24 +106,18 @@ export class XdsFront implements Component {
 
   async close(): Promise<void> {
     this.#ads.close();
+    this.trust.close();
     await this.#lifecycle.close();
   }
 
   #grpcServer(material: ServingMaterial): GrpcServer {
-    const { authority, clock, log } = this.#deps;
-    const { issuer, metrics } = authority;
-    const certificates = csrService({
-      authenticator: this.#authenticator,
-      issuer,
-      metrics,
-      log: log.child({ component: 'ca' }),
-    });
+    const { clock, log } = this.#deps;
     return new GrpcServer(
       {
         name: 'xds',
         listen: { host: this.#options.settings.bindAddress, port: this.#options.port },
         tls: this.#tls(material),
-        services: [certificates, this.#ads.service],
+        services: [this.#issuance.service, this.#ads.service],
       },
       { log, clock },
     );

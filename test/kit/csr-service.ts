@@ -6,9 +6,15 @@ import { GRPC_STATUS, type GrpcCall, GrpcStatusError } from '#base/grpc/grpc.ts'
 import { createLogger } from '#base/log.ts';
 import { Metrics } from '#base/metrics.ts';
 import { systemRandom } from '#base/random.ts';
-import { type ReviewToken, TokenAuthenticator } from '#ca/authenticator.ts';
+import {
+  type ReviewToken,
+  ServiceAccountTokenAttestor,
+} from '#ca/attestation/service-account-token.ts';
+import { type Attestor, AttestorList } from '#ca/authenticator.ts';
 import { csrService } from '#ca/csr-service.ts';
+import { IssuanceRate } from '#ca/issuance-rate.ts';
 import { Issuer } from '#ca/issuer.ts';
+import type { IssuanceRecord } from '#ca/journal/journal.ts';
 import { declareCaMetrics } from '#ca/metrics.ts';
 import { SelfSignedSigner } from '#ca/self-signed-signer.ts';
 import {
@@ -29,6 +35,10 @@ interface Asked {
   readonly seconds?: bigint;
   readonly metadata?: JsonObject;
   readonly authorization?: string;
+  /** The client certificate, DER. */
+  readonly certificate?: Uint8Array;
+  /** The caller's address. */
+  readonly from?: string;
   /** The whole message, instead of one made of the above. */
   readonly bytes?: Uint8Array;
 }
@@ -36,7 +46,16 @@ interface Asked {
 /**
  * The service with everything around it that is seen from outside: answers, metrics and log.
  */
-export async function openCsrService(test: TestContext, reviewToken: ReviewToken = knowsFrontend) {
+export async function openCsrService(
+  test: Pick<TestContext, 'after'>,
+  reviewToken: ReviewToken = knowsFrontend,
+  options: {
+    /** More attestors, asked first. */
+    readonly attestors?: (clock: FakeClock) => readonly Attestor[];
+    readonly perMinute?: number;
+    readonly record?: (entry: IssuanceRecord) => Promise<void>;
+  } = {},
+) {
   // Whole seconds, as certificates have; real time, since TLS goes by it.
   const clock = new FakeClock(Math.floor(systemClock.now() / 1000) * 1000);
   const lines: string[] = [];
@@ -46,12 +65,18 @@ export async function openCsrService(test: TestContext, reviewToken: ReviewToken
     { ttlMs: DAY_MS, ttlMsMax: 90 * DAY_MS },
     { signer: () => signer, clock, random: systemRandom },
   );
+  const tokens = new ServiceAccountTokenAttestor(
+    { trustDomain: TEST_TRUST_DOMAIN, audiences: ['istio-ca'] },
+    { reviewToken },
+  );
+  const records: IssuanceRecord[] = [];
+  const keep = async (entry: IssuanceRecord) => void records.push(entry);
   const service = csrService({
-    authenticator: new TokenAuthenticator(
-      { trustDomain: TEST_TRUST_DOMAIN, audiences: ['istio-ca'] },
-      { reviewToken },
-    ),
+    authenticator: new AttestorList([...(options.attestors?.(clock) ?? []), tokens]),
     issuer,
+    rate: new IssuanceRate({ perMinute: options.perMinute ?? 0 }, { clock }),
+    journal: { record: options.record ?? keep },
+    clock,
     metrics: declareCaMetrics(registry),
     log: createLogger({ level: 'debug', sink: { write: (line) => lines.push(line) } }),
   });
@@ -64,7 +89,7 @@ export async function openCsrService(test: TestContext, reviewToken: ReviewToken
     const call: GrpcCall = {
       path: PATH,
       metadata: authorization === '' ? {} : { authorization },
-      peer: { address: '127.0.0.1:1', verifiedCertificate: undefined },
+      peer: { address: rest.from ?? '127.0.0.1:1', verifiedCertificate: rest.certificate },
       signal: new AbortController().signal,
     };
     const encoded = bytes ?? toBinary(IstioCertificateRequestSchema, message);
@@ -74,7 +99,7 @@ export async function openCsrService(test: TestContext, reviewToken: ReviewToken
     const line = (await registry.text()).split('\n').find((text) => text.startsWith(`${name} `));
     return Number(line?.split(' ')[1]);
   };
-  return { clock, service, issuer, ask, lines, counted };
+  return { clock, service, issuer, ask, lines, records, counted };
 }
 
 const knowsFrontend: ReviewToken = async (token, audiences) =>

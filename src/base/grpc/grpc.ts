@@ -26,11 +26,17 @@ export type GrpcStatusCode = (typeof GRPC_STATUS)[keyof typeof GRPC_STATUS];
  */
 export class GrpcStatusError extends Error {
   readonly status: GrpcStatusCode;
+  /**
+   * After how many milliseconds the caller may try again; sent as `grpc-retry-pushback-ms` (gRFC
+   * A6).
+   */
+  readonly retryMs: number | undefined;
 
-  constructor(status: GrpcStatusCode, message: string, cause?: unknown) {
+  constructor(status: GrpcStatusCode, message: string, cause?: unknown, retryMs?: number) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = 'GrpcStatusError';
     this.status = status;
+    this.retryMs = retryMs;
   }
 }
 

@@ -144,7 +144,7 @@ export class ServerCall implements GrpcCall {
     if (error instanceof GrpcStatusError) {
       const fields = { path: this.path, peer: this.peer.address, status: error.status, error };
       this.#deps.log.debug('gRPC call refused', fields);
-      this.end(error.status, error.message);
+      this.end(error.status, error.message, error.retryMs);
       return;
     }
     const fields = { path: this.path, peer: this.peer.address, error };
@@ -154,7 +154,7 @@ export class ServerCall implements GrpcCall {
   }
 
   /** Ends the call with a status. Ending it again does nothing. */
-  end(status: GrpcStatusCode, message = ''): void {
+  end(status: GrpcStatusCode, message = '', retryMs?: number): void {
     if (this.ended) return;
     this.#ending = true;
     this.#stop();
@@ -162,6 +162,7 @@ export class ServerCall implements GrpcCall {
     const trailers = {
       'grpc-status': String(status),
       ...(message === '' ? {} : { 'grpc-message': encodeGrpcMessage(message) }),
+      ...(retryMs === undefined ? {} : { 'grpc-retry-pushback-ms': String(retryMs) }),
     };
     const stream = this.#stream;
     if (!stream.headersSent) {

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isBulwarkError } from '#base/errors.ts';
-import { type ReviewToken, TokenAuthenticator } from '#ca/authenticator.ts';
+import {
+  type ReviewToken,
+  ServiceAccountTokenAttestor,
+} from '#ca/attestation/service-account-token.ts';
+import { AttestorList } from '#ca/authenticator.ts';
 import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
 
 const options = { trustDomain: parseTrustDomain('td.example'), audiences: ['istio-ca', 'other'] };
@@ -13,8 +17,9 @@ const reviewToken: ReviewToken = async (token, audiences) => {
     : { authenticated: false, error: 'token has expired' };
 };
 const authenticate = (authorization?: string) =>
-  new TokenAuthenticator(options, { reviewToken }).authenticate({
+  new AttestorList([new ServiceAccountTokenAttestor(options, { reviewToken })]).authenticate({
     metadata: authorization === undefined ? {} : { authorization },
+    peer: { address: '127.0.0.1:1', verifiedCertificate: undefined },
   });
 const isUnknown = (error: unknown) => isBulwarkError(error, 'CA_UNAUTHENTICATED');
 

@@ -1,0 +1,79 @@
+import type { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
+import type { Clock } from '#base/clock.ts';
+import type { GrpcService } from '#base/grpc/grpc.ts';
+import type { Logger } from '#base/log.ts';
+import type { Settings } from '#base/settings-table.ts';
+import { CertificateAttestor } from '#ca/attestation/certificate.ts';
+import { JoinTokenAttestor } from '#ca/attestation/join-token.ts';
+import { ServiceAccountTokenAttestor } from '#ca/attestation/service-account-token.ts';
+import { type Attestor, AttestorList, type Authenticator } from '#ca/authenticator.ts';
+import { csrService } from '#ca/csr-service.ts';
+import { IssuanceRate } from '#ca/issuance-rate.ts';
+import type { IssuanceJournal } from '#ca/journal/journal.ts';
+import type { Authority } from '#controlplane/authority.ts';
+import type { Mesh } from '#controlplane/mesh.ts';
+import { meshTrustDomains } from '#model/mesh-settings.ts';
+import type { Store } from '#store/store.ts';
+
+/** What certificates are given out with. */
+export interface IssuanceParts {
+  readonly mesh: Mesh;
+  readonly authority: Authority;
+  readonly store: Store;
+  readonly tokens: ServiceAccountTokens;
+  readonly journal: IssuanceJournal;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Who may have certificates, and the service that gives them. */
+export interface Issuance {
+  /** For whoever may use the rest of the server: proofs that are not used up. */
+  readonly tokenAuthenticator: Authenticator;
+  readonly service: GrpcService;
+}
+
+/** Puts the ways to prove an identity in order, and the certificate service behind them. */
+export function openIssuance(settings: Settings, parts: IssuanceParts): Issuance {
+  const { authority, journal, clock, log } = parts;
+  const tokenAttestors = [serviceAccountTokens(settings, parts)];
+  const service = csrService({
+    authenticator: new AttestorList([...ownAttestors(parts), ...tokenAttestors]),
+    issuer: authority.issuer,
+    rate: new IssuanceRate({ perMinute: settings.certificatesPerMinute }, { clock }),
+    journal,
+    metrics: authority.metrics,
+    clock,
+    log: log.child({ component: 'ca' }),
+  });
+  return { tokenAuthenticator: new AttestorList(tokenAttestors), service };
+}
+
+/** Proofs that this authority made itself, asked first. */
+function ownAttestors({ mesh, store, clock }: IssuanceParts): readonly Attestor[] {
+  const { trustDomain } = mesh.settings;
+  const accountExists = async (of: { namespace: string; serviceAccount: string }) => {
+    const { namespace, serviceAccount: name } = of;
+    return (await store.get({ kind: 'serviceaccounts', namespace, name })) !== undefined;
+  };
+  const trustDomains = meshTrustDomains(mesh.settings);
+  return [
+    new CertificateAttestor({ trustDomain, trustDomains }, { clock, accountExists }),
+    new JoinTokenAttestor({ trustDomain }, { store, clock }),
+  ];
+}
+
+/**
+ * Tokens of the platform. With the policy for first-party tokens, those for the API server itself
+ * are good too, as in Istio: whoever steals one from a pod's disk can be that pod.
+ */
+function serviceAccountTokens(
+  { jwtPolicy, tokenAudiences }: Settings,
+  { mesh, tokens }: IssuanceParts,
+): Attestor {
+  const more = jwtPolicy === 'first-party-jwt' ? [tokens.issuer] : [];
+  return new ServiceAccountTokenAttestor(
+    { trustDomain: mesh.settings.trustDomain, audiences: [...tokenAudiences, ...more] },
+    { reviewToken: (token, audiences) => tokens.reviewToken(token, audiences) },
+  );
+}
