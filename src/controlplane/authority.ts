@@ -10,7 +10,7 @@ import { loadOrCreateRoot } from '#ca/root-files.ts';
 import { SelfSignedSigner } from '#ca/self-signed-signer.ts';
 import type { DataPaths } from '#controlplane/data-folder.ts';
 import { encodePem } from '#pki/pem.ts';
-import type { TrustDomain } from '#spiffe/spiffe-id.ts';
+import { parseTrustDomain, type TrustDomain } from '#spiffe/spiffe-id.ts';
 
 export interface AuthorityDeps {
   readonly clock: Clock;
@@ -41,7 +41,8 @@ export async function openAuthority(
   deps: AuthorityDeps,
 ): Promise<Authority> {
   const { paths, trustDomain } = options;
-  const rootOptions = { directory: paths.ca, trustDomain, ttlMs: settings.rootCertTtl };
+  const aliases = settings.trustDomainAliases.map(parseTrustDomain);
+  const rootOptions = { directory: paths.ca, trustDomain, aliases, ttlMs: settings.rootCertTtl };
   const root = await loadOrCreateRoot(rootOptions, { ...deps, log: deps.log });
   const signer = new SelfSignedSigner(root);
   const issuer = new Issuer(

@@ -13,7 +13,7 @@ import {
   utf8String,
 } from '#pki/der-write.ts';
 import { OID } from '#pki/object-ids.ts';
-import { OUR_ALGORITHM, signBytes } from '#pki/signature.ts';
+import { signBytes, signingAlgorithm } from '#pki/signature.ts';
 
 /** What goes into a certificate, decided by the issuer and nobody else. */
 export interface CertificateTemplate {
@@ -34,7 +34,7 @@ export interface CertificateTemplate {
 export interface CertificateIssuer {
   /** Name, DER: the subject of the issuer's own certificate. */
   readonly name: Uint8Array;
-  /** P-256. */
+  /** Of any kind that `signingAlgorithm` knows. */
   readonly privateKey: KeyObject;
 }
 
@@ -59,16 +59,20 @@ interface NameParts {
   readonly commonName: string;
 }
 
-/** A signed X.509 v3 certificate, DER (RFC 5280 section 4.1). */
+/**
+ * A signed X.509 v3 certificate, DER (RFC 5280 section 4.1).
+ * @throws BulwarkError PKI_UNSUPPORTED when the issuer's key is too weak or of an unknown kind
+ */
 export function buildCertificate(
   template: CertificateTemplate,
   issuer: CertificateIssuer,
 ): Uint8Array {
+  const { der: algorithm } = signingAlgorithm(issuer.privateKey);
   const tbs = encodeDer(
     sequence(
       VERSION_3,
       unsignedInteger(Buffer.from(evenDigits(template.serial), 'hex')),
-      OUR_ALGORITHM.der,
+      algorithm,
       issuer.name,
       sequence(time(template.notBeforeAt), time(template.notAfterAt)),
       template.subject,
@@ -76,7 +80,7 @@ export function buildCertificate(
       element(EXTENSIONS_TAG, sequence(...template.extensions)),
     ),
   );
-  return encodeDer(sequence(tbs, OUR_ALGORITHM.der, bitString(signBytes(tbs, issuer.privateKey))));
+  return encodeDer(sequence(tbs, algorithm, bitString(signBytes(tbs, issuer.privateKey))));
 }
 
 function evenDigits(hex: string): string {

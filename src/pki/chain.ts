@@ -1,6 +1,7 @@
 import { BulwarkError } from '#base/errors.ts';
 import type { Certificate } from '#pki/certificate.ts';
 import { KEY_USAGE, type TlsPurpose } from '#pki/extensions.ts';
+import { nameConstraintProblem } from '#pki/name-constraints.ts';
 import { OID } from '#pki/object-ids.ts';
 import { parsePublicKey } from '#pki/public-key.ts';
 import { signatureVerifies } from '#pki/signature.ts';
@@ -26,8 +27,8 @@ const INTERMEDIATES_MAX = 8;
 const ATTEMPTS_MAX = 32;
 
 /**
- * Finds and verifies the way from a leaf to a root (RFC 5280 section 6, without policies and name
- * constraints: a critical extension that we do not know ends it).
+ * Finds and verifies the way from a leaf to a root (RFC 5280 section 6, without policies: a
+ * critical extension that we do not know ends it).
  * @returns leaf first, root last
  * @throws BulwarkError PKI_VERIFY_FAILED with the reason
  */
@@ -73,7 +74,7 @@ function hasSigned(issuer: Certificate, path: readonly Certificate[], search: Se
   if (search.attemptsLeft === 0) return false;
   search.attemptsLeft -= 1;
   try {
-    checkIssuer(issuer, path.length - 1, search);
+    checkIssuer(issuer, path, search);
     verifySignature(subject, issuer);
     return true;
   } catch (error) {
@@ -83,15 +84,27 @@ function hasSigned(issuer: Certificate, path: readonly Certificate[], search: Se
   }
 }
 
-/** @param below CA certificates between the issuer and the leaf */
-function checkIssuer(issuer: Certificate, below: number, { at, purpose }: Search): void {
+/** @param path the certificates below, the leaf first */
+function checkIssuer(
+  issuer: Certificate,
+  path: readonly Certificate[],
+  { at, purpose }: Search,
+): void {
   checkUse(issuer, at);
   if (!issuer.isCa) throw failed('its issuer is no certificate authority');
   if (issuer.keyUsage !== undefined && !(issuer.keyUsage & KEY_USAGE.keyCertSign))
     throw failed('its issuer may not sign certificates');
-  if (issuer.pathLength !== undefined && issuer.pathLength < below)
+  if (issuer.pathLength !== undefined && issuer.pathLength < path.length - 1)
     throw failed('the chain is longer than its issuer allows');
   checkPurpose(issuer, purpose);
+  const { nameConstraints } = issuer;
+  if (!nameConstraints) return;
+  for (const [index, below] of path.entries()) {
+    // An authority that signs itself anew names nobody else (RFC 5280 section 6.1.3 step b).
+    if (index > 0 && Buffer.compare(below.issuer, below.subject) === 0) continue;
+    const problem = nameConstraintProblem(nameConstraints, below);
+    if (problem !== undefined) throw failed(problem);
+  }
 }
 
 function checkUse(certificate: Certificate, at: number): void {

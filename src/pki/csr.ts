@@ -1,4 +1,3 @@
-import { assert } from '#base/assert.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { DerReader } from '#pki/der-read.ts';
 import {
@@ -17,15 +16,15 @@ import {
   namesExtension,
   parseExtensions,
 } from '#pki/extensions.ts';
-import { isP256, type KeyPair } from '#pki/keys.ts';
+import type { KeyPair } from '#pki/keys.ts';
 import { OID } from '#pki/object-ids.ts';
 import { decodePem, encodePem, type PemText } from '#pki/pem.ts';
 import { type PublicKey, parsePublicKey } from '#pki/public-key.ts';
 import {
-  OUR_ALGORITHM,
   parseSignatureAlgorithm,
   signatureVerifies,
   signBytes,
+  signingAlgorithm,
 } from '#pki/signature.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
@@ -43,10 +42,9 @@ const WHAT = 'certificate signing request';
 /**
  * A request for a certificate with one identity: empty subject, the identity as URI name (PKCS #10,
  * RFC 2986).
- * @param keys a P-256 pair
+ * @throws BulwarkError PKI_UNSUPPORTED for keys that are too weak or of an unknown kind
  */
 export function buildCsr(identity: SpiffeId, keys: KeyPair): PemText {
-  assert(isP256(keys.privateKey), 'requests are signed with P-256 keys');
   const info = encodeDer(
     sequence(
       unsignedInteger(Uint8Array.of(0)),
@@ -55,8 +53,9 @@ export function buildCsr(identity: SpiffeId, keys: KeyPair): PemText {
       element(ATTRIBUTES_TAG, extensionRequest(namesExtension({ uris: [identity] }))),
     ),
   );
+  const { der: algorithm } = signingAlgorithm(keys.privateKey);
   const signature = bitString(signBytes(info, keys.privateKey));
-  return encodePem('CERTIFICATE REQUEST', encodeDer(sequence(info, OUR_ALGORITHM.der, signature)));
+  return encodePem('CERTIFICATE REQUEST', encodeDer(sequence(info, algorithm, signature)));
 }
 
 /**

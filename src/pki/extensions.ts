@@ -10,7 +10,13 @@ import {
   sequence,
   TAG,
   TRUE,
+  unsignedInteger,
 } from '#pki/der-write.ts';
+import {
+  encodeUriConstraint,
+  type NameConstraints,
+  parseNameConstraints,
+} from '#pki/name-constraints.ts';
 import { OID } from '#pki/object-ids.ts';
 import { encodeNames, NO_NAMES, parseNames, type SubjectAltNames } from '#pki/subject-alt-name.ts';
 
@@ -41,6 +47,8 @@ export interface Extensions {
   /** Lower case hex. */
   readonly subjectKeyId: string | undefined;
   readonly authorityKeyId: string | undefined;
+  /** What an authority, and all below it, may name; undefined = anything. */
+  readonly nameConstraints: NameConstraints | undefined;
   /**
    * Object identifiers of critical extensions that we do not know: whoever relies on the
    * certificate must refuse it.
@@ -61,6 +69,7 @@ export const NO_EXTENSIONS: Extensions = {
   extendedKeyUsage: undefined,
   subjectKeyId: undefined,
   authorityKeyId: undefined,
+  nameConstraints: undefined,
   unknownCritical: [],
 };
 
@@ -114,6 +123,9 @@ function readExtension(id: string, value: DerReader, found: Found): boolean {
       if (fields.nextIs(KEY_ID_TAG)) found.authorityKeyId = hex(fields.contents(KEY_ID_TAG));
       return true;
     }
+    case OID.nameConstraints:
+      found.nameConstraints = parseNameConstraints(value);
+      return true;
     default:
       return false;
   }
@@ -157,10 +169,12 @@ export function namesExtension(names: Partial<SubjectAltNames>): DerPart {
 /**
  * The extensions that all leaves of one issuer share: key usage, purposes, "no CA", and the
  * issuer's key.
- * @param issuerKeyId the subject key id of the issuer, hex
+ * @param issuerKeyId the subject key id of the issuer, hex; undefined when it has none
  */
-export function leafExtensions(purposes: readonly TlsPurpose[], issuerKeyId: string): Uint8Array {
-  const keyId = element(KEY_ID_TAG, Buffer.from(issuerKeyId, 'hex'));
+export function leafExtensions(
+  purposes: readonly TlsPurpose[],
+  issuerKeyId: string | undefined,
+): Uint8Array {
   return Buffer.concat([
     extension(OID.keyUsage, namedBits(LEAF_USAGE), 'critical'),
     extension(
@@ -169,20 +183,53 @@ export function leafExtensions(purposes: readonly TlsPurpose[], issuerKeyId: str
       'plain',
     ),
     extension(OID.basicConstraints, sequence(), 'critical'),
-    extension(OID.authorityKeyId, sequence(keyId), 'plain'),
+    issuerKey(issuerKeyId),
   ]);
 }
 
-/** The extensions of a certificate authority that signs itself. */
-export function rootExtensions(keyId: string): Uint8Array {
+function issuerKey(keyId: string | undefined): Uint8Array {
+  if (keyId === undefined) return new Uint8Array();
+  const value = sequence(element(KEY_ID_TAG, Buffer.from(keyId, 'hex')));
+  return extension(OID.authorityKeyId, value, 'plain');
+}
+
+/** What the certificate of an authority says beside its key; what is left out is not in it. */
+export interface AuthorityLimits {
+  /** How many authorities may follow below. */
+  readonly pathLength?: number;
+  /** The only hosts (trust domains) whose URIs it may sign; empty = all. */
+  readonly uriHosts?: readonly string[];
+  /** The subject key id of who signs it, hex; none for a root. */
+  readonly issuerKeyId?: string | undefined;
+}
+
+/**
+ * The extensions of a certificate authority that signs itself.
+ * @param keyId its own subject key id, hex
+ */
+export function rootExtensions(keyId: string, uriHosts: readonly string[] = []): Uint8Array {
+  return authorityExtensions(keyId, { uriHosts });
+}
+
+/**
+ * The extensions of a certificate authority.
+ * @param keyId its own subject key id, hex
+ */
+export function authorityExtensions(keyId: string, limits: AuthorityLimits): Uint8Array {
+  const { pathLength, uriHosts = [], issuerKeyId } = limits;
+  const below = pathLength === undefined ? [] : [unsignedInteger(Uint8Array.of(pathLength))];
   return Buffer.concat([
     extension(
       OID.keyUsage,
       namedBits(KEY_USAGE.digitalSignature | KEY_USAGE.keyCertSign | KEY_USAGE.crlSign),
       'critical',
     ),
-    extension(OID.basicConstraints, sequence(TRUE), 'critical'),
+    extension(OID.basicConstraints, sequence(TRUE, ...below), 'critical'),
     extension(OID.subjectKeyId, octetString(Buffer.from(keyId, 'hex')), 'plain'),
+    issuerKey(issuerKeyId),
+    uriHosts.length === 0
+      ? new Uint8Array()
+      : extension(OID.nameConstraints, encodeUriConstraint(uriHosts), 'critical'),
   ]);
 }
 

@@ -7,6 +7,7 @@ import {
 import { BulwarkError } from '#base/errors.ts';
 import { Secret } from '#base/secret.ts';
 import type { PemText } from '#pki/pem.ts';
+import type { KeyKind } from '#pki/public-key.ts';
 
 /** A private key and its public half, as node:crypto holds them. */
 export interface KeyPair {
@@ -14,9 +15,15 @@ export interface KeyPair {
   readonly publicKey: KeyObject;
 }
 
-/** A new P-256 key pair; takes some 20 µs. */
-export function generateKeyPair(): KeyPair {
-  return generateKeyPairSync('ec', { namedCurve: 'P-256' });
+/** What a key pair is made for: a curve, or RSA with its bits. */
+export type KeyChoice = 'P-256' | 'P-384' | 'RSA-2048' | 'RSA-3072' | 'RSA-4096';
+
+/** A new key pair: some 20 µs on a curve, up to seconds for RSA. */
+export function generateKeyPair(choice: KeyChoice = 'P-256'): KeyPair {
+  if (choice === 'P-256' || choice === 'P-384')
+    return generateKeyPairSync('ec', { namedCurve: choice });
+  const modulusLength = Number(choice.slice('RSA-'.length));
+  return generateKeyPairSync('rsa', { modulusLength });
 }
 
 /** The private key as PKCS #8 PEM, as Envoy and Istio take it. */
@@ -42,7 +49,13 @@ export function publicHalf(privateKey: KeyObject): KeyObject {
   return createPublicKey(privateKey);
 }
 
-/** Whether a key, private or public, is on the curve that we sign with. */
-export function isP256(key: KeyObject): boolean {
-  return key.asymmetricKeyDetails?.namedCurve === 'prime256v1';
+const RSA_BITS_MIN = 2048;
+
+/** Of which kind a key is, private or public; undefined for one that is too weak or unknown. */
+export function kindOfKey(key: KeyObject): KeyKind | undefined {
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
+  if (type === 'ec' && details?.namedCurve === 'prime256v1') return 'P-256';
+  if (type === 'ec' && details?.namedCurve === 'secp384r1') return 'P-384';
+  if (type === 'rsa' && (details?.modulusLength ?? 0) >= RSA_BITS_MIN) return 'RSA';
+  return type === 'ed25519' ? 'Ed25519' : undefined;
 }

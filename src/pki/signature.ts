@@ -2,6 +2,7 @@ import { type KeyObject, sign, verify } from 'node:crypto';
 import { BulwarkError } from '#base/errors.ts';
 import { DerReader } from '#pki/der-read.ts';
 import { encodeDer, NULL, oid, sequence, TAG } from '#pki/der-write.ts';
+import { kindOfKey } from '#pki/keys.ts';
 import { OID } from '#pki/object-ids.ts';
 import { invalidKey, type KeyKind, type PublicKey } from '#pki/public-key.ts';
 
@@ -19,18 +20,20 @@ export interface SignatureAlgorithm {
 const EC: readonly KeyKind[] = ['P-256', 'P-384'];
 const RSA: readonly KeyKind[] = ['RSA'];
 
-/** ECDSA over SHA-256: what we sign with ourselves. */
-export const OUR_ALGORITHM = algorithm('sha256', EC, oid(OID.ecdsaWithSha256));
+const ECDSA_SHA256 = algorithm('sha256', EC, oid(OID.ecdsaWithSha256));
+const ECDSA_SHA384 = algorithm('sha384', EC, oid(OID.ecdsaWithSha384));
+const RSA_SHA256 = algorithm('sha256', RSA, oid(OID.rsaWithSha256), NULL);
+const ED25519 = algorithm(null, ['Ed25519'], oid(OID.ed25519));
 
 /** The accepted algorithms; SHA-1 and RSA-PSS are not (RFC 5480, 4055, 8410). */
 const ALGORITHMS: Readonly<Record<string, SignatureAlgorithm>> = {
-  [OID.ecdsaWithSha256]: OUR_ALGORITHM,
-  [OID.ecdsaWithSha384]: algorithm('sha384', EC, oid(OID.ecdsaWithSha384)),
+  [OID.ecdsaWithSha256]: ECDSA_SHA256,
+  [OID.ecdsaWithSha384]: ECDSA_SHA384,
   [OID.ecdsaWithSha512]: algorithm('sha512', EC, oid(OID.ecdsaWithSha512)),
-  [OID.rsaWithSha256]: algorithm('sha256', RSA, oid(OID.rsaWithSha256), NULL),
+  [OID.rsaWithSha256]: RSA_SHA256,
   [OID.rsaWithSha384]: algorithm('sha384', RSA, oid(OID.rsaWithSha384), NULL),
   [OID.rsaWithSha512]: algorithm('sha512', RSA, oid(OID.rsaWithSha512), NULL),
-  [OID.ed25519]: algorithm(null, ['Ed25519'], oid(OID.ed25519)),
+  [OID.ed25519]: ED25519,
 };
 
 function algorithm(
@@ -57,9 +60,40 @@ export function parseSignatureAlgorithm(der: Uint8Array, what: string): Signatur
   return found;
 }
 
-/** Signs with our algorithm; the caller has made sure that the key is P-256. */
+/** What we sign with, by the kind of key. */
+const SIGNING: Readonly<Record<KeyKind, SignatureAlgorithm>> = {
+  'P-256': ECDSA_SHA256,
+  'P-384': ECDSA_SHA384,
+  RSA: RSA_SHA256,
+  Ed25519: ED25519,
+};
+
+/** By key, since asking a key what it is costs more than this. */
+const signing = new WeakMap<KeyObject, SignatureAlgorithm>();
+
+/**
+ * The algorithm that `signBytes` uses for a key.
+ * @throws BulwarkError PKI_UNSUPPORTED for a key that is too weak or of another kind
+ */
+export function signingAlgorithm(privateKey: KeyObject): SignatureAlgorithm {
+  const known = signing.get(privateKey);
+  if (known) return known;
+  const kind = kindOfKey(privateKey);
+  if (!kind) {
+    throw new BulwarkError('PKI_UNSUPPORTED', 'the private key is too weak or of an unknown kind', {
+      remedy: 'use P-256, P-384, RSA of at least 2048 bits, or Ed25519',
+    });
+  }
+  signing.set(privateKey, SIGNING[kind]);
+  return SIGNING[kind];
+}
+
+/**
+ * Signs as `signingAlgorithm` says.
+ * @throws BulwarkError PKI_UNSUPPORTED
+ */
 export function signBytes(bytes: Uint8Array, privateKey: KeyObject): Uint8Array {
-  return sign('sha256', bytes, privateKey);
+  return sign(signingAlgorithm(privateKey).hash, bytes, privateKey);
 }
 
 /**

@@ -91,7 +91,11 @@ function ipText(bytes: Uint8Array, reader: DerReader): string {
   return canonicalIp(groups.join(':'));
 }
 
-function ipBytes(text: string): Uint8Array {
+/**
+ * The 4 or 16 bytes of an IP address.
+ * @throws BulwarkError PKI_MALFORMED
+ */
+export function ipBytes(text: string): Uint8Array {
   const address = canonicalIp(text);
   if (isIPv4(address)) return Uint8Array.from(address.split('.'), Number);
   const [head = '', tail] = address.split('::');

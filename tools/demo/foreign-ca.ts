@@ -23,7 +23,10 @@ export async function foreignCertificate(
   const trustDomain = parseTrustDomain('cluster.local');
   const root = await loadOrCreateRoot({ directory, trustDomain, ttlMs: HOUR_MS }, deps);
   const signer = new SelfSignedSigner(root);
-  const issuer = new Issuer({ ttlMs: HOUR_MS, ttlMsMax: HOUR_MS }, { ...deps, signer: () => signer });
+  const issuer = new Issuer(
+    { ttlMs: HOUR_MS, ttlMsMax: HOUR_MS },
+    { ...deps, signer: () => signer },
+  );
   const keys = generateKeyPair();
   const spki = keys.publicKey.export({ type: 'spki', format: 'der' });
   const { chain } = await issuer.issueForWorkload({
