@@ -44,7 +44,8 @@ it('lets nobody without credentials see more than health and version', async () 
 });
 
 it('refuses credentials that do not hold, also where nobody needs any', async (test) => {
-  for (const token of ['nonsense', 'a.b.c', await accountToken({ audiences: ['istio-ca'] })]) {
+  const other = await accountToken({ audiences: ['istio-ca'] });
+  for (const token of ['nonsense', 'a.b.c', 'a b', '!', 'x'.repeat(20_000), other]) {
     const { status, body } = await api.client({ token }).get('/version');
     assert.deepEqual([status, body.reason, body.message], [401, 'Unauthorized', 'Unauthorized']);
   }
@@ -53,6 +54,16 @@ it('refuses credentials that do not hold, also where nobody needs any', async (t
   const subject = { user: 'test-admin', group: 'system:masters', validDays: 1 };
   const { status } = await api.client({ credentials: foreign.issue(subject) }).get(MAPS);
   assert.equal(status, 401);
+});
+
+it('takes other schemes and an empty token for no credentials', async () => {
+  for (const authorization of ['Basic YTpi', 'Bearer ', 'Bearer', '']) {
+    assert.equal((await api.client().get('/version', { authorization })).status, 200);
+    assert.equal((await api.client().get(MAPS, { authorization })).status, 403);
+  }
+  const token = await accountToken();
+  const lower = await api.client().get('/api', { authorization: `bearer ${token}` });
+  assert.equal(lower.status, 200);
 });
 
 it('does not take a certificate of the mesh for one of a client', async () => {

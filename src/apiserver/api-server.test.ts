@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { it } from 'node:test';
+import { connect } from 'node:tls';
 import { isBulwarkError } from '#base/errors.ts';
 import { LIMITS } from '#base/limits.ts';
 import { startApiServer } from '../../test/kit/api-server.ts';
@@ -146,6 +147,27 @@ it('ends its watches and closes its port when it is closed', async (test) => {
   await watch.ended;
   await assert.rejects(api.client().get('/healthz'), { code: 'ECONNREFUSED' });
   await api.close();
+});
+
+it('serves a renewed certificate to new connections, and still knows its clients', async (test) => {
+  const api = await startApiServer(test, { directory: temporaryDirectory(test) });
+  const { port } = api.server.address;
+  const served = (): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = connect({ host: '127.0.0.1', port, ca: api.authority.root }, () => {
+        resolve(socket.getPeerCertificate().serialNumber);
+        socket.destroy();
+      });
+      socket.on('error', reject);
+    });
+  const before = await served();
+  const { certificate, privateKey } = api.authority.issue({ ipAddresses: ['127.0.0.1'] });
+  const clientCa = api.clients.certificate;
+  api.server.updateTls({ key: privateKey, cert: certificate, clientCa });
+  assert.notEqual(await served(), before);
+  const subject = { user: 'late', group: 'system:masters', validDays: 1 };
+  const late = api.client({ credentials: api.clients.issue(subject) });
+  assert.equal((await late.get('/api/v1/secrets')).status, 200);
 });
 
 it('says which port is taken', async (test) => {

@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import { ANONYMOUS, AUTHENTICATED, type Caller } from '#apiserver/authorize.ts';
 import { callerOf, type ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
 import { unauthorized } from '#apiserver/status.ts';
+import { bearerTokenOf } from '#base/bearer-token.ts';
 
 /**
  * Who sends the request: by the client certificate when there is a good one, else by the bearer
@@ -17,7 +18,9 @@ export async function authenticate(
   const socket = request.socket as TLSSocket;
   const certified = callerOfCertificate(socket);
   if (certified) return certified;
-  const token = bearerToken(request.headers.authorization);
+  const { authorization } = request.headers;
+  const token = bearerTokenOf(authorization);
+  if (token === undefined && MEANS_BEARER.test(authorization ?? '')) throw unauthorized();
   if (token !== undefined) {
     const result = await tokens.reviewToken(token);
     if (!result.authenticated) throw unauthorized();
@@ -27,15 +30,8 @@ export async function authenticate(
   return ANONYMOUS;
 }
 
-/**
- * The token of `Authorization: Bearer …` (RFC 6750); undefined when there is none. Other schemes
- * are not looked at.
- */
-function bearerToken(header: string | undefined): string | undefined {
-  const [scheme = '', token = '', ...more] = (header ?? '').trim().split(/ +/);
-  if (scheme.toLowerCase() !== 'bearer' || token === '' || more.length > 0) return undefined;
-  return token;
-}
+/** A header that means to carry a token but does not is a credential that does not hold. */
+const MEANS_BEARER = /^\s*bearer +\S/i;
 
 function presentedCertificate(socket: TLSSocket): boolean {
   return socket.getPeerCertificate().raw !== undefined;

@@ -144,7 +144,13 @@ export class HttpServer {
     const outcome = await this.#deps.dispatch(request);
     if (typeof outcome !== 'function') return this.#send(reply, outcome);
     reply.hijack();
-    await outcome(reply.raw as unknown as ServerResponse, this.#closing.signal);
+    const response = reply.raw as unknown as ServerResponse;
+    try {
+      await outcome(response, this.#closing.signal);
+    } catch (error) {
+      this.#deps.log.error('a watch failed', { error });
+      response.destroy();
+    }
   }
 
   #send(reply: FastifyReply, { code, contentType, body, headers = {} }: Answer): void {
