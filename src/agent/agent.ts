@@ -6,6 +6,7 @@ import { ProcessGuard } from '#agent/process/process-guard.ts';
 import { RunDirectory } from '#agent/run-directory.ts';
 import type { AgentStatus } from '#agent/status.ts';
 import { StatusServer } from '#agent/status-server.ts';
+import { JoinTokenSource } from '#agent/tokens/join-token.ts';
 import { TokenFile } from '#agent/tokens/token-file.ts';
 import { TokenRequest } from '#agent/tokens/token-request.ts';
 import type { TokenSource } from '#agent/tokens/token-source.ts';
@@ -185,6 +186,7 @@ export class Agent implements Component {
           ...this.#deps,
           metrics: this.#metrics,
           authority,
+          roots: authority.roots,
           tokens: this.#tokenSource(workload),
           guard: this.#guard,
         },
@@ -216,6 +218,9 @@ export class Agent implements Component {
 
   #tokenSource(workload: WorkloadOptions): TokenSource {
     const { settings } = this.#options;
+    const { joinToken, joinTokenFile } = workload;
+    if (joinToken !== undefined || joinTokenFile !== undefined)
+      return new JoinTokenSource({ token: joinToken, file: joinTokenFile });
     if (workload.tokenFile !== undefined) return new TokenFile(workload.tokenFile, this.#deps);
     const kubeconfig = workload.kubeconfig ?? settings.kubeconfig;
     const { namespace, serviceAccount } = workload;

@@ -1,11 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CertificateAuthority } from '#agent/ca/ca-client.ts';
+import type { ServerRoots } from '#agent/ca/server-roots.ts';
 import { type WorkloadOptions, workloadKey } from '#agent/config/workload-options.ts';
 import { AllowPolicies } from '#agent/denials/allow-policies.ts';
 import { RefusalLog } from '#agent/denials/refusal-log.ts';
 import { EnvoyAdmin } from '#agent/envoy/admin-client.ts';
-import { buildBootstrap } from '#agent/envoy/bootstrap.ts';
+import { buildBootstrap, nodeId } from '#agent/envoy/bootstrap.ts';
 import type { EnvoyBinary } from '#agent/envoy/find-envoy.ts';
 import { type ChosenPorts, choosePorts, compulsoryPorts } from '#agent/envoy/ports.ts';
 import type { Unready } from '#agent/envoy/readiness.ts';
@@ -18,6 +19,7 @@ import { SecretCache } from '#agent/secrets/secret-cache.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
 import type { WorkloadStatus } from '#agent/status.ts';
 import type { TokenSource } from '#agent/tokens/token-source.ts';
+import { WorkloadTrust } from '#agent/trust/workload-trust.ts';
 import type { Clock } from '#base/clock.ts';
 import { OWNER_ONLY } from '#base/files.ts';
 import type { Component } from '#base/lifecycle.ts';
@@ -55,6 +57,8 @@ export interface WorkloadAgentOptions {
 
 export interface WorkloadAgentDeps {
   readonly authority: CertificateAuthority;
+  /** What the control plane is verified against. */
+  readonly roots: ServerRoots;
   readonly tokens: TokenSource;
   readonly guard: ProcessGuard;
   readonly clock: Clock;
@@ -73,6 +77,7 @@ export class WorkloadAgent implements Component {
   readonly #deps: WorkloadAgentDeps;
   readonly #cache: SecretCache;
   readonly #sds: SdsServer;
+  readonly #trust: WorkloadTrust;
   readonly #envoy: EnvoySupervisor;
   readonly #refusals: RefusalLog;
   readonly #sdsSocket: string;
@@ -90,7 +95,9 @@ export class WorkloadAgent implements Component {
     const policies = new AllowPolicies({ admin, clock: deps.clock });
     this.#refusals = new RefusalLog({ ...this.#deps, policies });
     this.#cache = this.#createCache();
-    this.#sds = new SdsServer({ socketPath: this.#sdsSocket }, this.#deps);
+    const onAnswer = (): void => this.#trust.answered();
+    this.#sds = new SdsServer({ socketPath: this.#sdsSocket }, { ...this.#deps, onAnswer });
+    this.#trust = this.#createTrust();
     this.#envoy = this.#createSupervisor(admin);
   }
 
@@ -110,6 +117,7 @@ export class WorkloadAgent implements Component {
   async close(options: { readonly drain?: boolean } = {}): Promise<void> {
     // First the cache: a first certificate that comes now must not start an Envoy.
     await this.#cache.close();
+    await this.#trust.close();
     await this.#envoy.close(options);
     await this.#sds.close();
   }
@@ -175,7 +183,7 @@ export class WorkloadAgent implements Component {
       audience: settings.audience,
       ttlMs: settings.secretTtlMs,
       onSecret: (secret: WorkloadSecret) => {
-        this.#sds.publish(secret);
+        this.#trust.renewed(secret);
         void this.#envoy.start();
         this.#options.onChange();
       },
@@ -185,6 +193,22 @@ export class WorkloadAgent implements Component {
       },
     };
     return new SecretCache(options, this.#deps);
+  }
+
+  #createTrust(): WorkloadTrust {
+    const { workload, settings } = this.#options;
+    const { name, namespace, serviceAccount } = workload;
+    const options = {
+      address: settings.discoveryAddress,
+      serverName: settings.discoveryServerName,
+      node: {
+        id: nodeId({ workload, clusterDomain: settings.clusterDomain }),
+        metadata: { NAME: name, NAMESPACE: namespace, SERVICE_ACCOUNT: serviceAccount },
+      },
+      renewSoon: (...asked: Parameters<SecretCache['renewSoon']>) =>
+        this.#cache.renewSoon(...asked),
+    };
+    return new WorkloadTrust(options, { ...this.#deps, sds: this.#sds });
   }
 
   #createSupervisor(admin: EnvoyAdmin): EnvoySupervisor {

@@ -26,6 +26,7 @@ export const ERROR_CODES = {
   AGENT_RUN_DIRECTORY_UNUSABLE: 'The folder for the sockets of the agent cannot be used.',
   AGENT_TOKEN_REFUSED: 'The API server gave no token for the service account.',
   AGENT_TOKEN_UNREADABLE: 'The service account token could not be read.',
+  AGENT_TRUST_REFUSED: 'The roots from the control plane did not pass the checks of the agent.',
   CA_CSR_INVALID: 'The certificate signing request is not acceptable.',
   CA_JOURNAL_FAILED: 'The journal of issued certificates could not keep a record.',
   CA_KEY_UNUSABLE: 'The key or certificate of the authority cannot be used.',

@@ -1,6 +1,6 @@
 import type { GrpcCall } from '#base/grpc/grpc.ts';
 import { GRPC_STATUS, GrpcStatusError } from '#base/grpc/grpc.ts';
-import { parseCertificate } from '#pki/certificate.ts';
+import { type Certificate, parseCertificate } from '#pki/certificate.ts';
 import { identityOfCertificate } from '#pki/certificate-identity.ts';
 import { parseWorkloadId, type SpiffeId, type TrustDomain } from '#spiffe/spiffe-id.ts';
 
@@ -9,6 +9,8 @@ export interface XdsCaller {
   readonly identity: SpiffeId;
   readonly namespace: string;
   readonly serviceAccount: string;
+  /** What it proved itself with; undefined when that was a token. */
+  readonly certificate: Certificate | undefined;
 }
 
 export interface XdsAuthenticatorDeps {
@@ -27,15 +29,16 @@ export function xdsAuthenticator(deps: XdsAuthenticatorDeps) {
   return async (call: GrpcCall): Promise<XdsCaller> => {
     try {
       const der = call.peer.verifiedCertificate;
-      const identity = der
-        ? identityOfCertificate(parseCertificate(der))
+      const certificate = der && parseCertificate(der);
+      const identity = certificate
+        ? identityOfCertificate(certificate)
         : (await deps.authenticateToken(call)).identity;
       const workload = parseWorkloadId(identity);
       if (!workload) throw new Error(`${identity} is no workload identity`);
       if (!deps.trustDomains.includes(workload.trustDomain))
         throw new Error(`${identity} is of another trust domain than ${deps.trustDomains}`);
       const { namespace, serviceAccount } = workload;
-      return { identity, namespace, serviceAccount };
+      return { identity, namespace, serviceAccount, certificate };
     } catch (cause) {
       throw new GrpcStatusError(GRPC_STATUS.unauthenticated, 'authentication failure', cause);
     }

@@ -19,7 +19,7 @@ import type { Store } from '#store/store.ts';
 import { AdsServer } from '#xds/serve/ads-server.ts';
 import type { ProxyStatus } from '#xds/serve/proxy-status.ts';
 import { trustResource } from '#xds/serve/trust-resource.ts';
-import type { TrustServer } from '#xds/serve/trust-server.ts';
+import { TrustServer } from '#xds/serve/trust-server.ts';
 
 /** What the parts of a control plane share. */
 export interface ServerParts {
@@ -70,11 +70,14 @@ export class XdsFront implements Component {
     this.#lifecycle = new Lifecycle(log);
     this.#registration = new WorkloadRegistration(REGISTRATION, { store: deps.store, clock, log });
     this.#issuance = openIssuance(options.settings, deps);
+    const authenticate = xdsAuthenticator({
+      trustDomains: meshTrustDomains(mesh.settings),
+      authenticateToken: (call) => this.#issuance.tokenAuthenticator.authenticate(call),
+    });
+    const bundle = trustResource({ rootsPem: deps.authority.rootPem, crlPem: '' });
+    this.trust = new TrustServer(bundle, { authenticate, clock, log });
     this.#ads = new AdsServer({
-      authenticate: xdsAuthenticator({
-        trustDomains: meshTrustDomains(mesh.settings),
-        authenticateToken: (call) => this.#issuance.tokenAuthenticator.authenticate(call),
-      }),
+      authenticate,
       source: mesh,
       onConnect: (node) => this.#registration.connected(node),
       onDisconnect: (node) => this.#registration.disconnected(node),
@@ -117,7 +120,7 @@ export class XdsFront implements Component {
         name: 'xds',
         listen: { host: this.#options.settings.bindAddress, port: this.#options.port },
         tls: this.#tls(material),
-        services: [this.#issuance.service, this.#ads.service],
+        services: [this.#issuance.service, this.#ads.service, this.trust.service],
       },
       { log, clock },
     );

@@ -1,14 +1,21 @@
-import { readFile } from 'node:fs/promises';
-import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import {
+  type ChannelCredentials,
+  Client,
+  credentials,
+  Metadata,
+  type ServiceError,
+  status,
+} from '@grpc/grpc-js';
 import {
   type CertificateRequest,
   decodeCertificateResponse,
   encodeCertificateRequest,
 } from '#agent/ca/ca-messages.ts';
+import { ServerRoots } from '#agent/ca/server-roots.ts';
 import type { Clock } from '#base/clock.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { LIMITS } from '#base/limits.ts';
-import type { Secret } from '#base/secret.ts';
+import { Secret } from '#base/secret.ts';
 
 /** Where the authority is and how it proves itself. */
 export interface CaClientOptions {
@@ -23,15 +30,26 @@ export interface CaClientOptions {
   readonly rootFile: string;
 }
 
+/** A certificate with its key, to be renewed by. */
+export interface OwnCertificate {
+  /** Leaf and intermediates, PEM. */
+  readonly chainPem: string;
+  /** PKCS #8, PEM. */
+  readonly privateKeyPem: Secret<string>;
+}
+
+/** What a caller proves itself with: a token, or the certificate that it has. */
+export type CaCredential = Secret<string> | OwnCertificate;
+
 /** What signs certificates; the real one below, fakes in tests. */
 export interface CertificateAuthority {
   /**
    * Has a request signed.
    * @returns PEM texts, leaf first, root last: not checked yet
-   * @throws BulwarkError AGENT_CA_UNREACHABLE (try again), CA_UNAUTHENTICATED (the token),
+   * @throws BulwarkError AGENT_CA_UNREACHABLE (try again), CA_UNAUTHENTICATED (the proof),
    * GRPC_FAILED (anything else   that it answers), FILES_UNREADABLE (the root file)
    */
-  sign(request: CertificateRequest, token: Secret<string>): Promise<readonly string[]>;
+  sign(request: CertificateRequest, credential: CaCredential): Promise<readonly string[]>;
   close(): void;
 }
 
@@ -42,6 +60,8 @@ const IDLE_MS = 5000;
 
 /** The client of istio.v1.auth.IstioCertificateService, on TLS with a pinned root only. */
 export class CaClient implements CertificateAuthority {
+  /** What the authority is verified against. */
+  readonly roots: ServerRoots;
   readonly #options: CaClientOptions;
   readonly #clock: Clock;
   #client: Client | undefined;
@@ -49,13 +69,26 @@ export class CaClient implements CertificateAuthority {
 
   constructor(options: CaClientOptions, deps: { readonly clock: Clock }) {
     this.#options = options;
+    this.roots = new ServerRoots(options.rootFile);
     this.#clock = deps.clock;
   }
 
-  async sign(request: CertificateRequest, token: Secret<string>): Promise<readonly string[]> {
-    const client = await this.#connected();
+  async sign(request: CertificateRequest, credential: CaCredential): Promise<readonly string[]> {
     const metadata = new Metadata();
-    metadata.set('authorization', `Bearer ${token.reveal()}`);
+    if (!(credential instanceof Secret)) {
+      // A connection for one call: what it proves goes with the call.
+      const own = await this.#connected(credential);
+      return this.#call(own, request, metadata).finally(() => own.close());
+    }
+    metadata.set('authorization', `Bearer ${credential.reveal()}`);
+    return this.#call(await this.#connected(), request, metadata);
+  }
+
+  #call(
+    client: Client,
+    request: CertificateRequest,
+    metadata: Metadata,
+  ): Promise<readonly string[]> {
     const options = { deadline: this.#clock.now() + CALL_MS_MAX };
     return new Promise((resolve, reject) => {
       client.makeUnaryRequest(
@@ -79,18 +112,24 @@ export class CaClient implements CertificateAuthority {
     this.#client = undefined;
   }
 
-  /** The shared connection, made anew after a failure and when the root file changed. */
-  async #connected(): Promise<Client> {
-    const { address, serverName, rootFile } = this.#options;
-    const rootPem = await readFile(rootFile, 'utf8').catch((cause: unknown) => {
-      throw new BulwarkError('FILES_UNREADABLE', `cannot read the root certificate ${rootFile}`, {
-        remedy: 'set caRoot (BULWARK_CA_ROOT) to the PEM file that the server wrote',
-        cause,
-      });
-    });
+  /**
+   * The shared connection, made anew after a failure and when the root file changed; one of its own
+   * for who has a certificate.
+   */
+  async #connected(own?: OwnCertificate): Promise<Client> {
+    const { rootFile } = this.#options;
+    const rootPem = await this.roots.current();
     if (rootPem !== this.#rootPem) this.close();
     this.#rootPem = rootPem;
-    this.#client ??= new Client(address, tlsOf(rootPem, rootFile), {
+    if (own) return this.#clientOf(tlsOf(rootPem, rootFile, own));
+    this.#client ??= this.#clientOf(tlsOf(rootPem, rootFile));
+    return this.#client;
+  }
+
+  #clientOf(tls: ChannelCredentials): Client {
+    const { address, serverName } = this.#options;
+    return new Client(address, tls, {
+      'grpc.use_local_subchannel_pool': 1,
       'grpc.ssl_target_name_override': serverName,
       'grpc.default_authority': serverName,
       'grpc.client_idle_timeout_ms': IDLE_MS,
@@ -99,7 +138,6 @@ export class CaClient implements CertificateAuthority {
       'grpc.enable_retries': 0,
       'grpc.enable_http_proxy': 0,
     });
-    return this.#client;
   }
 
   #failure(error: ServiceError): BulwarkError {
@@ -116,7 +154,7 @@ export class CaClient implements CertificateAuthority {
       return new BulwarkError('AGENT_CA_UNREACHABLE', message, { remedy, data, cause: error });
     }
     if (error.code === status.UNAUTHENTICATED) {
-      const message = 'the certificate authority did not accept the token';
+      const message = 'the certificate authority did not accept the proof';
       return new BulwarkError('CA_UNAUTHENTICATED', message, { data, cause: error });
     }
     const message = `the certificate authority refused the request: ${error.details}`;
@@ -128,7 +166,7 @@ function isUnreachable({ code }: ServiceError): boolean {
   return code === status.UNAVAILABLE || code === status.DEADLINE_EXCEEDED;
 }
 
-function tlsOf(rootPem: string, rootFile: string) {
+function tlsOf(rootPem: string, rootFile: string, own?: OwnCertificate): ChannelCredentials {
   const unusable = (cause?: unknown): BulwarkError =>
     new BulwarkError('PKI_MALFORMED', `${rootFile} holds no certificate`, {
       remedy: 'caRoot must be a PEM file with the root certificate of the mesh',
@@ -136,7 +174,10 @@ function tlsOf(rootPem: string, rootFile: string) {
     });
   if (!rootPem.includes('-----BEGIN CERTIFICATE-----')) throw unusable();
   try {
-    return credentials.createSsl(Buffer.from(rootPem));
+    const roots = Buffer.from(rootPem);
+    if (!own) return credentials.createSsl(roots);
+    const key = Buffer.from(own.privateKeyPem.reveal());
+    return credentials.createSsl(roots, key, Buffer.from(own.chainPem));
   } catch (cause) {
     throw unusable(cause);
   }

@@ -90,13 +90,24 @@ export function buildBootstrap(options: BootstrapOptions): Json {
   };
 }
 
-/** The node, as Istio writes it: `sidecar~<ip>~<name>.<namespace>~<namespace>.svc.<domain>`. */
-function buildNode({ workload, ports, clusterDomain }: BootstrapOptions): Json {
-  const { name, namespace, serviceAccount, addresses, labels, group, mode } = workload;
+/**
+ * The name of a workload's Envoy, as Istio writes it:
+ * `sidecar~<ip>~<name>.<namespace>~<namespace>.svc.<domain>`.
+ */
+export function nodeId({
+  workload,
+  clusterDomain,
+}: Pick<BootstrapOptions, 'workload' | 'clusterDomain'>): string {
+  const { name, namespace, addresses } = workload;
   const host = `${name}.${namespace}`;
-  const id = `sidecar~${addresses[0] ?? LOOPBACK}~${host}~${namespace}.svc.${clusterDomain}`;
+  return `sidecar~${addresses[0] ?? LOOPBACK}~${host}~${namespace}.svc.${clusterDomain}`;
+}
+
+function buildNode(options: BootstrapOptions): Json {
+  const { workload, ports } = options;
+  const { name, namespace, serviceAccount, addresses, labels, group, mode } = workload;
   return {
-    id,
+    id: nodeId(options),
     cluster: `${labels.app ?? name}.${namespace}`,
     metadata: {
       NAME: name,

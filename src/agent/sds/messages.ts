@@ -132,12 +132,13 @@ export function encodeTlsCertificate(name: string, chainPem: string, keyPem: str
   return writer.join().finish();
 }
 
-/** A Secret with a validation_context: the trusted roots, PEM. */
-export function encodeValidationContext(name: string, rootsPem: string): Uint8Array {
+/** A Secret with a validation_context: the trusted roots and the revocation lists, PEM. */
+export function encodeValidationContext(name: string, rootsPem: string, crlPem = ''): Uint8Array {
   const writer = new BinaryWriter();
   writer.tag(1, WireType.LengthDelimited).string(name);
   writer.tag(4, WireType.LengthDelimited).fork();
   writeInlineBytes(writer, 1, rootsPem);
+  if (crlPem !== '') writeInlineBytes(writer, 7, crlPem);
   return writer.join().finish();
 }
 

@@ -23,6 +23,8 @@ export interface SdsServerDeps {
   readonly log: Logger;
   readonly clock: Clock;
   readonly metrics: AgentMetrics;
+  /** Called after each answer of the Envoy and when a stream of it ended. */
+  readonly onAnswer?: () => void;
 }
 
 /** What an Envoy did with the last push of one secret. */
@@ -81,6 +83,24 @@ export class SdsServer implements Component {
   }
 
   /**
+   * What the Envoy as a whole does with a secret as it is now: it opens a stream for each use, and
+   * uses what it has until it takes what is new. Undefined while an answer is missing, or nobody
+   * asks.
+   */
+  verdictOn(name: string): PushOutcome | undefined {
+    const version = this.#resources.get(name)?.version;
+    const answers = [...this.#streams]
+      .filter((stream) => stream.wants(name))
+      .map((stream) => stream.answerTo(name));
+    if (version === undefined || answers.length === 0) return undefined;
+    const current = answers.filter((answer) => answer?.version === version);
+    const refused = current.find((answer) => answer?.reason !== undefined);
+    if (refused) return { version, state: 'rejected', reason: refused.reason };
+    if (current.length < answers.length) return undefined;
+    return { version, state: 'accepted', reason: undefined };
+  }
+
+  /**
    * Serves this from now on, pushing at once what differs from before. The secret must have passed
    * its checks.
    */
@@ -109,6 +129,7 @@ export class SdsServer implements Component {
     stream.onEnd = () => {
       this.#streams.delete(client);
       stream.end(GRPC_STATUS.ok);
+      this.#deps.onAnswer?.();
     };
   }
 
@@ -123,12 +144,14 @@ export class SdsServer implements Component {
         // A bad secret takes its neighbours with it: after a success everything rejected gets
         // another chance.
         for (const stream of this.#streams) stream.retryRejected();
+        this.#deps.onAnswer?.();
       },
       rejected: (name, version, text) => {
         const reason = text.slice(0, REASON_LENGTH_MAX);
         metrics.secretRejects.inc({ resource_name: name });
         this.#outcomes.set(name, { version, state: 'rejected', reason });
         log.error('Envoy did not take a secret', { secretName: name, version, reason });
+        this.#deps.onAnswer?.();
       },
       unknown: (name) => {
         log.warn('Envoy asks for a secret that there is not', { secretName: name });
@@ -138,14 +161,14 @@ export class SdsServer implements Component {
 }
 
 function encodeSecret(secret: WorkloadSecret): ReadonlyMap<string, RepeatableSecret> {
-  const { chainPem, rootsPem, privateKeyPem } = secret;
+  const { chainPem, rootsPem, crlPem = '', privateKeyPem } = secret;
   // Versions come from the public part only: they are written into logs.
   return new Map([
-    resource(WORKLOAD_SECRET_NAME, chainPem, (chain) =>
-      encodeTlsCertificate(WORKLOAD_SECRET_NAME, chain, privateKeyPem.reveal()),
+    resource(WORKLOAD_SECRET_NAME, chainPem, (padding) =>
+      encodeTlsCertificate(WORKLOAD_SECRET_NAME, `${chainPem}${padding}`, privateKeyPem.reveal()),
     ),
-    resource(ROOT_SECRET_NAME, rootsPem, (roots) =>
-      encodeValidationContext(ROOT_SECRET_NAME, roots),
+    resource(ROOT_SECRET_NAME, `${rootsPem}${crlPem}`, (padding) =>
+      encodeValidationContext(ROOT_SECRET_NAME, `${rootsPem}${padding}`, crlPem),
     ),
   ]);
 }
@@ -153,8 +176,8 @@ function encodeSecret(secret: WorkloadSecret): ReadonlyMap<string, RepeatableSec
 function resource(
   name: string,
   pem: string,
-  encode: (pem: string) => Uint8Array,
+  encode: (padding: string) => Uint8Array,
 ): [string, RepeatableSecret] {
   const version = createHash('sha256').update(pem).digest('hex').slice(0, 16);
-  return [name, { name, version, secret: encode(pem), repeated: encode(`${pem}\n`) }];
+  return [name, { name, version, secret: encode(''), repeated: encode('\n') }];
 }

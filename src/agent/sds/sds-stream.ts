@@ -3,9 +3,9 @@ import {
   decodeWorldRequest,
   encodeDeltaResponse,
   encodeWorldResponse,
+  type RepeatableSecret,
   type SdsRequest,
   SECRET_TYPE_URL,
-  type RepeatableSecret,
   type SecretResource,
 } from '#agent/sds/messages.ts';
 import {
@@ -28,6 +28,13 @@ export interface SdsStreamHost {
   rejected(name: string, version: string, reason: string): void;
   pushed(name: string): void;
   unknown(name: string): void;
+}
+
+/** How a client answered a secret. */
+export interface SecretAnswer {
+  readonly version: string;
+  /** The client's text; undefined when it took the secret. */
+  readonly reason: string | undefined;
 }
 
 interface Outstanding {
@@ -54,6 +61,8 @@ export class SdsStream {
   readonly #rejected = new Set<string>();
   /** Names whose next push is in the other encoding. */
   readonly #repeated = new Set<string>();
+  /** The last answer for each secret. */
+  readonly #answers = new Map<string, SecretAnswer>();
   #outstanding: Outstanding | undefined;
   #pushes = 0;
 
@@ -92,6 +101,16 @@ export class SdsStream {
     this.#flush();
   }
 
+  /** Whether it wants a secret of this name. */
+  wants(name: string): boolean {
+    return this.#wanted.has(name);
+  }
+
+  /** The last answer to a secret. */
+  answerTo(name: string): SecretAnswer | undefined {
+    return this.#answers.get(name);
+  }
+
   #decode(message: Uint8Array): SdsRequest {
     try {
       return this.#variant === 'delta' ? decodeDeltaRequest(message) : decodeWorldRequest(message);
@@ -105,6 +124,7 @@ export class SdsStream {
     if (!outstanding || outstanding.nonce !== nonce) return; // an answer to an earlier response
     this.#outstanding = undefined;
     for (const { name, version } of outstanding.resources) {
+      this.#answers.set(name, { version, reason: rejection });
       if (rejection === undefined) {
         this.#rejected.delete(name);
         this.#host.accepted(name, version);
@@ -135,6 +155,7 @@ export class SdsStream {
     this.#due.delete(name);
     this.#rejected.delete(name);
     this.#repeated.delete(name);
+    this.#answers.delete(name);
   }
 
   #flush(): void {

@@ -1,4 +1,4 @@
-import type { CertificateAuthority } from '#agent/ca/ca-client.ts';
+import type { CaCredential, CertificateAuthority } from '#agent/ca/ca-client.ts';
 import { checkIssuedChain } from '#agent/ca/issued-chain.ts';
 import type { AgentMetrics } from '#agent/metrics.ts';
 import { findRenewalReason, type RenewalReason, renewalTime } from '#agent/secrets/renewal.ts';
@@ -11,6 +11,7 @@ import { BulwarkError, describeError, isBulwarkError } from '#base/errors.ts';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
+import { Secret } from '#base/secret.ts';
 import { buildCsr } from '#pki/csr.ts';
 import { generateKeyPair, privateKeyToPem } from '#pki/keys.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
@@ -77,6 +78,8 @@ export class SecretCache implements Component {
   #renewAt = 0;
   #renewals = 0;
   #lastError: string | undefined;
+  #requested: { readonly atMs: number; readonly reason: RenewalReason } | undefined;
+  #waiting = new AbortController();
 
   constructor(options: SecretCacheOptions, deps: SecretCacheDeps) {
     this.#options = options;
@@ -98,6 +101,13 @@ export class SecretCache implements Component {
     };
   }
 
+  /** Has the certificate renewed in `delayMs`, unless it is renewed before. */
+  renewSoon(reason: RenewalReason, delayMs: number): void {
+    if (this.#requested) return;
+    this.#requested = { atMs: this.#deps.clock.monotonicMs() + delayMs, reason };
+    this.#waiting.abort();
+  }
+
   /** Begins; the first certificate comes by `onSecret`. */
   async start(): Promise<void> {
     this.#running ??= this.#run();
@@ -114,9 +124,11 @@ export class SecretCache implements Component {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       const now = clock.now();
-      const reason = findRenewalReason({ secret: this.#secret, renewAt: this.#renewAt, now });
+      const requestedMs = (this.#requested?.atMs ?? Number.POSITIVE_INFINITY) - clock.monotonicMs();
+      const found = findRenewalReason({ secret: this.#secret, renewAt: this.#renewAt, now });
+      const reason = found ?? (requestedMs <= 0 ? this.#requested?.reason : undefined);
       if (!reason) {
-        await delay(clock, Math.min(this.#renewAt - now, LOOK_MS_MAX), signal);
+        await this.#wait(Math.min(this.#renewAt - now, requestedMs, LOOK_MS_MAX));
         continue;
       }
       try {
@@ -125,6 +137,13 @@ export class SecretCache implements Component {
         if (!signal.aborted) await this.#pauseAfter(error);
       }
     }
+  }
+
+  /** Until the time is over, it is closed, or there is a reason to look again. */
+  async #wait(delayMs: number): Promise<void> {
+    this.#waiting = new AbortController();
+    const signal = AbortSignal.any([this.#closing.signal, this.#waiting.signal]);
+    await delay(this.#deps.clock, delayMs, signal);
   }
 
   async #renew({ reason, message }: RenewalReason): Promise<void> {
@@ -136,6 +155,7 @@ export class SecretCache implements Component {
       metrics.renewals.inc();
     }
     this.#secret = secret;
+    this.#requested = undefined;
     this.#renewAt = renewalTime(secret, random.fraction());
     this.#backoff.reset();
     this.#lastError = undefined;
@@ -151,14 +171,14 @@ export class SecretCache implements Component {
 
   async #obtain(): Promise<WorkloadSecret> {
     const { identity, identityAliases = [], ttlMs } = this.#options;
-    const { tokens, clock } = this.#deps;
-    const token = await tokens.token();
+    const { clock } = this.#deps;
+    const credential = await this.#credential();
     const keys = generateKeyPair();
     const request = {
       csr: buildCsr(identity, keys),
       validitySeconds: Math.max(1, Math.round(ttlMs / 1000)),
     };
-    const chain = await this.#sign(request, token);
+    const chain = await this.#sign(request, credential);
     const obtainedAt = clock.now();
     const issued = checkIssuedChain(chain, {
       keys,
@@ -179,8 +199,17 @@ export class SecretCache implements Component {
     };
   }
 
+  /** Where tokens are good once, the certificate renews itself as long as it is valid. */
+  async #credential(): Promise<CaCredential> {
+    const { tokens, clock } = this.#deps;
+    const secret = this.#secret;
+    const now = clock.now();
+    const isValid = secret && now >= secret.notBeforeAt && now < secret.notAfterAt;
+    return tokens.isForJoining && isValid ? secret : tokens.token();
+  }
+
   async #sign(
-    ...[request, token]: Parameters<CertificateAuthority['sign']>
+    ...[request, credential]: Parameters<CertificateAuthority['sign']>
   ): Promise<readonly string[]> {
     const { authority, clock, metrics, tokens } = this.#deps;
     const labels = { request_type: 'csr' } as const;
@@ -188,14 +217,16 @@ export class SecretCache implements Component {
     metrics.outgoingRequests.inc(labels);
     if (this.#backoff.attempts > 0) metrics.outgoingRetries.inc(labels);
     try {
-      return await authority.sign(request, token);
+      return await authority.sign(request, credential);
     } catch (error) {
       metrics.failedOutgoingRequests.inc(labels);
       if (!isBulwarkError(error, 'CA_UNAUTHENTICATED')) throw error;
+      if (!(credential instanceof Secret)) throw error;
       tokens.wasRefused();
+      if (tokens.isForJoining) throw error;
       const { namespace, serviceAccount, audience } = this.#options;
       const expected = { audience, namespace, serviceAccount, at: clock.now() };
-      const why = explainRefusedToken(token.reveal(), expected);
+      const why = explainRefusedToken(credential.reveal(), expected);
       throw new BulwarkError(error.code, `${error.message} of ${tokens.description}`, {
         ...(why === undefined ? {} : { remedy: why }),
         data: error.data,

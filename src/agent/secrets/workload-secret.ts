@@ -10,6 +10,8 @@ export interface WorkloadSecret {
   readonly chainPem: string;
   /** PEM. */
   readonly rootsPem: string;
+  /** Revocation lists of the roots, PEM; none when left out. */
+  readonly crlPem?: string | undefined;
   /** Lower case hex. */
   readonly serial: string;
   /** Wall-clock milliseconds. */

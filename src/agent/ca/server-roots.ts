@@ -1,0 +1,38 @@
+import { readFile } from 'node:fs/promises';
+import { BulwarkError } from '#base/errors.ts';
+
+/**
+ * The roots that the control plane is verified against: those of the file, until the control plane
+ * itself named others on a verified stream. A file that was changed after that counts again: whoever
+ * writes it has the last word.
+ */
+export class ServerRoots {
+  /** The PEM file. */
+  readonly file: string;
+  #filePem = '';
+  #learned: { readonly rootsPem: string; readonly filePem: string } | undefined;
+
+  constructor(file: string) {
+    this.file = file;
+  }
+
+  /**
+   * The roots to verify against now, PEM; not checked when they come from the file.
+   * @throws BulwarkError FILES_UNREADABLE
+   */
+  async current(): Promise<string> {
+    this.#filePem = await readFile(this.file, 'utf8').catch((cause: unknown) => {
+      throw new BulwarkError('FILES_UNREADABLE', `cannot read the root certificate ${this.file}`, {
+        remedy: 'set caRoot (BULWARK_CA_ROOT) to the PEM file that the server wrote',
+        cause,
+      });
+    });
+    if (this.#learned?.filePem !== this.#filePem) this.#learned = undefined;
+    return this.#learned?.rootsPem ?? this.#filePem;
+  }
+
+  /** Roots that came over a verified stream and passed their checks. */
+  learn(rootsPem: string): void {
+    this.#learned = { rootsPem, filePem: this.#filePem };
+  }
+}

@@ -1,0 +1,166 @@
+import { Client, type ClientDuplexStream, credentials, type ServiceError } from '@grpc/grpc-js';
+import type { ServerRoots } from '#agent/ca/server-roots.ts';
+import { ROOT_SECRET_NAME } from '#agent/sds/secret-names.ts';
+import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
+import type { TrustBundle } from '#agent/trust/trust-bundle.ts';
+import {
+  decodeTrustResponse,
+  encodeTrustRequest,
+  type TrustNode,
+  type TrustRequest,
+  type TrustResponse,
+} from '#agent/trust/trust-messages.ts';
+import { Backoff } from '#base/backoff.ts';
+import type { Clock, Timer } from '#base/clock.ts';
+import { LIMITS } from '#base/limits.ts';
+import type { Logger } from '#base/log.ts';
+import type { RandomSource } from '#base/random.ts';
+
+export interface TrustClientOptions {
+  /** HOST:PORT of xDS. */
+  readonly address: string;
+  /** The DNS name in the server's certificate. */
+  readonly serverName: string;
+  readonly node: TrustNode;
+  /** Called with each bundle; `answer` is to be called once, with a reason when it is refused. */
+  readonly onBundle: (bundle: TrustBundle, answer: (refusal?: string) => void) => void;
+}
+
+export interface TrustClientDeps {
+  readonly roots: ServerRoots;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly log: Logger;
+}
+
+type TrustCall = ClientDuplexStream<TrustRequest, TrustResponse>;
+
+interface Connection {
+  readonly client: Client;
+  readonly call: TrustCall;
+}
+
+const METHOD = '/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets';
+const RETRY_DELAY = { delayMsMin: 200, delayMsMax: 10_000 };
+/** How long a farewell may take. */
+const FAREWELL_MS_MAX = 500;
+
+/**
+ * Asks the control plane what a workload is to trust, on a stream of its own that is opened with
+ * the workload's certificate: so the control plane has proof who it is that trusts, and with which
+ * certificate it serves. Opened anew with each new certificate and after each failure.
+ */
+export class TrustClient {
+  readonly #options: TrustClientOptions;
+  readonly #deps: TrustClientDeps;
+  readonly #backoff: Backoff;
+  #secret: WorkloadSecret | undefined;
+  #connection: Connection | undefined;
+  #timer: Timer | undefined;
+  #attempts = 0;
+  #isClosed = false;
+
+  constructor(options: TrustClientOptions, deps: TrustClientDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#backoff = new Backoff(RETRY_DELAY, deps.random);
+  }
+
+  /** Opens the stream with this certificate; again when it is another than before. */
+  open(secret: WorkloadSecret): void {
+    if (this.#isClosed || this.#secret?.serial === secret.serial) return;
+    this.#secret = secret;
+    void this.#connect();
+  }
+
+  /** Says farewell: the keys of this workload are gone. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.#secret = undefined;
+    if (!connection) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#deps.clock.after(FAREWELL_MS_MAX, resolve);
+      connection.call.on('status', () => {
+        timer.cancel();
+        resolve();
+      });
+      connection.call.end();
+    });
+    connection.client.close();
+  }
+
+  async #connect(): Promise<void> {
+    this.#timer?.cancel();
+    this.#attempts += 1;
+    const attempt = this.#attempts;
+    try {
+      const rootsPem = await this.#deps.roots.current();
+      if (attempt !== this.#attempts || this.#isClosed || !this.#secret) return;
+      const before = this.#connection;
+      this.#connection = this.#dial(rootsPem, this.#secret);
+      // Not ended in order: that would be a farewell.
+      before?.call.cancel();
+      before?.client.close();
+    } catch (error) {
+      this.#retry(error);
+    }
+  }
+
+  #dial(rootsPem: string, { privateKeyPem, chainPem }: WorkloadSecret): Connection {
+    const { address, serverName, node } = this.#options;
+    const tls = credentials.createSsl(
+      Buffer.from(rootsPem),
+      Buffer.from(privateKeyPem.reveal()),
+      Buffer.from(chainPem),
+    );
+    const client = new Client(address, tls, {
+      'grpc.ssl_target_name_override': serverName,
+      'grpc.default_authority': serverName,
+      'grpc.keepalive_time_ms': 20_000,
+      'grpc.keepalive_timeout_ms': 10_000,
+      'grpc.max_receive_message_length': LIMITS.grpcMessageBytesMax,
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.enable_retries': 0,
+      'grpc.enable_http_proxy': 0,
+    });
+    const call: TrustCall = client.makeBidiStreamRequest(
+      METHOD,
+      encodeTrustRequest,
+      decodeTrustResponse,
+    );
+    const connection = { client, call };
+    call.on('data', (response: TrustResponse) => this.#take(response, connection));
+    call.on('error', (error: ServiceError) => this.#lost(error, connection));
+    call.on('end', () => this.#lost(undefined, connection));
+    call.write({ node, subscribe: ROOT_SECRET_NAME });
+    return connection;
+  }
+
+  #take({ nonce, bundles }: TrustResponse, connection: Connection): void {
+    const bundle = bundles.get(ROOT_SECRET_NAME);
+    if (connection !== this.#connection || !bundle) return;
+    this.#backoff.reset();
+    this.#options.onBundle(bundle, (refusal) => {
+      if (connection !== this.#connection) return;
+      connection.call.write(refusal === undefined ? { nonce } : { nonce, refusal });
+    });
+  }
+
+  #lost(error: unknown, connection: Connection): void {
+    connection.client.close();
+    if (connection !== this.#connection) return;
+    this.#connection = undefined;
+    this.#retry(error);
+  }
+
+  #retry(error: unknown): void {
+    if (this.#isClosed) return;
+    const retryMs = this.#backoff.nextDelayMs();
+    this.#deps.log.debug('no word from the control plane what to trust', { retryMs, error });
+    this.#timer?.cancel();
+    this.#timer = this.#deps.clock.after(retryMs, () => void this.#connect());
+  }
+}

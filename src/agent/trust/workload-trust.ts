@@ -1,0 +1,139 @@
+import type { SdsServer } from '#agent/sds/sds-server.ts';
+import { ROOT_SECRET_NAME, WORKLOAD_SECRET_NAME } from '#agent/sds/secret-names.ts';
+import type { RenewalReason } from '#agent/secrets/renewal.ts';
+import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
+import { examineBundle, type TrustBundle } from '#agent/trust/trust-bundle.ts';
+import { TrustClient, type TrustClientDeps } from '#agent/trust/trust-client.ts';
+import type { TrustNode } from '#agent/trust/trust-messages.ts';
+import { isBulwarkError } from '#base/errors.ts';
+
+export interface WorkloadTrustOptions {
+  /** HOST:PORT of xDS. */
+  readonly address: string;
+  /** The DNS name in the server's certificate. */
+  readonly serverName: string;
+  readonly node: TrustNode;
+  /** To have the certificate renewed after so many milliseconds. */
+  readonly renewSoon: (reason: RenewalReason, delayMs: number) => void;
+}
+
+export interface WorkloadTrustDeps extends TrustClientDeps {
+  readonly sds: Pick<SdsServer, 'publish' | 'verdictOn'>;
+}
+
+/**
+ * When the root that signs is another, all workloads want new certificates; each takes a moment of
+ * its own within so many milliseconds.
+ */
+const RENEWAL_SPREAD_MS = 5000;
+
+/**
+ * Hands key, certificate and roots of one workload to its Envoy. The roots come with each
+ * certificate, and at any time from the control plane, which then learns whether this Envoy took
+ * them.
+ */
+export class WorkloadTrust {
+  readonly #options: WorkloadTrustOptions;
+  readonly #deps: WorkloadTrustDeps;
+  readonly #client: TrustClient;
+  #secret: WorkloadSecret | undefined;
+  /** The last bundle that Envoy took, or is to take. */
+  #bundle: TrustBundle | undefined;
+  /** The bundle that is not answered yet, and what to go back to. */
+  #pending:
+    | { readonly answer: (refusal?: string) => void; readonly before: TrustBundle | undefined }
+    | undefined;
+
+  constructor(options: WorkloadTrustOptions, deps: WorkloadTrustDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    const { address, serverName, node } = options;
+    this.#client = new TrustClient(
+      {
+        address,
+        serverName,
+        node,
+        onBundle: (bundle, answer) => this.#offered(bundle, answer),
+      },
+      deps,
+    );
+  }
+
+  /** Hands on a new certificate that passed its checks. */
+  renewed(secret: WorkloadSecret): void {
+    this.#secret = secret;
+    const bundle = this.#bundle;
+    // What came with the certificate is the fresher word when the bundle does not vouch for it.
+    if (bundle && !this.#examine(bundle, secret).isTrusted) this.#bundle = undefined;
+    this.#publish();
+    this.answered();
+  }
+
+  /** Envoy answered something, or a stream of it ended. */
+  answered(): void {
+    const { sds } = this.#deps;
+    const roots = sds.verdictOn(ROOT_SECRET_NAME);
+    if (this.#pending && roots) {
+      const { answer, before } = this.#pending;
+      this.#pending = undefined;
+      if (roots.state === 'accepted') answer();
+      else {
+        this.#bundle = before;
+        this.#publish();
+        answer(`Envoy did not take it: ${roots.reason ?? 'no reason given'}`);
+      }
+    }
+    const isServed = sds.verdictOn(WORKLOAD_SECRET_NAME)?.state === 'accepted';
+    if (this.#secret && isServed) this.#client.open(this.#secret);
+  }
+
+  /** Says farewell to the control plane. */
+  close(): Promise<void> {
+    this.#secret = undefined;
+    this.#pending = undefined;
+    return this.#client.close();
+  }
+
+  #offered(bundle: TrustBundle, answer: (refusal?: string) => void): void {
+    const secret = this.#secret;
+    if (!secret) return;
+    let isTrusted: boolean;
+    try {
+      ({ isTrusted } = this.#examine(bundle, secret));
+    } catch (error) {
+      if (!isBulwarkError(error)) throw error;
+      this.#deps.log.error('the roots from the control plane are not used', { error });
+      answer(error.message);
+      return;
+    }
+    if (!isTrusted) {
+      answer('it does not vouch for the certificate of this workload');
+      return;
+    }
+    this.#pending = { answer, before: this.#bundle };
+    this.#bundle = bundle;
+    this.#deps.roots.learn(bundle.rootsPem);
+    this.#publish();
+    this.answered();
+  }
+
+  /** Compares a bundle with a certificate, and has that renewed if it should be. */
+  #examine(bundle: TrustBundle, secret: WorkloadSecret) {
+    const { clock, random } = this.#deps;
+    const standing = examineBundle(bundle, { chainPem: secret.chainPem, at: clock.now() });
+    if (!standing.isTrusted) {
+      const message = 'peers no longer trust the root above the certificate';
+      this.#options.renewSoon({ reason: 'RootDistrusted', message }, 0);
+    } else if (!standing.isCurrent) {
+      const message = 'another root signs now';
+      const delayMs = random.fraction() * RENEWAL_SPREAD_MS;
+      this.#options.renewSoon({ reason: 'RootReplaced', message }, delayMs);
+    }
+    return standing;
+  }
+
+  #publish(): void {
+    const secret = this.#secret;
+    if (secret) this.#deps.sds.publish(this.#bundle ? { ...secret, ...this.#bundle } : secret);
+  }
+}

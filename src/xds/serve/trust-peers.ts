@@ -1,0 +1,101 @@
+import type { Clock } from '#base/clock.ts';
+import type { SpiffeId } from '#spiffe/spiffe-id.ts';
+
+/** The certificate that a workload opened its stream with. */
+export interface TrustCertificate {
+  /** Lower case hex. */
+  readonly serial: string;
+  /** Key id of the certificate that signed it, lower case hex; undefined when it names none. */
+  readonly authorityKeyId: string | undefined;
+  /** Wall-clock milliseconds. */
+  readonly notAfterAt: number;
+}
+
+/** A workload as its agent introduced it, proven by its certificate. */
+export interface TrustPeerIdentity {
+  readonly nodeId: string;
+  readonly identity: SpiffeId;
+  readonly namespace: string;
+  readonly workloadName: string;
+  readonly certificate: TrustCertificate;
+}
+
+/** A workload and what is proven about its trust. */
+export interface TrustPeer extends TrustPeerIdentity {
+  readonly isConnected: boolean;
+  /** The version that its Envoy took last; undefined when none is known. */
+  readonly accepted: string | undefined;
+  /** Why it did not take a version; undefined once it took one. */
+  readonly refusal: string | undefined;
+}
+
+interface PeerEntry {
+  peer: TrustPeer;
+  /** The stream that counts; an older one of the same workload does not. */
+  stream: unknown;
+}
+
+/**
+ * The workloads that were here. One that vanished stays in the list until its certificate has
+ * expired, because its Envoy may still serve; one that said farewell does not.
+ */
+export class TrustPeers {
+  readonly #clock: Clock;
+  readonly #entries = new Map<string, PeerEntry>();
+  readonly #listeners = new Set<() => void>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** All of them whose certificate holds, in the order in which they came. */
+  all(): readonly TrustPeer[] {
+    const now = this.#clock.now();
+    for (const [key, { peer }] of this.#entries)
+      if (!peer.isConnected && peer.certificate.notAfterAt < now) this.#entries.delete(key);
+    return [...this.#entries.values()].map(({ peer }) => peer);
+  }
+
+  /** Calls `listener` after each change, until the function that it returns is called. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** A stream was opened; it counts from now on for this workload. Returns the key for it. */
+  opened(introduced: TrustPeerIdentity, stream: unknown): string {
+    const key = `${introduced.identity} ${introduced.nodeId}`;
+    const refusal = this.#entries.get(key)?.peer.refusal;
+    const peer = { ...introduced, isConnected: true, accepted: undefined, refusal };
+    this.#entries.set(key, { peer, stream });
+    this.#changed();
+    return key;
+  }
+
+  /** An answer to a version came on a stream. */
+  answered(
+    key: string,
+    stream: unknown,
+    { version, error }: { readonly version: string; readonly error: string | undefined },
+  ): void {
+    const entry = this.#entries.get(key);
+    if (entry?.stream !== stream || !entry) return;
+    const refused = error !== undefined;
+    const accepted = refused ? entry.peer.accepted : version;
+    entry.peer = { ...entry.peer, accepted, refusal: error };
+    this.#changed();
+  }
+
+  /** A stream ended. */
+  closed(key: string, stream: unknown, { isFarewell }: { readonly isFarewell: boolean }): void {
+    const entry = this.#entries.get(key);
+    if (entry?.stream !== stream || !entry) return;
+    if (isFarewell) this.#entries.delete(key);
+    else entry.peer = { ...entry.peer, isConnected: false };
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}

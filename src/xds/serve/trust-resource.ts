@@ -1,0 +1,29 @@
+import { create } from '@bufbuild/protobuf';
+import { SecretSchema } from '#gen/envoy-api/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
+
+/** What every workload of the mesh is to trust. */
+export interface TrustContent {
+  /** The roots, PEM; the one whose key signs now first. */
+  readonly rootsPem: string;
+  /** Their revocation lists, PEM; '' for none. */
+  readonly crlPem: string;
+}
+
+/** The Secret `ROOTCA`, as Istio names it: the roots and lists that peers are verified against. */
+export function trustResource({ rootsPem, crlPem }: TrustContent): XdsResource {
+  const inline = (pem: string) => ({
+    specifier: { case: 'inlineBytes' as const, value: Buffer.from(pem) },
+  });
+  const message = create(SecretSchema, {
+    name: 'ROOTCA',
+    type: {
+      case: 'validationContext',
+      value: {
+        trustedCa: inline(rootsPem),
+        ...(crlPem === '' ? {} : { crl: inline(crlPem) }),
+      },
+    },
+  });
+  return encodeResource(TYPE_URL.secret, 'ROOTCA', SecretSchema, message);
+}

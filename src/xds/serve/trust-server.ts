@@ -1,0 +1,245 @@
+import { fromBinary } from '@bufbuild/protobuf';
+import { AssertionFailure } from '#base/assert.ts';
+import type { Clock } from '#base/clock.ts';
+import { isBulwarkError } from '#base/errors.ts';
+import {
+  GRPC_STATUS,
+  type GrpcCall,
+  type GrpcServerStream,
+  type GrpcService,
+  GrpcStatusError,
+} from '#base/grpc/grpc.ts';
+import { LIMITS } from '#base/limits.ts';
+import type { Logger } from '#base/log.ts';
+import {
+  type DeltaDiscoveryRequest,
+  DeltaDiscoveryRequestSchema,
+} from '#gen/envoy-api/envoy/service/discovery/v3/discovery_pb.js';
+import { type ProxyCaller, parseProxyNode } from '#xds/node-metadata.ts';
+import { TYPE_URL, type XdsResource } from '#xds/resource.ts';
+import { encodeResponseFrame } from '#xds/serve/response-frame.ts';
+import { type TrustCertificate, TrustPeers } from '#xds/serve/trust-peers.ts';
+
+/** Who opened a stream: a workload, by the certificate that it serves with. */
+export interface TrustCaller extends ProxyCaller {
+  /** Undefined when it came with a token. */
+  readonly certificate: TrustCertificate | undefined;
+}
+
+export interface TrustServerDeps {
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** @throws GrpcStatusError UNAUTHENTICATED */
+  readonly authenticate: (call: GrpcCall) => Promise<TrustCaller>;
+}
+
+/** Secret discovery, incremental, on a stream of its own. */
+const DELTA_PATH = '/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets';
+const FIRST_REQUEST_MS_MAX = 15_000;
+const EARLY_REQUESTS_MAX = 16;
+const REASON_LENGTH_MAX = 500;
+
+/**
+ * Sends what workloads are to trust (the Secret `ROOTCA`) to their agents, and learns who does. An
+ * agent answers yes only after its Envoy did, and it opens its stream with the certificate that its
+ * Envoy serves with, so `peers` is proof of both. Agents of other makes do not come here; they get
+ * the roots with each certificate and prove nothing.
+ */
+export class TrustServer {
+  /** To be given to a GrpcServer. */
+  readonly service: GrpcService;
+  /** Who was here, and what each of them trusts. */
+  readonly peers: TrustPeers;
+  readonly #deps: TrustServerDeps;
+  readonly #streams = new Set<TrustStream>();
+  #resource: XdsResource;
+  #nonces = 0;
+  #closing = false;
+
+  /** @param resource what is to be trusted now */
+  constructor(resource: XdsResource, deps: TrustServerDeps) {
+    this.#resource = resource;
+    this.#deps = deps;
+    this.peers = new TrustPeers(deps.clock);
+    this.service = { streams: { [DELTA_PATH]: (stream) => this.#accept(stream) } };
+  }
+
+  /** The version that peers are to accept. */
+  get version(): string {
+    return this.#resource.version;
+  }
+
+  /** Sends this from now on: at once to those who are here. */
+  publish(resource: XdsResource): void {
+    if (resource.version === this.#resource.version) return;
+    this.#resource = resource;
+    for (const stream of this.#streams) stream.flush();
+  }
+
+  /** Ends all streams and takes no more. */
+  close(): void {
+    this.#closing = true;
+    for (const stream of this.#streams)
+      stream.end(new GrpcStatusError(GRPC_STATUS.unavailable, 'the server is closing'));
+  }
+
+  #nextNonce(): string {
+    this.#nonces += 1;
+    return String(this.#nonces);
+  }
+
+  #accept(stream: GrpcServerStream): void {
+    if (this.#closing) {
+      stream.end(GRPC_STATUS.unavailable, 'the server is closing');
+      return;
+    }
+    if (this.#streams.size >= LIMITS.xdsStreamsMax) {
+      stream.end(GRPC_STATUS.resourceExhausted, 'too many streams');
+      return;
+    }
+    const opened = new TrustStream(stream, {
+      ...this.#deps,
+      peers: this.peers,
+      resource: () => this.#resource,
+      nextNonce: () => this.#nextNonce(),
+    });
+    this.#streams.add(opened);
+    stream.call.signal.addEventListener('abort', () => this.#streams.delete(opened));
+  }
+}
+
+interface TrustStreamDeps extends TrustServerDeps {
+  readonly peers: TrustPeers;
+  readonly resource: () => XdsResource;
+  readonly nextNonce: () => string;
+}
+
+/** The stream of one agent for one workload; one response at a time is unanswered. */
+class TrustStream {
+  readonly #stream: GrpcServerStream;
+  readonly #deps: TrustStreamDeps;
+  readonly #first = Promise.withResolvers<DeltaDiscoveryRequest>();
+  #early: DeltaDiscoveryRequest[] | undefined = [];
+  #isWanted = false;
+  #sentVersion = '';
+  #outstanding: { readonly nonce: string; readonly version: string } | undefined;
+  #key: string | undefined;
+
+  constructor(stream: GrpcServerStream, deps: TrustStreamDeps) {
+    this.#stream = stream;
+    this.#deps = deps;
+    this.#first.promise.catch(() => {});
+    const timer = deps.clock.after(FIRST_REQUEST_MS_MAX, () =>
+      this.end(new GrpcStatusError(GRPC_STATUS.deadlineExceeded, 'no request came')),
+    );
+    this.#first.promise.finally(() => timer.cancel()).catch(() => {});
+    stream.onMessage = (message) => this.#receive(message);
+    // A half-closed stream is a farewell: the keys of that workload are gone with its agent.
+    stream.onEnd = () => this.#ended({ isFarewell: !stream.call.signal.aborted });
+    this.#open().catch((error) => this.#fail(error));
+  }
+
+  end({ status, message }: GrpcStatusError): void {
+    this.#ended({ isFarewell: false });
+    this.#stream.end(status, message);
+  }
+
+  /** Sends the present resource if the agent wants it and does not have it yet. */
+  flush(): void {
+    const resource = this.#deps.resource();
+    if (!this.#isWanted || this.#outstanding || this.#sentVersion === resource.version) return;
+    const nonce = this.#deps.nextNonce();
+    this.#outstanding = { nonce, version: resource.version };
+    this.#sentVersion = resource.version;
+    const change = { changed: [resource], removed: [] };
+    this.#stream.writeFrame(encodeResponseFrame(TYPE_URL.secret, nonce, change));
+  }
+
+  async #open(): Promise<void> {
+    const { authenticate, peers, log } = this.#deps;
+    const { call } = this.#stream;
+    const { certificate, ...caller } = await authenticate(call);
+    if (!certificate)
+      throw new GrpcStatusError(GRPC_STATUS.permissionDenied, 'a client certificate is needed');
+    const { node } = await this.#first.promise;
+    if (!node)
+      throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'the first request has no node');
+    const { nodeId, identity, namespace, workloadName } = parseNode(node, caller);
+    if (call.signal.aborted) return;
+    this.#key = peers.opened({ nodeId, identity, namespace, workloadName, certificate }, this);
+    log.debug('an agent asks what to trust', { identity, nodeId });
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const request of early) this.#take(request);
+  }
+
+  #receive(bytes: Uint8Array): void {
+    let request: DeltaDiscoveryRequest;
+    try {
+      request = fromBinary(DeltaDiscoveryRequestSchema, bytes);
+    } catch (cause) {
+      throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'the request does not parse', cause);
+    }
+    this.#first.resolve(request);
+    if (!this.#early) {
+      this.#take(request);
+      return;
+    }
+    this.#early.push(request);
+    if (this.#early.length > EARLY_REQUESTS_MAX)
+      throw new GrpcStatusError(GRPC_STATUS.resourceExhausted, 'too many requests at once');
+  }
+
+  #take(request: DeltaDiscoveryRequest): void {
+    if (request.typeUrl !== '' && request.typeUrl !== TYPE_URL.secret)
+      throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'only secrets are served here');
+    const { name } = this.#deps.resource();
+    if (request.resourceNamesSubscribe.includes(name)) this.#isWanted = true;
+    if (request.resourceNamesUnsubscribe.includes(name)) this.#isWanted = false;
+    const answered = this.#outstanding;
+    if (answered && request.responseNonce === answered.nonce) {
+      this.#outstanding = undefined;
+      const error = request.errorDetail?.message.slice(0, REASON_LENGTH_MAX);
+      if (error !== undefined)
+        this.#deps.log.warn('a workload does not trust what it should', { key: this.#key, error });
+      if (this.#key !== undefined)
+        this.#deps.peers.answered(this.#key, this, { version: answered.version, error });
+    }
+    this.flush();
+  }
+
+  #ended({ isFarewell }: { readonly isFarewell: boolean }): void {
+    this.#first.reject(new Error('the stream ended'));
+    this.#isWanted = false;
+    if (this.#key !== undefined) this.#deps.peers.closed(this.#key, this, { isFarewell });
+    this.#key = undefined;
+    if (isFarewell) this.#stream.end(GRPC_STATUS.ok);
+  }
+
+  #fail(error: unknown): void {
+    if (error instanceof AssertionFailure) queueMicrotask(() => rethrow(error));
+    if (this.#stream.call.signal.aborted) return;
+    if (error instanceof GrpcStatusError) {
+      this.#deps.log.warn('trust stream refused', { error: error.cause ?? error });
+      this.end(error);
+      return;
+    }
+    this.#deps.log.error('trust stream failed', { error });
+    this.end(new GrpcStatusError(GRPC_STATUS.internal, 'internal error'));
+  }
+}
+
+function parseNode(message: Parameters<typeof parseProxyNode>[0], caller: ProxyCaller) {
+  try {
+    return parseProxyNode(message, caller);
+  } catch (error) {
+    if (!isBulwarkError(error)) throw error;
+    const isMismatch = error.code === 'XDS_IDENTITY_MISMATCH';
+    const status = isMismatch ? GRPC_STATUS.permissionDenied : GRPC_STATUS.invalidArgument;
+    throw new GrpcStatusError(status, error.message, error);
+  }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
+}
