@@ -53,6 +53,7 @@ export class ServerCall implements GrpcCall {
    */
   #timer: Timer | undefined;
   #ending = false;
+  #headSent = false;
   #heldBytes = 0;
 
   constructor(stream: ServerHttp2Stream, metadata: IncomingHttpHeaders, deps: ServerCallDeps) {
@@ -77,7 +78,7 @@ export class ServerCall implements GrpcCall {
 
   /** Whether a status was given, or the stream is gone. */
   get ended(): boolean {
-    return this.#ending || this.#stream.destroyed;
+    return this.#ending;
   }
 
   /**
@@ -123,7 +124,8 @@ export class ServerCall implements GrpcCall {
 
   /** Begins the response; must come before the first message. */
   sendHead(): void {
-    if (this.#stream.headersSent) return;
+    if (this.#headSent || this.#stream.destroyed) return;
+    this.#headSent = true;
     this.#stream.respond({ ...RESPONSE_HEAD }, { waitForTrailers: true });
   }
 
@@ -158,14 +160,15 @@ export class ServerCall implements GrpcCall {
     if (this.ended) return;
     this.#ending = true;
     this.#stop();
+    const stream = this.#stream;
+    if (stream.destroyed) return;
     this.#setTimer(READ_REST_MS, () => this.#stream.close(constants.NGHTTP2_CANCEL));
     const trailers = {
       'grpc-status': String(status),
       ...(message === '' ? {} : { 'grpc-message': encodeGrpcMessage(message) }),
       ...(retryMs === undefined ? {} : { 'grpc-retry-pushback-ms': String(retryMs) }),
     };
-    const stream = this.#stream;
-    if (!stream.headersSent) {
+    if (!this.#headSent) {
       stream.respond({ ...RESPONSE_HEAD, ...trailers }, { endStream: true });
       this.#letGo();
     } else {

@@ -92,7 +92,10 @@ export class AdsServer {
       deps,
       metrics,
       diffs: new ResourceDiffs(),
-      frames: new FrameCache({ bytesMax: LIMITS.xdsFrameCacheBytesMax }),
+      frames: new FrameCache({
+        bytesMax: LIMITS.xdsFrameCacheBytesMax,
+        onBuilt: (typeUrl, bytesCount) => metrics.noteSize(typeUrl, bytesCount),
+      }),
       endpoints: new ClusterEndpoints(),
       opened: (stream) => this.#open.add(stream),
       closed: (stream) => {

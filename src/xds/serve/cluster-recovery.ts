@@ -40,16 +40,16 @@ export class ClusterRecovery {
     const changed: XdsResource[] = [];
     const removed: string[] = [];
     for (const { name } of culprits) {
-      const good = this.#lastGood.get(name) ?? push.replaced.get(name);
+      const good = this.#lastGood.get(name) ?? push.before?.resource(name);
       if (good) {
         this.#lastGood.set(name, good);
         changed.push(good);
-      } else if (push.added.has(name)) {
+      } else if (push.before?.lacks(name)) {
         removed.push(name);
       }
       // Otherwise it has a version from an earlier stream, which must stay.
     }
-    return { changed, removed };
+    return { changed, adds: false, removed };
   }
 
   /** The proxy took these clusters. */
@@ -62,9 +62,9 @@ export class ClusterRecovery {
     const oldest = unanswered[0];
     if (!oldest || oldest.sentMs + SILENCE_MS > nowMs) return [];
     const names = new Set<string>();
-    for (const { change, added } of unanswered) {
+    for (const { change, before } of unanswered) {
       for (const cluster of change.changed) {
-        if (!added.has(cluster.name) || this.#probed.has(cluster)) continue;
+        if (!before?.lacks(cluster.name) || this.#probed.has(cluster)) continue;
         this.#probed.add(cluster);
         names.add(cluster.name);
       }

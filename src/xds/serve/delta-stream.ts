@@ -27,12 +27,14 @@ const PROBE_MS_MAX = 2000;
 export class DeltaStream {
   readonly #context: StreamContext;
   readonly #channels = new Map<DiscoveryName, TypeChannel>();
+  /** The same in the order of pushes. */
+  #inOrder: readonly TypeChannel[] = [];
   readonly #recovery = new ClusterRecovery();
   /** Clusters that were removed to end a silence and are to be sent again. */
   #probe: { readonly names: readonly string[]; readonly endMs: number } | undefined;
   readonly #openedMs: number;
   #snapshot: XdsSnapshot | undefined;
-  #timer: Timer | undefined;
+  #timer: (Timer & { readonly dueMs: number }) | undefined;
   #closed = false;
 
   constructor(context: StreamContext) {
@@ -65,8 +67,10 @@ export class DeltaStream {
 
   /** Whether there is something to send that has to wait. */
   get owes(): boolean {
-    const channels = [...this.#channels.values()];
-    return channels.some((channel) => channel.changeTo(this.#mapOf(channel)) !== NO_CHANGE);
+    for (const channel of this.#inOrder) {
+      if (channel.changeTo(this.#mapOf(channel)) !== NO_CHANGE) return true;
+    }
+    return false;
   }
 
   /** Nothing is sent from now on. */
@@ -82,13 +86,11 @@ export class DeltaStream {
 
   status(): ProxyStatus['types'] {
     const types: Partial<Record<DiscoveryName, TypeStatus>> = {};
-    for (const { name } of RESOURCE_TYPES) {
-      const channel = this.#channels.get(name);
-      if (!channel) continue;
+    for (const channel of this.#inOrder) {
       const status = channel.status();
       const settled = status.unansweredCount === 0 && status.rejected.length === 0;
       const synced = settled && channel.changeTo(this.#mapOf(channel)) === NO_CHANGE;
-      types[name] = { ...status, synced };
+      types[channel.type.name] = { ...status, synced };
     }
     return types;
   }
@@ -99,6 +101,7 @@ export class DeltaStream {
       const type = RESOURCE_TYPES.find((known) => known.name === name);
       channel = new TypeChannel(present(type, `resource type ${name}`), this.#context);
       this.#channels.set(name, channel);
+      this.#inOrder = RESOURCE_TYPES.flatMap((known) => this.#channels.get(known.name) ?? []);
     }
     return channel;
   }
@@ -141,9 +144,7 @@ export class DeltaStream {
     if (!this.#snapshot || this.#closed) return;
     const nowMs = this.#context.clock.monotonicMs();
     let wakeMs = this.#assumeClusters(nowMs);
-    for (const { name } of RESOURCE_TYPES) {
-      const channel = this.#channels.get(name);
-      if (!channel) continue;
+    for (const channel of this.#inOrder) {
       const waitMs = this.#waitMs(channel, nowMs);
       if (waitMs === 0) this.#push(channel);
       else if (channel.changeTo(this.#mapOf(channel)) !== NO_CHANGE)
@@ -155,7 +156,7 @@ export class DeltaStream {
       wakeMs = Math.min(wakeMs, this.#pushRemovedClusters(clusters, nowMs));
       wakeMs = Math.min(wakeMs, this.#probeClusters(clusters, nowMs));
     }
-    this.#wakeIn(wakeMs);
+    this.#wakeAt(nowMs + wakeMs, nowMs);
   }
 
   /**
@@ -173,12 +174,18 @@ export class DeltaStream {
     return Number.POSITIVE_INFINITY;
   }
 
-  #wakeIn(delayMs: number): void {
+  /**
+   * Pumps again at that time at the latest; a timer that is due earlier is left to find nothing.
+   */
+  #wakeAt(dueMs: number, nowMs: number): void {
+    if (this.#closed || dueMs >= (this.#timer?.dueMs ?? Number.POSITIVE_INFINITY)) return;
     this.#timer?.cancel();
-    this.#timer = undefined;
-    if (this.#closed || delayMs === Number.POSITIVE_INFINITY) return;
     const { clock, guard } = this.#context;
-    this.#timer = clock.after(delayMs, () => guard(() => this.#pump()));
+    const timer = clock.after(dueMs - nowMs, () => {
+      this.#timer = undefined;
+      guard(() => this.#pump());
+    });
+    this.#timer = { dueMs, cancel: () => timer.cancel() };
   }
 
   #push(channel: TypeChannel): void {
@@ -199,7 +206,7 @@ export class DeltaStream {
     if (clusters.changeTo(this.#mapOf(clusters)).changed.length > 0) return clustersMs;
     const [only, ...more] = clusters.unanswered;
     // With more than one unanswered, Envoy does not answer at all: no use in waiting.
-    return only && more.length === 0 && only.added.size > 0 ? clustersMs : 0;
+    return only && more.length === 0 && only.change.adds ? clustersMs : 0;
   }
 
   /** Sends the removal of clusters once nothing can refer to them; else says how long to wait. */
@@ -229,7 +236,7 @@ export class DeltaStream {
         clusters: removed,
       });
       this.#probe = { names: removed, endMs: nowMs + PROBE_MS_MAX };
-      clusters.send({ changed: [], removed }, { repair: true });
+      clusters.send({ changed: [], adds: false, removed }, { repair: true });
       return PROBE_MS_MAX;
     }
     const waitMs = this.#recovery.waitMs(unanswered, nowMs);

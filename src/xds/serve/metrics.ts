@@ -22,6 +22,12 @@ export function createXdsMetrics(metrics: Metrics, counts: XdsCounts) {
   }
   const typed = (name: string, help: string) =>
     metrics.counter<'type'>({ name, help, labels: ['type'] });
+  const sizeBytes = metrics.histogram<'type'>({
+    name: 'pilot_xds_config_size_bytes',
+    help: 'Bytes of responses; one that goes to many proxies counts once.',
+    labels: ['type'],
+    buckets: [1e3, 1e4, 1e5, 1e6, 4e6, 1e7, 4e7],
+  });
   const plain = (name: string, help: string) => metrics.counter({ name, help });
   return {
     pushes: typed('pilot_xds_pushes', 'Responses that were sent to proxies.'),
@@ -47,11 +53,9 @@ export function createXdsMetrics(metrics: Metrics, counts: XdsCounts) {
       help: 'Seconds from a change until it was sent to a proxy that it concerns.',
       buckets: [0.005, 0.01, 0.05, 0.1, 0.5, 1, 3, 5, 10, 20, 30],
     }),
-    sizeBytes: metrics.histogram<'type'>({
-      name: 'pilot_xds_config_size_bytes',
-      help: 'Bytes of the responses that were sent to proxies.',
-      labels: ['type'],
-      buckets: [1e3, 1e4, 1e5, 1e6, 4e6, 1e7, 4e7],
-    }),
+    noteSize: (typeUrl: string, bytesCount: number): void => {
+      const type = RESOURCE_TYPES.find((known) => known.typeUrl === typeUrl);
+      if (type) sizeBytes.observe({ type: type.name }, bytesCount);
+    },
   };
 }

@@ -201,19 +201,18 @@ export class ProxyStream {
     };
   }
 
-  #send({ name, typeUrl }: ResourceType, change: ResourceChange) {
+  #send({ name, typeUrl }: ResourceType, change: ResourceChange): string {
     const { deps, frames, metrics } = this.#shared;
     const { nonce, bytes } = frames.get(typeUrl, change);
-    const sentMs = deps.clock.monotonicMs();
     this.#stream.writeFrame(bytes);
     metrics.pushes.inc({ type: name });
-    metrics.sizeBytes.observe({ type: name }, bytes.length);
     if (this.#changedMs !== undefined) {
-      metrics.convergenceSeconds.observe((sentMs - this.#changedMs) / 1000);
+      const tookMs = deps.clock.monotonicMs() - this.#changedMs;
+      metrics.convergenceSeconds.observe(tookMs / 1000);
       this.#changedMs = undefined;
     }
     if (this.#stream.unsentBytes > LIMITS.xdsUnsentBytesMax) this.#closeSlow();
-    return { nonce, at: deps.clock.now(), sentMs };
+    return nonce;
   }
 
   #closeSlow(): void {

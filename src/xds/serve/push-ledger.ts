@@ -1,16 +1,16 @@
-import type { XdsResource } from '#xds/resource.ts';
 import type { ResourceChange } from '#xds/serve/resource-diff.ts';
+import type { Holding } from '#xds/serve/subscription.ts';
 
 /** A response that was sent. */
 export interface Push {
   readonly nonce: string;
   readonly change: ResourceChange;
+  /** Milliseconds since 1970. */
+  readonly at: number;
   /** By the monotonic clock, in milliseconds. */
   readonly sentMs: number;
-  /** Names in it of which the proxy had nothing; filled for clusters only. */
-  readonly added: ReadonlySet<string>;
-  /** What the proxy had before of the resources in it, where known; filled for clusters only. */
-  readonly replaced: ReadonlyMap<string, XdsResource>;
+  /** What the proxy had before; undefined when that is a guess. */
+  readonly before: Holding | undefined;
   /** Whether it undoes what a rejected one left behind, rather than bringing what is wanted. */
   readonly repair: boolean;
 }

@@ -9,12 +9,14 @@ export const NO_RESOURCES: ResourceMap = new Map();
 /** What a proxy has to be told to get from one state of a type to another. Immutable. */
 export interface ResourceChange {
   readonly changed: readonly XdsResource[];
+  /** Whether the proxy had nothing under the name of some of them. */
+  readonly adds: boolean;
   /** Names. */
   readonly removed: readonly string[];
 }
 
 /** Nothing to tell. */
-export const NO_CHANGE: ResourceChange = { changed: [], removed: [] };
+export const NO_CHANGE: ResourceChange = { changed: [], adds: false, removed: [] };
 
 /**
  * Differences between resource maps. Each pair of maps is compared once, however many proxies go
@@ -23,18 +25,29 @@ export const NO_CHANGE: ResourceChange = { changed: [], removed: [] };
  */
 export class ResourceDiffs {
   readonly #known = new WeakMap<ResourceMap, WeakMap<ResourceMap, ResourceChange>>();
+  /** The pair before this one: most often the next proxy goes the same way. */
+  #last: { from: ResourceMap; to: ResourceMap; change: ResourceChange } | undefined;
   readonly #additions = new WeakMap<ResourceChange, ResourceChange>();
 
   /** What leads from one map to another, in the order of the new and then of the old one. */
   between(from: ResourceMap, to: ResourceMap): ResourceChange {
     if (from === to) return NO_CHANGE;
+    const last = this.#last;
+    if (last?.from === from && last.to === to) return last.change;
+    const change = this.#find(from, to);
+    this.#last = { from, to, change };
+    return change;
+  }
+
+  #find(from: ResourceMap, to: ResourceMap): ResourceChange {
     const known = this.#known.get(from)?.get(to);
     if (known) return known;
     const changed = [...to.values()].filter(({ name, version }) => {
       return from.get(name)?.version !== version;
     });
     const removed = [...from.keys()].filter((name) => !to.has(name));
-    const change = changed.length + removed.length === 0 ? NO_CHANGE : { changed, removed };
+    const adds = changed.some(({ name }) => !from.has(name));
+    const change = changed.length + removed.length === 0 ? NO_CHANGE : { changed, adds, removed };
     let targets = this.#known.get(from);
     if (!targets) {
       targets = new WeakMap();
@@ -49,8 +62,8 @@ export class ResourceDiffs {
     if (change.removed.length === 0) return change;
     const known = this.#additions.get(change);
     if (known) return known;
-    const { changed } = change;
-    const additions = changed.length === 0 ? NO_CHANGE : { changed, removed: [] };
+    const { changed, adds } = change;
+    const additions = changed.length === 0 ? NO_CHANGE : { changed, adds, removed: [] };
     this.#additions.set(change, additions);
     return additions;
   }

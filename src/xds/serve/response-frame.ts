@@ -21,7 +21,7 @@ const TAG = { resources: 0x12, typeUrl: 0x22, nonce: 0x2a, removedResources: 0x3
 export function encodeResponseFrame(
   typeUrl: string,
   nonce: string,
-  { changed, removed }: ResourceChange,
+  { changed, removed }: Pick<ResourceChange, 'changed' | 'removed'>,
 ): Buffer {
   const texts = [
     { tag: TAG.typeUrl, text: typeUrl },
@@ -69,6 +69,8 @@ function writeVarint(target: Buffer, value: number, start: number): number {
 export interface FrameCacheOptions {
   /** Bytes of all frames together; the ones that were not used for longest go first. */
   readonly bytesMax: number;
+  /** To be told of each frame that is built. */
+  readonly onBuilt?: (typeUrl: string, bytesCount: number) => void;
 }
 
 /**
@@ -77,21 +79,31 @@ export interface FrameCacheOptions {
  * of the resources in it.
  */
 export class FrameCache {
-  readonly #bytesMax: number;
+  readonly #options: FrameCacheOptions;
   /** In the order of use, oldest first. */
   readonly #frames = new Map<string, ResponseFrame>();
   readonly #ids = new WeakMap<XdsResource, number>();
   /** A change that a diff gave out is the same object for all who go the same way. */
   readonly #keys = new WeakMap<ResourceChange, string>();
+  /** The frame before this one: most often the next proxy is told the same. */
+  #last: { typeUrl: string; change: ResourceChange; frame: ResponseFrame } | undefined;
   #idsCount = 0;
   #nonces = 0;
   #bytes = 0;
 
-  constructor({ bytesMax }: FrameCacheOptions) {
-    this.#bytesMax = bytesMax;
+  constructor(options: FrameCacheOptions) {
+    this.#options = options;
   }
 
   get(typeUrl: string, change: ResourceChange): ResponseFrame {
+    const last = this.#last;
+    if (last?.change === change && last.typeUrl === typeUrl) return last.frame;
+    const frame = this.#find(typeUrl, change);
+    this.#last = { typeUrl, change, frame };
+    return frame;
+  }
+
+  #find(typeUrl: string, change: ResourceChange): ResponseFrame {
     const key = `${typeUrl} ${this.#keyOf(change)}`;
     const known = this.#frames.get(key);
     if (known) {
@@ -103,6 +115,7 @@ export class FrameCache {
     const nonce = String(this.#nonces);
     const frame = { nonce, bytes: encodeResponseFrame(typeUrl, nonce, change) };
     this.#keep(key, frame);
+    this.#options.onBuilt?.(typeUrl, frame.bytes.length);
     return frame;
   }
 
@@ -125,11 +138,12 @@ export class FrameCache {
   }
 
   #keep(key: string, frame: ResponseFrame): void {
-    if (frame.bytes.length > this.#bytesMax) return;
+    const { bytesMax } = this.#options;
+    if (frame.bytes.length > bytesMax) return;
     this.#frames.set(key, frame);
     this.#bytes += frame.bytes.length;
     for (const [oldest, { bytes }] of this.#frames) {
-      if (this.#bytes <= this.#bytesMax) break;
+      if (this.#bytes <= bytesMax) break;
       this.#frames.delete(oldest);
       this.#bytes -= bytes.length;
     }

@@ -1,4 +1,3 @@
-import type { Clock } from '#base/clock.ts';
 import type { Logger } from '#base/log.ts';
 import type { ClusterEndpoints } from '#xds/serve/cluster-recovery.ts';
 import type { ResourceType } from '#xds/serve/resource-types.ts';
@@ -6,7 +5,6 @@ import type { Answer, TypeChannelDeps } from '#xds/serve/type-channel.ts';
 
 /** What the state of a stream needs from the connection that carries it. */
 export interface StreamContext extends TypeChannelDeps {
-  readonly clock: Clock;
   readonly log: Logger;
   /** Shared by all streams. */
   readonly endpoints: ClusterEndpoints;

@@ -10,6 +10,31 @@ import {
 /** The name that stands for everything (xDS protocol, "wildcard"). */
 export const WILDCARD = '*';
 
+/** What most subscriptions have; never written to. */
+const NO_EXCEPTIONS = new Map<string, string | null>();
+
+/** What a proxy had at some moment, of the names that it asked for. Immutable. */
+export class Holding {
+  readonly #baseline: ResourceMap;
+  readonly #exceptions: ReadonlyMap<string, string | null>;
+
+  constructor(baseline: ResourceMap, exceptions: ReadonlyMap<string, string | null>) {
+    this.#baseline = baseline;
+    this.#exceptions = exceptions;
+  }
+
+  /** The resource of a name, when it is known. */
+  resource(name: string): XdsResource | undefined {
+    return this.#exceptions.has(name) ? undefined : this.#baseline.get(name);
+  }
+
+  /** Whether the proxy surely had nothing under a name. */
+  lacks(name: string): boolean {
+    const exception = this.#exceptions.get(name);
+    return exception === undefined ? !this.#baseline.has(name) : exception === null;
+  }
+}
+
 /** How a type is subscribed to. */
 export interface SubscriptionOptions {
   /** Shared by all streams. */
@@ -33,7 +58,7 @@ export class Subscription {
   /** The proxy has of the names that it subscribed to what is in here … */
   #baseline: ResourceMap = NO_RESOURCES;
   /** … except that it has these versions; null: nothing, and must be told something. */
-  #exceptions = new Map<string, string | null>();
+  #exceptions = NO_EXCEPTIONS;
 
   constructor(options: SubscriptionOptions) {
     this.#options = options;
@@ -54,7 +79,7 @@ export class Subscription {
 
   /** Takes over what the proxy has from an earlier stream (`initial_resource_versions`). */
   resume(versions: Readonly<Record<string, string>>): void {
-    for (const [name, version] of Object.entries(versions)) this.#exceptions.set(name, version);
+    for (const [name, version] of Object.entries(versions)) this.#except(name, version);
   }
 
   /**
@@ -67,7 +92,7 @@ export class Subscription {
         this.#subscribeToAll();
       } else {
         this.#names.add(name);
-        if (!resumed || !this.#exceptions.has(name)) this.#exceptions.set(name, null);
+        if (!resumed || !this.#exceptions.has(name)) this.#except(name, null);
       }
     }
     if (resumed) this.#forgetRest();
@@ -83,7 +108,7 @@ export class Subscription {
         this.#wildcard = false;
         this.#forgetRest();
       } else if (this.#names.delete(name)) {
-        if (this.#wildcard) this.#exceptions.set(name, null);
+        if (this.#wildcard) this.#except(name, null);
         else this.#exceptions.delete(name);
       }
     }
@@ -91,18 +116,13 @@ export class Subscription {
 
   /** Makes the next change contain this name, if it is subscribed to. */
   resend(name: string): void {
-    if (this.includes(name)) this.#exceptions.set(name, null);
+    if (this.includes(name)) this.#except(name, null);
   }
 
-  /** Whether the proxy has some version of this resource. */
-  has(name: string): boolean {
-    return this.includes(name) && typeof this.#versionOf(name) === 'string';
-  }
-
-  /** The resource that the proxy has of this name; undefined too when only its version is known. */
-  current(name: string): XdsResource | undefined {
-    if (this.#exceptions.has(name) || !this.includes(name)) return undefined;
-    return this.#baseline.get(name);
+  /** What the proxy has now, to be asked later. */
+  holding(): Holding {
+    // `moveTo`, which comes next, puts others in place of these.
+    return new Holding(this.#baseline, this.#exceptions);
   }
 
   /** What the proxy must be told to have what is in `next`. Changes nothing here. */
@@ -112,12 +132,15 @@ export class Subscription {
     if (plain) return diff;
     const changed: XdsResource[] = [];
     const removed: string[] = [];
+    let adds = false;
     const look = (name: string): void => {
       if (!this.includes(name)) return;
       const has = this.#versionOf(name);
       const wanted = next.get(name);
       if (wanted) {
-        if (has !== wanted.version) changed.push(wanted);
+        if (has === wanted.version) return;
+        changed.push(wanted);
+        adds ||= typeof has !== 'string';
       } else if (has === null || (has !== undefined && this.#options.withdraws)) {
         removed.push(name);
       }
@@ -129,7 +152,7 @@ export class Subscription {
       if (this.#baseline.get(name)?.version === next.get(name)?.version) look(name);
     }
     if (changed.length + removed.length === 0) return NO_CHANGE;
-    return { changed, removed };
+    return { changed, adds, removed };
   }
 
   /**
@@ -137,9 +160,12 @@ export class Subscription {
    * @param later names of this change whose end was not told yet
    */
   moveTo(next: ResourceMap, later: readonly string[] = []): void {
-    const left = later.map((name) => [name, this.#versionOf(name) ?? null] as const);
+    const left =
+      later.length === 0
+        ? NO_EXCEPTIONS
+        : new Map(later.map((name) => [name, this.#versionOf(name) ?? null]));
     this.#baseline = next;
-    this.#exceptions = new Map(left);
+    this.#exceptions = left;
   }
 
   #takesWhole(diff: ResourceChange): boolean {
@@ -151,6 +177,11 @@ export class Subscription {
     const exception = this.#exceptions.get(name);
     if (exception !== undefined) return exception;
     return this.#baseline.get(name)?.version;
+  }
+
+  #except(name: string, version: string | null): void {
+    if (this.#exceptions === NO_EXCEPTIONS) this.#exceptions = new Map();
+    this.#exceptions.set(name, version);
   }
 
   /** A proxy keeps nothing that it does not ask for. */
@@ -167,7 +198,7 @@ export class Subscription {
     this.#wildcard = true;
     this.#baseline = NO_RESOURCES;
     for (const [name, version] of had) {
-      if (version !== undefined) this.#exceptions.set(name, version);
+      if (version !== undefined) this.#except(name, version);
     }
   }
 }

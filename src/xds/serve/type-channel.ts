@@ -1,7 +1,7 @@
+import type { Clock } from '#base/clock.ts';
 import { GRPC_STATUS, GrpcStatusError } from '#base/grpc/grpc.ts';
 import { LIMITS } from '#base/limits.ts';
 import type { DeltaDiscoveryRequest } from '#gen/envoy-api/envoy/service/discovery/v3/discovery_pb.js';
-import type { XdsResource } from '#xds/resource.ts';
 import type { TypeStatus } from '#xds/serve/proxy-status.ts';
 import { type Push, PushLedger } from '#xds/serve/push-ledger.ts';
 import { Rejections } from '#xds/serve/rejections.ts';
@@ -12,16 +12,14 @@ import {
   type ResourceMap,
 } from '#xds/serve/resource-diff.ts';
 import type { ResourceType } from '#xds/serve/resource-types.ts';
-import { Subscription, WILDCARD } from '#xds/serve/subscription.ts';
+import { type Holding, Subscription, WILDCARD } from '#xds/serve/subscription.ts';
 
 /** What a channel needs from its stream. */
 export interface TypeChannelDeps {
   readonly diffs: ResourceDiffs;
-  /** Sends a response; returns its nonce, and when it was sent by both clocks. */
-  readonly send: (
-    type: ResourceType,
-    change: ResourceChange,
-  ) => { readonly nonce: string; readonly at: number; readonly sentMs: number };
+  readonly clock: Clock;
+  /** Sends a response; returns its nonce. */
+  readonly send: (type: ResourceType, change: ResourceChange) => string;
 }
 
 /** How a proxy answered a response. */
@@ -30,11 +28,6 @@ export interface Answer {
   /** Envoy's words when it rejected the response. */
   readonly error: string | undefined;
 }
-
-/** What a response brings that goes beyond what the proxy had. */
-type News = Pick<Push, 'added' | 'replaced'>;
-
-const NO_NEWS: News = { added: new Set(), replaced: new Map() };
 
 /** One resource type on one delta stream: what is subscribed to, what was sent, how it went. */
 export class TypeChannel {
@@ -48,7 +41,7 @@ export class TypeChannel {
   #assumed = false;
   /** Whether the proxy waits for a response even when there is nothing to tell. */
   #mustAnswer = false;
-  #sent: TypeStatus['sent'];
+  #sent: Push | undefined;
   #acked: TypeStatus['acked'];
   #nacked: TypeStatus['nacked'];
 
@@ -138,18 +131,18 @@ export class TypeChannel {
       const again = this.rejections.nextRetry(
         (resource) => map.get(resource.name) === resource && this.includes(resource.name),
       );
-      return again && this.send({ changed: again, removed: [] });
+      return again && this.send({ changed: again, adds: false, removed: [] });
     }
     this.#mustAnswer = false;
-    const news = this.#newsIn(change);
+    const before = this.#assumed ? undefined : this.#subscription.holding();
     this.#subscription.moveTo(map, later);
-    this.#send(change, news, false);
+    this.#send(change, before, false);
     return change;
   }
 
   /** Sends something apart from what is subscribed to. */
   send(change: ResourceChange, { repair = false } = {}): ResourceChange {
-    this.#send(change, NO_NEWS, repair);
+    this.#send(change, undefined, repair);
     return change;
   }
 
@@ -159,7 +152,7 @@ export class TypeChannel {
       wildcard: this.#subscription.wildcard,
       subscribedCount: this.#subscription.namesCount,
       unansweredCount: this.#ledger.unanswered.length,
-      sent: this.#sent,
+      sent: this.#sent && { nonce: this.#sent.nonce, at: this.#sent.at },
       acked: this.#acked,
       nacked: this.#nacked,
       rejected: this.rejections.all,
@@ -170,22 +163,12 @@ export class TypeChannel {
     return new Subscription({ diffs: this.#deps.diffs, withdraws: this.type.withdraws });
   }
 
-  #send(change: ResourceChange, news: News, repair: boolean): void {
-    const { nonce, at, sentMs } = this.#deps.send(this.type, change);
-    this.#sent = { nonce, at };
-    this.#ledger.record({ nonce, change, sentMs, repair, ...news });
-  }
-
-  #newsIn({ changed }: ResourceChange): News {
-    if (this.type.name !== 'cds' || this.#assumed) return NO_NEWS;
-    const added = new Set<string>();
-    const replaced = new Map<string, XdsResource>();
-    for (const { name } of changed) {
-      const before = this.#subscription.current(name);
-      if (before) replaced.set(name, before);
-      else if (!this.#subscription.has(name)) added.add(name);
-    }
-    return { added, replaced };
+  #send(change: ResourceChange, before: Holding | undefined, repair: boolean): void {
+    const { clock, send } = this.#deps;
+    const nonce = send(this.type, change);
+    const sentMs = clock.monotonicMs();
+    this.#sent = { nonce, change, at: clock.now(), sentMs, before, repair };
+    this.#ledger.record(this.#sent);
   }
 
   #bound(names: readonly string[]): void {
