@@ -162,6 +162,20 @@ export const SETTINGS = table({
     doc: 'The lifetime of the self-signed root certificate.',
     scope: ['server'],
   },
+  serviceAccountSecrets: {
+    type: 'boolean',
+    env: ['BULWARK_SERVICE_ACCOUNT_SECRETS', 'ENABLE_NAMESPACES_BY_DEFAULT'],
+    default: 'false',
+    doc: 'Whether service accounts get a Secret with key and certificate in namespaces whose labels (ca.istio.io/override, ca.istio.io/env) say nothing. Weaker than keys that agents hold.',
+    scope: ['server'],
+  },
+  caNamespace: {
+    type: 'string',
+    env: ['BULWARK_CA_NAMESPACE'],
+    default: 'istio-system',
+    doc: 'The namespace of the certificate authority, which the label ca.istio.io/env of other namespaces names. Made when it is missing.',
+    scope: ['server'],
+  },
   tokenAudiences: {
     type: 'list',
     env: ['BULWARK_TOKEN_AUDIENCES', 'TOKEN_AUDIENCES'],
