@@ -34,6 +34,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('#cli/commands/apply.ts')).registerApplyCommand,
   },
   {
+    name: 'join',
+    summary: 'one-time tokens by which machines join the mesh',
+    load: async () => (await import('#cli/commands/join.ts')).registerJoinCommand,
+  },
+  {
     name: 'proxy-status',
     summary: 'show which proxies are connected and whether they took their configuration',
     load: async () => (await import('#cli/commands/proxy-status.ts')).registerProxyStatusCommand,

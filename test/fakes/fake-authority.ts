@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import type { CertificateAuthority } from '#agent/ca/ca-client.ts';
+import type { CaCredential, CertificateAuthority } from '#agent/ca/ca-client.ts';
 import type { Clock } from '#base/clock.ts';
-import type { Secret } from '#base/secret.ts';
+import { Secret } from '#base/secret.ts';
 import { buildCertificate, buildName, EMPTY_NAME, keyIdOf } from '#pki/build-certificate.ts';
 import { parseCsrPem } from '#pki/csr.ts';
 import { leafExtensions, namesExtension, rootExtensions } from '#pki/extensions.ts';
@@ -31,7 +31,7 @@ export class FakeAuthority implements CertificateAuthority {
   failure: unknown;
   /** Changes each answer. */
   tamper: (chain: readonly string[]) => readonly string[] = (chain) => chain;
-  /** Tokens that came with the calls. */
+  /** Tokens that came with the calls; `certificate` for each call that came with one. */
   readonly tokens: string[] = [];
   readonly rootPem: PemText;
   readonly #clock: Clock;
@@ -53,8 +53,11 @@ export class FakeAuthority implements CertificateAuthority {
     this.rootPem = encodePem('CERTIFICATE', buildCertificate(template, this.#issuer()));
   }
 
-  async sign({ csr }: { readonly csr: string }, token: Secret<string>): Promise<readonly string[]> {
-    this.tokens.push(token.reveal());
+  async sign(
+    { csr }: { readonly csr: string },
+    credential: CaCredential,
+  ): Promise<readonly string[]> {
+    this.tokens.push(credential instanceof Secret ? credential.reveal() : 'certificate');
     if (this.failure !== undefined) throw this.failure;
     const { publicKey, requested } = parseCsrPem(csr);
     const uris = this.identity === undefined ? requested.names.uris : [this.identity];

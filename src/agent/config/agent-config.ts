@@ -13,6 +13,7 @@ import {
 } from '#agent/config/workload-options.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { LIMITS } from '#base/limits.ts';
+import { Secret } from '#base/secret.ts';
 import { SETTINGS, type SettingDefinition } from '#base/settings-table.ts';
 
 /** What an agent's configuration file says. */
@@ -109,12 +110,18 @@ function parseWorkload(
     upstreams: parseUpstreams(fields, problems),
     httpProxyPort: fields.port('httpProxyPort', 0, 0),
     tokenFile: file('tokenFile'),
+    joinToken: secretOf(fields.optionalText('joinToken', TEXT)),
+    joinTokenFile: file('joinTokenFile'),
     kubeconfig: file('kubeconfig'),
   };
   fields.finish();
   if (mode === 'redirect' && (workload.upstreams.length > 0 || workload.httpProxyPort > 0))
     problems.push(`${path}: upstreams and httpProxyPort are for mode explicit`);
   return workload;
+}
+
+function secretOf(text: string | undefined): Secret<string> | undefined {
+  return text === undefined ? undefined : new Secret(text);
 }
 
 function parseAddresses(

@@ -1,3 +1,5 @@
+import type { Secret } from '#base/secret.ts';
+
 /**
  * A port of the application, and the port on which its Envoy takes calls for it (explicit mode).
  */
@@ -39,6 +41,9 @@ export interface WorkloadOptions {
   readonly httpProxyPort: number;
   /** Where its token comes from: this file, else the API server that the kubeconfig names. */
   readonly tokenFile?: string | undefined;
+  /** A join token, good for the first certificate; or the file that it is in. */
+  readonly joinToken?: Secret<string> | undefined;
+  readonly joinTokenFile?: string | undefined;
   /** For this workload instead of the one in the settings. */
   readonly kubeconfig?: string | undefined;
 }

@@ -5,6 +5,11 @@ export interface TokenSource {
   /** For messages: `token file /var/…`. */
   readonly description: string;
   /**
+   * Whether a token is good once, for a first certificate; that certificate is then renewed by
+   * itself.
+   */
+  readonly isForJoining?: boolean;
+  /**
    * A token that is good now, as far as anybody can tell.
    * @throws BulwarkError AGENT_TOKEN_UNREADABLE or AGENT_TOKEN_REFUSED
    */

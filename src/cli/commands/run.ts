@@ -37,6 +37,8 @@ export function registerRunCommand(program: Command, context: CliContext): void 
     .option('--label <name=value>', 'label of the workload', collect, [])
     .option('--address <ip>', 'address that peers call (default 127.0.0.1)')
     .option('--token-file <file>', 'token of the service account, instead of a kubeconfig')
+    .option('--join-token <token>', 'join token, instead of a kubeconfig; others may see it in ps')
+    .option('--join-token-file <file>', 'file with a join token, instead of a kubeconfig')
     .option('--ready-file <file>', 'write the status (JSON) here once Envoy serves')
     .option('--ready-timeout <duration>', 'how long Envoy may take until it serves', '60s')
     .argument('<command...>', 'the application and its arguments, after --')
@@ -104,12 +106,14 @@ async function makeSure(
   log: Logger,
 ): Promise<void> {
   if (!service) return;
-  if (settings.kubeconfig === undefined && workload.tokenFile !== undefined) {
+  const { tokenFile, joinToken, joinTokenFile } = workload;
+  const hasToken = [tokenFile, joinToken, joinTokenFile].some((given) => given !== undefined);
+  if (settings.kubeconfig === undefined && hasToken) {
     log.info('no kubeconfig: service and workload group must exist', { service: service.service });
     return;
   }
   if (settings.kubeconfig === undefined) {
-    throw new BulwarkError('CLI_USAGE', 'neither --kubeconfig nor --token-file is given', {
+    throw new BulwarkError('CLI_USAGE', 'neither --kubeconfig nor a token is given', {
       remedy: 'the server writes DATA/admin.kubeconfig; or set KUBECONFIG',
     });
   }

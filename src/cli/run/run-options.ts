@@ -5,6 +5,7 @@ import type { WorkloadOptions } from '#agent/config/workload-options.ts';
 import { LOOPBACK, reservePorts } from '#agent/envoy/ports.ts';
 import { parseDurationMs } from '#base/duration.ts';
 import { BulwarkError } from '#base/errors.ts';
+import { Secret } from '#base/secret.ts';
 import type { ServiceRequest } from '#cli/run/service-objects.ts';
 
 /** The flags of `bulwark run`, as written. */
@@ -21,6 +22,8 @@ export interface RunFlags {
   readonly label: readonly string[];
   readonly address?: string;
   readonly tokenFile?: string;
+  readonly joinToken?: string;
+  readonly joinTokenFile?: string;
   readonly readyFile?: string;
   readonly readyTimeout: string;
 }
@@ -58,6 +61,8 @@ export async function planRun(flags: RunFlags): Promise<RunPlan> {
     upstreams: flags.upstream.map(upstreamOf),
     httpProxyPort: 0,
     tokenFile: flags.tokenFile,
+    joinToken: flags.joinToken === undefined ? undefined : new Secret(flags.joinToken),
+    joinTokenFile: flags.joinTokenFile,
   };
   const servicePort = portOf('--service-port', flags.servicePort, 1) ?? (wanted || 80);
   return {
