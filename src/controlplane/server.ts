@@ -22,6 +22,8 @@ import {
   writeAddresses,
 } from '#controlplane/addresses.ts';
 import { type Authority, openAuthority } from '#controlplane/authority.ts';
+import { CaControllers } from '#controlplane/ca-controllers.ts';
+import { certificatesView } from '#controlplane/certificates-view.ts';
 import { DataFolder } from '#controlplane/data-folder.ts';
 import { Mesh } from '#controlplane/mesh.ts';
 import { MonitoringServer } from '#controlplane/monitoring-server.ts';
@@ -120,13 +122,20 @@ export class ControlPlane implements Component {
     const tokens = await this.#tokens(store);
     const parts = { mesh, authority, store, serving, tokens, journal };
     const xds = new XdsFront({ settings, port: ports.secure }, { ...this.#deps, ...parts });
-    const views = { [ADMIN_PATHS.proxies]: () => proxiesView(xds.proxies()) };
+    const views = {
+      [ADMIN_PATHS.proxies]: () => proxiesView(xds.proxies()),
+      [ADMIN_PATHS.certificates]: () => certificatesView(journal.list()),
+    };
     const api = await this.#startApi(parts, { port: ports.api, views });
     const monitoring = new MonitoringServer(
       { host: LOOPBACK, port: ports.monitoring },
       { metrics: this.#deps.metrics, isReady: () => this.#isReady },
     );
-    await this.#lifecycle.start([xds, monitoring]);
+    const controllers = new CaControllers(
+      { settings, trustDomain },
+      { ...this.#deps, authority, store },
+    );
+    await this.#lifecycle.start([xds, controllers, monitoring]);
     const { port } = api.address;
     await this.#publish({ api: port, secure: xds.port, monitoring: monitoring.port });
     this.#isReady = true;
@@ -174,7 +183,7 @@ export class ControlPlane implements Component {
     { port, views }: { readonly port: number; readonly views: Views },
   ): Promise<ApiServer> {
     const { store, tokens, serving, authority } = parts;
-    const { bindAddress, rootNamespace } = this.#options.settings;
+    const { bindAddress, rootNamespace, caNamespace } = this.#options.settings;
     const clients = await loadClientAuthority(this.#folder.paths.access, this.#deps);
     const tlsOf = ({ privateKeyPem, certificateChainPem }: ServingMaterial) => ({
       key: privateKeyPem.reveal(),
@@ -185,7 +194,7 @@ export class ControlPlane implements Component {
       {
         host: bindAddress,
         port,
-        initialNamespaces: [rootNamespace],
+        initialNamespaces: [...new Set([rootNamespace, caNamespace])],
         tls: tlsOf(present(serving.material, 'the serving certificate')),
       },
       { ...this.#deps, store, tokens, views },

@@ -1,0 +1,54 @@
+import type { Clock } from '#base/clock.ts';
+import { type Component, Lifecycle } from '#base/lifecycle.ts';
+import type { Logger } from '#base/log.ts';
+import type { Metrics } from '#base/metrics.ts';
+import type { RandomSource } from '#base/random.ts';
+import type { Settings } from '#base/settings-table.ts';
+import { RootConfigMaps } from '#controllers/root-config-maps.ts';
+import { ServiceAccountSecrets } from '#controllers/service-account-secrets.ts';
+import type { Authority } from '#controlplane/authority.ts';
+import type { TrustDomain } from '#spiffe/spiffe-id.ts';
+import type { Store } from '#store/store.ts';
+
+export interface CaControllersOptions {
+  readonly settings: Settings;
+  readonly trustDomain: TrustDomain;
+}
+
+export interface CaControllersDeps {
+  readonly authority: Authority;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+/** What the authority writes into the API: Secrets of service accounts, and its roots. */
+export class CaControllers implements Component {
+  readonly name = 'ca-controllers';
+  readonly #secrets: ServiceAccountSecrets;
+  readonly #roots: RootConfigMaps;
+  readonly #lifecycle: Lifecycle;
+
+  constructor({ settings, trustDomain }: CaControllersOptions, deps: CaControllersDeps) {
+    const { authority } = deps;
+    const log = deps.log.child({ component: 'ca' });
+    const trustBundle = (): string => authority.rootPem;
+    const { serviceAccountSecrets: enabledByDefault, caNamespace } = settings;
+    this.#lifecycle = new Lifecycle(log);
+    this.#secrets = new ServiceAccountSecrets(
+      { trustDomain, enabledByDefault, caNamespace },
+      { ...deps, issuer: authority.issuer, trustBundle, log },
+    );
+    this.#roots = new RootConfigMaps({ ...deps, trustBundle, log });
+  }
+
+  async start(): Promise<void> {
+    await this.#lifecycle.start([this.#roots, this.#secrets]);
+  }
+
+  async close(): Promise<void> {
+    await this.#lifecycle.close();
+  }
+}
