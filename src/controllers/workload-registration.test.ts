@@ -56,6 +56,8 @@ describe('workload registration', () => {
   beforeEach(async () => {
     clock = new FakeClock();
     store = new MemoryStore({ clock, random: systemRandom, log: silentLogger });
+    const metadata = { name: 'photo-ns' };
+    await store.create({ apiVersion: 'v1', kind: 'Namespace', metadata });
     await store.create(group);
     registration = make();
     await registration.start();
@@ -79,6 +81,12 @@ describe('workload registration', () => {
   it('refuses a group that is not there, and does nothing for proxies without one', async () => {
     await registration.connected({ ...proxy, group: 'other' });
     await registration.connected({ ...proxy, group: undefined });
+    assert.deepEqual(await entries(), []);
+  });
+
+  it('writes nothing into a namespace that is gone', async () => {
+    await store.delete({ kind: 'namespaces', namespace: '', name: 'photo-ns' });
+    await registration.connected(proxy);
     assert.deepEqual(await entries(), []);
   });
 

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { namespace as namespaceKind } from '#api/kinds/namespace.ts';
 import { type WorkloadEntry, workloadEntry } from '#api/kinds/workload-entry.ts';
 import { type WorkloadGroup, workloadGroup } from '#api/kinds/workload-group.ts';
 import type { Clock, Timer } from '#base/clock.ts';
@@ -84,8 +85,14 @@ export class WorkloadRegistration implements Component {
     this.#connections.set(key, (this.#connections.get(key) ?? 0) + 1);
     this.#leaving.get(key)?.cancel();
     this.#leaving.delete(key);
-    await this.#write(withMark(entry));
-    log.info('workload registered', { ...fields, entry: entry.metadata.name });
+    try {
+      await this.#write(withMark(entry));
+      log.info('workload registered', { ...fields, entry: entry.metadata.name });
+    } catch (error) {
+      // Its calls to others need no entry: a store that cannot write must not take them away.
+      if (!isBulwarkError(error)) throw error;
+      log.error('workload not registered', { ...fields, error });
+    }
   }
 
   /** To be called when a proxy's connection ended. */
@@ -112,7 +119,8 @@ export class WorkloadRegistration implements Component {
     const { namespace = '', name } = entry.metadata;
     const present = await store.get({ kind: workloadEntry.id, namespace, name });
     if (!present) {
-      await store.create(entry).catch((error: unknown) => {
+      const within = { kind: namespaceKind.id, namespace: '', name: namespace };
+      await store.create(entry, { within }).catch((error: unknown) => {
         if (!isBulwarkError(error, 'API_ALREADY_EXISTS')) throw error;
         return store.update(entry);
       });
