@@ -5,6 +5,10 @@
 export const ADMIN_PATHS = {
   /** ProxiesView. */
   proxies: '/bulwark/v1alpha1/proxies',
+  /** RootsView; `POST` a RootsRequest to take a step of the rotation. */
+  roots: '/bulwark/v1alpha1/roots',
+  /** CertificatesView. */
+  certificates: '/bulwark/v1alpha1/certificates',
 } as const;
 
 /** How far a proxy got with one type of configuration. Instants in RFC 3339. */
@@ -35,7 +39,79 @@ export interface ProxyView {
   readonly types: readonly ProxyTypeView[];
 }
 
+/** One certificate that was issued. Instants in RFC 3339. */
+export interface CertificateView {
+  /** Lower case hex. */
+  readonly serial: string;
+  readonly identity: string;
+  readonly notBefore: string;
+  readonly notAfter: string;
+  readonly issuedAt: string;
+  /** Key id of its issuer, lower case hex. */
+  readonly issuerKeyId: string;
+  /** How its caller proved who it is: `certificate`, `join-token`, and so on. */
+  readonly method: string;
+  /** Which proof: a serial, the id of a token; may be ''. */
+  readonly proof: string;
+  /** The address that asked. */
+  readonly caller: string;
+}
+
+/** `GET /bulwark/v1alpha1/certificates`: those that have not expired, the latest first. */
+export interface CertificatesView {
+  readonly certificates: readonly CertificateView[];
+}
+
 /** `GET /bulwark/v1alpha1/proxies`. */
 export interface ProxiesView {
   readonly proxies: readonly ProxyView[];
+}
+
+/** A root that the mesh trusts. Instants in RFC 3339. */
+export interface RootView {
+  /** `active`: it signs. The others: docs/guide/root-rotation.md. */
+  readonly state: 'active' | 'prepared' | 'retired' | 'tainted';
+  /** Lower case hex. */
+  readonly serial: string;
+  /** Its subject key id, lower case hex: what certificates name as their authority. */
+  readonly keyId: string;
+  readonly notBefore: string;
+  readonly notAfter: string;
+  /** How much of its life is over. */
+  readonly usedPercent: number;
+}
+
+/** A workload that keeps a step of the rotation from being safe. */
+export interface MissingTrustView {
+  /** `<name>.<namespace>`. */
+  readonly name: string;
+  readonly identity: string;
+  /** For people. */
+  readonly reason: string;
+}
+
+/** `GET /bulwark/v1alpha1/roots`. */
+export interface RootsView {
+  /** The active one first. */
+  readonly roots: readonly RootView[];
+  /** The step that comes next. */
+  readonly next: 'prepare' | 'activate' | 'taint' | 'revoke';
+  /** Who is not ready for it. */
+  readonly missing: readonly MissingTrustView[];
+  /** Workloads that say what they trust. */
+  readonly workloads: number;
+}
+
+/** `POST /bulwark/v1alpha1/roots`; answered with a RootsView, or 409 and a RootsRefusal. */
+export interface RootsRequest {
+  readonly step: 'prepare' | 'activate' | 'taint' | 'revoke' | 'abort';
+  /** Names or identities of workloads that are not waited for. */
+  readonly leaveBehind: readonly string[];
+}
+
+/** Why a step was not taken. */
+export interface RootsRefusal {
+  readonly message: string;
+  readonly remedy?: string;
+  readonly missing: readonly MissingTrustView[];
 }

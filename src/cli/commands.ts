@@ -34,6 +34,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('#cli/commands/apply.ts')).registerApplyCommand,
   },
   {
+    name: 'cert',
+    summary: 'show the certificates that were issued',
+    load: async () => (await import('#cli/commands/cert.ts')).registerCertCommand,
+  },
+  {
     name: 'join',
     summary: 'one-time tokens by which machines join the mesh',
     load: async () => (await import('#cli/commands/join.ts')).registerJoinCommand,

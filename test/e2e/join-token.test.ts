@@ -72,6 +72,11 @@ it('a machine joins by a token that is good once and renews by its certificate',
   assert.match(renewed() ?? '', /ns\/vm-ns\/sa\/db/);
   assert.match((await run('join', 'list')).lines.join('\n'), /db.*127\.0\.0\.0\/8.*from 127/);
 
+  const listed = (await run('cert', 'list', '--identity', 'vm-ns/db')).lines.join('\n');
+  assert.match(listed, /join-token/);
+  const [serial = ''] = /^[0-9a-f]{33}(?=.*join-token)/m.exec(listed) ?? [];
+  assert.match((await run('cert', 'show', serial)).lines.join('\n'), /Proven by: +join-token \w/);
+
   const root = ['--discovery-address', discovery, '--ca-root', settings.caRoot];
   const thief = start('run', ...named, ...root, '--join-token', token, '--', 'true');
   await waitUntil(() => thief.exit !== undefined, 'the thief ends', { withinMs: WITHIN_MS });
