@@ -36,6 +36,7 @@ describe('the table', () => {
       wg: 'WorkloadGroup',
       pa: 'PeerAuthentication',
       ap: 'AuthorizationPolicy',
+      crev: 'CertificateRevocation',
     });
   });
 
@@ -51,6 +52,7 @@ describe('the table', () => {
   test('puts the kinds of Istio into their categories, and only them behind definitions', () => {
     for (const { group, categories, custom } of KINDS) {
       if (group === '') assert.equal(custom, false);
+      else if (group === 'bulwark.mesh') assert.deepEqual(categories, ['bulwark']);
       else assert.deepEqual(categories, ['istio-io', group.replaceAll('.', '-')]);
     }
   });

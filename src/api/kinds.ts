@@ -1,5 +1,6 @@
 import type { KindDefinition } from '#api/kind.ts';
 import { authorizationPolicy } from '#api/kinds/authorization-policy.ts';
+import { certificateRevocation } from '#api/kinds/certificate-revocation.ts';
 import { configMap } from '#api/kinds/config-map.ts';
 import { destinationRule } from '#api/kinds/destination-rule.ts';
 import { namespace } from '#api/kinds/namespace.ts';
@@ -25,6 +26,7 @@ export const KINDS: readonly KindDefinition[] = [
   destinationRule,
   peerAuthentication,
   authorizationPolicy,
+  certificateRevocation,
 ];
 
 const byId = new Map<KindId, KindDefinition>(KINDS.map((kind) => [kind.id, kind]));

@@ -76,6 +76,10 @@ export const LIMITS = {
   watchUnsentBytesMax: 8 * 1024 * 1024,
   /** Bytes of a secret file (keys, tokens). */
   secretFileBytesMax: 256 * 1024,
+  /** Files for TLS that the configuration of one Envoy may name. */
+  agentFileSecretsMax: 100,
+  /** Bytes of a file with certificates. */
+  certificateFileBytesMax: 4 * 1024 * 1024,
   /** Workloads of one agent. */
   agentWorkloadsMax: 1000,
   /** Bytes of one line of Envoy's output; longer ones are dropped and counted. */
@@ -97,4 +101,6 @@ export const LIMITS = {
   policyValueLengthMax: 2048,
   /** Mappings of ports under which the configuration of one authorization is remembered. */
   authzPortMappingsMax: 10_000,
+  /** Certificates and identities that are revoked at one time. */
+  revocationsMax: 1000,
 } as const;

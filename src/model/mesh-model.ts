@@ -1,4 +1,8 @@
 import { authorizationPolicy } from '#api/kinds/authorization-policy.ts';
+import {
+  type CertificateRevocation,
+  certificateRevocation,
+} from '#api/kinds/certificate-revocation.ts';
 import { destinationRule } from '#api/kinds/destination-rule.ts';
 import { namespace as namespaceKind } from '#api/kinds/namespace.ts';
 import { peerAuthentication } from '#api/kinds/peer-authentication.ts';
@@ -16,6 +20,7 @@ import type { MeshChange } from '#model/mesh-change.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import { NamespacedObjects } from '#model/namespaced-objects.ts';
 import { ObjectTable } from '#model/object-table.ts';
+import { Revocations } from '#model/revocations.ts';
 import { labelsMatch } from '#model/selector.ts';
 import type { Service } from '#model/service.ts';
 import { readServiceEntry } from '#model/service-entry.ts';
@@ -43,6 +48,7 @@ export const MODEL_KINDS: readonly KindId[] = [
   service.id,
   serviceEntry.id,
   workloadEntry.id,
+  certificateRevocation.id,
 ];
 
 /** Changes taken in since the last snapshot. */
@@ -82,6 +88,7 @@ export class MeshModel {
       destinationRules: NamespacedObjects.empty(),
       serviceAccounts: NamespacedObjects.empty(),
       namespaces: NamespacedObjects.empty(),
+      revocations: Revocations.none(),
     };
   }
 
@@ -114,6 +121,7 @@ export class MeshModel {
       services,
       workloads,
       endpoints: this.#nextEndpoints(before.endpoints, services, workloads),
+      revocations: this.#nextRevocations(before.revocations),
     };
     this.#pending = { namespaces: new Map(), entries: new Map() };
     return this.#snapshot;
@@ -135,6 +143,12 @@ export class MeshModel {
       next[part] = index.replace(new Map(lists));
     }
     return next as Pick<MeshSnapshot, ObjectPart>;
+  }
+
+  #nextRevocations(before: Revocations): Revocations {
+    const { id } = certificateRevocation;
+    if (this.#changedNamespaces(id).size === 0) return before;
+    return before.next(this.#objects.in(id, '').values() as Iterable<CertificateRevocation>);
   }
 
   #nextServices(before: ServiceIndex): ServiceIndex {

@@ -7,6 +7,7 @@ import type { WorkloadGroup } from '#api/kinds/workload-group.ts';
 import type { EndpointIndex } from '#model/endpoint-index.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
+import type { Revocations } from '#model/revocations.ts';
 import type { ServiceIndex } from '#model/service-index.ts';
 import type { WorkloadIndex } from '#model/workload-index.ts';
 
@@ -29,4 +30,5 @@ export interface MeshSnapshot {
   readonly serviceAccounts: NamespacedObjects<ServiceAccount>;
   /** Namespaces, all under the namespace ''. */
   readonly namespaces: NamespacedObjects<Namespace>;
+  readonly revocations: Revocations;
 }

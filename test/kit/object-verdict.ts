@@ -15,6 +15,7 @@ const API_VERSIONS: Readonly<Record<string, string>> = {
   ServiceEntry: 'networking.istio.io/v1',
   WorkloadEntry: 'networking.istio.io/v1',
   WorkloadGroup: 'networking.istio.io/v1',
+  CertificateRevocation: 'bulwark.mesh/v1alpha1',
 };
 
 /** The sample with apiVersion and a name. */

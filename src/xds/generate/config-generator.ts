@@ -1,14 +1,17 @@
 import type { MeshSettings } from '#model/mesh-settings.ts';
+import type { Revocations } from '#model/revocations.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Authorizer } from '#policy/authz/selection.ts';
 import { authzExtensionConfigs } from '#xds/generate/authz/extension-configs.ts';
+import { revokedConfigs } from '#xds/generate/authz/revoked-configs.ts';
+import { IdentityCache } from '#xds/generate/build-cache.ts';
 import { ConsistencyCheck } from '#xds/generate/consistency.ts';
 import { InboundBuilder, servedWorkload } from '#xds/generate/inbound-builder.ts';
 import { MtlsModes } from '#xds/generate/mtls-modes.ts';
 import { OutboundBuilder } from '#xds/generate/outbound-builder.ts';
 import { SmallMaps } from '#xds/generate/resource-map.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
-import { TYPE_URL, type XdsSnapshot } from '#xds/resource.ts';
+import { TYPE_URL, type XdsResource, type XdsSnapshot } from '#xds/resource.ts';
 
 /** What a generator works with. */
 export interface ConfigGeneratorDeps {
@@ -27,6 +30,7 @@ export class ConfigGenerator {
   readonly #inbound: InboundBuilder;
   readonly #consistency = new ConsistencyCheck();
   readonly #maps = new SmallMaps();
+  readonly #revoked: IdentityCache<[Revocations], readonly XdsResource[]>;
 
   /** `settings` are those of every mesh that it will be asked about. */
   constructor(settings: MeshSettings, deps: ConfigGeneratorDeps) {
@@ -34,6 +38,7 @@ export class ConfigGenerator {
     this.#authorizer = deps.authorizer;
     this.#outbound = new OutboundBuilder(settings, modes);
     this.#inbound = new InboundBuilder(settings, modes);
+    this.#revoked = new IdentityCache((revocations) => revokedConfigs(revocations, settings));
   }
 
   /**
@@ -51,12 +56,13 @@ export class ConfigGenerator {
       ? this.#outbound.explicit(namespace, explicit, mesh)
       : this.#outbound.redirected(namespace, mesh);
     const configs = authzExtensionConfigs(authorization, { listenPorts: explicit?.inbound });
+    const revoked = this.#revoked.get(mesh.revocations);
     const snapshot: XdsSnapshot = new Map([
       [TYPE_URL.cluster, this.#maps.extend(upstreams.clusters, inbound.clusters)],
       [TYPE_URL.endpoints, upstreams.endpoints],
       [TYPE_URL.listener, this.#maps.extend(outbound.listeners, inbound.listeners)],
       [TYPE_URL.route, outbound.routes],
-      [TYPE_URL.extensionConfig, this.#maps.of(configs)],
+      [TYPE_URL.extensionConfig, this.#maps.of([...configs, ...revoked])],
     ]);
     this.#consistency.check(snapshot);
     return snapshot;

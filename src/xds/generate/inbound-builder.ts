@@ -1,6 +1,7 @@
 import { type MeshSettings, meshTrustDomains } from '#model/mesh-settings.ts';
 import { PROTOCOLS } from '#model/protocol.ts';
 import { labelsOfProxy, workloadOfProxy } from '#model/registration.ts';
+import type { Revocations } from '#model/revocations.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import { readInstance, type Workload } from '#model/workload.ts';
 import { type InboundMtls, modeOfPort } from '#policy/authn/peer-authentication.ts';
@@ -74,7 +75,7 @@ export class InboundBuilder {
     const mtls = this.#modes.of(workload, mesh.peerAuthentications);
     const ports = workloadPorts({ proxy, workload }, mesh);
     const { explicit } = proxy;
-    const context = this.#context(authorization, explicit);
+    const context = this.#context(authorization, explicit, mesh.revocations);
     return explicit
       ? this.#buildExplicit(explicit, ports, mtls, context)
       : this.#buildRedirected(ports, mtls, context);
@@ -83,15 +84,18 @@ export class InboundBuilder {
   #context(
     authorization: WorkloadAuthorization,
     explicit: ExplicitPorts | undefined,
+    revocations: Revocations,
   ): InboundContext {
     const { hardening, accessLog } = this.#settings;
     const { deny, allow } = authorization.tcp;
+    const policy = tcpAuthzMarker(authorization, { listenPorts: explicit?.inbound });
     const judged = deny.enforced !== undefined || allow.enforced !== undefined;
     return {
       trustDomains: meshTrustDomains(this.#settings),
       hardening,
       accessLog,
-      tcpPolicy: tcpAuthzMarker(authorization, { listenPorts: explicit?.inbound }),
+      // A new revocation must end open connections, too.
+      tcpPolicy: `${policy}${revocations.marker === '' ? '' : `/${revocations.marker}`}`,
       tcpWaitsForCaller: judged && HARDENING[hardening].tcpWaitsForCaller,
     };
   }

@@ -11,6 +11,7 @@ import { PROTOCOLS, type Protocol } from '#model/protocol.ts';
 import type { MtlsMode } from '#policy/authn/peer-authentication.ts';
 import type { LoggedRequests } from '#xds/generate/access-log.ts';
 import { networkAuthzFilters } from '#xds/generate/authz/filters.ts';
+import { PEER_SERIAL } from '#xds/generate/authz/peer-serial.ts';
 import { inboundHttpManager } from '#xds/generate/http-manager.ts';
 import { buildInboundRoute } from '#xds/generate/inbound-route.ts';
 import type { Init } from '#xds/generate/proto-values.ts';
@@ -121,14 +122,15 @@ export function inboundChains(
 ): FilterChain[] {
   return arrivalsOf(port.protocol, port.mode).map((arrival) => {
     const alpn = arrival.as === 'http' ? ['h2', 'http/1.1'] : ['istio'];
+    const first = arrival.tls === 'mesh' ? [PEER_SERIAL] : [];
     return create(FilterChainSchema, {
       name: chainName(port, arrival),
       filterChainMatch: matchOf(port, arrival, matchesPort),
       ...(arrival.tls === 'mesh' && { transportSocket: serverTls(context.trustDomains, alpn) }),
       ...(arrival.as === 'http'
-        ? { filters: [httpFilter(port, context)] }
+        ? { filters: [...first, httpFilter(port, context)] }
         : {
-            filters: tcpFilters(port, context),
+            filters: [...first, ...tcpFilters(port, context)],
             metadata: { filterMetadata: { bulwark: { tcp_policy: context.tcpPolicy } } },
           }),
     });

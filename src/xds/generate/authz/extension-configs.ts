@@ -106,7 +106,8 @@ function encode({ http, tcp }: WorkloadAuthorization, listenPorts: ListenPorts):
   };
 }
 
-function extensionConfig<D extends DescMessage>(
+/** One filter's configuration as a resource of extension discovery. */
+export function extensionConfig<D extends DescMessage>(
   name: string,
   schema: D,
   message: MessageShape<D>,

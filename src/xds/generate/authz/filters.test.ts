@@ -24,11 +24,12 @@ function discovery(type: string, rest: object) {
 }
 
 describe('the filters that authorize', () => {
-  it('of HTTP ask for DENY, then ALLOW, and deny everything until they have them', () => {
+  it('of HTTP ask for who is revoked, DENY, then ALLOW, and deny everything until they know', () => {
     const configDiscovery = discovery(HttpRbacSchema.typeName, {});
     assert.deepEqual(
       httpAuthzFilters().map((filter) => toJson(HttpFilterSchema, filter, { registry })),
       [
+        { name: 'authz.http.revoked', configDiscovery },
         { name: 'authz.http.deny', configDiscovery },
         { name: 'authz.http.allow', configDiscovery },
       ],
@@ -40,6 +41,7 @@ describe('the filters that authorize', () => {
     assert.deepEqual(
       networkAuthzFilters().map((filter) => toJson(FilterSchema, filter, { registry })),
       [
+        { name: 'authz.tcp.revoked', configDiscovery },
         { name: 'authz.tcp.deny', configDiscovery },
         { name: 'authz.tcp.allow', configDiscovery },
       ],

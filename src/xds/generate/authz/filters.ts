@@ -25,8 +25,8 @@ import { RBACSchema as NetworkRbacSchema } from '#gen/envoy-api/envoy/extensions
  * for a proxy and every one of its listeners and chains may refer to it.
  */
 export const AUTHZ_CONFIG_NAMES = {
-  http: { deny: 'authz.http.deny', allow: 'authz.http.allow' },
-  tcp: { deny: 'authz.tcp.deny', allow: 'authz.tcp.allow' },
+  http: { revoked: 'authz.http.revoked', deny: 'authz.http.deny', allow: 'authz.http.allow' },
+  tcp: { revoked: 'authz.tcp.revoked', deny: 'authz.tcp.deny', allow: 'authz.tcp.allow' },
 } as const;
 
 /** ALLOW with no policies: whatever happens to the configuration, nothing passes without one. */
