@@ -12,6 +12,7 @@ import type { Authority } from '#controlplane/authority.ts';
 import { type Issuance, openIssuance } from '#controlplane/issuance.ts';
 import type { Mesh } from '#controlplane/mesh.ts';
 import { ModelFeed } from '#controlplane/model-feed.ts';
+import { serverReflection } from '#controlplane/reflection.ts';
 import type { ServingCertificate, ServingMaterial } from '#controlplane/serving-certificate.ts';
 import { xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
 import { meshTrustDomains } from '#model/mesh-settings.ts';
@@ -120,7 +121,12 @@ export class XdsFront implements Component {
         name: 'xds',
         listen: { host: this.#options.settings.bindAddress, port: this.#options.port },
         tls: this.#tls(material),
-        services: [this.#issuance.service, this.#ads.service, this.trust.service],
+        services: [
+          this.#issuance.service,
+          this.#ads.service,
+          this.trust.service,
+          serverReflection(),
+        ],
       },
       { log, clock },
     );
