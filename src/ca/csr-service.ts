@@ -25,6 +25,8 @@ export interface CsrServiceDeps {
   readonly issuer: Pick<Issuer, 'issueForWorkload'>;
   readonly rate: IssuanceRate;
   readonly journal: Pick<IssuanceJournal, 'record'>;
+  /** Whether an identity was taken back: it gets no certificates, however it proves itself. */
+  readonly isRevoked: (identity: SpiffeId) => boolean;
   readonly metrics: CaMetrics;
   readonly clock: Clock;
   readonly log: Logger;
@@ -122,10 +124,12 @@ async function keepRecord(
 /** The same answer whatever was wrong, so that nobody learns about tokens by trying. */
 async function authenticate(
   call: GrpcCall,
-  { authenticator, metrics, refusals }: ServiceParts,
+  { authenticator, isRevoked, metrics, refusals }: ServiceParts,
 ): Promise<ProvenCaller> {
   try {
-    return await authenticator.authenticate(call);
+    const caller = await authenticator.authenticate(call);
+    if (!isRevoked(caller.identity)) return caller;
+    throw new BulwarkError('CA_UNAUTHENTICATED', `the identity ${caller.identity} is revoked`);
   } catch (error) {
     const isNameless = isBulwarkError(error, 'SPIFFE_INVALID');
     if (!isNameless && !isBulwarkError(error, 'CA_UNAUTHENTICATED')) throw error;

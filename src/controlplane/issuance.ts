@@ -35,13 +35,14 @@ export interface Issuance {
 
 /** Puts the ways to prove an identity in order, and the certificate service behind them. */
 export function openIssuance(settings: Settings, parts: IssuanceParts): Issuance {
-  const { authority, journal, clock, log } = parts;
+  const { mesh, authority, journal, clock, log } = parts;
   const tokenAttestors = [serviceAccountTokens(settings, parts)];
   const service = csrService({
     authenticator: new AttestorList([...ownAttestors(parts), ...tokenAttestors]),
     issuer: authority.issuer,
     rate: new IssuanceRate({ perMinute: settings.certificatesPerMinute }, { clock }),
     journal,
+    isRevoked: (identity) => mesh.model.snapshot().revocations.covers({ identity }),
     metrics: authority.metrics,
     clock,
     log: log.child({ component: 'ca' }),
@@ -56,9 +57,10 @@ function ownAttestors({ mesh, store, clock }: IssuanceParts): readonly Attestor[
     const { namespace, serviceAccount: name } = of;
     return (await store.get({ kind: 'serviceaccounts', namespace, name })) !== undefined;
   };
+  const isRevoked = (serial: string) => mesh.model.snapshot().revocations.covers({ serial });
   const trustDomains = meshTrustDomains(mesh.settings);
   return [
-    new CertificateAttestor({ trustDomain, trustDomains }, { clock, accountExists }),
+    new CertificateAttestor({ trustDomain, trustDomains }, { clock, accountExists, isRevoked }),
     new JoinTokenAttestor({ trustDomain }, { store, clock }),
   ];
 }

@@ -53,6 +53,7 @@ export async function openCsrService(
     /** More attestors, asked first. */
     readonly attestors?: (clock: FakeClock) => readonly Attestor[];
     readonly perMinute?: number;
+    readonly isRevoked?: (identity: string) => boolean;
     readonly record?: (entry: IssuanceRecord) => Promise<void>;
   } = {},
 ) {
@@ -76,6 +77,7 @@ export async function openCsrService(
     issuer,
     rate: new IssuanceRate({ perMinute: options.perMinute ?? 0 }, { clock }),
     journal: { record: options.record ?? keep },
+    isRevoked: options.isRevoked ?? (() => false),
     clock,
     metrics: declareCaMetrics(registry),
     log: createLogger({ level: 'debug', sink: { write: (line) => lines.push(line) } }),

@@ -21,6 +21,8 @@ export interface CertificateAttestorDeps {
   readonly clock: Clock;
   /** Whether there (still) is such a service account. */
   readonly accountExists: (workload: WorkloadIdentity) => Promise<boolean>;
+  /** Whether the certificate was taken back, by its serial (lower case hex). */
+  readonly isRevoked: (serial: string) => boolean;
 }
 
 /**
@@ -49,6 +51,7 @@ export class CertificateAttestor implements Attestor {
     const { trustDomain, trustDomains } = this.#options;
     if (!trustDomains.includes(workload.trustDomain))
       throw refuse(`is of the trust domain ${workload.trustDomain}`);
+    if (this.#deps.isRevoked(serial)) throw refuse('was revoked');
     if (!(await this.#deps.accountExists(workload)))
       throw refuse('is that of a service account that is gone');
     const identity = workloadSpiffeId({ ...workload, trustDomain });
