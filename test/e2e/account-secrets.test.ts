@@ -1,0 +1,295 @@
+// The Kubernetes scenario of the documents: keys and certificates of service accounts in Secrets,
+// mounted into processes that have no agent (CA-1, CA-2, CA-3), and who may read what (CA-7).
+import assert from 'node:assert/strict';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { Secret as SecretObject } from '#api/kinds/secret.ts';
+import { Secret } from '#base/secret.ts';
+import { KubeClient } from '#kubeclient/kube-client.ts';
+import { parseCertificatesPem } from '#pki/certificate.ts';
+import { startEchoApp } from '../kit/echo-app.ts';
+import { startEnvoy } from '../kit/envoy.ts';
+import { freePort } from '../kit/free-port.ts';
+import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import { MountedSecret } from '../kit/mounted-secret.ts';
+import { RealMesh, startLoad } from '../kit/real-mesh.ts';
+import { waitUntil } from '../kit/wait-until.ts';
+
+const CA_NAMESPACE = 'istio-citadel-ns';
+const WITHIN_MS = 30_000;
+
+const account = (name: string): string =>
+  `apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: ${name}, namespace: shop }`;
+
+const OBJECTS = `
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop, labels: { ca.istio.io/env: ${CA_NAMESPACE} } }
+---
+${['web', 'batch', 'other'].map(account).join('\n---\n')}
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: shop }
+spec: { selector: { app: web }, ports: [{ name: http, port: 80, targetPort: http }] }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: { name: web, namespace: shop }
+spec:
+  metadata: { labels: { app: web } }
+  template: { serviceAccount: web, ports: { http: 8080 } }
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: default, namespace: shop }
+spec: { mtls: { mode: STRICT } }
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: callers, namespace: shop }
+spec:
+  selector: { matchLabels: { app: web } }
+  rules: [{ from: [{ source: { principals: [cluster.local/ns/shop/sa/batch] } }] }]
+`;
+
+const secretPath = (name: string): string => `/api/v1/namespaces/shop/secrets/istio.${name}`;
+
+/** What Envoy reads of a mounted Secret, as files that it watches. */
+function fileSds(directory: string, name: string, value: object): object {
+  const path = join(directory, `${name}.json`);
+  const type = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret';
+  writeFileSync(path, JSON.stringify({ resources: [{ '@type': type, name, ...value }] }));
+  return { name, sds_config: { path_config_source: { path }, resource_api_version: 'V3' } };
+}
+
+/** An Envoy without agent: plaintext on loopback in, mutual TLS with the mounted key out. */
+async function startPlainEnvoy(
+  t: TestContext,
+  mounted: MountedSecret,
+  peer: { readonly address: string; readonly port: number; readonly identity: string },
+): Promise<number> {
+  const file = (name: string) => ({ filename: join(mounted.directory, name) });
+  const watched = { watched_directory: { path: mounted.directory } };
+  const own = fileSds(join(mounted.directory, '..'), `own-${mounted.version}`, {
+    tls_certificate: {
+      certificate_chain: file('cert-chain.pem'),
+      private_key: file('key.pem'),
+      ...watched,
+    },
+  });
+  const roots = fileSds(join(mounted.directory, '..'), `roots-${mounted.version}`, {
+    validation_context: { trusted_ca: file('root-cert.pem'), ...watched },
+  });
+  const port = await freePort();
+  const type = 'type.googleapis.com/envoy.extensions';
+  const address = (at: string, number: number) => ({
+    socket_address: { address: at, port_value: number },
+  });
+  const tls = {
+    '@type': `${type}.transport_sockets.tls.v3.UpstreamTlsContext`,
+    sni: 'outbound_.80_._.web.shop.svc.cluster.local',
+    common_tls_context: {
+      alpn_protocols: ['istio-http/1.1'],
+      tls_certificate_sds_secret_configs: [own],
+      combined_validation_context: {
+        default_validation_context: {
+          match_typed_subject_alt_names: [{ san_type: 'URI', matcher: { exact: peer.identity } }],
+        },
+        validation_context_sds_secret_config: roots,
+      },
+    },
+  };
+  const http = {
+    '@type': `${type}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
+    stat_prefix: 'in',
+    route_config: {
+      virtual_hosts: [
+        {
+          name: 'all',
+          domains: ['*'],
+          routes: [{ match: { prefix: '/' }, route: { cluster: 'web' } }],
+        },
+      ],
+    },
+    http_filters: [
+      {
+        name: 'envoy.filters.http.router',
+        typed_config: { '@type': `${type}.filters.http.router.v3.Router` },
+      },
+    ],
+  };
+  const envoy = await startEnvoy(t, {
+    bootstrap: {
+      node: { id: 'plain', cluster: 'plain' },
+      static_resources: {
+        listeners: [
+          {
+            name: 'in',
+            address: address('127.0.0.1', port),
+            filter_chains: [{ filters: [{ name: 'http', typed_config: http }] }],
+          },
+        ],
+        clusters: [
+          {
+            name: 'web',
+            // Each request on a connection, and so a handshake, of its own.
+            max_requests_per_connection: 1,
+            load_assignment: {
+              cluster_name: 'web',
+              endpoints: [
+                { lb_endpoints: [{ endpoint: { address: address(peer.address, peer.port) } }] },
+              ],
+            },
+            transport_socket: { name: 'tls', typed_config: tls },
+          },
+        ],
+      },
+    },
+  });
+  await envoy.ready();
+  return port;
+}
+
+test('a process without agent is part of the mesh by its mounted Secret', {
+  timeout: 120_000,
+}, async (t) => {
+  const mesh = new RealMesh(t);
+  await mesh.startServer('--ca-namespace', CA_NAMESPACE, '--workload-cert-ttl', '8s');
+  await mesh.apply(OBJECTS);
+  const app = await startEchoApp(t, 'web');
+  const web = { namespace: 'shop', serviceAccount: 'web', name: 'web', group: 'web' };
+  const status = await mesh.startAgent('agent', {
+    secretTtl: '1h',
+    workloads: [{ ...web, mode: 'explicit', app: { ports: [{ name: 'http', port: app }] } }],
+  });
+  const { ports, identity } = await status('web');
+  const peer = { address: ports.inboundAddress, port: ports.inbound[0]?.listen ?? 0, identity };
+
+  const secretOf = (name: string): Promise<SecretObject> =>
+    waitUntil(() => mesh.get<SecretObject>(secretPath(name)), `the Secret of ${name}`);
+  const mount = async (name: string): Promise<MountedSecret> => {
+    const mounted = new MountedSecret(join(mesh.directory, `mounted-${name}`));
+    mounted.update(await secretOf(name));
+    return mounted;
+  };
+  const batch = await mount('batch');
+  const batchPort = await startPlainEnvoy(t, batch, peer);
+
+  await t.test('the mesh knows it by the identity of its account', async () => {
+    const client = new KeepAliveClient({ port: batchPort });
+    t.after(() => client.close());
+    assert.equal((await client.ask({ target: '/' })).status, 200);
+    const other = await startPlainEnvoy(t, await mount('other'), peer);
+    const denied = new KeepAliveClient({ port: other });
+    t.after(() => denied.close());
+    assert.equal((await denied.ask({ target: '/' })).status, 403);
+  });
+
+  await t.test('it refuses a server of another identity', async () => {
+    const wrong = { ...peer, identity: 'spiffe://cluster.local/ns/shop/sa/somebody' };
+    const again = new MountedSecret(join(mesh.directory, 'mounted-again'));
+    again.update(await secretOf('batch'));
+    const port = await startPlainEnvoy(t, again, wrong);
+    const client = new KeepAliveClient({ port });
+    t.after(() => client.close());
+    assert.equal((await client.ask({ target: '/' })).status, 503);
+  });
+
+  await t.test(
+    'its key and certificate are replaced under load, and no request fails',
+    async () => {
+      const load = startLoad(t, { port: batchPort, target: '/' });
+      const serials = new Set<string>();
+      const keys = new Set<string>();
+      await waitUntil(
+        async () => {
+          const secret = await secretOf('batch');
+          batch.update(secret);
+          const { 'cert-chain.pem': chain = '', 'key.pem': key = '' } = secret.data ?? {};
+          const [leaf] = parseCertificatesPem(Buffer.from(chain, 'base64').toString());
+          serials.add(leaf?.serial ?? '');
+          keys.add(key);
+          return serials.size === 4;
+        },
+        'three renewals',
+        { withinMs: WITHIN_MS, everyMs: 50 },
+      );
+      const { answers, failures } = await load.stop();
+      assert.deepEqual(failures, []);
+      assert.equal(keys.size, 4);
+      assert.ok(answers > 100, `${answers} answers`);
+    },
+  );
+
+  await t.test(
+    'its Secret is made again when it is deleted, and goes with the account',
+    async () => {
+      const before = await secretOf('other');
+      await mesh.api.expect({ method: 'DELETE', path: secretPath('other') });
+      const again = await waitUntil(async () => {
+        const found = await mesh.get<SecretObject>(secretPath('other'));
+        return found?.metadata.uid === before.metadata.uid ? undefined : found;
+      }, 'the Secret is there again');
+      assert.notEqual(again.data?.['key.pem'], before.data?.['key.pem']);
+      const path = '/api/v1/namespaces/shop/serviceaccounts/other';
+      await mesh.api.expect({ method: 'DELETE', path });
+      await waitUntil(async () => !(await mesh.get(secretPath('other'))), 'the Secret is gone');
+    },
+  );
+
+  await t.test('the roots of the mesh are in every namespace', async () => {
+    for (const namespace of ['default', 'shop', CA_NAMESPACE]) {
+      const path = `/api/v1/namespaces/${namespace}/configmaps/istio-ca-root-cert`;
+      const { data } = (await waitUntil(() => mesh.get(path), path)) as unknown as {
+        readonly data: Readonly<Record<string, string>>;
+      };
+      assert.match(data['root-cert.pem'] ?? '', /BEGIN CERTIFICATE/);
+    }
+  });
+
+  await t.test(
+    'only administrators read the namespace of the authority, and any Secret',
+    async () => {
+      const { status: answered, body } = await mesh.api.send({
+        method: 'POST',
+        path: '/api/v1/namespaces/shop/serviceaccounts/batch/token',
+        body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} },
+      });
+      assert.equal(answered, 201);
+      const { token } = (body as { readonly status: { readonly token: string } }).status;
+      const { clientCertificate: _certificate, clientKey: _key, ...access } = mesh.api.access;
+      const anonymous = { ...access, clientCertificate: undefined, clientKey: undefined };
+      const workload = new KubeClient({ ...anonymous, token: new Secret(token) });
+      const nobody = new KubeClient({ ...anonymous, token: undefined });
+      for (const [client, expected] of [
+        [workload, 403],
+        [nobody, 403],
+        [mesh.api, 200],
+      ] as const) {
+        for (const path of [
+          `/api/v1/namespaces/${CA_NAMESPACE}`,
+          `/api/v1/namespaces/${CA_NAMESPACE}/secrets`,
+          `/api/v1/namespaces/${CA_NAMESPACE}/configmaps`,
+          '/api/v1/secrets',
+          secretPath('batch'),
+        ]) {
+          const { status: code } = await client.send({ method: 'GET', path });
+          assert.equal(code, expected, path);
+        }
+      }
+      for (const client of [workload, nobody]) client.close();
+    },
+  );
+
+  await t.test('nobody else on the machine reads the key of the authority', () => {
+    const entries = readdirSync(mesh.data, { recursive: true, withFileTypes: true });
+    const keys = entries.filter(({ name }) => name.includes('key'));
+    assert.ok(keys.some(({ name }) => name === 'ca-key.pem'));
+    for (const { parentPath, name } of keys) {
+      assert.equal(statSync(join(parentPath, name)).mode & 0o077, 0, name);
+    }
+    assert.equal(statSync(join(mesh.data, 'ca')).mode & 0o077, 0);
+  });
+});

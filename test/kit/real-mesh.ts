@@ -1,0 +1,172 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import type { AgentStatus, WorkloadStatus } from '#agent/status.ts';
+import type { ApiObject } from '#api/object.ts';
+import { applyObject, pathsOf } from '#cli/apply-object.ts';
+import type { ServerAddresses } from '#controlplane/addresses.ts';
+import { KubeClient } from '#kubeclient/kube-client.ts';
+import { readKubeconfig } from '#kubeclient/kubeconfig.ts';
+import { bulwark } from './bulwark.ts';
+import type { ManagedProcess } from './child-process.ts';
+import { KeepAliveClient } from './keep-alive-client.ts';
+import { objectsOf } from './objects.ts';
+import { temporaryDirectory } from './temp-directory.ts';
+import { waitUntil } from './wait-until.ts';
+
+const START_MS_MAX = 30_000;
+
+/** A control plane and agents, each a process of its own, as users run them; ends with the test. */
+export class RealMesh {
+  readonly directory: string;
+  readonly #test: Pick<TestContext, 'after'>;
+  #server: ManagedProcess | undefined;
+  #client: KubeClient | undefined;
+
+  constructor(test: Pick<TestContext, 'after'>) {
+    this.#test = test;
+    this.directory = temporaryDirectory(test);
+    test.after(async () => {
+      this.#client?.close();
+      await this.#server?.stop();
+    });
+  }
+
+  get kubeconfig(): string {
+    return join(this.data, 'admin.kubeconfig');
+  }
+
+  get data(): string {
+    return join(this.directory, 'data');
+  }
+
+  /** The API as its administrator. */
+  get api(): KubeClient {
+    if (!this.#client) throw new Error('the server was not started');
+    return this.#client;
+  }
+
+  /** Starts the server, after ending the one before; always on the same data. */
+  async startServer(...args: readonly string[]): Promise<void> {
+    await this.#server?.stop();
+    const ports = ['--secure-port', '0', '--monitoring-port', '0'];
+    this.#server = bulwark(['server', '--data', this.data, ...ports, ...args]);
+    await this.#server.waitForLine((line) => line === 'ready' || undefined, START_MS_MAX);
+    this.#client?.close();
+    this.#client = new KubeClient(await readKubeconfig(this.kubeconfig));
+  }
+
+  async apply(yaml: string): Promise<void> {
+    for (const object of objectsOf(yaml)) {
+      await applyObject(this.api, object, pathsOf(object, 'default'));
+    }
+  }
+
+  /** An object by its path; undefined when it is not there. */
+  async get<T extends ApiObject>(path: string): Promise<T | undefined> {
+    const { status, body } = await this.api.send({ method: 'GET', path });
+    return status === 200 ? (body as T) : undefined;
+  }
+
+  /** Starts an agent and waits until its workloads are ready. Gives what asks for its status. */
+  async startAgent(name: string, config: object): Promise<(workload: string) => Promise<Workload>> {
+    const runDirectory = join(this.directory, name);
+    const path = join(this.directory, `${name}.json`);
+    const addresses = readFileSync(join(this.data, 'addresses.json'), 'utf8');
+    const common = {
+      discoveryAddress: (JSON.parse(addresses) as ServerAddresses).discovery,
+      caRoot: join(this.data, 'root-cert.pem'),
+      kubeconfig: this.kubeconfig,
+      runDirectory,
+      envoyConcurrency: 1,
+    };
+    writeFileSync(path, JSON.stringify({ ...common, ...config }));
+    const agent = bulwark(['agent', '--config', path]);
+    this.#test.after(() => agent.stop());
+    await agent.waitForLine((line) => line === 'ready' || undefined, START_MS_MAX);
+    return async (workload) => {
+      const status = await askStatus(join(runDirectory, 'status.sock'));
+      const found = status.workloads.find((one) => one.name === workload);
+      if (!found?.ports || !found.certificate) throw new Error(`${name} has no ${workload}`);
+      const { ports, certificate } = found;
+      return { ...found, ports, certificate };
+    };
+  }
+}
+
+/** A workload that is ready. */
+export type Workload = WorkloadStatus &
+  Required<{ [K in 'ports' | 'certificate']: NonNullable<WorkloadStatus[K]> }>;
+
+function askStatus(socketPath: string): Promise<AgentStatus> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ socketPath, path: '/status', agent: false }, async (response) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of response) chunks.push(chunk as Buffer);
+      resolve(JSON.parse(Buffer.concat(chunks).toString()) as AgentStatus);
+    });
+    sent.on('error', reject);
+    sent.end();
+  });
+}
+
+/** What came of a load. */
+export interface LoadResult {
+  readonly answers: number;
+  /** Those other than 200, and requests without answer. */
+  readonly failures: readonly string[];
+}
+
+const PAUSE_MS = 10;
+
+/** Asks for `target` again and again, on one connection, until it is stopped or the test ends. */
+export function startLoad(
+  test: Pick<TestContext, 'after'>,
+  options: { readonly port: number; readonly target: string },
+): { stop(): Promise<LoadResult> } {
+  const client = new KeepAliveClient({ port: options.port });
+  const failures: string[] = [];
+  let answers = 0;
+  let isStopped = false;
+  const one = async (): Promise<void> => {
+    try {
+      const { status, body } = await client.ask({ target: options.target });
+      answers += 1;
+      if (status !== 200) failures.push(`${status} ${body}`);
+    } catch (error) {
+      failures.push(String(error));
+    }
+  };
+  const running = (async () => {
+    while (!isStopped) {
+      await one();
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+    client.close();
+  })();
+  const stop = async (): Promise<LoadResult> => {
+    isStopped = true;
+    await running;
+    return { answers, failures };
+  };
+  test.after(stop);
+  return { stop };
+}
+
+/** Waits until the workload has had that many more certificates, new key each. */
+export async function waitForRenewals(
+  status: () => Promise<Workload>,
+  count: number,
+  withinMs: number,
+): Promise<Workload> {
+  const { renewals } = await status();
+  return waitUntil(
+    async () => {
+      const now = await status();
+      return now.renewals >= renewals + count ? now : undefined;
+    },
+    `${count} renewals`,
+    { withinMs, everyMs: 100 },
+  );
+}
