@@ -1,3 +1,9 @@
+import {
+  checkedAddress,
+  filesDirectoryOf,
+  required,
+  workloadSettings,
+} from '#agent/agent-settings.ts';
 import { CaClient } from '#agent/ca/ca-client.ts';
 import type { WorkloadOptions } from '#agent/config/workload-options.ts';
 import { ENVOY_VERSION_TESTED, findEnvoy } from '#agent/envoy/find-envoy.ts';
@@ -10,7 +16,7 @@ import { JoinTokenSource } from '#agent/tokens/join-token.ts';
 import { TokenFile } from '#agent/tokens/token-file.ts';
 import { TokenRequest } from '#agent/tokens/token-request.ts';
 import type { TokenSource } from '#agent/tokens/token-source.ts';
-import { WorkloadAgent, type WorkloadAgentSettings } from '#agent/workload-agent.ts';
+import { WorkloadAgent } from '#agent/workload-agent.ts';
 import type { Clock } from '#base/clock.ts';
 import { formatDurationMs } from '#base/duration.ts';
 import { BulwarkError, isBulwarkError } from '#base/errors.ts';
@@ -18,8 +24,7 @@ import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { RandomSource } from '#base/random.ts';
-import { flagOf } from '#base/settings.ts';
-import { SETTINGS, type SettingName, type Settings } from '#base/settings-table.ts';
+import type { Settings } from '#base/settings-table.ts';
 import { parseTrustDomain, workloadSpiffeId } from '#spiffe/spiffe-id.ts';
 
 /** What an agent is to do. */
@@ -177,6 +182,7 @@ export class Agent implements Component {
             workloadSpiffeId({ trustDomain: alias, namespace, serviceAccount }),
           ),
           directory: directory.workload(index),
+          filesDirectory: filesDirectoryOf(workload, settings, this.#options.workloads.length),
           binary,
           settings: workloadSettings(settings),
           onChange: () => this.#tell(),
@@ -271,30 +277,4 @@ function isPermanent(failure: unknown): boolean {
     isBulwarkError(failure, 'AGENT_TOKEN_REFUSED') ||
     isBulwarkError(failure, 'GRPC_FAILED')
   );
-}
-
-/** A setting that the agent cannot do without. */
-function required(name: SettingName, value: string | undefined): string {
-  if (value !== undefined) return value;
-  throw new BulwarkError('AGENT_CONFIG_INVALID', `${name} is not set`, {
-    remedy: `set ${flagOf(name)}, ${SETTINGS[name].env[0]}, or "${name}" in the configuration`,
-  });
-}
-
-function checkedAddress(address: string): string {
-  if (/^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/.test(address)) return address;
-  throw new BulwarkError('AGENT_CONFIG_INVALID', `discoveryAddress "${address}" is no HOST:PORT`);
-}
-
-function workloadSettings(settings: Settings): WorkloadAgentSettings {
-  return {
-    discoveryAddress: settings.discoveryAddress,
-    discoveryServerName: settings.discoveryServerName,
-    clusterDomain: settings.clusterDomain,
-    audience: settings.tokenAudiences[0] ?? '',
-    secretTtlMs: settings.secretTtl,
-    drainMs: settings.drainDuration,
-    concurrency: settings.envoyConcurrency,
-    verbose: settings.logLevel === 'debug',
-  };
 }

@@ -8,7 +8,7 @@ import { LIMITS } from '#base/limits.ts';
 /** Our folders for workloads; short, since paths of sockets are limited. */
 const WORKLOAD_FOLDER = /^w\d+$/;
 /** The longest name of a socket in such a folder. */
-const LONGEST = `w${LIMITS.agentWorkloadsMax}/admin.sock`;
+const LONGEST = `w${LIMITS.agentWorkloadsMax}/workload.sock`;
 /** Permission bits that let the group or others in. */
 const OTHERS = 0o077;
 

@@ -35,6 +35,8 @@ export interface WorkloadStatus {
   readonly envoy: EnvoyStatus;
   /** Envoy's admin interface. */
   readonly adminSocket: string;
+  /** The SPIFFE Workload API. */
+  readonly workloadSocket: string;
   /** Explicit mode only. */
   readonly ports: ChosenPorts | undefined;
   /** What the Envoy refused, the latest ones, oldest first. */

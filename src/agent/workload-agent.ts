@@ -12,7 +12,9 @@ import { type ChosenPorts, choosePorts, compulsoryPorts } from '#agent/envoy/por
 import type { Unready } from '#agent/envoy/readiness.ts';
 import { EnvoySupervisor, type LaunchPlan } from '#agent/envoy/supervisor.ts';
 import type { AgentMetrics } from '#agent/metrics.ts';
+import { SecretOutlets } from '#agent/output/secret-outlets.ts';
 import type { ProcessGuard } from '#agent/process/process-guard.ts';
+import { FileSecrets } from '#agent/sds/file-secrets.ts';
 import { SdsServer } from '#agent/sds/sds-server.ts';
 import { WORKLOAD_SECRET_NAME } from '#agent/sds/secret-names.ts';
 import { SecretCache } from '#agent/secrets/secret-cache.ts';
@@ -36,6 +38,8 @@ export interface WorkloadAgentSettings {
   readonly secretTtlMs: number;
   readonly drainMs: number;
   readonly concurrency: number;
+  /** Folders of files that the control plane may name for TLS. */
+  readonly secretDirectories: readonly string[];
   /** Whether Envoy's informational lines are logged. */
   readonly verbose: boolean;
 }
@@ -47,6 +51,8 @@ export interface WorkloadAgentOptions {
   readonly identityAliases: readonly SpiffeId[];
   /** Folder for its sockets; made here. */
   readonly directory: string;
+  /** Where key and certificate are written for the application; nowhere when undefined. */
+  readonly filesDirectory: string | undefined;
   readonly binary: EnvoyBinary;
   readonly settings: WorkloadAgentSettings;
   /** Called when the workload became ready or ceased to be, or an attempt failed. */
@@ -77,6 +83,8 @@ export class WorkloadAgent implements Component {
   readonly #deps: WorkloadAgentDeps;
   readonly #cache: SecretCache;
   readonly #sds: SdsServer;
+  readonly #files: FileSecrets;
+  readonly #outlets: SecretOutlets;
   readonly #trust: WorkloadTrust;
   readonly #envoy: EnvoySupervisor;
   readonly #refusals: RefusalLog;
@@ -85,7 +93,7 @@ export class WorkloadAgent implements Component {
   #ports: ChosenPorts | undefined;
 
   constructor(options: WorkloadAgentOptions, deps: WorkloadAgentDeps) {
-    const { workload, directory } = options;
+    const { workload, directory, filesDirectory } = options;
     this.name = workloadKey(workload);
     this.#options = options;
     this.#deps = { ...deps, log: deps.log.child({ workload: this.name }) };
@@ -96,7 +104,10 @@ export class WorkloadAgent implements Component {
     this.#refusals = new RefusalLog({ ...this.#deps, policies });
     this.#cache = this.#createCache();
     const onAnswer = (): void => this.#trust.answered();
-    this.#sds = new SdsServer({ socketPath: this.#sdsSocket }, { ...this.#deps, onAnswer });
+    this.#files = this.#createFileSecrets();
+    const files = this.#files;
+    this.#sds = new SdsServer({ socketPath: this.#sdsSocket }, { ...this.#deps, onAnswer, files });
+    this.#outlets = new SecretOutlets({ directory, filesDirectory }, this.#deps);
     this.#trust = this.#createTrust();
     this.#envoy = this.#createSupervisor(admin);
   }
@@ -105,6 +116,7 @@ export class WorkloadAgent implements Component {
   async start(): Promise<void> {
     await mkdir(this.#options.directory, { mode: 0o700 });
     await this.#sds.start();
+    await this.#outlets.start();
     await this.#cache.start();
   }
 
@@ -119,6 +131,8 @@ export class WorkloadAgent implements Component {
     await this.#cache.close();
     await this.#trust.close();
     await this.#envoy.close(options);
+    await this.#outlets.close();
+    this.#files.close();
     await this.#sds.close();
   }
 
@@ -147,6 +161,7 @@ export class WorkloadAgent implements Component {
       secrets: Object.fromEntries(this.#sds.outcomes),
       envoy: this.#envoy.status,
       adminSocket: this.#adminSocket,
+      workloadSocket: this.#outlets.socketPath,
       ports: this.#ports,
       refusals: this.#refusals.recent,
     };
@@ -208,7 +223,25 @@ export class WorkloadAgent implements Component {
       renewSoon: (...asked: Parameters<SecretCache['renewSoon']>) =>
         this.#cache.renewSoon(...asked),
     };
-    return new WorkloadTrust(options, { ...this.#deps, sds: this.#sds });
+    const sds = {
+      publish: (secret: WorkloadSecret) => {
+        this.#sds.publish(secret);
+        this.#outlets.publish(secret);
+      },
+      verdictOn: (name: string) => this.#sds.verdictOn(name),
+    };
+    return new WorkloadTrust(options, { ...this.#deps, sds });
+  }
+
+  #createFileSecrets(): FileSecrets {
+    return new FileSecrets(
+      {
+        directories: this.#options.settings.secretDirectories,
+        onChange: (name) => this.#sds.changed(name),
+        isWanted: (name) => this.#sds.wants(name),
+      },
+      this.#deps,
+    );
   }
 
   #createSupervisor(admin: EnvoyAdmin): EnvoySupervisor {

@@ -271,6 +271,20 @@ export const SETTINGS = table({
     doc: 'How long Envoy lets open connections end by themselves, when it stops and when a listener changes.',
     scope: ['agent'],
   },
+  outputCerts: {
+    type: 'path',
+    env: ['BULWARK_OUTPUT_CERTS', 'OUTPUT_CERTS'],
+    default: undefined,
+    doc: 'A folder to write key.pem, cert-chain.pem and root-cert.pem to, for applications that do TLS themselves. Puts a private key on disk. With several workloads each has a folder NAME.NAMESPACE in it.',
+    scope: ['agent'],
+  },
+  secretDirectories: {
+    type: 'list',
+    env: ['BULWARK_SECRET_DIRECTORIES'],
+    default: '',
+    doc: 'Folders whose certificates and keys a DestinationRule may name for TLS to servers outside of the mesh. The roots of the system may always be named.',
+    scope: ['agent'],
+  },
   runDirectory: {
     type: 'path',
     env: ['BULWARK_RUN_DIRECTORY'],

@@ -7,7 +7,7 @@ export interface CliContext {
   readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean };
   /** For progress, logs and errors. */
   readonly stderr: NodeJS.WritableStream;
-  /** Aborts when the user or the system asks the process to end (SIGINT, SIGTERM). */
+  /** Aborts when the user or the system asks the process to end (SIGINT, SIGTERM, SIGHUP). */
   readonly signal: AbortSignal;
   /** A logger on standard error at the level of the settings. */
   logger(level: string): Logger;

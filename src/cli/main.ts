@@ -36,10 +36,13 @@ function exitCodeOf(error: unknown, context: CliContext): number {
   return error.code === 'CLI_USAGE' ? EXIT.usage : EXIT.failed;
 }
 
-/** Aborts at SIGINT or SIGTERM; a second signal ends the process at once. */
+/**
+ * Aborts at SIGINT, SIGTERM, or SIGHUP, when the terminal goes; a second signal ends the process at
+ * once.
+ */
 function endingSignal(): AbortSignal {
   const ending = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => (ending.signal.aborted ? process.exit(130) : ending.abort(signal)));
   }
   return ending.signal;

@@ -112,6 +112,7 @@ function parseWorkload(
     tokenFile: file('tokenFile'),
     joinToken: secretOf(fields.optionalText('joinToken', TEXT)),
     joinTokenFile: file('joinTokenFile'),
+    outputCerts: file('outputCerts'),
     kubeconfig: file('kubeconfig'),
   };
   fields.finish();

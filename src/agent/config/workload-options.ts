@@ -44,6 +44,8 @@ export interface WorkloadOptions {
   /** A join token, good for the first certificate; or the file that it is in. */
   readonly joinToken?: Secret<string> | undefined;
   readonly joinTokenFile?: string | undefined;
+  /** Where its key and certificate are written, instead of where the settings say. */
+  readonly outputCerts?: string | undefined;
   /** For this workload instead of the one in the settings. */
   readonly kubeconfig?: string | undefined;
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { AgentMetrics } from '#agent/metrics.ts';
+import type { FileSecrets } from '#agent/sds/file-secrets.ts';
 import {
   encodeTlsCertificate,
   encodeValidationContext,
@@ -25,6 +26,8 @@ export interface SdsServerDeps {
   readonly metrics: AgentMetrics;
   /** Called after each answer of the Envoy and when a stream of it ended. */
   readonly onAnswer?: () => void;
+  /** Where secrets of other names come from; none when left out. */
+  readonly files?: Pick<FileSecrets, 'find'>;
 }
 
 /** What an Envoy did with the last push of one secret. */
@@ -45,8 +48,8 @@ const REASON_LENGTH_MAX = 500;
 
 /**
  * The secret discovery service for the Envoy of one workload (envoy.service.secret.v3), both
- * variants: `default` is its key and certificate, `ROOTCA` the roots. Who may connect to the socket
- * may have them.
+ * variants: `default` is its key and certificate, `ROOTCA` the roots, other names are those of
+ * files (`FileSecrets`). Who may connect to the socket may have them.
  */
 export class SdsServer implements Component {
   readonly name = 'sds';
@@ -113,6 +116,16 @@ export class SdsServer implements Component {
     }
   }
 
+  /** A secret that is not of the workload has new content. */
+  changed(name: string): void {
+    for (const stream of this.#streams) stream.changed(name);
+  }
+
+  /** Whether any client wants a secret of this name. */
+  wants(name: string): boolean {
+    return [...this.#streams].some((stream) => stream.wants(name));
+  }
+
   #service(): GrpcService {
     return {
       streams: {
@@ -136,8 +149,8 @@ export class SdsServer implements Component {
   #host(): SdsStreamHost {
     const { log, metrics } = this.#deps;
     return {
-      find: (name) => this.#resources.get(name),
-      pushed: (name) => metrics.secretPushes.inc({ resource_name: name }),
+      find: (name) => this.#resources.get(name) ?? this.#deps.files?.find(name),
+      pushed: (name) => metrics.secretPushes.inc({ resource_name: labelOf(name) }),
       accepted: (name, version) => {
         this.#outcomes.set(name, { version, state: 'accepted', reason: undefined });
         log.debug('Envoy took a secret', { secretName: name, version });
@@ -148,7 +161,7 @@ export class SdsServer implements Component {
       },
       rejected: (name, version, text) => {
         const reason = text.slice(0, REASON_LENGTH_MAX);
-        metrics.secretRejects.inc({ resource_name: name });
+        metrics.secretRejects.inc({ resource_name: labelOf(name) });
         this.#outcomes.set(name, { version, state: 'rejected', reason });
         log.error('Envoy did not take a secret', { secretName: name, version, reason });
         this.#deps.onAnswer?.();
@@ -158,6 +171,11 @@ export class SdsServer implements Component {
       },
     };
   }
+}
+
+/** Metrics count all files as one: their names come from the control plane. */
+function labelOf(name: string): string {
+  return name === WORKLOAD_SECRET_NAME || name === ROOT_SECRET_NAME ? name : 'file';
 }
 
 function encodeSecret(secret: WorkloadSecret): ReadonlyMap<string, RepeatableSecret> {

@@ -72,7 +72,7 @@ async function run({ program, args, plan, flags, settings, log, context }: Run):
   );
   const stopped = new AbortController();
   const stop = (): void => stopped.abort();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop);
   try {
     await guard.start();
     await agent.start();
@@ -80,19 +80,20 @@ async function run({ program, args, plan, flags, settings, log, context }: Run):
     const status = await agent.whenReady(wait);
     if (flags.readyFile !== undefined) await writeReadyFile(flags.readyFile, status);
     log.info('starting the application', { command: program });
-    const ports = status.workloads[0]?.ports;
+    const workload = status.workloads[0];
+    const ports = workload?.ports;
     return await runApplication(
       {
         command: program,
         args,
-        env: applicationEnvironment(context.env, ports, plan.port),
+        env: applicationEnvironment(context.env, ports, plan.port, workload?.workloadSocket),
         // Callers go elsewhere while the application ends its work.
         onSignal: () => void agent.drainInbound(),
       },
       { guard, log },
     );
   } finally {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stop);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, stop);
     // The application is gone: nobody is left to drain for.
     await agent.close({ drain: false });
     await guard.close();

@@ -17,14 +17,18 @@ const FROM_TERMINAL: readonly string[] = ['SIGINT', 'SIGQUIT'];
 
 /**
  * The environment of an application in the mesh: plain HTTP goes to its Envoy by `HTTP_PROXY`,
- * other protocols by the local ports in `BULWARK_UPSTREAM_*`; `PORT` is where it shall listen.
+ * other protocols by the local ports in `BULWARK_UPSTREAM_*`; `PORT` is where it shall listen, and
+ * `SPIFFE_ENDPOINT_SOCKET` where the Workload API answers (SPIFFE Workload Endpoint, section 4).
  */
 export function applicationEnvironment(
   env: Environment,
   ports: ChosenPorts | undefined,
   port: number | undefined,
+  workloadSocket?: string,
 ): Environment {
-  if (!ports) return env;
+  const api =
+    workloadSocket === undefined ? {} : { SPIFFE_ENDPOINT_SOCKET: `unix://${workloadSocket}` };
+  if (!ports) return { ...env, ...api };
   const proxy = `http://${LOOPBACK}:${ports.httpProxyPort}`;
   const direct = [env.NO_PROXY ?? env.no_proxy ?? '', ...DIRECT].filter(Boolean).join(',');
   const upstreams = ports.upstreams.map(
@@ -32,6 +36,7 @@ export function applicationEnvironment(
   );
   return {
     ...env,
+    ...api,
     HTTP_PROXY: proxy,
     http_proxy: proxy,
     NO_PROXY: direct,

@@ -83,6 +83,6 @@ describe('the environment of an application', () => {
 
   it('of a redirected workload stays as it is', () => {
     const env = { HTTP_PROXY: 'mine' };
-    assert.equal(applicationEnvironment(env, undefined, undefined), env);
+    assert.deepEqual(applicationEnvironment(env, undefined, undefined), env);
   });
 });

@@ -1,0 +1,56 @@
+import { join, resolve } from 'node:path';
+import { type WorkloadOptions, workloadKey } from '#agent/config/workload-options.ts';
+import type { WorkloadAgentSettings } from '#agent/workload-agent.ts';
+import { BulwarkError } from '#base/errors.ts';
+import { flagOf } from '#base/settings.ts';
+import { SETTINGS, type SettingName, type Settings } from '#base/settings-table.ts';
+
+/**
+ * A setting that the agent cannot do without.
+ * @throws BulwarkError AGENT_CONFIG_INVALID
+ */
+export function required(name: SettingName, value: string | undefined): string {
+  if (value !== undefined) return value;
+  throw new BulwarkError('AGENT_CONFIG_INVALID', `${name} is not set`, {
+    remedy: `set ${flagOf(name)}, ${SETTINGS[name].env[0]}, or "${name}" in the configuration`,
+  });
+}
+
+/**
+ * HOST:PORT of the control plane.
+ * @throws BulwarkError AGENT_CONFIG_INVALID
+ */
+export function checkedAddress(address: string): string {
+  if (/^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/.test(address)) return address;
+  throw new BulwarkError('AGENT_CONFIG_INVALID', `discoveryAddress "${address}" is no HOST:PORT`);
+}
+
+/** What all workloads get from the settings. */
+export function workloadSettings(settings: Settings): WorkloadAgentSettings {
+  return {
+    discoveryAddress: settings.discoveryAddress,
+    discoveryServerName: settings.discoveryServerName,
+    clusterDomain: settings.clusterDomain,
+    audience: settings.tokenAudiences[0] ?? '',
+    secretTtlMs: settings.secretTtl,
+    drainMs: settings.drainDuration,
+    concurrency: settings.envoyConcurrency,
+    secretDirectories: settings.secretDirectories,
+    verbose: settings.logLevel === 'debug',
+  };
+}
+
+/**
+ * Where the files of a workload go: what it says itself, else the setting, where each of several
+ * workloads has a folder of its own.
+ * @returns an absolute path; undefined for no files
+ */
+export function filesDirectoryOf(
+  workload: WorkloadOptions,
+  { outputCerts }: Settings,
+  workloads: number,
+): string | undefined {
+  if (workload.outputCerts !== undefined) return resolve(workload.outputCerts);
+  if (outputCerts === undefined) return undefined;
+  return workloads === 1 ? resolve(outputCerts) : resolve(join(outputCerts, workloadKey(workload)));
+}

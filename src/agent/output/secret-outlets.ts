@@ -1,0 +1,56 @@
+import { join } from 'node:path';
+import { CertificateFiles } from '#agent/output/certificate-files.ts';
+import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
+import { WorkloadApi } from '#agent/workload-api/workload-api.ts';
+import type { Clock } from '#base/clock.ts';
+import type { Component } from '#base/lifecycle.ts';
+import type { Logger } from '#base/log.ts';
+import type { RandomSource } from '#base/random.ts';
+
+export interface SecretOutletsOptions {
+  /** The folder of the workload's sockets. */
+  readonly directory: string;
+  /** Where the files go; none are written when it is left out. */
+  readonly filesDirectory: string | undefined;
+}
+
+export interface SecretOutletsDeps {
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+}
+
+/**
+ * How an application gets the certificate of its workload, beside its Envoy: the SPIFFE Workload
+ * API on a socket, and files where that is asked for.
+ */
+export class SecretOutlets implements Component {
+  readonly name = 'secret outlets';
+  /** The unix socket of the Workload API. */
+  readonly socketPath: string;
+  readonly #api: WorkloadApi;
+  readonly #files: CertificateFiles | undefined;
+
+  constructor({ directory, filesDirectory }: SecretOutletsOptions, deps: SecretOutletsDeps) {
+    this.socketPath = join(directory, 'workload.sock');
+    this.#api = new WorkloadApi({ socketPath: this.socketPath }, deps);
+    if (filesDirectory !== undefined)
+      this.#files = new CertificateFiles({ directory: filesDirectory }, deps);
+  }
+
+  /** @throws BulwarkError as the two do */
+  async start(): Promise<void> {
+    await this.#files?.start();
+    await this.#api.start();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#api.close(), this.#files?.close()]);
+  }
+
+  /** Hands this on from now on. The secret must have passed its checks. */
+  publish(secret: WorkloadSecret): void {
+    this.#api.publish(secret);
+    this.#files?.publish(secret);
+  }
+}
