@@ -9,12 +9,18 @@ import { parseArgs } from 'node:util';
 import type { CheckResult, DemoCheck } from './demo/check.ts';
 import { ACCESS_CHECKS } from './demo/checks-access.ts';
 import { CHANGE_CHECKS } from './demo/checks-change.ts';
+import { ROTATION_CHECKS } from './demo/checks-rotation.ts';
 import { TRANSPORT_CHECKS } from './demo/checks-transport.ts';
 import { keepRunning } from './demo/keep.ts';
 import { type DemoReporter, jsonReporter, textReporter } from './demo/report.ts';
 import { DemoWorld } from './demo/world.ts';
 
-const CHECKS: readonly DemoCheck[] = [...ACCESS_CHECKS, ...TRANSPORT_CHECKS, ...CHANGE_CHECKS];
+const CHECKS: readonly DemoCheck[] = [
+  ...ACCESS_CHECKS,
+  ...TRANSPORT_CHECKS,
+  ...CHANGE_CHECKS,
+  ...ROTATION_CHECKS,
+];
 
 /**
  * Certificates live this long: long enough to outlast the dead server, short enough to see them

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { authenticate } from '#apiserver/authenticate.ts';
 import { type Authorizer, DefaultAuthorizer, refusal } from '#apiserver/authorize.ts';
 import { ClusterIps } from '#apiserver/cluster-ips.ts';
-import { type DispatchDeps, dispatch, type Views } from '#apiserver/dispatch.ts';
+import { type Actions, type DispatchDeps, dispatch, type Views } from '#apiserver/dispatch.ts';
 import { Documents } from '#apiserver/documents.ts';
 import type { HealthCheck } from '#apiserver/health.ts';
 import { HttpServer, type RequestHead, type ServingTls } from '#apiserver/http-server.ts';
@@ -40,6 +40,8 @@ export interface ApiServerDeps {
   readonly authorizer?: Authorizer;
   /** Further documents, for who may do everything. */
   readonly views?: Views;
+  /** Further commands, for the same. */
+  readonly actions?: Actions;
 }
 
 /**
@@ -71,6 +73,7 @@ export class ApiServer implements Component {
       namespaces: this.#namespaces,
       turns: new Turns(),
       views: deps.views ?? {},
+      actions: deps.actions ?? {},
       documents: new Documents(() => `${this.address.address}:${this.address.port}`),
       healthChecks: healthChecks(store),
     };

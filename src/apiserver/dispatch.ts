@@ -14,7 +14,7 @@ import {
   SERVED_GROUPS,
   type ServedResource,
 } from '#apiserver/served-resources.ts';
-import { methodNotAllowed, unknownResource } from '#apiserver/status.ts';
+import { badRequest, methodNotAllowed, unknownResource } from '#apiserver/status.ts';
 import { storeFailure } from '#apiserver/store-failure.ts';
 import { updateObject } from '#apiserver/update.ts';
 import { versionInfo } from '#apiserver/version.ts';
@@ -23,8 +23,19 @@ import { type WatchRun, watchObjects } from '#apiserver/watch.ts';
 /** Documents beside the Kubernetes API, by path; each is made anew for each request. */
 export type Views = Readonly<Record<string, () => unknown>>;
 
+/** What an action came to. */
+export interface ActionOutcome {
+  /** HTTP status. */
+  readonly code: number;
+  readonly body: unknown;
+}
+
+/** Commands beside the Kubernetes API, by path: `POST` with a JSON body. */
+export type Actions = Readonly<Record<string, (body: unknown) => Promise<ActionOutcome>>>;
+
 export interface DispatchDeps extends ResourceDeps, ReviewDeps {
   readonly views: Views;
+  readonly actions: Actions;
   readonly documents: Documents;
   readonly healthChecks: readonly HealthCheck[];
 }
@@ -111,10 +122,23 @@ async function dispatchPath(
   { path }: PathRequest,
   deps: DispatchDeps,
 ): Promise<Answer> {
+  const action = Object.hasOwn(deps.actions, path) ? deps.actions[path] : undefined;
+  if (action && request.method === 'POST') {
+    const { code, body } = await action(jsonBody(request));
+    return jsonAnswer(body, { code });
+  }
   const known = await pathAnswer(request, path, deps);
   if (!known) return textAnswer(404, '404 page not found\n');
   if (request.method !== 'GET') throw methodNotAllowed();
   return known;
+}
+
+function jsonBody({ body }: ApiRequest): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch {
+    throw badRequest('the body is no JSON');
+  }
 }
 
 async function pathAnswer(

@@ -27,6 +27,11 @@ export interface IssuerOptions {
 export interface IssuerDeps {
   /** Who signs now; asked before each certificate, so that another may take over at any time. */
   readonly signer: () => Signer;
+  /**
+   * The roots that go with each certificate, PEM: all that peers are to trust. The root of the
+   * signer alone when left out.
+   */
+  readonly trustBundle?: () => PemText;
   readonly clock: Clock;
   readonly random: RandomSource;
 }
@@ -53,7 +58,7 @@ export interface ServerRequest {
 /** What was issued. */
 export interface IssuedCertificate {
   readonly certificate: Certificate;
-  /** PEM, one certificate in each: the new one first, the root last. */
+  /** PEM, one certificate in each: the new one first; the last text holds the roots. */
   readonly chain: readonly PemText[];
 }
 
@@ -176,7 +181,8 @@ export class Issuer {
     const der = await signer.sign(template);
     const certificate = verifyIssued(der, template, signer.issuers[0]);
     if (this.#budget.takes()) verifyOrHalt(certificate, state);
-    return { certificate, chain: [encodePem('CERTIFICATE', der), ...chain] };
+    const roots = this.#deps.trustBundle?.() ?? present(chain.at(-1), 'root of the signer');
+    return { certificate, chain: [encodePem('CERTIFICATE', der), ...chain.slice(0, -1), roots] };
   }
 }
 

@@ -34,6 +34,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('#cli/commands/apply.ts')).registerApplyCommand,
   },
   {
+    name: 'ca',
+    summary: 'the certificate authority: rotation of its root',
+    load: async () => (await import('#cli/commands/ca.ts')).registerCaCommand,
+  },
+  {
     name: 'cert',
     summary: 'show the certificates that were issued',
     load: async () => (await import('#cli/commands/cert.ts')).registerCertCommand,

@@ -6,10 +6,8 @@ import type { RandomSource } from '#base/random.ts';
 import type { Settings } from '#base/settings-table.ts';
 import { Issuer } from '#ca/issuer.ts';
 import { type CaMetrics, declareCaMetrics, declareExpiryMetrics } from '#ca/metrics.ts';
-import { loadOrCreateRoot } from '#ca/root-files.ts';
-import { SelfSignedSigner } from '#ca/self-signed-signer.ts';
+import { RootSet } from '#ca/roots/root-set.ts';
 import type { DataPaths } from '#controlplane/data-folder.ts';
-import { encodePem } from '#pki/pem.ts';
 import { parseTrustDomain, type TrustDomain } from '#spiffe/spiffe-id.ts';
 
 export interface AuthorityDeps {
@@ -23,7 +21,9 @@ export interface AuthorityDeps {
 export interface Authority {
   readonly issuer: Issuer;
   readonly metrics: CaMetrics;
-  /** PEM: what everybody in the mesh verifies against. */
+  /** The roots of the mesh, and the way from one to the next. */
+  readonly roots: RootSet;
+  /** PEM, the root that signs first: what everybody in the mesh verifies against now. */
   readonly rootPem: string;
 }
 
@@ -33,7 +33,7 @@ const READABLE = 0o644;
 /**
  * Opens the authority in the data folder, making its root at the first start, and puts the root
  * certificate where agents are told to look.
- * @throws BulwarkError as `loadOrCreateRoot` does
+ * @throws BulwarkError as `RootSet.open` does
  */
 export async function openAuthority(
   settings: Settings,
@@ -43,14 +43,22 @@ export async function openAuthority(
   const { paths, trustDomain } = options;
   const aliases = settings.trustDomainAliases.map(parseTrustDomain);
   const rootOptions = { directory: paths.ca, trustDomain, aliases, ttlMs: settings.rootCertTtl };
-  const root = await loadOrCreateRoot(rootOptions, { ...deps, log: deps.log });
-  const signer = new SelfSignedSigner(root);
+  const roots = await RootSet.open(rootOptions, { ...deps, log: deps.log });
   const issuer = new Issuer(
     { ttlMs: settings.workloadCertTtl, ttlMsMax: settings.workloadCertTtlMax },
-    { ...deps, signer: () => signer },
+    { ...deps, signer: () => roots.signer, trustBundle: () => roots.bundlePem },
   );
-  declareExpiryMetrics(deps.metrics, { signer: () => signer, clock: deps.clock });
-  const rootPem = encodePem('CERTIFICATE', root.certificate.der);
-  await writeFileAtomic(paths.rootCertificate, rootPem, READABLE);
-  return { issuer, metrics: declareCaMetrics(deps.metrics), rootPem };
+  declareExpiryMetrics(deps.metrics, { signer: () => roots.signer, clock: deps.clock });
+  const publish = (): Promise<void> =>
+    writeFileAtomic(paths.rootCertificate, roots.bundlePem, READABLE);
+  roots.onChange(publish);
+  await publish();
+  return {
+    issuer,
+    metrics: declareCaMetrics(deps.metrics),
+    roots,
+    get rootPem() {
+      return roots.bundlePem;
+    },
+  };
 }

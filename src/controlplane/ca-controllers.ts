@@ -48,6 +48,11 @@ export class CaControllers implements Component {
     await this.#lifecycle.start([this.#roots, this.#secrets]);
   }
 
+  /** To be called when the roots of the mesh changed. */
+  bundleChanged(): Promise<void> {
+    return this.#roots.bundleChanged();
+  }
+
   async close(): Promise<void> {
     await this.#lifecycle.close();
   }

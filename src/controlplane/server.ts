@@ -3,7 +3,7 @@ import { ADMIN_PATHS } from '#admin/contract.ts';
 import { ensureAdminKubeconfig } from '#apiserver/admin-access.ts';
 import { ApiServer } from '#apiserver/api-server.ts';
 import { loadClientAuthority } from '#apiserver/client-authority.ts';
-import type { Views } from '#apiserver/dispatch.ts';
+import type { Actions, Views } from '#apiserver/dispatch.ts';
 import { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
 import { loadTokenKey } from '#apiserver/token-key.ts';
 import { present } from '#base/assert.ts';
@@ -29,7 +29,9 @@ import { Mesh } from '#controlplane/mesh.ts';
 import { MonitoringServer } from '#controlplane/monitoring-server.ts';
 import { reachableAt, urlHost } from '#controlplane/network.ts';
 import { proxiesView } from '#controlplane/proxies-view.ts';
+import { RootRotation } from '#controlplane/root-rotation.ts';
 import { ServingCertificate, type ServingMaterial } from '#controlplane/serving-certificate.ts';
+import { TrustMemory } from '#controlplane/trust-memory.ts';
 import { type ServerParts, XdsFront } from '#controlplane/xds-front.ts';
 import { SqliteStore } from '#store/sqlite-store.ts';
 import type { Store } from '#store/store.ts';
@@ -122,11 +124,16 @@ export class ControlPlane implements Component {
     const tokens = await this.#tokens(store);
     const parts = { mesh, authority, store, serving, tokens, journal };
     const xds = new XdsFront({ settings, port: ports.secure }, { ...this.#deps, ...parts });
+    const { peers } = xds.trust;
+    const memory = new TrustMemory(join(paths.ca, 'trust-peers.json'), { ...this.#deps, peers });
+    const rotation = this.#rotation(authority, xds);
     const views = {
+      [ADMIN_PATHS.roots]: () => rotation.view(),
       [ADMIN_PATHS.proxies]: () => proxiesView(xds.proxies()),
       [ADMIN_PATHS.certificates]: () => certificatesView(journal.list()),
     };
-    const api = await this.#startApi(parts, { port: ports.api, views });
+    const actions = { [ADMIN_PATHS.roots]: (body: unknown) => rotation.act(body) };
+    const api = await this.#startApi(parts, { port: ports.api, views, actions });
     const monitoring = new MonitoringServer(
       { host: LOOPBACK, port: ports.monitoring },
       { metrics: this.#deps.metrics, isReady: () => this.#isReady },
@@ -135,7 +142,12 @@ export class ControlPlane implements Component {
       { settings, trustDomain },
       { ...this.#deps, authority, store },
     );
-    await this.#lifecycle.start([xds, controllers, monitoring]);
+    authority.roots.onChange(async () => {
+      await serving.renewNow();
+      xds.publishTrust();
+      await controllers.bundleChanged();
+    });
+    await this.#lifecycle.start([memory, xds, controllers, monitoring]);
     const { port } = api.address;
     await this.#publish({ api: port, secure: xds.port, monitoring: monitoring.port });
     this.#isReady = true;
@@ -163,6 +175,16 @@ export class ControlPlane implements Component {
     );
   }
 
+  #rotation({ roots }: Authority, xds: XdsFront): RootRotation {
+    return new RootRotation({
+      ...this.#deps,
+      roots,
+      peers: xds.trust.peers,
+      version: () => xds.trust.version,
+      proxies: () => xds.proxies(),
+    });
+  }
+
   #servingCertificate({ issuer }: Authority): ServingCertificate {
     const { bindAddress } = this.#options.settings;
     const ipAddresses = [...new Set(['127.0.0.1', '::1', ...reachableAt(bindAddress)])];
@@ -180,7 +202,7 @@ export class ControlPlane implements Component {
   /** The API server, and the kubeconfig that leads to it. */
   async #startApi(
     parts: ServerParts,
-    { port, views }: { readonly port: number; readonly views: Views },
+    options: { readonly port: number; readonly views: Views; readonly actions: Actions },
   ): Promise<ApiServer> {
     const { store, tokens, serving, authority } = parts;
     const { bindAddress, rootNamespace, caNamespace } = this.#options.settings;
@@ -193,19 +215,22 @@ export class ControlPlane implements Component {
     const api = new ApiServer(
       {
         host: bindAddress,
-        port,
+        port: options.port,
         initialNamespaces: [...new Set([rootNamespace, caNamespace])],
         tls: tlsOf(present(serving.material, 'the serving certificate')),
       },
-      { ...this.#deps, store, tokens, views },
+      { ...this.#deps, store, tokens, views: options.views, actions: options.actions },
     );
     await this.#lifecycle.start([api]);
     serving.onRenewed((material) => api.updateTls(tlsOf(material)));
     const server = `https://${urlHost(bindAddress)}:${api.address.port}`;
-    const access = { path: this.kubeconfig, server, serverCa: authority.rootPem };
-    if (await ensureAdminKubeconfig(access, clients)) {
-      this.#deps.log.info('wrote the kubeconfig of the administrator', { path: this.kubeconfig });
-    }
+    const writeAccess = async (): Promise<void> => {
+      const access = { path: this.kubeconfig, server, serverCa: authority.rootPem };
+      if (await ensureAdminKubeconfig(access, clients))
+        this.#deps.log.info('wrote the kubeconfig of the administrator', { path: access.path });
+    };
+    await writeAccess();
+    authority.roots.onChange(writeAccess);
     return api;
   }
 }

@@ -9,7 +9,7 @@ import { parsePublicKey } from '#pki/public-key.ts';
 /** Key and certificate that a server of the control plane proves itself with. */
 export interface ServingMaterial {
   readonly privateKeyPem: Secret<string>;
-  /** Leaf first, root last. */
+  /** Leaf first, without the root. */
   readonly certificateChainPem: string;
 }
 
@@ -61,9 +61,29 @@ export class ServingCertificate implements Component {
     await this.#renew();
   }
 
+  /**
+   * Has it signed anew at once, by the root that signs now.
+   * @throws BulwarkError CA_SIGN_FAILED, CA_KEY_UNUSABLE; the old one then stays
+   */
+  async renewNow(): Promise<void> {
+    this.#timer?.cancel();
+    try {
+      await this.#renew();
+    } catch (error) {
+      this.#timer = this.#deps.clock.after(RENEW_MS_MIN, () => void this.#renewAgain());
+      throw error;
+    }
+    this.#tell();
+  }
+
   async close(): Promise<void> {
     this.#timer?.cancel();
     this.#timer = undefined;
+  }
+
+  #tell(): void {
+    const material = this.#material;
+    for (const listener of this.#listeners) if (material) listener(material);
   }
 
   async #renew(): Promise<void> {
@@ -76,7 +96,7 @@ export class ServingCertificate implements Component {
     });
     this.#material = {
       privateKeyPem: privateKeyToPem(keys.privateKey),
-      certificateChainPem: chain.join(''),
+      certificateChainPem: chain.slice(0, -1).join(''),
     };
     const lifeMs = certificate.notAfterAt - clock.now();
     this.#timer = clock.after(Math.max(RENEW_MS_MIN, lifeMs / 2), () => void this.#renewAgain());
@@ -86,8 +106,7 @@ export class ServingCertificate implements Component {
     const { clock, log } = this.#deps;
     try {
       await this.#renew();
-      const material = this.#material;
-      for (const listener of this.#listeners) if (material) listener(material);
+      this.#tell();
       log.info('the certificate of the control plane was renewed');
     } catch (error) {
       log.error('the certificate of the control plane could not be renewed', { error });

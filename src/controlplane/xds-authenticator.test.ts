@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GRPC_STATUS, type GrpcCall, GrpcStatusError } from '#base/grpc/grpc.ts';
-import { xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
+import { type XdsCaller, xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
 import { decodePem } from '#pki/pem.ts';
 import { parseSpiffeId, parseTrustDomain } from '#spiffe/spiffe-id.ts';
 import { testAuthority } from '../../test/kit/test-authority.ts';
@@ -15,6 +15,7 @@ async function ask(uri: string): Promise<unknown> {
   const call = { peer: { verifiedCertificate: der } } as unknown as GrpcCall;
   const authenticate = xdsAuthenticator({
     trustDomains,
+    isRevoked: () => false,
     authenticateToken: () => assert.fail('a certificate counts before a token'),
   });
   try {
@@ -29,7 +30,9 @@ async function ask(uri: string): Promise<unknown> {
 test('a proxy is known by its certificate, in every name of the trust domain', async () => {
   for (const trustDomain of trustDomains) {
     const identity = parseSpiffeId(`spiffe://${trustDomain}/ns/shop/sa/web`);
-    assert.deepEqual(await ask(identity), { identity, namespace: 'shop', serviceAccount: 'web' });
+    const { certificate, ...who } = (await ask(identity)) as XdsCaller;
+    assert.deepEqual(who, { identity, namespace: 'shop', serviceAccount: 'web' });
+    assert.deepEqual(certificate?.names.uris, [identity], 'and what it proved itself with');
   }
 });
 

@@ -17,6 +17,7 @@ import type { ServingCertificate, ServingMaterial } from '#controlplane/serving-
 import { xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
 import { meshTrustDomains } from '#model/mesh-settings.ts';
 import type { Store } from '#store/store.ts';
+import type { XdsResource } from '#xds/resource.ts';
 import { AdsServer } from '#xds/serve/ads-server.ts';
 import type { ProxyStatus } from '#xds/serve/proxy-status.ts';
 import { trustResource } from '#xds/serve/trust-resource.ts';
@@ -75,8 +76,7 @@ export class XdsFront implements Component {
       trustDomains: meshTrustDomains(mesh.settings),
       authenticateToken: (call) => this.#issuance.tokenAuthenticator.authenticate(call),
     });
-    const bundle = trustResource({ rootsPem: deps.authority.rootPem, crlPem: '' });
-    this.trust = new TrustServer(bundle, { authenticate, clock, log });
+    this.trust = new TrustServer(this.#trustResource(), { authenticate, clock, log });
     this.#ads = new AdsServer({
       authenticate,
       source: mesh,
@@ -86,6 +86,11 @@ export class XdsFront implements Component {
       metrics,
       log,
     });
+  }
+
+  /** Sends what is to be trusted now to every workload. */
+  publishTrust(): void {
+    this.trust.publish(this.#trustResource());
   }
 
   /** The port it listens on, once started. */
@@ -112,6 +117,10 @@ export class XdsFront implements Component {
     this.#ads.close();
     this.trust.close();
     await this.#lifecycle.close();
+  }
+
+  #trustResource(): XdsResource {
+    return trustResource({ rootsPem: this.#deps.authority.rootPem, crlPem: '' });
   }
 
   #grpcServer(material: ServingMaterial): GrpcServer {

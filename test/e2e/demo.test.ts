@@ -1,4 +1,5 @@
-// The demo as a newcomer runs it: everything holds, two at once do not disturb each other, and nothing is left.
+// The demo as a newcomer runs it: everything holds, two at once do not disturb each other, and
+// nothing is left.
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
@@ -24,6 +25,7 @@ const NAMES = [
   'server-killed-traffic-goes-on',
   'server-restarted-nothing-lost',
   'identities-listed',
+  'root-rotated-under-load',
 ];
 
 function startDemo(test: TestContext, args: readonly string[], directory: string): ManagedProcess {

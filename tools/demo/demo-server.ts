@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { ADMIN_PATHS, type RootsView } from '#admin/contract.ts';
 import { KINDS } from '#api/kinds.ts';
 import type { ApiObject } from '#api/object.ts';
 import { applyObject, pathsOf } from '#cli/apply-object.ts';
@@ -95,6 +96,25 @@ export class DemoServer {
     const apply = bulwark(root, { name: 'apply', args });
     await apply.ended;
     if (apply.exit?.code !== 0) throw new Error(`bulwark apply failed${apply.tail()}`);
+  }
+
+  /** Runs a command of an administrator to its end. @throws Error with its words when it fails */
+  async command(args: readonly string[]): Promise<void> {
+    const command = bulwark(this.#options.root, {
+      name: args.join(' '),
+      args: [...args, '--kubeconfig', this.kubeconfig],
+    });
+    await command.ended;
+    if (command.exit?.code !== 0) throw new Error(`${args.join(' ')} failed${command.tail()}`);
+    // It may have changed what the server is verified against.
+    this.#client?.close();
+    this.#client = new KubeClient(await readKubeconfig(this.kubeconfig));
+  }
+
+  /** The key ids of the roots that the mesh trusts. */
+  async rootKeyIds(): Promise<readonly string[]> {
+    const view = await this.#api.expect({ method: 'GET', path: ADMIN_PATHS.roots });
+    return (view as RootsView).roots.map(({ keyId }) => keyId);
   }
 
   /** Applies YAML as `bulwark apply -f -` and `kubectl apply` do. */

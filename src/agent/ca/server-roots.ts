@@ -3,8 +3,8 @@ import { BulwarkError } from '#base/errors.ts';
 
 /**
  * The roots that the control plane is verified against: those of the file, until the control plane
- * itself named others on a verified stream. A file that was changed after that counts again: whoever
- * writes it has the last word.
+ * itself named others on a verified stream. A file that was changed after that counts again:
+ * whoever writes it has the last word.
  */
 export class ServerRoots {
   /** The PEM file. */

@@ -56,6 +56,15 @@ export class TrustPeers {
     return [...this.#entries.values()].map(({ peer }) => peer);
   }
 
+  /** Adds workloads that were here before a restart, as away. */
+  restore(known: readonly TrustPeerIdentity[]): void {
+    for (const one of known) {
+      const peer = { ...one, isConnected: false, accepted: undefined, refusal: undefined };
+      const key = `${one.identity} ${one.nodeId}`;
+      if (!this.#entries.has(key)) this.#entries.set(key, { peer, stream: undefined });
+    }
+  }
+
   /** Calls `listener` after each change, until the function that it returns is called. */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);

@@ -1,0 +1,118 @@
+import type { RootsRequest, RootsView } from '#admin/contract.ts';
+import type { ActionOutcome } from '#apiserver/dispatch.ts';
+import type { Clock } from '#base/clock.ts';
+import { isBulwarkError } from '#base/errors.ts';
+import type { Logger } from '#base/log.ts';
+import type { RootSet } from '#ca/roots/root-set.ts';
+import { nextStep, ROTATION_STEPS, type RotationStep } from '#ca/roots/root-states.ts';
+import { type KnownProxy, missingFor } from '#controlplane/trust-proof.ts';
+import type { TrustPeers } from '#xds/serve/trust-peers.ts';
+
+export interface RootRotationDeps {
+  readonly roots: RootSet;
+  readonly peers: TrustPeers;
+  /** The version of the bundle that all should have now. */
+  readonly version: () => string;
+  /** The proxies that are connected. */
+  readonly proxies: () => readonly KnownProxy[];
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const NAMES_MAX = 10_000;
+
+/**
+ * Leads the mesh from one root to the next: takes a step only when it is proven that nobody is left
+ * behind, but those who are named.
+ */
+export class RootRotation {
+  readonly #deps: RootRotationDeps;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(deps: RootRotationDeps) {
+    this.#deps = deps;
+  }
+
+  /** The roots, what comes next, and who is not ready for it. */
+  view(): RootsView {
+    const { roots, clock } = this.#deps;
+    const step = nextStep(roots.roots);
+    return {
+      roots: roots.roots.map(({ state, certificate }) => {
+        const { serial, subjectKeyId, notBeforeAt, notAfterAt } = certificate;
+        const used = (clock.now() - notBeforeAt) / (notAfterAt - notBeforeAt);
+        return {
+          state,
+          serial,
+          keyId: subjectKeyId ?? '',
+          notBefore: new Date(notBeforeAt).toISOString(),
+          notAfter: new Date(notAfterAt).toISOString(),
+          usedPercent: Math.round(Math.min(1, Math.max(0, used)) * 1000) / 10,
+        };
+      }),
+      next: step,
+      missing: this.#missing(step),
+      workloads: this.#deps.peers.all().length,
+    };
+  }
+
+  /** Takes a step that was asked for as a RootsRequest; refusals are answers, 409 or 400. */
+  act(body: unknown): Promise<ActionOutcome> {
+    const request = readRequest(body);
+    if (!request) {
+      const message = `want {"step": one of ${ROTATION_STEPS.join(', ')}, "leaveBehind": [names]}`;
+      return Promise.resolve({ code: 400, body: { message } });
+    }
+    const acting = this.#turn.then(() => this.#act(request));
+    this.#turn = acting.catch(() => {});
+    return acting;
+  }
+
+  async #act({ step, leaveBehind }: RootsRequest): Promise<ActionOutcome> {
+    const left = new Set(leaveBehind);
+    const missing = this.#missing(step).filter(
+      ({ name, identity }) => !left.has(name) && !left.has(identity),
+    );
+    if (missing.length > 0 && this.#isNext(step)) {
+      const message = `${missing.length} workload(s) are not ready for ${step}`;
+      return { code: 409, body: { message, missing } };
+    }
+    try {
+      await this.#deps.roots.step(step);
+    } catch (error) {
+      if (!isBulwarkError(error, 'CA_ROTATION_REFUSED')) throw error;
+      return { code: 409, body: { message: error.message, remedy: error.remedy, missing: [] } };
+    }
+    if (leaveBehind.length > 0)
+      this.#deps.log.warn('workloads were left behind by a rotation', { step, leaveBehind });
+    return { code: 200, body: this.view() };
+  }
+
+  #isNext(step: RotationStep): boolean {
+    const { roots } = this.#deps.roots;
+    const next = nextStep(roots);
+    return step === next || (step === 'abort' && (next === 'activate' || next === 'taint'));
+  }
+
+  #missing(step: RotationStep): RootsView['missing'] {
+    const { roots, peers, version, proxies } = this.#deps;
+    const other = roots.roots.find(({ state }) => state !== 'active');
+    // An abort of the second half makes the old root sign again: both stay trusted.
+    if (step === 'abort' && other?.state === 'retired') return [];
+    const evidence = {
+      peers: peers.all(),
+      proxies: proxies(),
+      version: version(),
+      otherKeyId: other?.certificate.subjectKeyId,
+    };
+    return missingFor(step, evidence);
+  }
+}
+
+function readRequest(body: unknown): RootsRequest | undefined {
+  const { step, leaveBehind = [] } = (body ?? {}) as Partial<Record<keyof RootsRequest, unknown>>;
+  const known = ROTATION_STEPS.find((one) => one === step);
+  if (!known || !Array.isArray(leaveBehind) || leaveBehind.length > NAMES_MAX) return undefined;
+  if (!leaveBehind.every((name) => typeof name === 'string')) return undefined;
+  return { step: known, leaveBehind };
+}
