@@ -12,6 +12,7 @@ import { IssuanceRate } from '#ca/issuance-rate.ts';
 import type { IssuanceJournal } from '#ca/journal/journal.ts';
 import type { Authority } from '#controlplane/authority.ts';
 import type { Mesh } from '#controlplane/mesh.ts';
+import type { RevocationCheck } from '#controlplane/revocation.ts';
 import { meshTrustDomains } from '#model/mesh-settings.ts';
 import type { Store } from '#store/store.ts';
 
@@ -22,6 +23,7 @@ export interface IssuanceParts {
   readonly store: Store;
   readonly tokens: ServiceAccountTokens;
   readonly journal: IssuanceJournal;
+  readonly revocation: RevocationCheck;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -35,14 +37,14 @@ export interface Issuance {
 
 /** Puts the ways to prove an identity in order, and the certificate service behind them. */
 export function openIssuance(settings: Settings, parts: IssuanceParts): Issuance {
-  const { mesh, authority, journal, clock, log } = parts;
+  const { authority, journal, revocation, clock, log } = parts;
   const tokenAttestors = [serviceAccountTokens(settings, parts)];
   const service = csrService({
     authenticator: new AttestorList([...ownAttestors(parts), ...tokenAttestors]),
     issuer: authority.issuer,
     rate: new IssuanceRate({ perMinute: settings.certificatesPerMinute }, { clock }),
     journal,
-    isRevoked: (identity) => mesh.model.snapshot().revocations.covers({ identity }),
+    isRevoked: (identity) => revocation.covers({ identity }),
     metrics: authority.metrics,
     clock,
     log: log.child({ component: 'ca' }),

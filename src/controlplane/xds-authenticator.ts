@@ -18,6 +18,8 @@ export interface XdsAuthenticatorDeps {
   readonly trustDomains: readonly TrustDomain[];
   /** The identity that a bearer token proves. @throws when it proves none */
   readonly authenticateToken: (call: GrpcCall) => Promise<{ readonly identity: SpiffeId }>;
+  /** Whether somebody is revoked: by the certificate that it showed, DER, or altogether. */
+  readonly isRevoked: (certificate: Uint8Array | undefined, identity: SpiffeId) => boolean;
 }
 
 /**
@@ -37,6 +39,7 @@ export function xdsAuthenticator(deps: XdsAuthenticatorDeps) {
       if (!workload) throw new Error(`${identity} is no workload identity`);
       if (!deps.trustDomains.includes(workload.trustDomain))
         throw new Error(`${identity} is of another trust domain than ${deps.trustDomains}`);
+      if (deps.isRevoked(der, identity)) throw new Error(`${identity} is revoked`);
       const { namespace, serviceAccount } = workload;
       return { identity, namespace, serviceAccount, certificate };
     } catch (cause) {

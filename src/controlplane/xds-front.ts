@@ -13,6 +13,7 @@ import { type Issuance, openIssuance } from '#controlplane/issuance.ts';
 import type { Mesh } from '#controlplane/mesh.ts';
 import { ModelFeed } from '#controlplane/model-feed.ts';
 import { serverReflection } from '#controlplane/reflection.ts';
+import { RevocationCheck } from '#controlplane/revocation.ts';
 import type { ServingCertificate, ServingMaterial } from '#controlplane/serving-certificate.ts';
 import { xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
 import { meshTrustDomains } from '#model/mesh-settings.ts';
@@ -60,6 +61,7 @@ export class XdsFront implements Component {
   readonly #options: XdsFrontOptions;
   readonly #issuance: Issuance;
   readonly #ads: AdsServer;
+  readonly #revocation: RevocationCheck;
   /** Tells workloads what to trust, and knows who does. */
   readonly trust: TrustServer;
   #grpc: GrpcServer | undefined;
@@ -71,10 +73,12 @@ export class XdsFront implements Component {
     this.#deps = deps;
     this.#lifecycle = new Lifecycle(log);
     this.#registration = new WorkloadRegistration(REGISTRATION, { store: deps.store, clock, log });
-    this.#issuance = openIssuance(options.settings, deps);
+    this.#revocation = new RevocationCheck(mesh);
+    this.#issuance = openIssuance(options.settings, { ...deps, revocation: this.#revocation });
     const authenticate = xdsAuthenticator({
       trustDomains: meshTrustDomains(mesh.settings),
       authenticateToken: (call) => this.#issuance.tokenAuthenticator.authenticate(call),
+      isRevoked: (der, identity) => this.#revocation.coversCertificate(der, identity),
     });
     this.trust = new TrustServer(this.#trustResource(), { authenticate, clock, log });
     this.#ads = new AdsServer({
@@ -105,7 +109,10 @@ export class XdsFront implements Component {
 
   async start(): Promise<void> {
     const { mesh, store, serving, log } = this.#deps;
-    const onChange = (): void => this.#ads.configChanged();
+    const onChange = (): void => {
+      this.#ads.configChanged();
+      if (this.#revocation.hasChanged()) this.#endRevoked();
+    };
     const feed = new ModelFeed({ store, model: mesh.model, onChange, log });
     const grpc = this.#grpcServer(present(serving.material, 'the serving certificate'));
     this.#grpc = grpc;
@@ -121,6 +128,14 @@ export class XdsFront implements Component {
 
   #trustResource(): XdsResource {
     return trustResource({ rootsPem: this.#deps.authority.rootPem, crlPem: '' });
+  }
+
+  #endRevoked(): void {
+    const check = this.#revocation;
+    this.#ads.endStreams(({ peer }, identity) =>
+      check.coversCertificate(peer.verifiedCertificate, identity),
+    );
+    this.trust.endStreams(({ serial }, identity) => check.covers({ identity, serial }));
   }
 
   #grpcServer(material: ServingMaterial): GrpcServer {

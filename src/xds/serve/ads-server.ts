@@ -8,6 +8,7 @@ import {
 import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
+import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 import type { ProxyCaller } from '#xds/node-metadata.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
 import type { XdsSnapshot } from '#xds/resource.ts';
@@ -121,6 +122,14 @@ export class AdsServer {
   /** How each connected proxy stands, in the order in which they connected. */
   proxies(): readonly ProxyStatus[] {
     return [...this.#open].flatMap((stream) => stream.status() ?? []);
+  }
+
+  /** Ends the streams of those that are not to have any more; they are asked anew who they are. */
+  endStreams(isOver: (call: GrpcCall, identity: SpiffeId) => boolean): void {
+    for (const stream of this.#open) {
+      if (stream.node && isOver(stream.call, stream.node.identity))
+        stream.end(GRPC_STATUS.unauthenticated, 'authentication failure');
+    }
   }
 
   /** Ends all streams and takes no more: proxies go to another server, or come back. */

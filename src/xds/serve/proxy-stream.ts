@@ -4,6 +4,7 @@ import type { Timer } from '#base/clock.ts';
 import { isBulwarkError } from '#base/errors.ts';
 import {
   GRPC_STATUS,
+  type GrpcCall,
   type GrpcServerStream,
   type GrpcStatusCode,
   GrpcStatusError,
@@ -87,6 +88,11 @@ export class ProxyStream {
   /** Notes that a change concerns this proxy, for the time that it takes until it is sent. */
   noteChange(): void {
     this.#changedMs ??= this.#shared.deps.clock.monotonicMs();
+  }
+
+  /** The call that opened it. */
+  get call(): GrpcCall {
+    return this.#stream.call;
   }
 
   /** Sends what changed for this proxy. What cannot be made leaves the proxy with what it has. */

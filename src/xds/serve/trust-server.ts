@@ -15,10 +15,15 @@ import {
   type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
 } from '#gen/envoy-api/envoy/service/discovery/v3/discovery_pb.js';
+import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 import { type ProxyCaller, parseProxyNode } from '#xds/node-metadata.ts';
 import { TYPE_URL, type XdsResource } from '#xds/resource.ts';
 import { encodeResponseFrame } from '#xds/serve/response-frame.ts';
-import { type TrustCertificate, TrustPeers } from '#xds/serve/trust-peers.ts';
+import {
+  type TrustCertificate,
+  type TrustPeerIdentity,
+  TrustPeers,
+} from '#xds/serve/trust-peers.ts';
 
 /** Who opened a stream: a workload, by the certificate that it serves with. */
 export interface TrustCaller extends ProxyCaller {
@@ -76,6 +81,15 @@ export class TrustServer {
     for (const stream of this.#streams) stream.flush();
   }
 
+  /** Ends the streams of those that are not to have any more; they are asked anew who they are. */
+  endStreams(isOver: (certificate: TrustCertificate, identity: SpiffeId) => boolean): void {
+    const error = new GrpcStatusError(GRPC_STATUS.unauthenticated, 'authentication failure');
+    for (const stream of this.#streams) {
+      const { peer } = stream;
+      if (peer && isOver(peer.certificate, peer.identity)) stream.end(error);
+    }
+  }
+
   /** Ends all streams and takes no more. */
   close(): void {
     this.#closing = true;
@@ -124,6 +138,7 @@ class TrustStream {
   #sentVersion = '';
   #outstanding: { readonly nonce: string; readonly version: string } | undefined;
   #key: string | undefined;
+  #peer: TrustPeerIdentity | undefined;
 
   constructor(stream: GrpcServerStream, deps: TrustStreamDeps) {
     this.#stream = stream;
@@ -137,6 +152,11 @@ class TrustStream {
     // A half-closed stream is a farewell: the keys of that workload are gone with its agent.
     stream.onEnd = () => this.#ended({ isFarewell: !stream.call.signal.aborted });
     this.#open().catch((error) => this.#fail(error));
+  }
+
+  /** Who opened it, once that is proven. */
+  get peer(): TrustPeerIdentity | undefined {
+    return this.#peer;
   }
 
   end({ status, message }: GrpcStatusError): void {
@@ -166,7 +186,8 @@ class TrustStream {
       throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'the first request has no node');
     const { nodeId, identity, namespace, workloadName } = parseNode(node, caller);
     if (call.signal.aborted) return;
-    this.#key = peers.opened({ nodeId, identity, namespace, workloadName, certificate }, this);
+    this.#peer = { nodeId, identity, namespace, workloadName, certificate };
+    this.#key = peers.opened(this.#peer, this);
     log.debug('an agent asks what to trust', { identity, nodeId });
     const early = this.#early ?? [];
     this.#early = undefined;
