@@ -28,6 +28,7 @@ export const ERROR_CODES = {
   AGENT_TOKEN_UNREADABLE: 'The service account token could not be read.',
   AGENT_TRUST_REFUSED: 'The roots from the control plane did not pass the checks of the agent.',
   CA_CSR_INVALID: 'The certificate signing request is not acceptable.',
+  CA_FILES_INVALID: 'The files of a plugged-in authority are wrong or do not fit together.',
   CA_JOURNAL_FAILED: 'The journal of issued certificates could not keep a record.',
   CA_KEY_UNUSABLE: 'The key or certificate of the authority cannot be used.',
   CA_OIDC_RULES_INVALID: 'The rules for tokens of OIDC issuers are wrong.',

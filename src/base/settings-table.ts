@@ -176,6 +176,13 @@ export const SETTINGS = table({
     doc: 'The namespace of the certificate authority, which the label ca.istio.io/env of other namespaces names. Made when it is missing.',
     scope: ['server'],
   },
+  caCertificates: {
+    type: 'path',
+    env: ['BULWARK_CA_CERTIFICATES', 'ROOT_CA_DIR'],
+    default: undefined,
+    doc: 'A folder with an authority made elsewhere, as Istio lays it out: ca-cert.pem, ca-key.pem, cert-chain.pem, root-cert.pem and perhaps ca-crl.pem. It signs in place of a root of our own, and is read anew when it changes.',
+    scope: ['server'],
+  },
   tokenAudiences: {
     type: 'list',
     env: ['BULWARK_TOKEN_AUDIENCES', 'TOKEN_AUDIENCES'],
