@@ -40,3 +40,18 @@ it('the gauges count down to the end of the root, and below zero after it', asyn
     }
   }
 });
+
+it('the part of the life of the root that is over grows from nothing to one', async (t) => {
+  const clock = new FakeClock();
+  const signer = new SelfSignedSigner(await createTestRoot(t, clock));
+  const metrics = new Metrics();
+  declareExpiryMetrics(metrics, { signer: () => signer, clock });
+  const used = async (): Promise<number> => {
+    const found = /^bulwark_ca_root_cert_life_used_ratio (.+)$/m.exec(await metrics.text());
+    return Number(found?.[1]);
+  };
+  for (const expected of [0, 0.5, 1]) {
+    assert.ok(Math.abs((await used()) - expected) < 0.001, `${await used()}`);
+    clock.advance(ROOT_TTL_MS / 2);
+  }
+});

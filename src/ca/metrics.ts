@@ -80,4 +80,14 @@ export function declareExpiryMetrics(
       () => (endAt() - clock.now()) / 1000,
     );
   }
+  metrics.gaugeOf(
+    {
+      name: 'bulwark_ca_root_cert_life_used_ratio',
+      help: 'The part of the life of the root certificate that is over; 1 = it has expired.',
+    },
+    () => {
+      const { notBeforeAt = Number.NaN, notAfterAt = Number.NaN } = signer().issuers.at(-1) ?? {};
+      return (clock.now() - notBeforeAt) / (notAfterAt - notBeforeAt);
+    },
+  );
 }
