@@ -49,8 +49,9 @@ export class CaControllers implements Component {
   }
 
   /** To be called when the roots of the mesh changed. */
-  bundleChanged(): Promise<void> {
-    return this.#roots.bundleChanged();
+  async bundleChanged(): Promise<void> {
+    await this.#roots.bundleChanged();
+    await this.#secrets.bundleChanged();
   }
 
   async close(): Promise<void> {
