@@ -88,6 +88,16 @@ describe('bulwark agent', () => {
     assert.deepEqual(readdirSync(paths.temporary), []);
   });
 
+  it('ends as cleanly when its terminal goes', async (t) => {
+    const { paths, start } = await setUp(t);
+    const agent = start(['agent', '-c', paths.config, '-o', 'json']);
+    const status = await readyStatus(agent);
+    agent.signal('SIGHUP');
+    assert.equal((await outcomeOf(agent)).code, 0);
+    assert.ok(!isAlive(envoyOf(status)));
+    assert.deepEqual(readdirSync(paths.temporary), []);
+  });
+
   it('that is killed takes its Envoy along, and the next one takes its place', async (t) => {
     const { paths, start, writeConfig, folder } = await setUp(t);
     writeConfig({ runDirectory: join(folder, 'run') });
@@ -162,6 +172,7 @@ describe('bulwark run', () => {
     } as never);
     const application = `
       import { get } from 'node:http';
+      import { statSync } from 'node:fs';
       const ask = (...where) => new Promise((resolve) => get(...where, (answer) => {
         let body = '';
         answer.on('data', (chunk) => { body += chunk; });
@@ -174,6 +185,8 @@ describe('bulwark run', () => {
       console.log('by proxy', await ask({ hostname, port, headers, path }));
       console.log('by port', await ask(new URL('http://' + local + '/b'), { headers }));
       console.log('port', process.env.PORT, 'proxy', process.env.HTTP_PROXY, process.env.NO_PROXY);
+      const api = process.env.SPIFFE_ENDPOINT_SOCKET;
+      console.log('api', api, statSync(api.slice('unix://'.length)).isSocket());
       process.exitCode = 7;`;
     const app = start([
       ...['run', ...common, '--token-file', paths.token, '--port', '0'],
@@ -185,6 +198,7 @@ describe('bulwark run', () => {
     assert.match(said, /by proxy 200 .*\/a/);
     assert.match(said, /by port 200 \/b/);
     assert.match(said, /port \d+ proxy http:\/\/127\.0\.0\.1:\d+ localhost,127\.0\.0\.1,::1/);
+    assert.match(said, /api unix:\/\/\/.*\/w0\/workload\.sock true/);
     const status = JSON.parse(readFileSync(paths.ready, 'utf8')) as AgentStatus;
     assert.ok(!isAlive(envoyOf(status)));
     assert.deepEqual(readdirSync(paths.temporary), []);
