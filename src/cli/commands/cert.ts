@@ -3,6 +3,7 @@ import { ADMIN_PATHS, type CertificatesView, type CertificateView } from '#admin
 import { systemClock } from '#base/clock.ts';
 import { formatDurationMs } from '#base/duration.ts';
 import { BulwarkError } from '#base/errors.ts';
+import { addRevocationCommands } from '#cli/commands/cert-revoke.ts';
 import { connect } from '#cli/connect.ts';
 import type { CliContext } from '#cli/context.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
@@ -16,9 +17,11 @@ interface ListFlags extends OutputFlags {
   readonly identity?: string;
 }
 
-/** `bulwark cert list | show`: the certificates that were issued and are not over yet. */
+/** `bulwark cert`: the certificates that were issued and are not over yet, and what is revoked. */
 export function registerCertCommand(program: Command, context: CliContext): void {
-  const cert = program.command('cert').description('show the certificates that were issued');
+  const cert = program
+    .command('cert')
+    .description('show the certificates that were issued, and revoke');
   const list = cert
     .command('list')
     .description('show the certificates that have not expired, the latest first')
@@ -38,6 +41,7 @@ export function registerCertCommand(program: Command, context: CliContext): void
     const found = theOne(await certificates(show, context), serial);
     context.stdout.write(flags.output === 'json' ? json(found) : linesOf(found));
   });
+  addRevocationCommands(cert, context);
 }
 
 async function certificates(

@@ -1,0 +1,109 @@
+// What `bulwark cert revoke` does to a mesh of processes, and what undoes it.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bulwark } from '../kit/bulwark.ts';
+import { startEchoApp } from '../kit/echo-app.ts';
+import { KeepAliveClient, SteadyLoad } from '../kit/keep-alive-client.ts';
+import { RealMesh } from '../kit/real-mesh.ts';
+import { waitUntil } from '../kit/wait-until.ts';
+
+const OBJECTS = `
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: backend, namespace: shop }
+spec: { selector: { app: backend }, ports: [{ name: http, port: 80, targetPort: http }] }
+`;
+
+const ACCOUNTS = ['backend', 'caller', 'thief'];
+const accounts = ACCOUNTS.map(
+  (name) => `
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: ${name}, namespace: shop }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: { name: ${name}, namespace: shop }
+spec: { metadata: { labels: { app: ${name} } }, template: { serviceAccount: ${name} } }
+`,
+);
+
+const TARGET = 'http://backend.shop/';
+const WITHIN_MS = 1000;
+
+test('bulwark cert revoke', { timeout: 120_000 }, async (t) => {
+  const mesh = new RealMesh(t);
+  await mesh.startServer();
+  await mesh.apply(`${OBJECTS}${accounts.join('')}`);
+  const http = await startEchoApp(t, 'backend');
+  const workloads = ACCOUNTS.map((name) => ({
+    namespace: 'shop',
+    serviceAccount: name,
+    name,
+    group: name,
+    mode: 'explicit',
+    app: { ports: name === 'backend' ? [{ name: 'http', port: http }] : [] },
+  }));
+  const status = await mesh.startAgent('agent', { workloads });
+  const portOf = async (name: string) => (await status(name)).ports.httpProxyPort;
+  const cert = async (...args: readonly string[]): Promise<string> => {
+    const command = bulwark(['cert', ...args, '--kubeconfig', mesh.kubeconfig]);
+    await command.ended;
+    assert.equal(command.exit?.code, 0, command.tail());
+    return command.lines.join('\n');
+  };
+  const client = new KeepAliveClient({ port: await portOf('thief') });
+  t.after(() => client.close());
+  const becomes = (wanted: number, withinMs = 10_000) =>
+    waitUntil(
+      async () => (await client.ask({ target: TARGET })).status === wanted || undefined,
+      `${wanted}`,
+      {
+        withinMs,
+        everyMs: 5,
+      },
+    );
+  await becomes(200);
+  const load = new SteadyLoad({
+    port: await portOf('caller'),
+    ask: { target: TARGET },
+    connections: 2,
+  });
+  t.after(() => load.stop());
+
+  await t.test('of a serial refuses the certificate until its workload has another', async () => {
+    const { certificate, renewals } = await status('thief');
+    const said = await cert('revoke', '--serial', certificate.serial, '--reason', 'keyCompromise');
+    assert.match(said, /revoked/);
+    await becomes(403, WITHIN_MS);
+    assert.match(await cert('revocations'), /keyCompromise/);
+    assert.ok(renewals >= 0);
+    await cert('unrevoke', '--serial', certificate.serial);
+    await becomes(200);
+  });
+
+  await t.test(
+    'of an identity ends it within a second, over a restart, and can be undone',
+    async () => {
+      const { identity } = await status('thief');
+      await cert('revoke', '--identity', identity);
+      await becomes(403, WITHIN_MS);
+      await mesh.startServer();
+      await becomes(403);
+      await cert('unrevoke', '--identity', identity);
+      await becomes(200);
+      assert.match(await cert('revocations'), /Nothing is revoked/);
+    },
+  );
+
+  await t.test('leaves everybody else alone', async () => {
+    const { sent, failed, failures } = await load.stop();
+    assert.equal(failed, 0, failures.join(' | '));
+    assert.ok(sent > 50, `${sent} requests`);
+  });
+});
