@@ -5,6 +5,8 @@ import type { Logger } from '#base/log.ts';
 import type { Settings } from '#base/settings-table.ts';
 import { CertificateAttestor } from '#ca/attestation/certificate.ts';
 import { JoinTokenAttestor } from '#ca/attestation/join-token.ts';
+import type { OidcRule } from '#ca/attestation/oidc-rules.ts';
+import { OidcTokenAttestor } from '#ca/attestation/oidc-token.ts';
 import { ServiceAccountTokenAttestor } from '#ca/attestation/service-account-token.ts';
 import { type Attestor, AttestorList, type Authenticator } from '#ca/authenticator.ts';
 import { csrService } from '#ca/csr-service.ts';
@@ -23,6 +25,7 @@ export interface IssuanceParts {
   readonly store: Store;
   readonly tokens: ServiceAccountTokens;
   readonly journal: IssuanceJournal;
+  readonly oidcRules: readonly OidcRule[];
   readonly revocation: RevocationCheck;
   readonly clock: Clock;
   readonly log: Logger;
@@ -37,8 +40,12 @@ export interface Issuance {
 
 /** Puts the ways to prove an identity in order, and the certificate service behind them. */
 export function openIssuance(settings: Settings, parts: IssuanceParts): Issuance {
-  const { authority, journal, revocation, clock, log } = parts;
-  const tokenAttestors = [serviceAccountTokens(settings, parts)];
+  const { mesh, authority, journal, oidcRules, revocation, clock, log } = parts;
+  const { trustDomain } = mesh.settings;
+  const tokenAttestors = [
+    new OidcTokenAttestor({ trustDomain, rules: oidcRules }, { clock }),
+    serviceAccountTokens(settings, parts),
+  ];
   const service = csrService({
     authenticator: new AttestorList([...ownAttestors(parts), ...tokenAttestors]),
     issuer: authority.issuer,

@@ -14,6 +14,7 @@ import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { RandomSource } from '#base/random.ts';
 import type { Settings } from '#base/settings-table.ts';
+import { readOidcRules } from '#ca/attestation/oidc-rules.ts';
 import { SqliteIssuanceJournal } from '#ca/journal/sqlite-issuance-journal.ts';
 import {
   choosePorts,
@@ -122,7 +123,8 @@ export class ControlPlane implements Component {
     const journal = new SqliteIssuanceJournal({ path: join(paths.ca, 'journal.db') }, this.#deps);
     await this.#lifecycle.start([store, journal, serving]);
     const tokens = await this.#tokens(store);
-    const parts = { mesh, authority, store, serving, tokens, journal };
+    const oidcRules = await readOidcRules(settings.oidcRules);
+    const parts = { oidcRules, mesh, authority, store, serving, tokens, journal };
     const xds = new XdsFront({ settings, port: ports.secure }, { ...this.#deps, ...parts });
     const { peers } = xds.trust;
     const memory = new TrustMemory(join(paths.ca, 'trust-peers.json'), { ...this.#deps, peers });
@@ -147,7 +149,7 @@ export class ControlPlane implements Component {
       xds.publishTrust();
       await controllers.bundleChanged();
     });
-    await this.#lifecycle.start([memory, xds, controllers, monitoring]);
+    await this.#lifecycle.start([memory, xds, controllers, ...authority.components, monitoring]);
     const { port } = api.address;
     await this.#publish({ api: port, secure: xds.port, monitoring: monitoring.port });
     this.#isReady = true;

@@ -6,6 +6,7 @@ import { type Component, Lifecycle } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { Settings } from '#base/settings-table.ts';
+import type { OidcRule } from '#ca/attestation/oidc-rules.ts';
 import type { IssuanceJournal } from '#ca/journal/journal.ts';
 import { WorkloadRegistration } from '#controllers/workload-registration.ts';
 import type { Authority } from '#controlplane/authority.ts';
@@ -32,6 +33,7 @@ export interface ServerParts {
   readonly serving: ServingCertificate;
   readonly tokens: ServiceAccountTokens;
   readonly journal: IssuanceJournal;
+  readonly oidcRules: readonly OidcRule[];
 }
 
 export interface XdsFrontOptions {
