@@ -1,11 +1,14 @@
 import type { Clock } from '#base/clock.ts';
-import { writeFileAtomic } from '#base/files.ts';
+import { ensurePrivateDirectory, writeFileAtomic } from '#base/files.ts';
+import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { RandomSource } from '#base/random.ts';
 import type { Settings } from '#base/settings-table.ts';
 import { Issuer } from '#ca/issuer.ts';
 import { type CaMetrics, declareCaMetrics, declareExpiryMetrics } from '#ca/metrics.ts';
+import { PluggedInAuthority } from '#ca/plugged-in/plugged-in-authority.ts';
+import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
 import { RootSet } from '#ca/roots/root-set.ts';
 import type { DataPaths } from '#controlplane/data-folder.ts';
 import { parseTrustDomain, type TrustDomain } from '#spiffe/spiffe-id.ts';
@@ -22,7 +25,9 @@ export interface Authority {
   readonly issuer: Issuer;
   readonly metrics: CaMetrics;
   /** The roots of the mesh, and the way from one to the next. */
-  readonly roots: RootSet;
+  readonly roots: MeshRoots;
+  /** What is to run with the server. */
+  readonly components: readonly Component[];
   /** PEM, the root that signs first: what everybody in the mesh verifies against now. */
   readonly rootPem: string;
 }
@@ -31,19 +36,18 @@ export interface Authority {
 const READABLE = 0o644;
 
 /**
- * Opens the authority in the data folder, making its root at the first start, and puts the root
- * certificate where agents are told to look.
- * @throws BulwarkError as `RootSet.open` does
+ * Opens the authority that the settings plug in, or else that in the data folder, making its root
+ * at the first start; and puts the root certificate where agents are told to look.
+ * @throws BulwarkError as `PluggedInAuthority.open` or `RootSet.open` does
  */
 export async function openAuthority(
   settings: Settings,
   options: { readonly paths: DataPaths; readonly trustDomain: TrustDomain },
   deps: AuthorityDeps,
 ): Promise<Authority> {
-  const { paths, trustDomain } = options;
-  const aliases = settings.trustDomainAliases.map(parseTrustDomain);
-  const rootOptions = { directory: paths.ca, trustDomain, aliases, ttlMs: settings.rootCertTtl };
-  const roots = await RootSet.open(rootOptions, { ...deps, log: deps.log });
+  const { paths } = options;
+  await ensurePrivateDirectory(paths.ca);
+  const { roots, components } = await openRoots(settings, options, deps);
   const issuer = new Issuer(
     { ttlMs: settings.workloadCertTtl, ttlMsMax: settings.workloadCertTtlMax },
     { ...deps, signer: () => roots.signer, trustBundle: () => roots.bundlePem },
@@ -57,8 +61,25 @@ export async function openAuthority(
     issuer,
     metrics: declareCaMetrics(deps.metrics),
     roots,
+    components,
     get rootPem() {
       return roots.bundlePem;
     },
   };
+}
+
+async function openRoots(
+  settings: Settings,
+  options: { readonly paths: DataPaths; readonly trustDomain: TrustDomain },
+  deps: AuthorityDeps,
+): Promise<Pick<Authority, 'roots' | 'components'>> {
+  const { paths, trustDomain } = options;
+  if (settings.caCertificates !== undefined) {
+    const directory = settings.caCertificates;
+    const authority = await PluggedInAuthority.open({ directory, trustDomain }, deps);
+    return { roots: authority, components: [authority] };
+  }
+  const aliases = settings.trustDomainAliases.map(parseTrustDomain);
+  const rootOptions = { directory: paths.ca, trustDomain, aliases, ttlMs: settings.rootCertTtl };
+  return { roots: await RootSet.open(rootOptions, deps), components: [] };
 }

@@ -3,13 +3,13 @@ import type { ActionOutcome } from '#apiserver/dispatch.ts';
 import type { Clock } from '#base/clock.ts';
 import { isBulwarkError } from '#base/errors.ts';
 import type { Logger } from '#base/log.ts';
-import type { RootSet } from '#ca/roots/root-set.ts';
+import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
 import { nextStep, ROTATION_STEPS, type RotationStep } from '#ca/roots/root-states.ts';
 import { type KnownProxy, missingFor } from '#controlplane/trust-proof.ts';
 import type { TrustPeers } from '#xds/serve/trust-peers.ts';
 
 export interface RootRotationDeps {
-  readonly roots: RootSet;
+  readonly roots: MeshRoots;
   readonly peers: TrustPeers;
   /** The version of the bundle that all should have now. */
   readonly version: () => string;

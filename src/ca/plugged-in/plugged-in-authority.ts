@@ -1,13 +1,14 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { present } from '#base/assert.ts';
 import type { Clock, Timer } from '#base/clock.ts';
-import { describeError } from '#base/errors.ts';
+import { BulwarkError, describeError } from '#base/errors.ts';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import { CA_FILE, type CaFiles, readCaFiles } from '#ca/plugged-in/ca-files.ts';
 import { subjectOf } from '#ca/plugged-in/ca-problem.ts';
 import { type CaSet, parseCaSet } from '#ca/plugged-in/ca-set.ts';
+import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
 import type { Signer } from '#ca/signer.ts';
 import type { PemText } from '#pki/pem.ts';
 import type { TrustDomain } from '#spiffe/spiffe-id.ts';
@@ -33,7 +34,7 @@ const LOOK_MS = 30_000;
  * An authority that others made, from Istio's `cacerts` files. It follows the files while it runs: a
  * new set that is sound takes over at once, a bad one is told and changes nothing.
  */
-export class PluggedInAuthority implements Component {
+export class PluggedInAuthority implements Component, MeshRoots {
   readonly name = 'plugged-in-authority';
   readonly #options: PluggedInOptions;
   readonly #deps: PluggedInDeps;
@@ -73,6 +74,14 @@ export class PluggedInAuthority implements Component {
     return authority;
   }
 
+  /** The root above the signer, then the others; whether their keys are used we do not know. */
+  get roots(): MeshRoots['roots'] {
+    return this.#current.roots.map((certificate, index) => ({
+      state: index === 0 ? 'active' : 'prepared',
+      certificate,
+    }));
+  }
+
   /** Who signs now. */
   get signer(): Signer {
     return this.#current.signer;
@@ -95,6 +104,15 @@ export class PluggedInAuthority implements Component {
   /** Calls `listener` after each change, one after the other. */
   onChange(listener: () => Promise<void>): void {
     this.#listeners.push(listener);
+  }
+
+  /** @throws BulwarkError CA_ROTATION_REFUSED always: the files say which root is used */
+  async step(): Promise<void> {
+    const { directory } = this.#options;
+    const message = `the authority is plugged in: its files in ${directory} say which root is used`;
+    throw new BulwarkError('CA_ROTATION_REFUSED', message, {
+      remedy: `first put the new root into ${CA_FILE.root} beside the old one, then replace the rest`,
+    });
   }
 
   /** Begins to follow the files. */

@@ -10,6 +10,7 @@ import {
   writeFileAtomic,
 } from '#base/files.ts';
 import { loadOrCreateRoot, type RootFilesDeps, type RootFilesOptions } from '#ca/root-files.ts';
+import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
 import { afterStep, ROOT_STATES, type RootSlot, type RotationStep } from '#ca/roots/root-states.ts';
 import { SelfSignedSigner } from '#ca/self-signed-signer.ts';
 import type { Signer } from '#ca/signer.ts';
@@ -33,7 +34,7 @@ const CERTIFICATE_FILE = 'root-cert.pem';
  * before it leaves the state before, a crash after it the state after. Files that no state names
  * are removed at the next start.
  */
-export class RootSet {
+export class RootSet implements MeshRoots {
   readonly #options: RootFilesOptions;
   readonly #deps: RootFilesDeps;
   readonly #listeners: (() => Promise<void>)[] = [];

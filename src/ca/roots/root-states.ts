@@ -39,7 +39,9 @@ const REMEDY: Readonly<Record<RootState | 'none', string>> = {
 };
 
 /** The step that comes next on the way to a new root. */
-export function nextStep(roots: readonly RootSlot[]): Exclude<RotationStep, 'abort'> {
+export function nextStep(
+  roots: readonly Pick<RootSlot, 'state'>[],
+): Exclude<RotationStep, 'abort'> {
   const other = roots.find(({ state }) => state !== 'active')?.state;
   if (other === 'prepared') return 'activate';
   if (other === 'retired') return 'taint';

@@ -1,0 +1,23 @@
+import type { RootState, RotationStep } from '#ca/roots/root-states.ts';
+import type { Signer } from '#ca/signer.ts';
+import type { Certificate } from '#pki/certificate.ts';
+import type { PemText } from '#pki/pem.ts';
+
+/** Who signs for the mesh and which roots it trusts, wherever they come from. */
+export interface MeshRoots {
+  /** All that are trusted, the active one first. */
+  readonly roots: readonly { readonly state: RootState; readonly certificate: Certificate }[];
+  /** Who signs now, below the active root. */
+  readonly signer: Signer;
+  /** The roots, PEM, the active one first. */
+  readonly bundlePem: PemText;
+  /** Revocation lists that came with them, PEM; left out when they never do. */
+  readonly crlPem?: string;
+  /** Calls `listener` after each change, one after the other. */
+  onChange(listener: () => Promise<void>): void;
+  /**
+   * Goes one step from one root to the next.
+   * @throws BulwarkError CA_ROTATION_REFUSED when the step cannot be taken
+   */
+  step(step: RotationStep): Promise<void>;
+}
