@@ -120,7 +120,7 @@ export class ControlPlane implements Component {
     const ports = await this.#choosePorts();
     const store = new SqliteStore({ path: join(paths.store, 'store.db') }, this.#deps);
     const serving = this.#servingCertificate(authority);
-    const journal = new SqliteIssuanceJournal({ path: join(paths.ca, 'journal.db') }, this.#deps);
+    const journal = new SqliteIssuanceJournal({ path: join(paths.ca, 'issuance.db') }, this.#deps);
     await this.#lifecycle.start([store, journal, serving]);
     const tokens = await this.#tokens(store);
     const oidcRules = await readOidcRules(settings.oidcRules);

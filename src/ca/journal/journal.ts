@@ -29,7 +29,7 @@ export interface IssuanceJournal {
   /**
    * Keeps a record. To be awaited before the certificate leaves: once it resolves, the record
    * survives a crash and a power cut.
-   * @throws BulwarkError CA_JOURNAL_FAILED, also for a serial that was recorded before
+   * @throws BulwarkError CA_JOURNAL_FAILED
    */
   record(entry: IssuanceRecord): Promise<void>;
   /** Records, the latest first; at most LIMITS.journalListMax. */

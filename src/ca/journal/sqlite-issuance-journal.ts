@@ -14,22 +14,27 @@ import type { IssuanceJournal, IssuanceRecord, JournalQuery } from '#ca/journal/
 const LAYOUT = 1;
 /** How often records of certificates that are over are taken out, milliseconds. */
 const PRUNE_MS = 60_000;
+/** Of so many at once, so that nothing else waits for it; the rest follows soon. */
+const PRUNE_ROWS = 1000;
+const PRUNE_AGAIN_MS = 20;
 
 /**
- * Serials are unique: a second certificate with one fails before it leaves. Names are short and
- * instants are seconds since 1970, since each certificate costs a row.
+ * Rows in the order in which they came, and an index that grows at its end as long as lifetimes are
+ * alike: so the records of one commit share a few pages. An index by serial or identity would cost
+ * each certificate two pages more, for questions that people ask seldom.
  */
 const SCHEMA = `
-  CREATE TABLE issued (
-    serial TEXT NOT NULL UNIQUE, identity TEXT NOT NULL, not_before INTEGER NOT NULL,
-    not_after INTEGER NOT NULL, issued_at INTEGER NOT NULL, issuer TEXT NOT NULL,
-    method TEXT NOT NULL, proof TEXT NOT NULL, caller TEXT NOT NULL
-  ) STRICT;
-  CREATE INDEX issued_identity ON issued (identity);
+  CREATE TABLE issued (not_after INTEGER NOT NULL, record TEXT NOT NULL) STRICT;
   CREATE INDEX issued_not_after ON issued (not_after);
   PRAGMA user_version = ${LAYOUT};
 `;
-const COLUMNS = 'serial, identity, not_before, not_after, issued_at, issuer, method, proof, caller';
+/** The latest first; the second parameter is a text that the record has somewhere. */
+const FIND = `
+  SELECT record FROM issued WHERE not_after >= ? AND instr(record, ?) > 0 ORDER BY rowid DESC
+`;
+const PRUNE = `
+  DELETE FROM issued WHERE rowid IN (SELECT rowid FROM issued WHERE not_after < ? LIMIT ${PRUNE_ROWS})
+`;
 
 export interface SqliteIssuanceJournalOptions {
   readonly path: string;
@@ -45,6 +50,7 @@ export interface SqliteIssuanceJournalDeps {
 interface Opened {
   readonly database: DatabaseSync;
   readonly insert: StatementSync;
+  readonly find: StatementSync;
   readonly prune: StatementSync;
   /** SQLite's write-ahead log, which is synced here, off the main thread. */
   readonly log: FileHandle;
@@ -93,8 +99,9 @@ export class SqliteIssuanceJournal implements IssuanceJournal, Component {
       await directory.sync().finally(() => directory.close());
       this.#opened = {
         database,
-        insert: database.prepare(`INSERT INTO issued (${COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)`),
-        prune: database.prepare('DELETE FROM issued WHERE not_after < ?'),
+        insert: database.prepare('INSERT INTO issued VALUES (?, ?)'),
+        find: database.prepare(FIND),
+        prune: database.prepare(PRUNE),
         log: await open(`${this.#path}-wal`, 'r+'),
       };
     } catch (cause) {
@@ -125,17 +132,16 @@ export class SqliteIssuanceJournal implements IssuanceJournal, Component {
   }
 
   list({ identity, serial }: JournalQuery = {}): readonly IssuanceRecord[] {
-    const { database } = present(this.#opened, 'the open journal');
-    const now = Math.floor(this.#deps.clock.now() / 1000);
-    const filters = [
-      ...(identity === undefined ? [] : [['identity = ?', identity] as const]),
-      ...(serial === undefined ? [] : [['serial = ?', serial] as const]),
-    ];
-    const where = ['not_after >= ?', ...filters.map(([text]) => text)].join(' AND ');
-    const rows = database
-      .prepare(`SELECT ${COLUMNS} FROM issued WHERE ${where} ORDER BY rowid DESC LIMIT ?`)
-      .all(now, ...filters.map(([, value]) => value), LIMITS.journalListMax);
-    return rows.map(recordOf);
+    const { find } = present(this.#opened, 'the open journal');
+    const found: IssuanceRecord[] = [];
+    const text = serial ?? identity ?? '';
+    for (const row of find.iterate(this.#deps.clock.now(), text)) {
+      const record = JSON.parse(String(row.record)) as IssuanceRecord;
+      if (serial !== undefined && record.serial !== serial) continue;
+      if (identity !== undefined && record.identity !== identity) continue;
+      if (found.push(record) >= LIMITS.journalListMax) break;
+    }
+    return found;
   }
 
   /** Writes what waits, again and again until nothing does. */
@@ -151,11 +157,10 @@ export class SqliteIssuanceJournal implements IssuanceJournal, Component {
   }
 
   async #writeBatch(batch: readonly Waiting[]): Promise<void> {
-    const { database, log } = present(this.#opened, 'the open journal');
-    const kept: Waiting[] = [];
+    const { database, insert, log } = present(this.#opened, 'the open journal');
     try {
       database.exec('BEGIN');
-      for (const one of batch) if (this.#insert(one)) kept.push(one);
+      for (const { entry } of batch) insert.run(entry.notAfterAt, JSON.stringify(entry));
       database.exec('COMMIT');
     } catch (cause) {
       if (database.isTransaction) database.exec('ROLLBACK');
@@ -168,35 +173,23 @@ export class SqliteIssuanceJournal implements IssuanceJournal, Component {
     } catch (cause) {
       // Nobody knows what is on the disk now: nothing leaves until a restart reads it back.
       this.#broken = failed('the disk did not keep the issuance journal', cause);
-      for (const one of kept) one.reject(this.#broken);
+      for (const one of batch) one.reject(this.#broken);
       return;
     }
-    for (const one of kept) one.resolve();
-  }
-
-  /** A serial that is there already fails alone; the rest of its batch is kept. */
-  #insert({ entry, reject }: Waiting): boolean {
-    const { insert } = present(this.#opened, 'the open journal');
-    try {
-      insert.run(...rowOf(entry));
-      return true;
-    } catch (cause) {
-      if (!(cause instanceof Error && /UNIQUE/.test(cause.message))) throw cause;
-      reject(failed(`the serial ${entry.serial} was issued before`, cause));
-      return false;
-    }
+    for (const one of batch) one.resolve();
   }
 
   #prune(): void {
     const { prune } = present(this.#opened, 'the open journal');
+    let isMore = false;
     try {
-      prune.run(Math.floor(this.#deps.clock.now() / 1000));
+      isMore = Number(prune.run(this.#deps.clock.now()).changes) === PRUNE_ROWS;
     } catch (error) {
-      this.#deps.log.warn('old records stay in the issuance journal', {
-        reason: describeError(error),
-      });
+      const reason = describeError(error);
+      this.#deps.log.warn('old records stay in the issuance journal', { reason });
     }
-    this.#timer = this.#deps.clock.after(PRUNE_MS, () => this.#prune());
+    const pauseMs = isMore ? PRUNE_AGAIN_MS : PRUNE_MS;
+    this.#timer = this.#deps.clock.after(pauseMs, () => this.#prune());
   }
 }
 
@@ -210,27 +203,6 @@ function prepare(database: DatabaseSync): void {
   const layout = Number(database.prepare('PRAGMA user_version').get()?.user_version ?? 0);
   if (layout === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT;`);
   else if (layout !== LAYOUT) throw new Error(`a newer version wrote it (layout ${layout})`);
-}
-
-function rowOf(entry: IssuanceRecord) {
-  const { serial, identity, notBeforeAt, notAfterAt, issuedAt } = entry;
-  const { issuerKeyId, method, proof, caller } = entry;
-  const instants = [notBeforeAt, notAfterAt, issuedAt].map((at) => Math.floor(at / 1000));
-  return [serial, identity, ...instants, issuerKeyId, method, proof, caller] as const;
-}
-
-function recordOf(row: Readonly<Record<string, unknown>>): IssuanceRecord {
-  return {
-    serial: String(row.serial),
-    identity: String(row.identity),
-    notBeforeAt: Number(row.not_before) * 1000,
-    notAfterAt: Number(row.not_after) * 1000,
-    issuedAt: Number(row.issued_at) * 1000,
-    issuerKeyId: String(row.issuer),
-    method: row.method as IssuanceRecord['method'],
-    proof: String(row.proof),
-    caller: String(row.caller),
-  };
 }
 
 function failed(message: string, cause?: unknown): BulwarkError {
