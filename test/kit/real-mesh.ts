@@ -57,6 +57,16 @@ export class RealMesh {
     this.#client = new KubeClient(await readKubeconfig(this.kubeconfig));
   }
 
+  /** Ends the server as a crash would. */
+  async killServer(): Promise<void> {
+    await this.#server?.kill();
+  }
+
+  /** The process of an agent that was started. */
+  async agentPid(name: string): Promise<number> {
+    return (await askStatus(join(this.directory, name, 'status.sock'))).pid;
+  }
+
   async apply(yaml: string): Promise<void> {
     for (const object of objectsOf(yaml)) {
       await applyObject(this.api, object, pathsOf(object, 'default'));

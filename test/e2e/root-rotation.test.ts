@@ -1,0 +1,190 @@
+// CA-5: the root of a mesh is replaced while requests run and the server is killed, and none fails;
+// nobody is left behind unseen.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { ADMIN_PATHS, type RootsView } from '#admin/contract.ts';
+import { parseCertificatesPem } from '#pki/certificate.ts';
+import { bulwark } from '../kit/bulwark.ts';
+import type { ManagedProcess } from '../kit/child-process.ts';
+import { startEchoApp } from '../kit/echo-app.ts';
+import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import { RealMesh, startLoad } from '../kit/real-mesh.ts';
+import { waitUntil } from '../kit/wait-until.ts';
+
+const OBJECTS = `
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop }
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: caller, namespace: shop }
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: web, namespace: shop }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: shop }
+spec:
+  selector: { app: web }
+  ports:
+    - { name: http, port: 80, targetPort: http }
+    - { name: tcp, port: 81, targetPort: tcp }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: { name: web, namespace: shop }
+spec:
+  metadata: { labels: { app: web } }
+  template: { serviceAccount: web, ports: { http: 8080, tcp: 8081 } }
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: default, namespace: shop }
+spec: { mtls: { mode: STRICT } }
+`;
+const HTTP = 'http://web.shop/';
+
+/** A server, and an agent for each of two workloads; `caller` reaches `web` by HTTP and by TCP. */
+async function startMesh(t: TestContext) {
+  const mesh = new RealMesh(t);
+  await mesh.startServer();
+  await mesh.apply(OBJECTS);
+  const workload = (name: string, more: object) => ({
+    workloads: [{ namespace: 'shop', serviceAccount: name, name, mode: 'explicit', ...more }],
+  });
+  const ports = [
+    { name: 'http', port: await startEchoApp(t, 'web') },
+    { name: 'tcp', port: await startEchoApp(t, 'web') },
+  ];
+  await mesh.startAgent('web', workload('web', { group: 'web', app: { ports } }));
+  const status = await mesh.startAgent(
+    'caller',
+    workload('caller', { upstreams: ['web.shop:81'] }),
+  );
+  const caller = (await status('caller')).ports;
+  const tcpPort = caller.upstreams[0]?.listen ?? 0;
+  await waitUntil(() => answersFresh(tcpPort), 'the first answer over TCP');
+  return { mesh, httpPort: caller.httpProxyPort, tcpPort };
+}
+
+/** Asks on a connection of its own: behind a TCP listener, that is a handshake of its own. */
+async function answersFresh(port: number): Promise<boolean> {
+  const client = new KeepAliveClient({ port });
+  try {
+    return (await client.ask({ target: '/' })).status === 200;
+  } catch {
+    return false;
+  } finally {
+    client.close();
+  }
+}
+
+/** A new handshake again and again; gives how many there were and how many failed. */
+function startHandshakes(t: TestContext, port: number) {
+  let count = 0;
+  let failed = 0;
+  let isStopped = false;
+  const running = (async () => {
+    while (!isStopped) {
+      count += 1;
+      if (!(await answersFresh(port))) failed += 1;
+    }
+  })();
+  const stop = async () => {
+    isStopped = true;
+    await running;
+    return { count, failed };
+  };
+  t.after(stop);
+  return { stop };
+}
+
+function rotate(t: TestContext, mesh: RealMesh, ...args: readonly string[]): ManagedProcess {
+  const command = bulwark(['ca', 'rotate', ...args, '--kubeconfig', mesh.kubeconfig]);
+  t.after(() => command.kill());
+  return command;
+}
+
+async function rotated(t: TestContext, mesh: RealMesh, ...args: readonly string[]): Promise<void> {
+  const command = rotate(t, mesh, ...args);
+  await command.ended;
+  assert.equal(command.exit?.code, 0, command.tail());
+}
+
+async function rootsOf({ api }: RealMesh): Promise<RootsView> {
+  return (await api.expect({ method: 'GET', path: ADMIN_PATHS.roots })) as RootsView;
+}
+
+test('the root is replaced under load, and no request and no handshake fails', {
+  timeout: 180_000,
+}, async (t) => {
+  const { mesh, httpPort, tcpPort } = await startMesh(t);
+  const [before] = (await rootsOf(mesh)).roots;
+  const load = startLoad(t, { port: httpPort, target: HTTP });
+  const handshakes = startHandshakes(t, tcpPort);
+  for (const step of ['prepare', 'activate', 'taint', 'revoke'] as const) {
+    // Killed while it takes the step, at another moment each time; it may have taken it or not.
+    const interrupted = rotate(t, mesh, step, '--wait', '1s');
+    await mesh.killServer();
+    await interrupted.ended;
+    await mesh.startServer();
+    if ((await rootsOf(mesh)).next === step) await rotated(t, mesh, step);
+  }
+  const { roots } = await rootsOf(mesh);
+  assert.deepEqual(
+    roots.map(({ state }) => state),
+    ['active'],
+  );
+  assert.notEqual(roots[0]?.keyId, before?.keyId);
+  await waitUntil(() => answersFresh(tcpPort), 'a handshake under the new root alone');
+  const { answers, failures } = await load.stop();
+  assert.deepEqual(failures, []);
+  assert.ok(answers > 100, `${answers} answers`);
+  const { count, failed } = await handshakes.stop();
+  assert.equal(failed, 0, `${failed} of ${count} handshakes`);
+  assert.ok(count > 100, `${count} handshakes`);
+  const file = readFileSync(join(mesh.data, 'root-cert.pem'), 'utf8');
+  assert.deepEqual(
+    parseCertificatesPem(file).map(({ serial }) => serial),
+    roots.map(({ serial }) => serial),
+    'the file that agents are started with follows',
+  );
+});
+
+test('a workload that cannot take the new root holds up the rotation, unless it is named', {
+  timeout: 120_000,
+}, async (t) => {
+  const { mesh, tcpPort } = await startMesh(t);
+  const pid = await mesh.agentPid('web');
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await rotated(t, mesh, 'prepare');
+    const refused = rotate(t, mesh, 'activate', '--wait', '1s');
+    await refused.ended;
+    assert.equal(refused.exit?.code, 1);
+    assert.match(refused.tail(), /web\.shop: it has not taken the roots yet/);
+    assert.match(refused.tail(), /--leave-behind/);
+    assert.doesNotMatch(refused.tail(), /caller\.shop/);
+    assert.equal((await rootsOf(mesh)).next, 'activate', 'nothing has changed');
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await rotated(t, mesh, 'activate');
+  await rotated(t, mesh, 'abort', '--wait', '1s');
+  assert.equal((await rootsOf(mesh)).next, 'activate', 'the old root signs again');
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await rotated(t, mesh, 'activate', '--wait', '1s', '--leave-behind', 'web.shop');
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  assert.ok(await answersFresh(tcpPort));
+  const outOfOrder = rotate(t, mesh, 'revoke', '--wait', '0s');
+  await outOfOrder.ended;
+  assert.match(outOfOrder.tail(), /not what comes next/);
+});
