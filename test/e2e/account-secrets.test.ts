@@ -250,7 +250,7 @@ test('a process without agent is part of the mesh by its mounted Secret', {
   });
 
   await t.test(
-    'only administrators read the namespace of the authority, and any Secret',
+    'only administrators read the namespace of the authority and Secrets, and nobody its key',
     async () => {
       const { status: answered, body } = await mesh.api.send({
         method: 'POST',
@@ -280,16 +280,38 @@ test('a process without agent is part of the mesh by its mounted Secret', {
         }
       }
       for (const client of [workload, nobody]) client.close();
+
+      const entries = readdirSync(mesh.data, { recursive: true, withFileTypes: true });
+      const keys = entries.filter(({ name }) => name.includes('key'));
+      assert.ok(keys.some(({ name }) => name === 'ca-key.pem'));
+      for (const { parentPath, name } of keys) {
+        assert.equal(statSync(join(parentPath, name)).mode & 0o077, 0, name);
+      }
+      assert.equal(statSync(join(mesh.data, 'ca')).mode & 0o077, 0);
     },
   );
 
-  await t.test('nobody else on the machine reads the key of the authority', () => {
-    const entries = readdirSync(mesh.data, { recursive: true, withFileTypes: true });
-    const keys = entries.filter(({ name }) => name.includes('key'));
-    assert.ok(keys.some(({ name }) => name === 'ca-key.pem'));
-    for (const { parentPath, name } of keys) {
-      assert.equal(statSync(join(parentPath, name)).mode & 0o077, 0, name);
-    }
-    assert.equal(statSync(join(mesh.data, 'ca')).mode & 0o077, 0);
-  });
+  await t.test(
+    'existing and new accounts get a Secret once that is turned on for all',
+    async () => {
+      const ordinary = 'apiVersion: v1\nkind: Namespace\nmetadata: { name: ordinary }';
+      const accountIn = (name: string): string => account(name).replace('shop', 'ordinary');
+      await mesh.apply([ordinary, accountIn('old')].join('\n---\n'));
+      const path = (name: string): string => `/api/v1/namespaces/ordinary/secrets/istio.${name}`;
+      await waitUntil(
+        () => mesh.get('/api/v1/namespaces/ordinary/configmaps/istio-ca-root-cert'),
+        'the controllers know the namespace',
+      );
+      assert.equal(await mesh.get(path('old')), undefined);
+      await mesh.startServer('--service-account-secrets', 'true');
+      await mesh.apply(accountIn('new'));
+      for (const name of ['old', 'new']) {
+        const { data, type } = await waitUntil(() => mesh.get<SecretObject>(path(name)), name);
+        assert.equal(type, 'istio.io/key-and-cert');
+        const chain = Buffer.from(data?.['cert-chain.pem'] ?? '', 'base64').toString();
+        const uris = parseCertificatesPem(chain)[0]?.names.uris;
+        assert.deepEqual(uris, [`spiffe://cluster.local/ns/ordinary/sa/${name}`]);
+      }
+    },
+  );
 });
