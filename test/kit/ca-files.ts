@@ -29,6 +29,11 @@ export function makeCaFiles(options: CaFilesOptions = {}): TestCaFiles {
     const changes = { choice, ...(level === levels ? last : {}) };
     authorities.push(makeAuthority(changes, authorities.at(-1)));
   }
+  return caFilesOf(authorities);
+}
+
+/** The files of these authorities, the root first. */
+export function caFilesOf(authorities: TestCaFiles['authorities']): TestCaFiles {
   const signer = authorities.at(-1) ?? authorities[0];
   const chain = authorities.slice(1).reverse();
   const files = {

@@ -1,0 +1,150 @@
+// A server with an authority made elsewhere: real Envoys talk below it, and follow it from one
+// intermediate to another, and from one root to another, without a failed request.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { connect } from 'node:tls';
+import type { ServerAddresses } from '#controlplane/addresses.ts';
+import { type ChainAuthority, makeAuthority } from '../kit/authority-chain.ts';
+import { caFilesOf, strangeKey, type TestCaFiles, writeCaFiles } from '../kit/ca-files.ts';
+import { startEchoApp } from '../kit/echo-app.ts';
+import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import { RealMesh, startLoad, waitForRenewals } from '../kit/real-mesh.ts';
+import { waitUntil } from '../kit/wait-until.ts';
+
+const WITHIN_MS = 30_000;
+const OBJECTS = `
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop }
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: caller, namespace: shop }
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: web, namespace: shop }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: shop }
+spec: { selector: { app: web }, ports: [{ name: http, port: 80, targetPort: http }] }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: { name: web, namespace: shop }
+spec:
+  metadata: { labels: { app: web } }
+  template: { serviceAccount: web, ports: { http: 8080 } }
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: default, namespace: shop }
+spec: { mtls: { mode: STRICT } }
+`;
+
+/** An authority below a root, which may be of its own kind of key. */
+const below = (root: ChainAuthority, choice: 'P-256' | 'RSA-2048'): TestCaFiles =>
+  caFilesOf([
+    root,
+    makeAuthority({ choice, trustDomains: ['cluster.local'], pathLength: 0 }, root),
+  ]);
+
+/** The key id of the authority that signed what the server itself shows. */
+function servingIssuer(address: string): Promise<string | undefined> {
+  const [host = '', port = ''] = address.split(':');
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port: Number(port), rejectUnauthorized: false }, () => {
+      const { issuerCertificate } = socket.getPeerCertificate(true);
+      resolve(issuerCertificate?.serialNumber.toLowerCase().replace(/^0+/, ''));
+      socket.destroy();
+    });
+    socket.once('error', reject);
+  });
+}
+
+test('a plugged-in authority signs, and is replaced under load', {
+  timeout: 180_000,
+}, async (t) => {
+  const mesh = new RealMesh(t);
+  const directory = join(mesh.directory, 'cacerts');
+  const firstRoot = makeAuthority({ choice: 'RSA-2048' });
+  const first = below(firstRoot, 'P-256');
+  writeCaFiles(directory, first.files);
+  await mesh.startServer('--ca-certificates', directory, '--workload-cert-ttl', '6s');
+  await mesh.apply(OBJECTS);
+
+  const port = await startEchoApp(t, 'web');
+  const workload = (name: string, more: object = {}) => ({
+    ...{ namespace: 'shop', serviceAccount: name, name, mode: 'explicit' },
+    ...more,
+  });
+  const status = await mesh.startAgent('agent', {
+    secretTtl: '6s',
+    workloads: [
+      workload('caller'),
+      workload('web', { group: 'web', app: { ports: [{ name: 'http', port }] } }),
+    ],
+  });
+  const target = 'http://web.shop/';
+  const proxy = (await status('caller')).ports.httpProxyPort;
+  const caller = new KeepAliveClient({ port: proxy });
+  t.after(() => caller.close());
+  await waitUntil(async () => (await caller.ask({ target })).status === 200, 'the first answer');
+  const load = startLoad(t, { port: proxy, target });
+  const addresses = JSON.parse(
+    readFileSync(join(mesh.data, 'addresses.json'), 'utf8'),
+  ) as ServerAddresses;
+  const serves = (files: TestCaFiles): Promise<unknown> => {
+    const serial = files.authorities.at(-1)?.certificate.serial;
+    const isNew = async () => (await servingIssuer(addresses.discovery)) === serial;
+    return waitUntil(isNew, 'the server shows a certificate of it', { withinMs: WITHIN_MS });
+  };
+  const renewed = (): Promise<unknown> =>
+    Promise.all(['caller', 'web'].map((name) => waitForRenewals(() => status(name), 2, WITHIN_MS)));
+  const refusals = async (): Promise<number> => {
+    const text = await (await fetch(`${addresses.monitoring}/metrics`)).text();
+    return Number(/bulwark_ca_files_reloads_total\{result="refused"\} (\d+)/.exec(text)?.[1]);
+  };
+
+  await t.test('its certificates are taken by Envoys and by agents', async () => {
+    await serves(first);
+    await renewed();
+  });
+
+  const second = below(firstRoot, 'RSA-2048');
+  await t.test('another one below the same root takes over', async () => {
+    writeCaFiles(directory, second.files);
+    await serves(second);
+    await renewed();
+  });
+
+  await t.test('a bad set changes nothing', async () => {
+    writeCaFiles(directory, { ...second.files, privateKey: strangeKey() });
+    await waitUntil(async () => (await refusals()) > 0, 'it is counted');
+    await serves(second);
+    await renewed();
+    writeCaFiles(directory, second.files);
+  });
+
+  await t.test('another root takes over: first trusted, then used, then alone', async () => {
+    const secondRoot = makeAuthority();
+    const third = below(secondRoot, 'P-256');
+    const root = `${firstRoot.pem}${secondRoot.pem}`;
+    writeCaFiles(directory, { ...second.files, root });
+    await renewed();
+    writeCaFiles(directory, { ...third.files, root });
+    await serves(third);
+    await renewed();
+    writeCaFiles(directory, third.files);
+    await renewed();
+    const trusted = readFileSync(join(mesh.data, 'root-cert.pem'), 'utf8');
+    assert.equal(trusted, secondRoot.pem);
+  });
+
+  const { answers, failures } = await load.stop();
+  assert.deepEqual(failures, []);
+  assert.ok(answers > 500, `${answers} answers`);
+});
