@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import type { CheckResult, DemoCheck } from './demo/check.ts';
 import { ACCESS_CHECKS } from './demo/checks-access.ts';
 import { CHANGE_CHECKS } from './demo/checks-change.ts';
+import { REVOCATION_CHECKS } from './demo/checks-revocation.ts';
 import { ROTATION_CHECKS } from './demo/checks-rotation.ts';
 import { TRANSPORT_CHECKS } from './demo/checks-transport.ts';
 import { keepRunning } from './demo/keep.ts';
@@ -19,6 +20,7 @@ const CHECKS: readonly DemoCheck[] = [
   ...ACCESS_CHECKS,
   ...TRANSPORT_CHECKS,
   ...CHANGE_CHECKS,
+  ...REVOCATION_CHECKS,
   ...ROTATION_CHECKS,
 ];
 

@@ -41,6 +41,8 @@ export interface KindDescription<T extends ApiObject> {
   readonly statusSubresource: boolean;
   readonly nameRule: NameRule;
   readonly description: string;
+  /** Objects of the kind that there may be at one time; no bound when left out. */
+  readonly countMax?: number;
   /** Fields beside apiVersion, kind and metadata. */
   readonly fields: Readonly<Record<string, Schema>>;
   readonly requiredFields?: readonly string[];

@@ -11,6 +11,7 @@ import {
   ApiError,
   alreadyExists,
   badRequest,
+  forbidden,
   methodNotAllowed,
   notFound,
 } from '#apiserver/status.ts';
@@ -102,6 +103,7 @@ async function store(
   dryRun: boolean,
 ): Promise<ApiObject> {
   const { info, kind, deps } = context;
+  await refuseTooMany(context, object);
   const within = kind.namespaced ? namespaceKey(info.namespace) : undefined;
   const { object: prepared, undo } = prepareCreate(
     kind,
@@ -121,6 +123,16 @@ async function store(
     undo();
     throw error;
   }
+}
+
+/** Two at the same moment may both be the last: whoever reads the kind bears one more. */
+async function refuseTooMany({ kind, deps }: ResourceContext, object: ApiObject): Promise<void> {
+  const { countMax } = kind;
+  if (countMax === undefined) return;
+  const { items } = await deps.store.list(kind.id);
+  if (items.length < countMax) return;
+  const why = `there are ${countMax} already, which is the limit; delete some`;
+  throw forbidden({ group: kind.group, name: kind.plural }, object.metadata.name, why);
 }
 
 /** What only the server says; Kubernetes drops it silently. */

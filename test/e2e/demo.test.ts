@@ -25,6 +25,7 @@ const NAMES = [
   'server-killed-traffic-goes-on',
   'server-restarted-nothing-lost',
   'identities-listed',
+  'revoked-peer-off',
   'root-rotated-under-load',
 ];
 

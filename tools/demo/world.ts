@@ -122,16 +122,21 @@ export class DemoWorld {
     return TIERS.map(({ name }) => this.#view(name));
   }
 
-  /** What the agent of `tier` says about the refusal of a call by `caller`. */
+  /**
+   * What the agent of `tier` says about the refusal of a call by `caller`, for the reason that is
+   * wanted.
+   */
   denialAt(
     tier: TierName,
     caller: TierName,
+    wanted: RegExp = /polic/i,
   ): Promise<{ reason: string; policies: readonly string[] }> {
     const peer = this.identityOf(caller);
     return waitUntil(async () => {
       await this.#refresh();
       return this.#view(tier).refusals.find(
-        (refusal) => refusal.kind === 'policy' && refusal.peer === peer,
+        ({ kind, peer: refused, reason }) =>
+          kind === 'policy' && refused === peer && wanted.test(reason),
       );
     }, `the agent's record of the refusal of ${peer}`);
   }

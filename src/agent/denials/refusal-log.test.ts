@@ -124,6 +124,15 @@ describe('the record of a refusal', () => {
     assert.equal(asked(), 0);
   });
 
+  it('says that the peer is revoked, and by which object', async () => {
+    const { log } = setUp();
+    const details = 'rbac_access_denied_matched_policy[bulwark-revoked[revoked-x.y]]';
+    await log.take(JSON.stringify({ ...LINE, response_code_details: details }));
+    const { reason, policies } = log.recent[0] ?? {};
+    assert.equal(reason, 'the peer is revoked (CertificateRevocation revoked-x.y)');
+    assert.deepEqual(policies, []);
+  });
+
   it('is counted always, logged up to a rate, and kept up to a number', async () => {
     const { log, clock, lines, metrics } = setUp();
     for (let count = 0; count < 120; count += 1) await log.take(JSON.stringify(LINE));

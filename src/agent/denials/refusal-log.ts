@@ -32,6 +32,9 @@ const MESSAGES: Readonly<Record<Refusal['kind'], string>> = {
   server: 'server refused',
 };
 
+/** What a revoked peer is denied by, in the place of a policy; 1 = the CertificateRevocation. */
+const REVOKED = /^bulwark-revoked\[(.*)\]$/;
+
 /**
  * Turns lines of an Envoy's access log into records of what it refused: counted all, logged up to a
  * rate (a caller that is denied may call very often), the latest ones kept for the status.
@@ -70,6 +73,11 @@ export class RefusalLog {
       return { ...refusal, policies: [], reason: `the connection was refused: ${detail}` };
     if (kind === 'server')
       return { ...refusal, policies: [], reason: `the server was refused: ${detail}` };
+    const revocation = REVOKED.exec(policy ?? '')?.[1];
+    if (revocation !== undefined) {
+      const reason = `the peer is revoked (CertificateRevocation ${revocation})`;
+      return { ...refusal, policies: [], reason };
+    }
     if (policy !== undefined) {
       const { policy: name, rule } = parseRuleId(policy);
       const which = rule === undefined ? '' : ` (rule ${rule})`;

@@ -3,6 +3,7 @@ import { forbidden, invalid, required } from '#api/field-error.ts';
 import { defineKind, type KindDefinition, type Report } from '#api/kind.ts';
 import type { ApiObject } from '#api/object.ts';
 import { choice, object, text, type ValueOf } from '#api/schema.ts';
+import { LIMITS } from '#base/limits.ts';
 import { parseSpiffeId, parseWorkloadId } from '#spiffe/spiffe-id.ts';
 
 /** Why a certificate is revoked, by the names of RFC 5280 section 5.3.1. */
@@ -56,6 +57,7 @@ export const certificateRevocation: KindDefinition<CertificateRevocation> =
     namespaced: false,
     statusSubresource: false,
     nameRule: 'subdomain',
+    countMax: LIMITS.revocationsMax,
     description:
       'Takes a certificate, or an identity, out of use at once: for new connections, open ones ' +
       'and renewal. Deleting the object brings it back.',
