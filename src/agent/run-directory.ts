@@ -1,6 +1,7 @@
-import { mkdtemp, readdir, rm, rmdir, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, mkdtemp, readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { BulwarkError, isBulwarkError } from '#base/errors.ts';
 import { ensurePrivateDirectory, pathExists } from '#base/files.ts';
 import { LIMITS } from '#base/limits.ts';
@@ -41,6 +42,21 @@ export class RunDirectory {
       if (isBulwarkError(cause, 'AGENT_RUN_DIRECTORY_UNUSABLE')) throw cause;
       throw unusable(given ?? tmpdir(), 'cannot be made', 'check the folder above it', cause);
     }
+  }
+
+  /**
+   * Whether a folder can be opened, without making it.
+   * @returns what is well, for people
+   * @throws BulwarkError AGENT_RUN_DIRECTORY_UNUSABLE
+   */
+  static async examine(path: string): Promise<string> {
+    checkLength(path);
+    if (await pathExists(path)) {
+      await checkPrivate(path);
+      return `${path} is private`;
+    }
+    await checkCanBeMade(path);
+    return `${path} will be made`;
   }
 
   /** The socket of the agent's status; who listens there owns the folder. */
@@ -85,6 +101,14 @@ function checkLength(path: string): void {
   if (Buffer.byteLength(join(path, LONGEST)) <= LIMITS.socketPathBytesMax) return;
   const most = LIMITS.socketPathBytesMax - LONGEST.length - 1;
   throw unusable(path, 'is too long for sockets', `choose one of at most ${most} bytes`);
+}
+
+async function checkCanBeMade(path: string): Promise<void> {
+  let above = dirname(resolve(path));
+  while (!(await pathExists(above))) above = dirname(above);
+  await access(above, constants.W_OK | constants.X_OK).catch((cause: unknown) => {
+    throw unusable(path, `cannot be made in ${above}`, 'make it for the user of the agent', cause);
+  });
 }
 
 async function checkPrivate(path: string): Promise<void> {

@@ -54,6 +54,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('#cli/commands/proxy-status.ts')).registerProxyStatusCommand,
   },
   {
+    name: 'doctor',
+    summary: 'check what an agent on this machine needs, and say what to do',
+    load: async () => (await import('#cli/commands/doctor.ts')).registerDoctorCommand,
+  },
+  {
     name: 'version',
     summary: 'print the version',
     load: async () => (await import('#cli/commands/version.ts')).registerVersionCommand,
