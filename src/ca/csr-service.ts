@@ -117,6 +117,7 @@ async function keepRecord(
   const issuerKeyId = authorityKeyId;
   await journal.record({ serial, identity, ...instants, issuerKeyId, method, proof, caller: peer });
   metrics.issued.add();
+  metrics.proofs.add(method);
   const notAfter = new Date(notAfterAt).toISOString();
   log.info('certificate issued', { identity, serial, notAfter, method, proof, peer });
 }

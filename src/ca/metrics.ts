@@ -1,5 +1,6 @@
 import type { Clock } from '#base/clock.ts';
 import type { Metrics } from '#base/metrics.ts';
+import { ATTESTATION_METHODS, type AttestationMethod } from '#ca/authenticator.ts';
 import type { Signer } from '#ca/signer.ts';
 
 /** The closed set of values of the label `error`. */
@@ -27,7 +28,14 @@ export function declareCaMetrics(metrics: Metrics) {
     labels: ['error'],
   });
   for (const error of SIGN_ERRORS) signErrors.inc({ error }, 0);
+  const proofs = metrics.counter({
+    name: 'bulwark_ca_issued_total',
+    help: 'Certificates that were issued to workloads, by how they proved who they are.',
+    labels: ['method'],
+  });
+  for (const method of ATTESTATION_METHODS) proofs.inc({ method }, 0);
   return {
+    proofs: { add: (method: AttestationMethod): void => proofs.inc({ method }) },
     requests: counter('citadel_server_csr_count', 'Requests for a certificate.'),
     issued: counter(
       'citadel_server_success_cert_issuance_count',
