@@ -12,7 +12,7 @@ export interface ServeExtra {
 
 /** A plaintext server of one service on a free port, with a client; both end with the test. */
 export async function serveGrpc(
-  t: TestContext,
+  t: Pick<TestContext, 'after'>,
   service: GrpcService,
   { options, deps }: ServeExtra = {},
 ) {
