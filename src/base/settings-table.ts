@@ -162,6 +162,14 @@ export const SETTINGS = table({
     doc: 'The lifetime of the self-signed root certificate.',
     scope: ['server'],
   },
+  rootRotation: {
+    type: 'string',
+    env: ['BULWARK_ROOT_ROTATION'],
+    default: 'automatic',
+    choices: ['automatic', 'manual'],
+    doc: 'Whether a root that Bulwark made is replaced by itself once 80 % of its life are over, each step with the same proof as by hand.',
+    scope: ['server'],
+  },
   serviceAccountSecrets: {
     type: 'boolean',
     env: ['BULWARK_SERVICE_ACCOUNT_SECRETS', 'ENABLE_NAMESPACES_BY_DEFAULT'],

@@ -15,6 +15,8 @@ import type { Metrics } from '#base/metrics.ts';
 import type { RandomSource } from '#base/random.ts';
 import type { Settings } from '#base/settings-table.ts';
 import { readOidcRules } from '#ca/attestation/oidc-rules.ts';
+import type { IssuanceJournal } from '#ca/journal/journal.ts';
+import { RecordedIssuer } from '#ca/journal/recorded-issuer.ts';
 import { SqliteIssuanceJournal } from '#ca/journal/sqlite-issuance-journal.ts';
 import {
   choosePorts,
@@ -31,6 +33,7 @@ import { MonitoringServer } from '#controlplane/monitoring-server.ts';
 import { reachableAt, urlHost } from '#controlplane/network.ts';
 import { proxiesView } from '#controlplane/proxies-view.ts';
 import { RootRotation } from '#controlplane/root-rotation.ts';
+import { RootWatch } from '#controlplane/root-watch.ts';
 import { ServingCertificate, type ServingMaterial } from '#controlplane/serving-certificate.ts';
 import { TrustMemory } from '#controlplane/trust-memory.ts';
 import { type ServerParts, XdsFront } from '#controlplane/xds-front.ts';
@@ -119,8 +122,8 @@ export class ControlPlane implements Component {
     const authority = await openAuthority(settings, { paths, trustDomain }, this.#deps);
     const ports = await this.#choosePorts();
     const store = new SqliteStore({ path: join(paths.store, 'store.db') }, this.#deps);
-    const serving = this.#servingCertificate(authority);
     const journal = new SqliteIssuanceJournal({ path: join(paths.ca, 'issuance.db') }, this.#deps);
+    const serving = this.#servingCertificate(authority, journal);
     await this.#lifecycle.start([store, journal, serving]);
     const tokens = await this.#tokens(store);
     const oidcRules = await readOidcRules(settings.oidcRules);
@@ -128,7 +131,10 @@ export class ControlPlane implements Component {
     const xds = new XdsFront({ settings, port: ports.secure }, { ...this.#deps, ...parts });
     const { peers } = xds.trust;
     const memory = new TrustMemory(join(paths.ca, 'trust-peers.json'), { ...this.#deps, peers });
+    // Before anybody can ask for a step of the rotation.
+    await this.#lifecycle.start([memory]);
     const rotation = this.#rotation(authority, xds);
+    const watch = this.#rootWatch(rotation);
     const views = {
       [ADMIN_PATHS.roots]: () => rotation.view(),
       [ADMIN_PATHS.proxies]: () => proxiesView(xds.proxies()),
@@ -142,14 +148,15 @@ export class ControlPlane implements Component {
     );
     const controllers = new CaControllers(
       { settings, trustDomain },
-      { ...this.#deps, authority, store },
+      { ...this.#deps, authority, journal, store },
     );
     authority.roots.onChange(async () => {
       await serving.renewNow();
       xds.publishTrust();
       await controllers.bundleChanged();
     });
-    await this.#lifecycle.start([memory, xds, controllers, ...authority.components, monitoring]);
+    const { components } = authority;
+    await this.#lifecycle.start([xds, controllers, ...components, watch, monitoring]);
     const { port } = api.address;
     await this.#publish({ api: port, secure: xds.port, monitoring: monitoring.port });
     this.#isReady = true;
@@ -187,7 +194,14 @@ export class ControlPlane implements Component {
     });
   }
 
-  #servingCertificate({ issuer }: Authority): ServingCertificate {
+  #rootWatch(rotation: RootRotation): RootWatch {
+    const { rootRotation, caCertificates } = this.#options.settings;
+    const isAutomatic = rootRotation === 'automatic' && caCertificates === undefined;
+    return new RootWatch({ isAutomatic }, { ...this.#deps, rotation });
+  }
+
+  #servingCertificate({ issuer: plain }: Authority, journal: IssuanceJournal) {
+    const issuer = new RecordedIssuer('server', { ...this.#deps, issuer: plain, journal });
     const { bindAddress } = this.#options.settings;
     const ipAddresses = [...new Set(['127.0.0.1', '::1', ...reachableAt(bindAddress)])];
     const options = { dnsNames: DNS_NAMES, ipAddresses, ttlMs: SERVING_TTL_MS };

@@ -123,7 +123,7 @@ async function rotate(t: TestContext, directory: string, steps: number): Promise
   return rotator;
 }
 
-/** One root signs, with its own key; keys are there for those that may sign again, and no others. */
+/** One root signs, with its own key; keys are there for those that may sign again, no others. */
 async function assertWhole(directory: string): Promise<void> {
   const roots = await openRoots(directory);
   const allowed = [

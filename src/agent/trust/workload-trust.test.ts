@@ -1,0 +1,193 @@
+// The whole channel: a server that says what to trust, an agent that checks it, an Envoy that takes
+// it or not.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { ServerRoots } from '#agent/ca/server-roots.ts';
+import type { PushOutcome } from '#agent/sds/sds-server.ts';
+import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
+import { WorkloadTrust } from '#agent/trust/workload-trust.ts';
+import { systemClock } from '#base/clock.ts';
+import { silentLogger } from '#base/log.ts';
+import { systemRandom } from '#base/random.ts';
+import { xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
+import { parseCertificatesPem } from '#pki/certificate.ts';
+import { parseSpiffeId, parseTrustDomain } from '#spiffe/spiffe-id.ts';
+import { trustResource } from '#xds/serve/trust-resource.ts';
+import { TrustServer } from '#xds/serve/trust-server.ts';
+import { FakeAuthority } from '../../../test/fakes/fake-authority.ts';
+import { serveGrpc } from '../../../test/kit/grpc-server.ts';
+import { temporaryDirectory } from '../../../test/kit/temp-directory.ts';
+import { waitUntil } from '../../../test/kit/wait-until.ts';
+
+const IDENTITY = 'spiffe://cluster.local/ns/shop/sa/web';
+const SERVER_NAME = 'server.test';
+const NODE = {
+  id: 'sidecar~10.0.0.1~web.shop~shop.svc.cluster.local',
+  metadata: { NAME: 'web', NAMESPACE: 'shop', SERVICE_ACCOUNT: 'web' },
+};
+
+/** Key and certificate of the workload, by an authority. */
+function secretOf(authority: FakeAuthority): WorkloadSecret {
+  const { privateKeyPem, certificatePem } = authority.issue({ uris: [IDENTITY] });
+  const [leaf] = parseCertificatesPem(certificatePem);
+  return {
+    identity: parseSpiffeId(IDENTITY),
+    privateKeyPem,
+    chainPem: certificatePem,
+    rootsPem: authority.rootPem,
+    serial: leaf?.serial ?? '',
+    notBeforeAt: leaf?.notBeforeAt ?? 0,
+    notAfterAt: leaf?.notAfterAt ?? 0,
+    obtainedAt: systemClock.now(),
+  };
+}
+
+/** An Envoy that answers when it is told to. */
+class FakeEnvoy {
+  served: WorkloadSecret | undefined;
+  /** What it says of the roots; undefined: nothing yet. */
+  verdict: 'accepted' | 'rejected' | undefined = 'accepted';
+
+  publish(secret: WorkloadSecret): void {
+    this.served = secret;
+  }
+
+  verdictOn(name: string): PushOutcome | undefined {
+    if (name !== 'ROOTCA') return { version: '1', state: 'accepted', reason: undefined };
+    const reason = this.verdict === 'rejected' ? 'bad roots' : undefined;
+    return this.verdict && { version: '1', state: this.verdict, reason };
+  }
+}
+
+async function setUp(t: TestContext, rootsPem: (own: FakeAuthority) => string) {
+  const authority = new FakeAuthority(systemClock);
+  const authenticate = xdsAuthenticator({
+    trustDomains: [parseTrustDomain('cluster.local')],
+    isRevoked: () => false,
+    authenticateToken: () => assert.fail('nobody comes with a token'),
+  });
+  const resource = trustResource({ rootsPem: rootsPem(authority), crlPem: '' });
+  const server = new TrustServer(resource, {
+    authenticate,
+    clock: systemClock,
+    log: silentLogger,
+  });
+  const { privateKeyPem, certificatePem } = authority.issue({ dnsNames: [SERVER_NAME] });
+  const tls = {
+    privateKeyPem,
+    certificateChainPem: certificatePem,
+    clientCaPem: authority.rootPem,
+  };
+  const { target } = await serveGrpc(t, server.service, { options: { tls } });
+  const rootFile = join(temporaryDirectory(t), 'root.pem');
+  writeFileSync(rootFile, authority.rootPem);
+  const envoy = new FakeEnvoy();
+  const asked: string[] = [];
+  const trust = new WorkloadTrust(
+    {
+      address: target,
+      serverName: SERVER_NAME,
+      node: NODE,
+      renewSoon: ({ reason }) => void asked.push(reason),
+    },
+    {
+      roots: new ServerRoots(rootFile),
+      clock: systemClock,
+      random: systemRandom,
+      log: silentLogger,
+      sds: envoy,
+    },
+  );
+  t.after(() => trust.close());
+  const peer = () => server.peers.all()[0];
+  return { authority, server, envoy, trust, peer, asked };
+}
+
+describe('what a workload trusts', () => {
+  it('is said to the server only after its Envoy took it', async (t) => {
+    const { authority, envoy, trust, peer, server } = await setUp(t, (own) => own.rootPem);
+    envoy.verdict = undefined;
+    const secret = secretOf(authority);
+    trust.renewed(secret);
+    await waitUntil(() => peer()?.isConnected, 'the agent is there');
+    assert.equal(
+      peer()?.certificate.serial,
+      secret.serial,
+      'by the certificate that it serves with',
+    );
+    assert.equal(peer()?.accepted, undefined);
+    envoy.verdict = 'accepted';
+    trust.answered();
+    await waitUntil(() => peer()?.accepted === server.version, 'the yes');
+  });
+
+  it('follows the server at once, and a refusal of Envoy is handed back with its words', async (t) => {
+    const { authority, envoy, trust, peer, server } = await setUp(t, (own) => own.rootPem);
+    trust.renewed(secretOf(authority));
+    await waitUntil(() => peer()?.accepted === server.version, 'the first yes');
+    const next = new FakeAuthority(systemClock);
+    const both = authority.rootPem + next.rootPem;
+    server.publish(trustResource({ rootsPem: both, crlPem: '' }));
+    await waitUntil(() => peer()?.accepted === server.version, 'the second yes');
+    assert.equal(envoy.served?.rootsPem, both);
+    envoy.verdict = 'rejected';
+    server.publish(trustResource({ rootsPem: next.rootPem + both, crlPem: '' }));
+    await waitUntil(() => peer()?.refusal?.includes('bad roots'), 'the no');
+    assert.equal(envoy.served?.rootsPem, both, 'it is back at what Envoy took');
+    assert.notEqual(peer()?.accepted, server.version);
+  });
+
+  it('is never a set without the root of its own certificate, nor one that is none', async (t) => {
+    const stranger = new FakeAuthority(systemClock);
+    const { authority, envoy, trust, peer, server, asked } = await setUp(t, () => stranger.rootPem);
+    const secret = secretOf(authority);
+    trust.renewed(secret);
+    await waitUntil(() => peer()?.refusal?.includes('does not vouch'), 'the no');
+    assert.deepEqual(asked, ['RootDistrusted'], 'it asks for a certificate that is trusted');
+    assert.equal(envoy.served?.rootsPem, authority.rootPem);
+    const leaf = secret.chainPem;
+    for (const [rootsPem, reason] of [
+      ['', /does not parse|no root/],
+      ['garbage', /does not parse/],
+      [`${authority.rootPem}${leaf}`, /none of an authority/],
+      [authority.rootPem.repeat(65), /more than 64 roots/],
+    ] as const) {
+      server.publish(trustResource({ rootsPem, crlPem: '' }));
+      await waitUntil(() => reason.test(peer()?.refusal ?? ''), `the no to ${reason}`);
+      assert.equal(envoy.served?.rootsPem, authority.rootPem);
+    }
+  });
+
+  it('has it renew when another root signs, and shows the server the new certificate', async (t) => {
+    const next = new FakeAuthority(systemClock);
+    const { authority, trust, peer, asked } = await setUp(t, (own) => next.rootPem + own.rootPem);
+    trust.renewed(secretOf(authority));
+    await waitUntil(() => peer()?.accepted, 'the yes');
+    assert.deepEqual(asked, ['RootReplaced']);
+    const renewed = secretOf(authority);
+    trust.renewed(renewed);
+    await waitUntil(() => peer()?.certificate.serial === renewed.serial, 'the new certificate');
+    await waitUntil(() => peer()?.accepted, 'the yes on the new stream');
+  });
+
+  it('is forgotten by the server at a farewell', async (t) => {
+    const { authority, trust, peer, server } = await setUp(t, (own) => own.rootPem);
+    trust.renewed(secretOf(authority));
+    await waitUntil(() => peer()?.accepted, 'the yes');
+    await trust.close();
+    await waitUntil(() => server.peers.all().length === 0, 'the farewell');
+  });
+
+  it('is nothing that a certificate of another authority can ask for', async (t) => {
+    const { authority, trust, peer, server } = await setUp(t, (own) => own.rootPem);
+    const seen = new Set<string | undefined>();
+    server.peers.onChange(() => seen.add(peer()?.certificate.serial));
+    trust.renewed(secretOf(new FakeAuthority(systemClock)));
+    const good = secretOf(authority);
+    trust.renewed(good);
+    await waitUntil(() => peer()?.accepted, 'the yes');
+    assert.deepEqual([...seen], [good.serial], 'a certificate of another authority opens nothing');
+  });
+});
