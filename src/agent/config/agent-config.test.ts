@@ -98,6 +98,19 @@ describe('the configuration of an agent', () => {
     assert.match(problems[2] ?? '', /two entries named web.a/);
   });
 
+  it('may not have two workloads write their keys to one folder', async (t) => {
+    const problems = await problemsOf(
+      t,
+      `workloads:
+- {namespace: a, serviceAccount: one, outputCerts: certs}
+- {namespace: a, serviceAccount: two, outputCerts: ./certs/}
+- {namespace: a, serviceAccount: three, outputCerts: certs/three}
+`,
+    );
+    assert.equal(problems.length, 1);
+    assert.match(problems[0] ?? '', /outputCerts .*certs is that of two workloads/);
+  });
+
   it('is refused when it is empty, a list, broken YAML or not there', async (t) => {
     assert.match((await problemsOf(t, '')).join(), /is empty/);
     assert.match((await problemsOf(t, '[1]')).join(), /must be a map/);

@@ -189,6 +189,13 @@ function parseUpstreams(fields: Fields, problems: Problems): readonly Upstream[]
 
 function repeated(workloads: readonly WorkloadOptions[]): Problems {
   const keys = workloads.map(workloadKey);
-  const twice = new Set(keys.filter((key, index) => keys.indexOf(key) !== index));
-  return [...twice].map((key) => `workloads has two entries named ${key}`);
+  const folders = workloads.flatMap(({ outputCerts = [] }) => outputCerts);
+  return [
+    ...twiceIn(keys).map((key) => `workloads has two entries named ${key}`),
+    ...twiceIn(folders).map((folder) => `outputCerts ${folder} is that of two workloads`),
+  ];
+}
+
+function twiceIn(values: readonly string[]): readonly string[] {
+  return [...new Set(values.filter((value, index) => values.indexOf(value) !== index))];
 }
