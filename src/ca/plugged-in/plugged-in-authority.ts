@@ -31,8 +31,8 @@ const SETTLE_MS = 200;
 const LOOK_MS = 30_000;
 
 /**
- * An authority that others made, from Istio's `cacerts` files. It follows the files while it runs: a
- * new set that is sound takes over at once, a bad one is told and changes nothing.
+ * An authority that others made, from Istio's `cacerts` files. It follows the files while it runs:
+ * a new set that is sound takes over at once, a bad one is told and changes nothing.
  */
 export class PluggedInAuthority implements Component, MeshRoots {
   readonly name = 'plugged-in-authority';
