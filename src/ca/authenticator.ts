@@ -2,9 +2,13 @@ import { BulwarkError, isBulwarkError } from '#base/errors.ts';
 import type { GrpcCall } from '#base/grpc/grpc.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
-/** The kinds of proof that a caller may bring; a closed set, for metrics and the journal. */
+/**
+ * The kinds of proof that a caller may bring; a closed set, for metrics and the journal. The
+ * control plane itself needs none.
+ */
 export const ATTESTATION_METHODS = [
   'certificate',
+  'control-plane',
   'join-token',
   'oidc-token',
   'service-account-token',

@@ -4,6 +4,8 @@ import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { RandomSource } from '#base/random.ts';
 import type { Settings } from '#base/settings-table.ts';
+import type { IssuanceJournal } from '#ca/journal/journal.ts';
+import { RecordedIssuer } from '#ca/journal/recorded-issuer.ts';
 import { RootConfigMaps } from '#controllers/root-config-maps.ts';
 import { ServiceAccountSecrets } from '#controllers/service-account-secrets.ts';
 import type { Authority } from '#controlplane/authority.ts';
@@ -17,6 +19,7 @@ export interface CaControllersOptions {
 
 export interface CaControllersDeps {
   readonly authority: Authority;
+  readonly journal: IssuanceJournal;
   readonly store: Store;
   readonly clock: Clock;
   readonly random: RandomSource;
@@ -32,14 +35,16 @@ export class CaControllers implements Component {
   readonly #lifecycle: Lifecycle;
 
   constructor({ settings, trustDomain }: CaControllersOptions, deps: CaControllersDeps) {
-    const { authority } = deps;
+    const { authority, journal, clock } = deps;
+    const { issuer: plain } = authority;
+    const issuer = new RecordedIssuer('account-secrets', { issuer: plain, journal, clock });
     const log = deps.log.child({ component: 'ca' });
     const trustBundle = (): string => authority.rootPem;
     const { serviceAccountSecrets: enabledByDefault, caNamespace } = settings;
     this.#lifecycle = new Lifecycle(log);
     this.#secrets = new ServiceAccountSecrets(
       { trustDomain, enabledByDefault, caNamespace },
-      { ...deps, issuer: authority.issuer, trustBundle, log },
+      { ...deps, issuer, trustBundle, log },
     );
     this.#roots = new RootConfigMaps({ ...deps, trustBundle, log });
   }

@@ -21,7 +21,7 @@ export interface ServingCertificateOptions {
 }
 
 export interface ServingCertificateDeps {
-  readonly issuer: Issuer;
+  readonly issuer: Pick<Issuer, 'issueForServer'>;
   readonly clock: Clock;
   readonly log: Logger;
 }

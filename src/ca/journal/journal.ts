@@ -4,6 +4,7 @@ import type { AttestationMethod } from '#ca/authenticator.ts';
 export interface IssuanceRecord {
   /** Lower case hex. */
   readonly serial: string;
+  /** A SPIFFE id; for a server of the control plane its first DNS name. */
   readonly identity: string;
   /** Wall-clock milliseconds. */
   readonly notBeforeAt: number;
@@ -14,7 +15,7 @@ export interface IssuanceRecord {
   readonly method: AttestationMethod;
   /** Which proof: the serial of a certificate, the id of a token. */
   readonly proof: string;
-  /** The address that asked. */
+  /** The address that asked; '' for the control plane itself. */
   readonly caller: string;
 }
 
