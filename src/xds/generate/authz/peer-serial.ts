@@ -29,7 +29,6 @@ export const PEER_SERIAL: Filter = create(FilterSchema, {
             },
           },
         },
-        readOnly: true,
         skipIfEmpty: true,
       },
     ],
