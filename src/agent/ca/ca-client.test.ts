@@ -139,7 +139,7 @@ describe('the client of the certificate authority', () => {
     const { client } = await setUp(t, () => {
       throw status;
     });
-    await assert.rejects(client.sign(REQUEST, TOKEN), failsWith('CA_UNAUTHENTICATED', /token/));
+    await assert.rejects(client.sign(REQUEST, TOKEN), failsWith('CA_UNAUTHENTICATED', /proof/));
     status = new GrpcStatusError(GRPC_STATUS.invalidArgument, 'TTL is greater than the max');
     await assert.rejects(client.sign(REQUEST, TOKEN), failsWith('GRPC_FAILED', /greater than/));
   });
