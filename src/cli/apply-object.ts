@@ -99,7 +99,9 @@ function withAnnotation(object: ApiObject): ApiObject {
   };
 }
 
-/** With keys in order, as kubectl writes it, so that neither tool sees a change in the other's text. */
+/**
+ * With keys in order, as kubectl writes it, so that neither tool sees a change in the other's text.
+ */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (typeof value !== 'object' || value === null) return value;

@@ -60,7 +60,8 @@ async function generate({ root, report, node, envoy, cached, key }) {
     try {
       renameSync(work, cached);
     } catch (error) {
-      if (!existsSync(join(cached, '.key'))) throw error; // else another set-up was first: its result is the same
+      // Otherwise another set-up was first, and its result is the same.
+      if (!existsSync(join(cached, '.key'))) throw error;
     }
   } finally {
     rmSync(work, { recursive: true, force: true });
