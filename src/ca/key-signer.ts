@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { assert } from '#base/assert.ts';
 import type { LeafTemplate, Signer } from '#ca/signer.ts';
 import { buildCertificate, EMPTY_NAME } from '#pki/build-certificate.ts';
+import { buildCrl, type CrlTemplate } from '#pki/build-crl.ts';
 import { type Certificate, isCertificateOfKey } from '#pki/certificate.ts';
 import { leafExtensions, namesExtension, type TlsPurpose } from '#pki/extensions.ts';
 import { publicHalf } from '#pki/keys.ts';
@@ -34,6 +35,11 @@ export class KeySigner implements Signer {
       { serial, notBeforeAt, notAfterAt, subject: EMPTY_NAME, spki: publicKey.spki, extensions },
       { name: this.issuers[0].subject, privateKey: this.#privateKey },
     );
+  }
+
+  async signCrl(template: CrlTemplate): Promise<Uint8Array> {
+    const [{ subject: name, subjectKeyId: keyId }] = this.issuers;
+    return buildCrl(template, { name, keyId, privateKey: this.#privateKey });
   }
 
   #sharedExtensions(purposes: readonly TlsPurpose[]): Uint8Array {

@@ -1,3 +1,4 @@
+import type { CrlTemplate } from '#pki/build-crl.ts';
 import type { Certificate } from '#pki/certificate.ts';
 import type { TlsPurpose } from '#pki/extensions.ts';
 import type { PublicKey } from '#pki/public-key.ts';
@@ -32,4 +33,9 @@ export interface Signer {
    * @throws BulwarkError CA_SIGN_FAILED
    */
   sign(template: LeafTemplate): Promise<Uint8Array>;
+  /**
+   * Signs a revocation list in the name of the first of `issuers`, DER; left out by signers that
+   * reach a key which is not theirs to speak for.
+   */
+  signCrl?(template: CrlTemplate): Promise<Uint8Array>;
 }

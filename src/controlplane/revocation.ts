@@ -1,7 +1,8 @@
 import type { Mesh } from '#controlplane/mesh.ts';
+import { meshTrustDomains } from '#model/mesh-settings.ts';
 import type { Revocations } from '#model/revocations.ts';
 import { parseCertificate } from '#pki/certificate.ts';
-import { isRevoked } from '#policy/authz/revoked-peers.ts';
+import { isRevoked, namesOf } from '#policy/authz/revoked-peers.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
 /** Answers who is revoked, by what the model of the mesh knows, and notices when that changes. */
@@ -25,6 +26,11 @@ export class RevocationCheck {
     const before = this.#seen;
     this.#seen = this.revocations;
     return before !== this.#seen;
+  }
+
+  /** An identity under every name of the mesh. */
+  namesOf(identity: string): readonly SpiffeId[] {
+    return namesOf(identity, meshTrustDomains(this.#mesh.settings));
   }
 
   /** Whether a peer is refused, by its certificate (serial in lower case hex) or by who it is. */

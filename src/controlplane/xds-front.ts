@@ -7,6 +7,7 @@ import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { Settings } from '#base/settings-table.ts';
 import type { OidcRule } from '#ca/attestation/oidc-rules.ts';
+import type { CrlPublisher } from '#ca/crl-publisher.ts';
 import type { IssuanceJournal } from '#ca/journal/journal.ts';
 import { WorkloadRegistration } from '#controllers/workload-registration.ts';
 import type { Authority } from '#controlplane/authority.ts';
@@ -15,6 +16,7 @@ import type { Mesh } from '#controlplane/mesh.ts';
 import { ModelFeed } from '#controlplane/model-feed.ts';
 import { serverReflection } from '#controlplane/reflection.ts';
 import { RevocationCheck } from '#controlplane/revocation.ts';
+import { revocationList } from '#controlplane/revocation-list.ts';
 import type { ServingCertificate, ServingMaterial } from '#controlplane/serving-certificate.ts';
 import { xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
 import { meshTrustDomains } from '#model/mesh-settings.ts';
@@ -64,6 +66,7 @@ export class XdsFront implements Component {
   readonly #issuance: Issuance;
   readonly #ads: AdsServer;
   readonly #revocation: RevocationCheck;
+  readonly #crl: CrlPublisher;
   /** Tells workloads what to trust, and knows who does. */
   readonly trust: TrustServer;
   #grpc: GrpcServer | undefined;
@@ -77,6 +80,11 @@ export class XdsFront implements Component {
     this.#registration = new WorkloadRegistration(REGISTRATION, { store: deps.store, clock, log });
     this.#revocation = new RevocationCheck(mesh);
     this.#issuance = openIssuance(options.settings, { ...deps, revocation: this.#revocation });
+    this.#crl = revocationList(options.settings, {
+      ...deps,
+      revocation: this.#revocation,
+      onChange: () => this.#publishTrust(),
+    });
     const authenticate = xdsAuthenticator({
       trustDomains: meshTrustDomains(mesh.settings),
       authenticateToken: (call) => this.#issuance.tokenAuthenticator.authenticate(call),
@@ -94,9 +102,10 @@ export class XdsFront implements Component {
     });
   }
 
-  /** Sends what is to be trusted now to every workload. */
+  /** Sends what is to be trusted now to every workload; to be called when the roots changed. */
   publishTrust(): void {
-    this.trust.publish(this.#trustResource());
+    this.#publishTrust();
+    void this.#crl.update();
   }
 
   /** The port it listens on, once started. */
@@ -113,13 +122,13 @@ export class XdsFront implements Component {
     const { mesh, store, serving, log } = this.#deps;
     const onChange = (): void => {
       this.#ads.configChanged();
-      if (this.#revocation.hasChanged()) this.#endRevoked();
+      if (this.#revocation.hasChanged()) void this.#revoke();
     };
     const feed = new ModelFeed({ store, model: mesh.model, onChange, log });
     const grpc = this.#grpcServer(present(serving.material, 'the serving certificate'));
     this.#grpc = grpc;
     serving.onRenewed((material) => grpc.updateTls(this.#tls(material)));
-    await this.#lifecycle.start([feed, this.#registration, grpc]);
+    await this.#lifecycle.start([feed, this.#crl, this.#registration, grpc]);
   }
 
   async close(): Promise<void> {
@@ -128,11 +137,17 @@ export class XdsFront implements Component {
     await this.#lifecycle.close();
   }
 
-  #trustResource(): XdsResource {
-    return trustResource({ rootsPem: this.#deps.authority.rootPem, crlPem: '' });
+  #publishTrust(): void {
+    this.trust.publish(this.#trustResource());
   }
 
-  #endRevoked(): void {
+  #trustResource(): XdsResource {
+    return trustResource({ rootsPem: this.#deps.authority.rootPem, crlPem: this.#crl.pem });
+  }
+
+  /** Peers hear of it first: a workload that sees its own certificate there asks for another. */
+  async #revoke(): Promise<void> {
+    await this.#crl.update();
     const check = this.#revocation;
     this.#ads.endStreams(({ peer }, identity) =>
       check.coversCertificate(peer.verifiedCertificate, identity),

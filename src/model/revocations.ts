@@ -1,4 +1,4 @@
-import type { CertificateRevocation } from '#api/kinds/certificate-revocation.ts';
+import type { CertificateRevocation, RevocationReason } from '#api/kinds/certificate-revocation.ts';
 import { LIMITS } from '#base/limits.ts';
 import { olderFirst } from '#model/age.ts';
 
@@ -12,6 +12,9 @@ export interface Revocation {
   readonly serial: string | undefined;
   /** A SPIFFE id; undefined when a certificate is revoked. */
   readonly identity: string | undefined;
+  readonly reason: RevocationReason;
+  /** When it was revoked, wall-clock milliseconds. */
+  readonly revokedAt: number;
 }
 
 /**
@@ -57,9 +60,11 @@ export class Revocations {
 }
 
 function readRevocation({ metadata, spec }: CertificateRevocation): Revocation {
-  const { serial, identity } = spec;
+  const { serial, identity, reason = 'unspecified' } = spec;
   const digits = serial?.toLowerCase().replace(/^0+/, '');
-  return { name: metadata.name, uid: metadata.uid ?? '', serial: digits, identity };
+  const { name, uid = '', creationTimestamp = '' } = metadata;
+  const revokedAt = Date.parse(creationTimestamp) || 0;
+  return { name, uid, serial: digits, identity, reason, revokedAt };
 }
 
 function keyOf({ name, uid }: Revocation): string {

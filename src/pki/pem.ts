@@ -9,7 +9,7 @@ declare const pemBrand: unique symbol;
 export type PemText = string & { readonly [pemBrand]: true };
 
 /** The labels that we read and write (RFC 7468). */
-export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'PUBLIC KEY';
+export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'PUBLIC KEY' | 'X509 CRL';
 
 const LINE = /.{1,64}/g;
 

@@ -59,7 +59,7 @@ test('bulwark cert revoke', { timeout: 120_000 }, async (t) => {
   };
   const client = new KeepAliveClient({ port: await portOf('thief') });
   t.after(() => client.close());
-  const becomes = (wanted: number, withinMs = 10_000) =>
+  const becomes = (wanted: number, withinMs = 30_000) =>
     waitUntil(
       async () => (await client.ask({ target: TARGET })).status === wanted || undefined,
       `${wanted}`,

@@ -61,6 +61,21 @@ test('a revoked peer', { timeout: 90_000 }, async (t) => {
   };
   const serial = new X509Certificate(thief.certificate).serialNumber;
 
+  await t.test('of a list is refused in the handshake, and nobody else', async () => {
+    const port = backend.listenPort('http');
+    const call = (certificate: typeof thief) =>
+      callPeer({ port, certificate, data: httpRequest('/') });
+    backend.publishCrl(mesh.authority.crl(['ab', serial]));
+    const refused = await waitUntil(async () => {
+      const { error } = await call(thief);
+      return error;
+    }, 'the handshake is refused');
+    assert.match(refused, /revoked|reset/i);
+    assert.equal(statusOf(await call(other)), 200);
+    backend.publishCrl('');
+    await waitUntil(async () => statusOf(await call(thief)) === 200, 'the list is gone');
+  });
+
   const cases = {
     'by serial': revocation('stolen', `{ serial: "${serial}", reason: keyCompromise }`),
     'by identity': revocation('gone', '{ identity: spiffe://cluster.local/ns/web/sa/thief }'),

@@ -36,6 +36,8 @@ export interface ExplicitWorkload {
   readonly httpProxyPort: number;
   /** Gives Envoy the configuration that the mesh has for it now. */
   publish(): void;
+  /** Gives Envoy the roots with a revocation list, PEM. */
+  publishCrl(crl: string): void;
   /** The lines of its access log so far. */
   accessLog(): readonly Readonly<Record<string, unknown>>[];
 }
@@ -85,6 +87,7 @@ export class ExplicitMesh {
       upstreamPort: (host) => portOf(proxy.explicit?.upstreams, (one) => one.host === host),
       httpProxyPort: proxy.explicit?.httpProxyPort ?? 0,
       publish,
+      publishCrl: (crl) => xds.publishRoots('ROOTCA', this.authority.root, crl),
       accessLog: () => envoy.process.lines.flatMap(parseLine),
     };
     this.#workloads.push(workload);

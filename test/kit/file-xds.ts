@@ -63,9 +63,15 @@ export class FileXds {
   }
 
   /** Writes roots under the name of a secret. */
-  publishRoots(name: string, roots: string): void {
+  publishRoots(name: string, roots: string, crl = ''): void {
     this.#write(TYPE_URL.secret, name, [
-      { name, validation_context: { trusted_ca: { inline_string: roots } } },
+      {
+        name,
+        validation_context: {
+          trusted_ca: { inline_string: roots },
+          ...(crl && { crl: { inline_string: crl } }),
+        },
+      },
     ]);
   }
 

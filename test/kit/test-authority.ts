@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { buildCertificate, buildName, EMPTY_NAME, keyIdOf } from '#pki/build-certificate.ts';
+import { buildCrl } from '#pki/build-crl.ts';
 import { leafExtensions, namesExtension, rootExtensions } from '#pki/extensions.ts';
 import { generateKeyPair } from '#pki/keys.ts';
 import { encodePem } from '#pki/pem.ts';
@@ -17,6 +18,11 @@ export interface TestAuthority {
   readonly root: string;
   /** A leaf for both sides of TLS, valid for an hour. */
   issue(names: Partial<SubjectAltNames>): TestCertificate;
+  /** A list of these revoked serials, PEM; valid for an hour unless said otherwise. */
+  crl(
+    serials: readonly string[],
+    times?: { readonly thisUpdateAt?: number; readonly nextUpdateAt?: number },
+  ): string;
 }
 
 const HOUR_MS = 3_600_000;
@@ -43,6 +49,14 @@ export function testAuthority(commonName = 'test root'): TestAuthority {
   );
   return {
     root: encodePem('CERTIFICATE', root),
+    crl: (serials, times) => {
+      const revoked = serials.map(
+        (one) => ({ serial: one, revokedAt: now, reason: 'keyCompromise' }) as const,
+      );
+      const valid = { thisUpdateAt: now - HOUR_MS, nextUpdateAt: now + HOUR_MS, ...times };
+      const template = { number: 1, ...valid, revoked };
+      return encodePem('X509 CRL', buildCrl(template, { ...issuer, keyId: keyIdOf(spki) }));
+    },
     issue: (names) => {
       const leafKeys = generateKeyPair();
       const leaf = buildCertificate(

@@ -73,7 +73,7 @@ export class TrustClient {
     void this.#connect();
   }
 
-  /** Says farewell: the keys of this workload are gone. */
+  /** Says farewell (it needs no roots any more): the keys of this workload are gone. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#timer?.cancel();
@@ -87,6 +87,7 @@ export class TrustClient {
         timer.cancel();
         resolve();
       });
+      connection.call.write({ unsubscribe: ROOT_SECRET_NAME });
       connection.call.end();
     });
     connection.client.close();
@@ -101,7 +102,6 @@ export class TrustClient {
       if (attempt !== this.#attempts || this.#isClosed || !this.#secret) return;
       const before = this.#connection;
       this.#connection = this.#dial(rootsPem, this.#secret);
-      // Not ended in order: that would be a farewell.
       before?.call.cancel();
       before?.client.close();
     } catch (error) {

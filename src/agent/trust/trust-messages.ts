@@ -12,6 +12,7 @@ export interface TrustNode {
 export interface TrustRequest {
   readonly node?: TrustNode;
   readonly subscribe?: string;
+  readonly unsubscribe?: string;
   /** The response that this answers. */
   readonly nonce?: string;
   /** Why that response was not taken. */
@@ -30,11 +31,12 @@ const REFUSED = 3;
 
 /** Encodes a DeltaDiscoveryRequest; by hand, for the reason that sds/messages.ts gives. */
 export function encodeTrustRequest(request: TrustRequest): Buffer {
-  const { node, subscribe, nonce, refusal } = request;
+  const { node, subscribe, unsubscribe, nonce, refusal } = request;
   const writer = new BinaryWriter();
   if (node) writeNode(writer.tag(1, WireType.LengthDelimited), node);
   writer.tag(2, WireType.LengthDelimited).string(SECRET_TYPE_URL);
   if (subscribe !== undefined) writer.tag(3, WireType.LengthDelimited).string(subscribe);
+  if (unsubscribe !== undefined) writer.tag(4, WireType.LengthDelimited).string(unsubscribe);
   if (nonce !== undefined) writer.tag(6, WireType.LengthDelimited).string(nonce);
   if (refusal !== undefined) {
     writer.tag(7, WireType.LengthDelimited).fork();

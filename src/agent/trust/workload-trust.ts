@@ -124,6 +124,8 @@ export class WorkloadTrust {
     if (!standing.isTrusted) {
       const message = 'peers no longer trust the root above the certificate';
       this.#options.renewSoon({ reason: 'RootDistrusted', message }, 0);
+    } else if (standing.isRevoked) {
+      this.#options.renewSoon({ reason: 'Revoked', message: 'the certificate is revoked' }, 0);
     } else if (!standing.isCurrent) {
       const message = 'another root signs now';
       const delayMs = random.fraction() * RENEWAL_SPREAD_MS;

@@ -37,6 +37,9 @@ const spec = object('What is revoked: exactly one of serial and identity.', {
   ),
 });
 
+/** One of the reasons. */
+export type RevocationReason = (typeof REVOCATION_REASONS)[number];
+
 /** The spec of a CertificateRevocation. */
 export type CertificateRevocationSpec = ValueOf<typeof spec>;
 

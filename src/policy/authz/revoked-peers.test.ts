@@ -9,7 +9,14 @@ import { parseSpiffeId, parseTrustDomain } from '#spiffe/spiffe-id.ts';
 const settings = meshSettings(parseTrustDomain('cluster.local'), {
   trustDomainAliases: [parseTrustDomain('old.example')],
 });
-const revocation = { name: 'a.b', uid: '', serial: undefined, identity: undefined };
+const revocation = {
+  name: 'a.b',
+  uid: '',
+  serial: undefined,
+  identity: undefined,
+  reason: 'unspecified',
+  revokedAt: 0,
+} as const;
 
 test('a serial is compared in whole bytes, as Envoy writes it', () => {
   const { name, serials } = revokedPeer({ ...revocation, serial: 'abc' }, settings);

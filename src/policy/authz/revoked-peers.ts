@@ -48,7 +48,10 @@ function wholeBytes(hex: string): string {
 }
 
 /** The identity as it is written; and the same account under other names of the mesh. */
-function namesOf(identity: string, trustDomains: readonly TrustDomain[]): readonly SpiffeId[] {
+export function namesOf(
+  identity: string,
+  trustDomains: readonly TrustDomain[],
+): readonly SpiffeId[] {
   const id = parseSpiffeId(identity);
   const workload = parseWorkloadId(id);
   if (!workload || !trustDomains.some((domain) => domain === workload.trustDomain)) return [id];
