@@ -135,6 +135,9 @@ class TrustStream {
   readonly #first = Promise.withResolvers<DeltaDiscoveryRequest>();
   #early: DeltaDiscoveryRequest[] | undefined = [];
   #isWanted = false;
+  /** Whether the agent took leave: the keys of its workload are gone. */
+  #isFarewell = false;
+  #isOver = false;
   #sentVersion = '';
   #outstanding: { readonly nonce: string; readonly version: string } | undefined;
   #key: string | undefined;
@@ -149,8 +152,10 @@ class TrustStream {
     );
     this.#first.promise.finally(() => timer.cancel()).catch(() => {});
     stream.onMessage = (message) => this.#receive(message);
-    // A half-closed stream is a farewell: the keys of that workload are gone with its agent.
-    stream.onEnd = () => this.#ended({ isFarewell: !stream.call.signal.aborted });
+    stream.onEnd = () => {
+      this.#ended();
+      stream.end(GRPC_STATUS.ok);
+    };
     this.#open().catch((error) => this.#fail(error));
   }
 
@@ -160,7 +165,7 @@ class TrustStream {
   }
 
   end({ status, message }: GrpcStatusError): void {
-    this.#ended({ isFarewell: false });
+    this.#ended();
     this.#stream.end(status, message);
   }
 
@@ -185,7 +190,7 @@ class TrustStream {
     if (!node)
       throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'the first request has no node');
     const { nodeId, identity, namespace, workloadName } = parseNode(node, caller);
-    if (call.signal.aborted) return;
+    if (this.#isOver) return;
     this.#peer = { nodeId, identity, namespace, workloadName, certificate };
     this.#key = peers.opened(this.#peer, this);
     log.debug('an agent asks what to trust', { identity, nodeId });
@@ -216,7 +221,10 @@ class TrustStream {
       throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'only secrets are served here');
     const { name } = this.#deps.resource();
     if (request.resourceNamesSubscribe.includes(name)) this.#isWanted = true;
-    if (request.resourceNamesUnsubscribe.includes(name)) this.#isWanted = false;
+    if (request.resourceNamesUnsubscribe.includes(name)) {
+      this.#isWanted = false;
+      this.#isFarewell = true;
+    }
     const answered = this.#outstanding;
     if (answered && request.responseNonce === answered.nonce) {
       this.#outstanding = undefined;
@@ -229,12 +237,13 @@ class TrustStream {
     this.flush();
   }
 
-  #ended({ isFarewell }: { readonly isFarewell: boolean }): void {
+  #ended(): void {
+    this.#isOver = true;
     this.#first.reject(new Error('the stream ended'));
     this.#isWanted = false;
+    const isFarewell = this.#isFarewell;
     if (this.#key !== undefined) this.#deps.peers.closed(this.#key, this, { isFarewell });
     this.#key = undefined;
-    if (isFarewell) this.#stream.end(GRPC_STATUS.ok);
   }
 
   #fail(error: unknown): void {
