@@ -202,17 +202,17 @@ class BareSide implements Side {
 /** Collects garbage, so that what one side left behind is not counted for the other. */
 function collectGarbage(): void {
   setFlagsFromString('--expose-gc');
-  runInNewContext('gc')();
+  runInNewContext('gc')({ type: 'minor' });
 }
 
 /**
  * CPU microseconds of this process for a push to one connection, until the reader has all of it.
  */
 async function costOf(side: Side, kind: ConnectionKind, readers: Readers): Promise<number> {
-  collectGarbage();
   let micros = 0;
   for (let count = 0; count < BATCH; count += 1) {
     const bytes = side.prepare();
+    collectGarbage();
     const arrived = readers.tell({ do: 'expect', kind, bytes });
     const before = process.cpuUsage();
     side.push();

@@ -99,10 +99,7 @@ export class AdsServer {
       }),
       endpoints: new ClusterEndpoints(),
       opened: (stream) => this.#open.add(stream),
-      closed: (stream) => {
-        this.#open.delete(stream);
-        this.#scheduler.unmark(stream);
-      },
+      closed: (stream) => this.#open.delete(stream),
     };
     this.service = { streams: { [DELTA_PATH]: (stream) => this.#accept(stream) } };
   }
@@ -112,9 +109,10 @@ export class AdsServer {
    * once; what changes while pushes go on is sent with them.
    */
   configChanged(concerns: (node: ProxyNode) => boolean = () => true): void {
+    const nowMs = this.#shared.deps.clock.monotonicMs();
     for (const stream of this.#open) {
       if (!stream.node || !concerns(stream.node)) continue;
-      stream.noteChange();
+      stream.noteChange(nowMs);
       this.#scheduler.mark(stream);
     }
   }

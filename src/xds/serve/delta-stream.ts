@@ -34,7 +34,9 @@ export class DeltaStream {
   #probe: { readonly names: readonly string[]; readonly endMs: number } | undefined;
   readonly #openedMs: number;
   #snapshot: XdsSnapshot | undefined;
-  #timer: (Timer & { readonly dueMs: number }) | undefined;
+  #timer: Timer | undefined;
+  #timerDueMs = Number.POSITIVE_INFINITY;
+  #owes = false;
   #closed = false;
 
   constructor(context: StreamContext) {
@@ -65,12 +67,9 @@ export class DeltaStream {
     this.#pump();
   }
 
-  /** Whether there is something to send that has to wait. */
+  /** Whether there was something to send that has to wait. */
   get owes(): boolean {
-    for (const channel of this.#inOrder) {
-      if (channel.changeTo(this.#mapOf(channel)) !== NO_CHANGE) return true;
-    }
-    return false;
+    return this.#owes;
   }
 
   /** Nothing is sent from now on. */
@@ -136,27 +135,41 @@ export class DeltaStream {
     if (!clusters) return;
     const repair = this.#recovery.afterRejection(push, culprits);
     if (repair.changed.length + repair.removed.length === 0) return;
-    channel.send(repair, { repair: true });
+    channel.repair(repair);
     this.#resendEndpoints(repair.changed);
   }
 
   #pump(): void {
     if (!this.#snapshot || this.#closed) return;
     const nowMs = this.#context.clock.monotonicMs();
-    let wakeMs = this.#assumeClusters(nowMs);
+    let heldMs = Number.POSITIVE_INFINITY;
     for (const channel of this.#inOrder) {
       const waitMs = this.#waitMs(channel, nowMs);
-      if (waitMs === 0) this.#push(channel);
+      if (waitMs === 0) this.#push(channel, nowMs);
       else if (channel.changeTo(this.#mapOf(channel)) !== NO_CHANGE)
-        wakeMs = Math.min(wakeMs, waitMs);
+        heldMs = Math.min(heldMs, waitMs);
       if (this.#closed) return;
     }
     const clusters = this.#channels.get('cds');
-    if (clusters) {
-      wakeMs = Math.min(wakeMs, this.#pushRemovedClusters(clusters, nowMs));
-      wakeMs = Math.min(wakeMs, this.#probeClusters(clusters, nowMs));
-    }
-    this.#wakeAt(nowMs + wakeMs, nowMs);
+    if (clusters?.holdsRemovals)
+      heldMs = Math.min(heldMs, this.#pushRemovedClusters(clusters, nowMs));
+    this.#owes = heldMs < Number.POSITIVE_INFINITY;
+    const lookMs = clusters ? this.#probeClusters(clusters, nowMs) : this.#assumeClusters(nowMs);
+    this.#wakeAt(nowMs + Math.min(heldMs, lookMs), nowMs);
+  }
+
+  /**
+   * Pumps again at that time at the latest; a timer that is due earlier is left to find nothing.
+   */
+  #wakeAt(dueMs: number, nowMs: number): void {
+    if (this.#closed || dueMs >= this.#timerDueMs) return;
+    this.#timer?.cancel();
+    const { clock, guard } = this.#context;
+    this.#timerDueMs = dueMs;
+    this.#timer = clock.after(dueMs - nowMs, () => {
+      this.#timerDueMs = Number.POSITIVE_INFINITY;
+      guard(() => this.#pump());
+    });
   }
 
   /**
@@ -165,32 +178,17 @@ export class DeltaStream {
    * look again.
    */
   #assumeClusters(nowMs: number): number {
-    if (this.#channels.has('cds') || !this.#channels.get('lds')?.wildcard)
-      return Number.POSITIVE_INFINITY;
+    if (!this.#channels.get('lds')?.wildcard) return Number.POSITIVE_INFINITY;
     const leftMs = this.#openedMs + CLUSTERS_ASKED_MS_MAX - nowMs;
     if (leftMs > 0) return leftMs;
     this.#context.log.warn('the proxy does not ask for clusters; sending them all the same');
     this.#channelOf('cds').assume();
-    return Number.POSITIVE_INFINITY;
+    return 0;
   }
 
-  /**
-   * Pumps again at that time at the latest; a timer that is due earlier is left to find nothing.
-   */
-  #wakeAt(dueMs: number, nowMs: number): void {
-    if (this.#closed || dueMs >= (this.#timer?.dueMs ?? Number.POSITIVE_INFINITY)) return;
-    this.#timer?.cancel();
-    const { clock, guard } = this.#context;
-    const timer = clock.after(dueMs - nowMs, () => {
-      this.#timer = undefined;
-      guard(() => this.#pump());
-    });
-    this.#timer = { dueMs, cancel: () => timer.cancel() };
-  }
-
-  #push(channel: TypeChannel): void {
+  #push(channel: TypeChannel, nowMs: number): void {
     const clusters = channel.type.name === 'cds';
-    const change = channel.push(this.#mapOf(channel), { holdRemovals: clusters });
+    const change = channel.push(this.#mapOf(channel), nowMs, clusters);
     if (clusters && change) this.#resendEndpoints(change.changed);
   }
 
@@ -211,14 +209,12 @@ export class DeltaStream {
 
   /** Sends the removal of clusters once nothing can refer to them; else says how long to wait. */
   #pushRemovedClusters(clusters: TypeChannel, nowMs: number): number {
-    if (clusters.changeTo(this.#mapOf(clusters)).removed.length === 0)
-      return Number.POSITIVE_INFINITY;
     for (const name of ['cds', 'lds', 'rds'] as const) {
       const channel = this.#channels.get(name);
       const waitMs = channel ? this.#waitMs(channel, nowMs) : 0;
       if (waitMs > 0) return waitMs;
     }
-    clusters.push(this.#mapOf(clusters));
+    clusters.push(this.#mapOf(clusters), nowMs);
     return Number.POSITIVE_INFINITY;
   }
 
@@ -230,13 +226,14 @@ export class DeltaStream {
       return 0;
     }
     const { unanswered } = clusters;
+    if (unanswered.length === 0) return Number.POSITIVE_INFINITY;
     const removed = this.#recovery.suspects(unanswered, nowMs);
     if (removed.length > 0) {
       this.#context.log.warn('no answer for clusters; removing new ones to find the one at fault', {
         clusters: removed,
       });
       this.#probe = { names: removed, endMs: nowMs + PROBE_MS_MAX };
-      clusters.send({ changed: [], adds: false, removed }, { repair: true });
+      clusters.repair({ changed: [], adds: false, removed });
       return PROBE_MS_MAX;
     }
     const waitMs = this.#recovery.waitMs(unanswered, nowMs);

@@ -22,6 +22,7 @@ import type { ClusterEndpoints } from '#xds/serve/cluster-recovery.ts';
 import { DeltaStream } from '#xds/serve/delta-stream.ts';
 import type { XdsMetrics } from '#xds/serve/metrics.ts';
 import type { ProxyStatus } from '#xds/serve/proxy-status.ts';
+import type { Markable } from '#xds/serve/push-scheduler.ts';
 import type { ResourceChange, ResourceDiffs } from '#xds/serve/resource-diff.ts';
 import type { DiscoveryName, ResourceType } from '#xds/serve/resource-types.ts';
 import type { FrameCache } from '#xds/serve/response-frame.ts';
@@ -51,7 +52,8 @@ const EARLY_REQUESTS_MAX = 64;
  * the caller's identity from its certificate or token, the rest from the node in the first request,
  * and tells the control plane, before anything is sent.
  */
-export class ProxyStream {
+export class ProxyStream implements Markable {
+  marked = false;
   readonly #stream: GrpcServerStream;
   readonly #shared: SharedState;
   readonly #connectedAt: number;
@@ -85,9 +87,9 @@ export class ProxyStream {
     return this.#node;
   }
 
-  /** Notes that a change concerns this proxy, for the time that it takes until it is sent. */
-  noteChange(): void {
-    this.#changedMs ??= this.#shared.deps.clock.monotonicMs();
+  /** Notes when a change came that concerns this proxy, by the monotonic clock. */
+  noteChange(nowMs: number): void {
+    this.#changedMs ??= nowMs;
   }
 
   /** The call that opened it. */

@@ -5,8 +5,6 @@ import type { Holding } from '#xds/serve/subscription.ts';
 export interface Push {
   readonly nonce: string;
   readonly change: ResourceChange;
-  /** Milliseconds since 1970. */
-  readonly at: number;
   /** By the monotonic clock, in milliseconds. */
   readonly sentMs: number;
   /** What the proxy had before; undefined when that is a guess. */

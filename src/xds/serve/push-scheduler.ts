@@ -2,16 +2,24 @@ import type { Clock } from '#base/clock.ts';
 
 /** Milliseconds of work after which input and output get their turn. */
 const SLICE_MS = 10;
+/** Items between two looks at the clock. */
+const CHECK_EVERY = 16;
+
+/** Something that can be marked. */
+export interface Markable {
+  /** Whether it waits for its turn; for the scheduler alone. */
+  marked: boolean;
+}
 
 /**
  * Works off what is marked, without waiting: the first mark starts at once, and what is marked
  * while the work goes on is done in it, each item once however often it was marked.
  */
-export class PushScheduler<Item> {
+export class PushScheduler<Item extends Markable> {
   readonly #clock: Clock;
   readonly #work: (item: Item) => void;
   /** In the order of marks. */
-  readonly #marked = new Set<Item>();
+  #waiting: Item[] = [];
   #running = false;
 
   /** @param work must not throw */
@@ -21,24 +29,26 @@ export class PushScheduler<Item> {
   }
 
   mark(item: Item): void {
-    this.#marked.add(item);
+    if (item.marked) return;
+    item.marked = true;
+    this.#waiting.push(item);
     if (this.#running) return;
     this.#running = true;
     queueMicrotask(() => this.#run());
   }
 
-  unmark(item: Item): void {
-    this.#marked.delete(item);
-  }
-
   #run(): void {
     const startMs = this.#clock.monotonicMs();
-    for (const item of this.#marked) {
-      this.#marked.delete(item);
+    let done = 0;
+    for (const item of this.#waiting) {
+      done += 1;
+      // From now on a mark counts anew.
+      item.marked = false;
       this.#work(item);
-      if (this.#clock.monotonicMs() - startMs > SLICE_MS) break;
+      if (done % CHECK_EVERY === 0 && this.#clock.monotonicMs() - startMs > SLICE_MS) break;
     }
-    this.#running = this.#marked.size > 0;
+    this.#waiting = this.#waiting.slice(done);
+    this.#running = this.#waiting.length > 0;
     if (this.#running) setImmediate(() => this.#run());
   }
 }

@@ -39,6 +39,7 @@ export class TypeChannel {
   #begun = false;
   /** Whether the subscription is a guess, and so is what the proxy has. */
   #assumed = false;
+  #holdsRemovals = false;
   /** Whether the proxy waits for a response even when there is nothing to tell. */
   #mustAnswer = false;
   #sent: Push | undefined;
@@ -50,6 +51,11 @@ export class TypeChannel {
     this.#deps = deps;
     this.#subscription = this.#noSubscription();
     this.rejections = new Rejections(type);
+  }
+
+  /** Whether removed names were left for later. */
+  get holdsRemovals(): boolean {
+    return this.#holdsRemovals;
   }
 
   get unanswered(): readonly Push[] {
@@ -121,29 +127,29 @@ export class TypeChannel {
    * undefined when there is nothing.
    * @param holdRemovals leaves the removed names for a later call
    */
-  push(map: ResourceMap, { holdRemovals = false } = {}): ResourceChange | undefined {
+  push(map: ResourceMap, nowMs: number, holdRemovals = false): ResourceChange | undefined {
     const whole = this.#subscription.changeTo(map);
     const change = holdRemovals ? this.#deps.diffs.additionsIn(whole) : whole;
-    const later = holdRemovals ? whole.removed : [];
+    const later = holdRemovals ? whole.removed : NO_CHANGE.removed;
+    this.#holdsRemovals = later.length > 0;
     this.rejections.prune(map);
     if (change === NO_CHANGE && !this.#mustAnswer) {
       if (later.length === 0) this.#subscription.moveTo(map);
       const again = this.rejections.nextRetry(
         (resource) => map.get(resource.name) === resource && this.includes(resource.name),
       );
-      return again && this.send({ changed: again, adds: false, removed: [] });
+      if (!again) return undefined;
+      return this.#send({ changed: again, adds: false, removed: [] }, undefined, nowMs);
     }
     this.#mustAnswer = false;
     const before = this.#assumed ? undefined : this.#subscription.holding();
     this.#subscription.moveTo(map, later);
-    this.#send(change, before, false);
-    return change;
+    return this.#send(change, before, nowMs);
   }
 
-  /** Sends something apart from what is subscribed to. */
-  send(change: ResourceChange, { repair = false } = {}): ResourceChange {
-    this.#send(change, undefined, repair);
-    return change;
+  /** Sends something apart from what is subscribed to, to undo what a response left behind. */
+  repair(change: ResourceChange): void {
+    this.#send(change, undefined, this.#deps.clock.monotonicMs(), true);
   }
 
   status(): Omit<TypeStatus, 'synced'> {
@@ -152,23 +158,32 @@ export class TypeChannel {
       wildcard: this.#subscription.wildcard,
       subscribedCount: this.#subscription.namesCount,
       unansweredCount: this.#ledger.unanswered.length,
-      sent: this.#sent && { nonce: this.#sent.nonce, at: this.#sent.at },
+      sent: this.#sent && { nonce: this.#sent.nonce, at: this.#wallClock(this.#sent.sentMs) },
       acked: this.#acked,
       nacked: this.#nacked,
       rejected: this.rejections.all,
     };
   }
 
+  #wallClock(monotonicMs: number): number {
+    const { clock } = this.#deps;
+    return Math.round(clock.now() + monotonicMs - clock.monotonicMs());
+  }
+
   #noSubscription(): Subscription {
     return new Subscription({ diffs: this.#deps.diffs, withdraws: this.type.withdraws });
   }
 
-  #send(change: ResourceChange, before: Holding | undefined, repair: boolean): void {
-    const { clock, send } = this.#deps;
-    const nonce = send(this.type, change);
-    const sentMs = clock.monotonicMs();
-    this.#sent = { nonce, change, at: clock.now(), sentMs, before, repair };
+  #send(
+    change: ResourceChange,
+    before: Holding | undefined,
+    sentMs: number,
+    repair = false,
+  ): ResourceChange {
+    const nonce = this.#deps.send(this.type, change);
+    this.#sent = { nonce, change, sentMs, before, repair };
     this.#ledger.record(this.#sent);
+    return change;
   }
 
   #bound(names: readonly string[]): void {
