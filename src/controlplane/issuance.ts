@@ -21,7 +21,7 @@ import type { Store } from '#store/store.ts';
 /** What certificates are given out with. */
 export interface IssuanceParts {
   readonly mesh: Mesh;
-  readonly authority: Authority;
+  readonly authority: Pick<Authority, 'issuer' | 'metrics'>;
   readonly store: Store;
   readonly tokens: ServiceAccountTokens;
   readonly journal: IssuanceJournal;
