@@ -119,6 +119,14 @@ test('a DestinationRule names files of the agent', { timeout: 60_000 }, async (t
     assert.deepEqual(control.rejections, []);
   });
 
+  await t.test('SIMPLE: the roots of the system do not vouch for the partner', async () => {
+    mesh.put(...rule('{ mode: SIMPLE, sni: api.example.com }'));
+    control.publish();
+    const taken = () => agent.workload('caller').secrets['file-root:system']?.state;
+    await waitUntil(() => taken() === 'accepted', 'the roots of the system in Envoy');
+    await waitUntil(async () => (await caller.ask(CALL)).status === 503, 'the refusal');
+  });
+
   await t.test('MUTUAL: a key outside of the folders is not used', async () => {
     const outside = join(temporaryDirectory(t), 'other.pem');
     writeFileSync(outside, client.privateKey);
