@@ -138,6 +138,20 @@ test('a DestinationRule names files of the agent', { timeout: 60_000 }, async (t
   });
 });
 
+test('a file that the agent does not give keeps nothing else from working', async (t) => {
+  const { port } = await startPartner(t);
+  const files = 'caCertificates: /etc/passwd, clientCertificate: /etc/a, privateKey: /etc/b';
+  const mesh = testMesh([groupObject('web', 'caller'), ...entry(port)]);
+  mesh.put(...rule(`{ mode: MUTUAL, sni: api.example.com, ${files} }`));
+  const control = new FakeControlPlane(t, mesh);
+  await control.start();
+  const agent = await startAgent(t, control, [{ namespace: 'web', name: 'caller' }]);
+  await agent.agent.whenReady(READY);
+  assert.equal((await proxyOf(t, agent).ask(CALL)).status, 503);
+  const refusals = agent.logLines.filter((line) => line.includes('a file for TLS cannot be used'));
+  assert.equal(refusals.length, 2);
+});
+
 test('an application gets its certificate', { timeout: 60_000 }, async (t) => {
   const control = new FakeControlPlane(t, testMesh([groupObject('web', 'caller')]));
   control.authority.lifetimeMs = 4000;
