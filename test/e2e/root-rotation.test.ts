@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ADMIN_PATHS, type RootsView } from '#admin/contract.ts';
+import { KubeClient } from '#kubeclient/kube-client.ts';
 import { parseCertificatesPem } from '#pki/certificate.ts';
 import { bulwark } from '../kit/bulwark.ts';
 import type { ManagedProcess } from '../kit/child-process.ts';
@@ -116,6 +117,18 @@ async function rotated(t: TestContext, mesh: RealMesh, ...args: readonly string[
   assert.equal(command.exit?.code, 0, command.tail());
 }
 
+/** How a step is answered that somebody without credentials asks for. */
+async function statusForStranger({ api }: RealMesh): Promise<number> {
+  const nobody = { clientCertificate: undefined, clientKey: undefined };
+  const stranger = new KubeClient({ ...api.access, ...nobody });
+  try {
+    const body = { step: 'prepare', leaveBehind: [] };
+    return (await stranger.send({ method: 'POST', path: ADMIN_PATHS.roots, body })).status;
+  } finally {
+    stranger.close();
+  }
+}
+
 async function rootsOf({ api }: RealMesh): Promise<RootsView> {
   return (await api.expect({ method: 'GET', path: ADMIN_PATHS.roots })) as RootsView;
 }
@@ -163,6 +176,7 @@ test('a workload that cannot take the new root holds up the rotation, unless it 
   const pid = await mesh.agentPid('web');
   process.kill(pid, 'SIGSTOP');
   try {
+    assert.equal(await statusForStranger(mesh), 403, 'only administrators may ask for a step');
     await rotated(t, mesh, 'prepare');
     const refused = rotate(t, mesh, 'activate', '--wait', '1s');
     await refused.ended;
