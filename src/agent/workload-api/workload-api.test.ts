@@ -68,7 +68,7 @@ describe('the SPIFFE Workload API', () => {
     const { api, call, socketPath } = await setUp(t);
     assert.equal(statSync(socketPath).mode & 0o777, 0o600);
     const crl = Buffer.from('a list');
-    const crlPem = encodePem('CERTIFICATE', crl).replaceAll('CERTIFICATE', 'X509 CRL');
+    const crlPem = encodePem('X509 CRL', crl);
     const secret = newSecret({ crlPem });
     api.publish(secret);
     const svid = await svidOf(call('FetchX509SVID'), 0);
