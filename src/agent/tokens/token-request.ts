@@ -6,6 +6,7 @@ import { LIMITS } from '#base/limits.ts';
 import { Secret } from '#base/secret.ts';
 import { KubeClient, type KubeResponse, refusal } from '#kubeclient/kube-client.ts';
 import { readKubeconfig } from '#kubeclient/kubeconfig.ts';
+import { offersThirdPartyTokens } from '#kubeclient/token-support.ts';
 
 /** Whose token, and who gives it. */
 export interface TokenRequestOptions {
@@ -20,6 +21,11 @@ export interface TokenRequestOptions {
 const LIFETIME_SECONDS = 600;
 /** The part of its lifetime after which a token is not used any more. */
 const USABLE_PART = 0.8;
+
+/** Who may not ask what is offered is told by the refusal itself. */
+function isOffered(client: KubeClient): Promise<boolean> {
+  return offersThirdPartyTokens(client).catch(() => true);
+}
 
 interface TokenRequestAnswer {
   readonly status?: { readonly token?: unknown; readonly expirationTimestamp?: unknown };
@@ -71,7 +77,7 @@ export class TokenRequest implements TokenSource {
     let client: KubeClient | undefined;
     try {
       client = new KubeClient(await readKubeconfig(kubeconfig));
-      return await client.send({
+      const response = await client.send({
         method: 'POST',
         path: `/api/v1/namespaces/${namespace}/serviceaccounts/${serviceAccount}/token`,
         body: {
@@ -80,8 +86,11 @@ export class TokenRequest implements TokenSource {
           spec: { audiences: [audience], expirationSeconds: LIFETIME_SECONDS },
         },
       });
+      if (response.status !== 404 || (await isOffered(client))) return response;
+      throw new Error('this API server gives no tokens for an audience');
     } catch (cause) {
-      throw this.#failed(describeError(cause), 'check the kubeconfig and the server', cause);
+      const remedy = 'check the kubeconfig and the server; an old one needs a tokenFile';
+      throw this.#failed(describeError(cause), remedy, cause);
     } finally {
       client?.close();
     }

@@ -84,7 +84,7 @@ async function apiServer(t: TestContext, answers: Answer[]) {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => {
-        const body = JSON.parse(Buffer.concat(chunks).toString()) as Seen['body'];
+        const body = JSON.parse(Buffer.concat(chunks).toString() || 'null') as Seen['body'];
         const { authorization } = request.headers;
         seen.push({ url: request.url ?? '', authorization, body });
         const answer = answers.shift() ?? { status: 500, body: {} };
@@ -137,6 +137,7 @@ describe('a token request', () => {
   it('that is refused says what to do', async (t) => {
     const { source } = await apiServer(t, [
       { status: 404, body: { message: 'serviceaccounts "web" not found' } },
+      { status: 200, body: { resources: [{ name: 'serviceaccounts/token' }] } },
       { status: 403, body: { message: 'forbidden' } },
       { status: 200, body: { status: {} } },
       { status: 200, body: { status: { token: 'x', expirationTimestamp: 'soon' } } },
@@ -148,6 +149,15 @@ describe('a token request', () => {
         (error) => isBulwarkError(error, 'AGENT_TOKEN_REFUSED') && remedy.test(error.remedy ?? ''),
       );
     }
+  });
+
+  it('to an API server that gives none for an audience says so', async (t) => {
+    const { source, seen } = await apiServer(t, [
+      { status: 404, body: { message: 'the server could not find the requested resource' } },
+      { status: 200, body: { resources: [{ name: 'serviceaccounts' }] } },
+    ]);
+    await assert.rejects(source.token(), /gives no tokens for an audience/);
+    assert.equal(seen[1]?.url, '/api/v1');
   });
 
   it('fails when nobody answers, and works again when somebody does', async (t) => {
