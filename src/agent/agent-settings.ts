@@ -33,6 +33,7 @@ export function workloadSettings(settings: Settings): WorkloadAgentSettings {
     clusterDomain: settings.clusterDomain,
     audience: settings.tokenAudiences[0] ?? '',
     secretTtlMs: settings.secretTtl,
+    key: settings.workloadKey,
     drainMs: settings.drainDuration,
     concurrency: settings.envoyConcurrency,
     secretDirectories: settings.secretDirectories,

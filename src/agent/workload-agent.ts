@@ -27,6 +27,7 @@ import { OWNER_ONLY } from '#base/files.ts';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
+import type { KeyChoice } from '#pki/keys.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
 /** What all workloads of an agent have in common. */
@@ -36,6 +37,8 @@ export interface WorkloadAgentSettings {
   readonly clusterDomain: string;
   readonly audience: string;
   readonly secretTtlMs: number;
+  /** The kind of the keys of workloads. */
+  readonly key: KeyChoice;
   readonly drainMs: number;
   readonly concurrency: number;
   /** Folders of files that the control plane may name for TLS. */
@@ -197,6 +200,7 @@ export class WorkloadAgent implements Component {
       serviceAccount: workload.serviceAccount,
       audience: settings.audience,
       ttlMs: settings.secretTtlMs,
+      key: settings.key,
       onSecret: (secret: WorkloadSecret) => {
         this.#trust.renewed(secret);
         void this.#envoy.start();

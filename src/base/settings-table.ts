@@ -277,6 +277,14 @@ export const SETTINGS = table({
     doc: 'The certificate lifetime that the agent asks for.',
     scope: ['agent'],
   },
+  workloadKey: {
+    type: 'string',
+    env: ['BULWARK_WORKLOAD_KEY'],
+    default: 'P-256',
+    choices: ['P-256', 'P-384', 'RSA-2048', 'RSA-3072', 'RSA-4096'],
+    doc: 'The kind of key that the agent makes for a workload, a new one for each certificate.',
+    scope: ['agent'],
+  },
   drainDuration: {
     type: 'duration',
     env: ['BULWARK_DRAIN_DURATION'],

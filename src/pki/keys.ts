@@ -1,13 +1,17 @@
 import {
   createPrivateKey,
   createPublicKey,
+  generateKeyPair as generateKeyPairLater,
   generateKeyPairSync,
   type KeyObject,
 } from 'node:crypto';
+import { promisify } from 'node:util';
 import { BulwarkError } from '#base/errors.ts';
 import { Secret } from '#base/secret.ts';
 import type { PemText } from '#pki/pem.ts';
 import type { KeyKind } from '#pki/public-key.ts';
+
+const makeRsaKeyPair = promisify(generateKeyPairLater);
 
 /** A private key and its public half, as node:crypto holds them. */
 export interface KeyPair {
@@ -22,8 +26,17 @@ export type KeyChoice = 'P-256' | 'P-384' | 'RSA-2048' | 'RSA-3072' | 'RSA-4096'
 export function generateKeyPair(choice: KeyChoice = 'P-256'): KeyPair {
   if (choice === 'P-256' || choice === 'P-384')
     return generateKeyPairSync('ec', { namedCurve: choice });
-  const modulusLength = Number(choice.slice('RSA-'.length));
-  return generateKeyPairSync('rsa', { modulusLength });
+  return generateKeyPairSync('rsa', { modulusLength: rsaBits(choice) });
+}
+
+/** A new key pair, made beside the main thread when that takes long (RSA). */
+export async function makeKeyPair(choice: KeyChoice = 'P-256'): Promise<KeyPair> {
+  if (choice === 'P-256' || choice === 'P-384') return generateKeyPair(choice);
+  return makeRsaKeyPair('rsa', { modulusLength: rsaBits(choice) });
+}
+
+function rsaBits(choice: KeyChoice): number {
+  return Number(choice.slice('RSA-'.length));
 }
 
 /** The private key as PKCS #8 PEM, as Envoy and Istio take it. */

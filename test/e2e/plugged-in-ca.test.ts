@@ -52,13 +52,21 @@ const below = (root: ChainAuthority, choice: 'P-256' | 'RSA-2048'): TestCaFiles 
     makeAuthority({ choice, trustDomains: ['cluster.local'], pathLength: 0 }, root),
   ]);
 
-/** The key id of the authority that signed what the server itself shows. */
-function servingIssuer(address: string): Promise<string | undefined> {
-  const [host = '', port = ''] = address.split(':');
+interface Shown {
+  /** The serial of the authority above it. */
+  readonly issuer: string | undefined;
+  /** Of its RSA key. */
+  readonly bits: number | undefined;
+}
+
+/** The certificate that a server shows to who has none. */
+function shownBy(host: string, port: number): Promise<Shown> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port: Number(port), rejectUnauthorized: false }, () => {
-      const { issuerCertificate } = socket.getPeerCertificate(true);
-      resolve(issuerCertificate?.serialNumber.toLowerCase().replace(/^0+/, ''));
+    const options = { host, port, rejectUnauthorized: false, ALPNProtocols: ['istio', 'h2'] };
+    const socket = connect(options, () => {
+      const { issuerCertificate, bits } = socket.getPeerCertificate(true);
+      const issuer = issuerCertificate?.serialNumber.toLowerCase().replace(/^0+/, '');
+      resolve({ issuer, bits });
       socket.destroy();
     });
     socket.once('error', reject);
@@ -83,6 +91,7 @@ test('a plugged-in authority signs, and is replaced under load', {
   });
   const status = await mesh.startAgent('agent', {
     secretTtl: '6s',
+    workloadKey: 'RSA-2048',
     workloads: [
       workload('caller'),
       workload('web', { group: 'web', app: { ports: [{ name: 'http', port }] } }),
@@ -99,7 +108,8 @@ test('a plugged-in authority signs, and is replaced under load', {
   ) as ServerAddresses;
   const serves = (files: TestCaFiles): Promise<unknown> => {
     const serial = files.authorities.at(-1)?.certificate.serial;
-    const isNew = async () => (await servingIssuer(addresses.discovery)) === serial;
+    const [host = '', port = ''] = addresses.discovery.split(':');
+    const isNew = async () => (await shownBy(host, Number(port))).issuer === serial;
     return waitUntil(isNew, 'the server shows a certificate of it', { withinMs: WITHIN_MS });
   };
   const renewed = (): Promise<unknown> =>
@@ -112,6 +122,12 @@ test('a plugged-in authority signs, and is replaced under load', {
   await t.test('its certificates are taken by Envoys and by agents', async () => {
     await serves(first);
     await renewed();
+  });
+
+  await t.test('workloads have keys of the kind that the agent is told', async () => {
+    const { ports } = await status('web');
+    const { bits } = await shownBy(ports.inboundAddress, ports.inbound[0]?.listen ?? 0);
+    assert.equal(bits, 2048);
   });
 
   const second = below(firstRoot, 'RSA-2048');

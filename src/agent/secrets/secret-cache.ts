@@ -13,7 +13,7 @@ import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
 import { Secret } from '#base/secret.ts';
 import { buildCsr } from '#pki/csr.ts';
-import { generateKeyPair, privateKeyToPem } from '#pki/keys.ts';
+import { type KeyChoice, makeKeyPair, privateKeyToPem } from '#pki/keys.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
 export interface SecretCacheOptions {
@@ -26,6 +26,8 @@ export interface SecretCacheOptions {
   readonly audience: string;
   /** Milliseconds of lifetime to ask for. */
   readonly ttlMs: number;
+  /** The kind of its keys; P-256 when left out. */
+  readonly key?: KeyChoice;
   /** Called with each new secret, at once. */
   readonly onSecret: (secret: WorkloadSecret) => void;
   /** Called when an attempt failed. */
@@ -170,10 +172,10 @@ export class SecretCache implements Component {
   }
 
   async #obtain(): Promise<WorkloadSecret> {
-    const { identity, identityAliases = [], ttlMs } = this.#options;
+    const { identity, identityAliases = [], ttlMs, key } = this.#options;
     const { clock } = this.#deps;
     const credential = await this.#credential();
-    const keys = generateKeyPair();
+    const keys = await makeKeyPair(key);
     const request = {
       csr: buildCsr(identity, keys),
       validitySeconds: Math.max(1, Math.round(ttlMs / 1000)),
