@@ -32,6 +32,7 @@ export const ERROR_CODES = {
   CA_JOURNAL_FAILED: 'The journal of issued certificates could not keep a record.',
   CA_KEY_UNUSABLE: 'The key or certificate of the authority cannot be used.',
   CA_OIDC_RULES_INVALID: 'The rules for tokens of OIDC issuers are wrong.',
+  CA_IDENTITY_REVOKED: 'An identity that is revoked gets no certificates.',
   CA_RATE_LIMITED: 'An identity asks for more certificates than it may have.',
   CA_ROTATION_REFUSED: 'A step of the rotation of roots cannot be taken now.',
   CA_SIGN_FAILED: 'Signing failed, or the signed certificate did not pass its own check.',

@@ -6,10 +6,14 @@ import type { RandomSource } from '#base/random.ts';
 import type { Settings } from '#base/settings-table.ts';
 import type { IssuanceJournal } from '#ca/journal/journal.ts';
 import { RecordedIssuer } from '#ca/journal/recorded-issuer.ts';
+import { RevocationExpiry } from '#controllers/revocation-expiry.ts';
 import { RootConfigMaps } from '#controllers/root-config-maps.ts';
 import { ServiceAccountSecrets } from '#controllers/service-account-secrets.ts';
 import type { Authority } from '#controlplane/authority.ts';
-import type { TrustDomain } from '#spiffe/spiffe-id.ts';
+import type { Mesh } from '#controlplane/mesh.ts';
+import { RevocationCheck } from '#controlplane/revocation.ts';
+import { certificateLifeMsMax } from '#controlplane/revocation-list.ts';
+import type { SpiffeId, TrustDomain } from '#spiffe/spiffe-id.ts';
 import type { Store } from '#store/store.ts';
 
 export interface CaControllersOptions {
@@ -18,6 +22,7 @@ export interface CaControllersOptions {
 }
 
 export interface CaControllersDeps {
+  readonly mesh: Mesh;
   readonly authority: Authority;
   readonly journal: IssuanceJournal;
   readonly store: Store;
@@ -32,12 +37,16 @@ export class CaControllers implements Component {
   readonly name = 'ca-controllers';
   readonly #secrets: ServiceAccountSecrets;
   readonly #roots: RootConfigMaps;
+  readonly #expiry: RevocationExpiry;
   readonly #lifecycle: Lifecycle;
 
   constructor({ settings, trustDomain }: CaControllersOptions, deps: CaControllersDeps) {
     const { authority, journal, clock } = deps;
     const { issuer: plain } = authority;
-    const issuer = new RecordedIssuer('account-secrets', { issuer: plain, journal, clock });
+    const revocation = new RevocationCheck(deps.mesh);
+    const isRevoked = (identity: SpiffeId): boolean => revocation.covers({ identity });
+    const recorded = { issuer: plain, journal, clock, isRevoked };
+    const issuer = new RecordedIssuer('account-secrets', recorded);
     const log = deps.log.child({ component: 'ca' });
     const trustBundle = (): string => authority.rootPem;
     const { serviceAccountSecrets: enabledByDefault, caNamespace } = settings;
@@ -47,10 +56,12 @@ export class CaControllers implements Component {
       { ...deps, issuer, trustBundle, log },
     );
     this.#roots = new RootConfigMaps({ ...deps, trustBundle, log });
+    const life = { certificateLifeMsMax: certificateLifeMsMax(settings) };
+    this.#expiry = new RevocationExpiry(life, { ...deps, log });
   }
 
   async start(): Promise<void> {
-    await this.#lifecycle.start([this.#roots, this.#secrets]);
+    await this.#lifecycle.start([this.#roots, this.#secrets, this.#expiry]);
   }
 
   /** To be called when the roots of the mesh changed. */

@@ -22,11 +22,19 @@ const DAY_MS = 24 * 3_600_000;
 /** What the control plane signs for itself lives as long as this. */
 const SERVING_MS = 90 * DAY_MS;
 
+/** The longest life of any certificate, in milliseconds. */
+export function certificateLifeMsMax({ workloadCertTtlMax }: Settings): number {
+  return Math.max(workloadCertTtlMax, SERVING_MS);
+}
+
 /** The revocation list of the mesh, with all that the mesh and the journal know. */
 export function revocationList(settings: Settings, deps: RevocationListDeps): CrlPublisher {
-  const lifeMsMax = Math.max(settings.workloadCertTtlMax, SERVING_MS);
+  deps.metrics.gaugeOf(
+    { name: 'bulwark_ca_revocations', help: 'CertificateRevocation objects in force.' },
+    () => deps.revocation.revocations.all.length,
+  );
   return new CrlPublisher(
-    { validityMs: lifeMsMax + DAY_MS },
+    { validityMs: certificateLifeMsMax(settings) + DAY_MS },
     { ...deps, roots: deps.authority.roots, revoked: () => revokedCertificates(deps) },
   );
 }

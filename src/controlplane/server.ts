@@ -148,7 +148,7 @@ export class ControlPlane implements Component {
     );
     const controllers = new CaControllers(
       { settings, trustDomain },
-      { ...this.#deps, authority, journal, store },
+      { ...this.#deps, mesh, authority, journal, store },
     );
     authority.roots.onChange(async () => {
       await serving.renewNow();

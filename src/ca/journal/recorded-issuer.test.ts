@@ -32,3 +32,15 @@ it('a certificate that cannot be recorded is not given out', async (t) => {
   const request = { identity: CALLER, publicKey: publicKey(), ttlMs: 60_000 };
   await assert.rejects(recorded.issueForWorkload(request), /no space/);
 });
+
+it('a revoked identity gets none, another does', async (t) => {
+  const { issuer, clock } = await openCsrService(t);
+  const journal = { record: async () => {} };
+  let revoked: string = CALLER;
+  const isRevoked = (identity: string): boolean => identity === revoked;
+  const recorded = new RecordedIssuer('account-secrets', { issuer, journal, clock, isRevoked });
+  const request = { identity: CALLER, publicKey: publicKey(), ttlMs: 60_000 };
+  await assert.rejects(recorded.issueForWorkload(request), { code: 'CA_IDENTITY_REVOKED' });
+  revoked = 'spiffe://cluster.local/ns/a/sa/other';
+  assert.ok(await recorded.issueForWorkload(request));
+});

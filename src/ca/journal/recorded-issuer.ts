@@ -1,11 +1,15 @@
 import type { Clock } from '#base/clock.ts';
+import { BulwarkError } from '#base/errors.ts';
 import type { IssuedCertificate, Issuer, ServerRequest, WorkloadRequest } from '#ca/issuer.ts';
 import type { IssuanceJournal } from '#ca/journal/journal.ts';
+import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
 export interface RecordedIssuerDeps {
   readonly issuer: Pick<Issuer, 'issueForServer' | 'issueForWorkload'>;
   readonly journal: Pick<IssuanceJournal, 'record'>;
   readonly clock: Clock;
+  /** Whether an identity was taken back; nobody's is when left out. */
+  readonly isRevoked?: (identity: SpiffeId) => boolean;
 }
 
 /**
@@ -22,10 +26,16 @@ export class RecordedIssuer {
     this.#deps = deps;
   }
 
-  /** As Issuer.issueForWorkload. @throws BulwarkError CA_JOURNAL_FAILED too */
+  /** As Issuer.issueForWorkload. @throws BulwarkError CA_JOURNAL_FAILED, CA_IDENTITY_REVOKED too */
   async issueForWorkload(request: WorkloadRequest): Promise<IssuedCertificate> {
+    const { identity } = request;
+    if (this.#deps.isRevoked?.(identity)) {
+      throw new BulwarkError('CA_IDENTITY_REVOKED', `the identity ${identity} is revoked`, {
+        remedy: 'bulwark cert unrevoke lets it be used again',
+      });
+    }
     const issued = await this.#deps.issuer.issueForWorkload(request);
-    return this.#recorded(issued, request.identity);
+    return this.#recorded(issued, identity);
   }
 
   /** As Issuer.issueForServer. @throws BulwarkError CA_JOURNAL_FAILED too */
