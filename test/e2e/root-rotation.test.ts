@@ -169,6 +169,24 @@ test('the root is replaced under load, and no request and no handshake fails', {
   );
 });
 
+test('a workload that was left behind is back as soon as its agent is', {
+  timeout: 120_000,
+}, async (t) => {
+  const { mesh, tcpPort } = await startMesh(t);
+  const pid = await mesh.agentPid('web');
+  process.kill(pid, 'SIGSTOP');
+  try {
+    for (const step of ['prepare', 'activate', 'taint'] as const)
+      await rotated(t, mesh, step, '--leave-behind', 'web.shop');
+    assert.ok(await answersFresh(tcpPort), 'the old root is trusted until it is revoked');
+    await rotated(t, mesh, 'revoke', '--leave-behind', 'web.shop');
+    await waitUntil(async () => !(await answersFresh(tcpPort)), 'it is cut off, as was asked for');
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await waitUntil(() => answersFresh(tcpPort), 'it is back', { withinMs: 30_000, everyMs: 200 });
+});
+
 test('a workload that cannot take the new root holds up the rotation, unless it is named', {
   timeout: 120_000,
 }, async (t) => {

@@ -172,6 +172,16 @@ describe('what a workload trusts', () => {
     await waitUntil(() => peer()?.accepted, 'the yes on the new stream');
   });
 
+  it('is what came with a certificate that the last bundle does not vouch for', async (t) => {
+    const { authority, envoy, trust, peer, asked } = await setUp(t, (own) => own.rootPem);
+    trust.renewed(secretOf(authority));
+    await waitUntil(() => peer()?.accepted, 'the yes');
+    const next = new FakeAuthority(systemClock);
+    trust.renewed(secretOf(next));
+    assert.equal(envoy.served?.rootsPem, next.rootPem);
+    assert.deepEqual(asked, [], 'it needs no other certificate');
+  });
+
   it('is forgotten by the server at a farewell', async (t) => {
     const { authority, trust, peer, server } = await setUp(t, (own) => own.rootPem);
     trust.renewed(secretOf(authority));

@@ -62,9 +62,11 @@ export class WorkloadTrust {
   /** Hands on a new certificate that passed its checks. */
   renewed(secret: WorkloadSecret): void {
     this.#secret = secret;
-    const bundle = this.#bundle;
+    const at = this.#deps.clock.now();
     // What came with the certificate is the fresher word when the bundle does not vouch for it.
-    if (bundle && !this.#examine(bundle, secret).isTrusted) this.#bundle = undefined;
+    if (this.#bundle && !examineBundle(this.#bundle, { chainPem: secret.chainPem, at }).isTrusted)
+      this.#bundle = undefined;
+    if (this.#bundle) this.#examine(this.#bundle, secret);
     this.#publish();
     this.answered();
   }
