@@ -1,5 +1,5 @@
-// What the issuance journal costs: CreateCertificate over gRPC, 64 callers at once, with the journal
-// on the disk and without one. CPU time of the whole process, callers included, in alternation.
+// What the issuance journal costs: CreateCertificate over gRPC, 64 callers at once, with the
+// journal on the disk and without one. CPU time of the whole process, in alternation.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
