@@ -9,8 +9,11 @@ import { describeError, isBulwarkError } from '#base/errors.ts';
 import { createLogger } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
 import { loadOrCreateRoot } from '#ca/root-files.ts';
-import { generateKeyPair, privateKeyToPem } from '#pki/keys.ts';
+import type { Certificate } from '#pki/certificate.ts';
+import { generateKeyPair, privateKeyToPem, publicHalf } from '#pki/keys.ts';
+import { parseTrustDomain, type TrustDomain } from '#spiffe/spiffe-id.ts';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
+import { makeAuthority } from '../../test/kit/authority-chain.ts';
 import { temporaryDirectory } from '../../test/kit/temp-directory.ts';
 import { ROOT_TTL_MS, TEST_TRUST_DOMAIN } from '../../test/kit/test-root.ts';
 
@@ -20,9 +23,9 @@ function open(test: TestContext) {
   const clock = new FakeClock();
   const lines: string[] = [];
   const log = createLogger({ level: 'debug', sink: { write: (line) => lines.push(line) } });
-  const load = () =>
+  const load = (...aliases: readonly TrustDomain[]) =>
     loadOrCreateRoot(
-      { directory, trustDomain: TEST_TRUST_DOMAIN, ttlMs: ROOT_TTL_MS },
+      { directory, trustDomain: TEST_TRUST_DOMAIN, aliases, ttlMs: ROOT_TTL_MS },
       { clock, random: systemRandom, log },
     );
   const key = join(directory, 'ca-key.pem');
@@ -74,6 +77,45 @@ describe('the root of the mesh', () => {
     assert.ok(!lines.join('').includes(secret.slice(0, 20)));
   });
 });
+
+describe('the root may sign', () => {
+  const mayAt = ({ nameConstraints }: Certificate) => nameConstraints?.permitted.uriHosts;
+  const other = parseTrustDomain('other.example');
+
+  it('identities of the trust domain and its aliases, no others', async (t) => {
+    assert.deepEqual(mayAt((await open(t).load()).certificate), ['cluster.local']);
+    const both = (await open(t).load(other)).certificate;
+    assert.deepEqual(mayAt(both), ['cluster.local', 'other.example']);
+  });
+
+  it('a domain that is new once it was certified anew, with the same name and key', async (t) => {
+    const { load } = open(t);
+    const before = (await load()).certificate;
+    const after = (await load(other)).certificate;
+    assert.deepEqual(mayAt(after), ['cluster.local', 'other.example']);
+    for (const field of ['spki', 'subject', 'subjectKeyId', 'notBeforeAt', 'notAfterAt'] as const)
+      assert.deepEqual(after[field], before[field], field);
+    assert.notEqual(after.serial, before.serial);
+    const again = (await load()).certificate;
+    assert.equal(again.serial, after.serial);
+  });
+
+  it('anything when it was made without a bound, and stays as it is', async (t) => {
+    const { load, key, certificate } = open(t);
+    const { privateKey } = await load();
+    const keys = { privateKey, publicKey: publicHalf(privateKey) };
+    await rewrite(certificate, makeAuthority({ keys, ...validAt(0) }).pem);
+    const before = await readFile(certificate);
+    assert.equal(mayAt((await load(other)).certificate), undefined);
+    assert.deepEqual(await readFile(certificate), before);
+    assert.equal((await stat(key)).mode & 0o777, 0o600);
+  });
+});
+
+/** Whatever the clock of a test says. */
+function validAt(notBeforeAt: number) {
+  return { notBeforeAt, notAfterAt: Date.UTC(2049, 0) };
+}
 
 describe('the root is not used', () => {
   it('when others may read its key', async (t) => {
