@@ -28,6 +28,7 @@ async function setUp(t: Parameters<typeof createTestRoot>[0]) {
     { validityMs: 91 * DAY_MS },
     {
       roots: mesh as never,
+      revocations: () => revoked.length,
       revoked: () => revoked,
       onChange: () => {
         changes += 1;

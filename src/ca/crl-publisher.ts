@@ -3,6 +3,7 @@ import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import { CERTIFICATE_BACKDATE_MS } from '#ca/issuer.ts';
+import { declareRevocationMetrics } from '#ca/metrics.ts';
 import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
 import type { Signer } from '#ca/signer.ts';
 import type { RevokedCertificate } from '#pki/build-crl.ts';
@@ -15,6 +16,8 @@ export interface CrlPublisherOptions {
 
 export interface CrlPublisherDeps {
   readonly roots: MeshRoots;
+  /** How many things are revoked now: certificates and identities. */
+  readonly revocations: () => number;
   /** The certificates that are revoked now. */
   readonly revoked: () => readonly RevokedCertificate[];
   /** Called when another list is to be published. */
@@ -54,22 +57,12 @@ export class CrlPublisher implements Component {
   constructor(options: CrlPublisherOptions, deps: CrlPublisherDeps) {
     this.#options = options;
     this.#deps = deps;
-    const { metrics, clock } = deps;
-    const gauge = (name: string, help: string, value: () => number): void =>
-      metrics.gaugeOf({ name, help }, value);
-    gauge('bulwark_ca_revoked_certificates', 'Certificates that are revoked.', () => {
-      return deps.revoked().length;
+    declareRevocationMetrics(deps.metrics, {
+      revocations: deps.revocations,
+      certificates: () => deps.revoked().length,
+      list: () => this.#list,
+      clock: deps.clock,
     });
-    gauge(
-      'bulwark_ca_crl_age_seconds',
-      'Seconds since the revocation list was signed, 0 while there is none; alarm above two days.',
-      () => (this.#list ? (clock.now() - this.#list.thisUpdateAt) / 1000 : 0),
-    );
-    gauge(
-      'bulwark_ca_crl_next_update_timestamp',
-      'When the revocation list expires, in seconds since 1970; 0 while there is none.',
-      () => (this.#list?.nextUpdateAt ?? 0) / 1000,
-    );
   }
 
   /** The list to be published, PEM; '' while there is none. */

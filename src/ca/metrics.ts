@@ -99,3 +99,38 @@ export function declareExpiryMetrics(
     },
   );
 }
+
+/** What the gauges of revocation show. */
+export interface RevocationFigures {
+  /** CertificateRevocation objects in force. */
+  readonly revocations: () => number;
+  /** Certificates in the list. */
+  readonly certificates: () => number;
+  /** The list that is published, in wall-clock milliseconds; undefined while there is none. */
+  readonly list: () => { readonly thisUpdateAt: number; readonly nextUpdateAt: number } | undefined;
+  readonly clock: Clock;
+}
+
+/** Gauges of what is revoked, and of the age of the list that says so. */
+export function declareRevocationMetrics(
+  metrics: Metrics,
+  { revocations, certificates, list, clock }: RevocationFigures,
+): void {
+  const gauge = (name: string, help: string, value: () => number): void =>
+    metrics.gaugeOf({ name, help }, value);
+  gauge('bulwark_ca_revocations', 'CertificateRevocation objects in force.', () => revocations());
+  gauge('bulwark_ca_revoked_certificates', 'Certificates that are revoked.', () => certificates());
+  gauge(
+    'bulwark_ca_crl_age_seconds',
+    'Seconds since the revocation list was signed, 0 while there is none; alarm above two days.',
+    () => {
+      const signedAt = list()?.thisUpdateAt;
+      return signedAt === undefined ? 0 : (clock.now() - signedAt) / 1000;
+    },
+  );
+  gauge(
+    'bulwark_ca_crl_next_update_timestamp',
+    'When the revocation list expires, in seconds since 1970; 0 while there is none.',
+    () => (list()?.nextUpdateAt ?? 0) / 1000,
+  );
+}

@@ -29,13 +29,14 @@ export function certificateLifeMsMax({ workloadCertTtlMax }: Settings): number {
 
 /** The revocation list of the mesh, with all that the mesh and the journal know. */
 export function revocationList(settings: Settings, deps: RevocationListDeps): CrlPublisher {
-  deps.metrics.gaugeOf(
-    { name: 'bulwark_ca_revocations', help: 'CertificateRevocation objects in force.' },
-    () => deps.revocation.revocations.all.length,
-  );
   return new CrlPublisher(
     { validityMs: certificateLifeMsMax(settings) + DAY_MS },
-    { ...deps, roots: deps.authority.roots, revoked: () => revokedCertificates(deps) },
+    {
+      ...deps,
+      roots: deps.authority.roots,
+      revocations: () => deps.revocation.revocations.all.length,
+      revoked: () => revokedCertificates(deps),
+    },
   );
 }
 
