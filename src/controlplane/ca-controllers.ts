@@ -7,6 +7,7 @@ import type { Settings } from '#base/settings-table.ts';
 import type { IssuanceJournal } from '#ca/journal/journal.ts';
 import { RecordedIssuer } from '#ca/journal/recorded-issuer.ts';
 import { RevocationExpiry } from '#controllers/revocation-expiry.ts';
+import { JoinTokenCleanup } from '#controllers/join-token-cleanup.ts';
 import { RootConfigMaps } from '#controllers/root-config-maps.ts';
 import { ServiceAccountSecrets } from '#controllers/service-account-secrets.ts';
 import type { Authority } from '#controlplane/authority.ts';
@@ -37,6 +38,7 @@ export class CaControllers implements Component {
   readonly name = 'ca-controllers';
   readonly #secrets: ServiceAccountSecrets;
   readonly #roots: RootConfigMaps;
+  readonly #joinTokens: JoinTokenCleanup;
   readonly #expiry: RevocationExpiry;
   readonly #lifecycle: Lifecycle;
 
@@ -56,12 +58,13 @@ export class CaControllers implements Component {
       { ...deps, issuer, trustBundle, log },
     );
     this.#roots = new RootConfigMaps({ ...deps, trustBundle, log });
+    this.#joinTokens = new JoinTokenCleanup({ ...deps, log });
     const life = { certificateLifeMsMax: certificateLifeMsMax(settings) };
     this.#expiry = new RevocationExpiry(life, { ...deps, log });
   }
 
   async start(): Promise<void> {
-    await this.#lifecycle.start([this.#roots, this.#secrets, this.#expiry]);
+    await this.#lifecycle.start([this.#joinTokens, this.#roots, this.#secrets, this.#expiry]);
   }
 
   /** To be called when the roots of the mesh changed. */
