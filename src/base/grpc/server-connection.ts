@@ -9,7 +9,8 @@ import {
   type GrpcStreamHandler,
   type GrpcUnaryHandler,
 } from '#base/grpc/grpc.ts';
-import { ServerCall, serveStream, serveUnary } from '#base/grpc/server-call.ts';
+import { serveStream, serveUnary } from '#base/grpc/serve-call.ts';
+import { ServerCall } from '#base/grpc/server-call.ts';
 import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
 
@@ -36,6 +37,10 @@ export class ServerConnection {
   readonly #options: ServerConnectionOptions;
   readonly #deps: { readonly log: Logger; readonly clock: Clock };
   readonly #peer: GrpcPeer;
+  /**
+   * Whether the peer showed a certificate that TLS did not verify: one that expired, or foreign.
+   */
+  readonly #isUnverified: boolean;
   readonly #streamCalls = new Set<ServerCall>();
   readonly #timers = new Map<'keepAlive' | 'expiry' | 'close', Timer>();
   #heldBytes = 0;
@@ -50,6 +55,7 @@ export class ServerConnection {
     this.#deps = deps;
     const certificate = verifiedCertificate(session);
     this.#peer = { address: addressOf(session), verifiedCertificate: certificate?.raw };
+    this.#isUnverified = !certificate && shownCertificate(session) !== undefined;
     session.on('error', (error) =>
       deps.log.debug('gRPC connection failed', { peer: this.#peer.address, error }),
     );
@@ -102,11 +108,21 @@ export class ServerConnection {
       serveUnary(call, unary);
     } else if (streams) {
       this.#streamCalls.add(call);
-      call.stream.on('close', () => this.#streamCalls.delete(call));
+      call.stream.on('close', () => this.#streamEnded(call));
       serveStream(call, streams);
     } else {
       call.end(GRPC_STATUS.unimplemented, 'there is no such method');
     }
+  }
+
+  /**
+   * A proxy whose certificate was not verified would open its streams on this connection for ever,
+   * and be refused, though it has a new certificate by now: only a new handshake shows that one.
+   */
+  #streamEnded(call: ServerCall): void {
+    this.#streamCalls.delete(call);
+    if (this.#isUnverified)
+      this.closeGracefully('the client certificate of this connection was not verified');
   }
 
   #reserve(bytes: number): boolean {
@@ -156,5 +172,11 @@ function addressOf(session: ServerHttp2Session): string {
 function verifiedCertificate(session: ServerHttp2Session): X509Certificate | undefined {
   const socket = session.socket;
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
-  return socket.getPeerX509Certificate();
+  return shownCertificate(session);
+}
+
+/** The leaf certificate that the peer showed, verified or not. */
+function shownCertificate(session: ServerHttp2Session): X509Certificate | undefined {
+  const socket = session.socket;
+  return socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
 }

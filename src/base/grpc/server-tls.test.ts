@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectPlain } from 'node:net';
 import test, { type TestContext } from 'node:test';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
@@ -11,6 +12,7 @@ import { Secret } from '#base/secret.ts';
 import { FakeClock } from '../../../test/fakes/fake-clock.ts';
 import { GrpcTestClient } from '../../../test/kit/grpc-client.ts';
 import { type TestCertificate, testAuthority } from '../../../test/kit/test-authority.ts';
+import { waitUntil } from '../../../test/kit/wait-until.ts';
 import { frameMessage, GRPC_STATUS, type GrpcService } from './grpc.ts';
 import { GrpcServer, type GrpcTlsOptions } from './server.ts';
 
@@ -197,4 +199,40 @@ test('a connection ends when the certificate that it was made with expires', asy
   assert.match(details, /expired/);
   anonymous.send('');
   await anonymous.message(2);
+});
+
+/** An HTTP/2 connection on which a stream was answered and then ended. */
+async function afterStream(t: TestContext, server: GrpcServer, own?: TestCertificate) {
+  const session = connectHttp2(`https://127.0.0.1:${server.port}`, {
+    servername: SERVER_NAME,
+    rejectUnauthorized: false,
+    ...(own && { cert: own.certificate, key: own.privateKey }),
+  });
+  t.after(() => session.destroy());
+  const hold = async (): Promise<void> => {
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/t/Hold',
+      'content-type': 'application/grpc',
+    });
+    stream.on('error', () => {});
+    stream.write(frameMessage(Buffer.of()));
+    await waitUntil(() => stream.readableLength > 0 || stream.sentHeaders !== undefined, 'sent');
+    stream.close();
+  };
+  await hold();
+  return { session, hold };
+}
+
+test('after a stream, who showed a certificate that did not verify has to connect anew', async (t) => {
+  const { authority, server } = await serve(t);
+  const foreign = testAuthority('foreign').issue(WORKLOAD);
+  const { session } = await afterStream(t, server, foreign);
+  await waitUntil(() => session.closed || session.destroyed, 'the server ends the connection');
+  for (const own of [authority.issue(WORKLOAD), undefined]) {
+    const good = await afterStream(t, server, own);
+    await good.hold();
+    await new Promise((resolve) => good.session.ping(resolve));
+    assert.equal(good.session.closed, false);
+  }
 });
