@@ -31,6 +31,14 @@ describe('the log', () => {
     assert.equal(lines.length, 0);
   });
 
+  it('shows of a join token which one it was, and not its secret', () => {
+    const { lines, log } = capture();
+    const secret = 's'.repeat(43);
+    log.error(`refused bwj_photo-ns_0123456789abcdef_${secret}`);
+    assert.ok(!lines.join('').includes(secret));
+    assert.match(lines.join(''), /bwj_photo-ns_0123456789abcdef_\[redacted\]/);
+  });
+
   it('never shows keys, tokens and secrets, wherever they are', () => {
     const { lines, log } = capture();
     const cause = new Error(`bad token ${TOKEN}`);

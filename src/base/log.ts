@@ -40,6 +40,7 @@ const SECRETS: readonly [RegExp, string][] = [
     '[redacted key]',
   ],
   [/\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, '[redacted token]'],
+  [/\b(bwj_[a-z0-9-]+_[0-9a-f]{16})_[\w-]+/g, '$1_[redacted]'],
   [/\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, '$1 [redacted]'],
 ];
 
