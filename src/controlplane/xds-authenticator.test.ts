@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GRPC_STATUS, type GrpcCall, GrpcStatusError } from '#base/grpc/grpc.ts';
-import { type XdsCaller, xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
+import {
+  type XdsAuthenticatorDeps,
+  type XdsCaller,
+  xdsAuthenticator,
+} from '#controlplane/xds-authenticator.ts';
 import { decodePem } from '#pki/pem.ts';
 import { parseSpiffeId, parseTrustDomain } from '#spiffe/spiffe-id.ts';
 import { testAuthority } from '../../test/kit/test-authority.ts';
@@ -9,13 +13,16 @@ import { testAuthority } from '../../test/kit/test-authority.ts';
 const trustDomains = ['new.test', 'old.test'].map(parseTrustDomain);
 
 /** Asks with a certificate of this identity; gives what was found out, or the reason against. */
-async function ask(uri: string): Promise<unknown> {
+async function ask(
+  uri: string,
+  isRevoked: XdsAuthenticatorDeps['isRevoked'] = () => false,
+): Promise<unknown> {
   const { certificate } = testAuthority().issue({ uris: [uri] });
   const [der] = decodePem(certificate, ['CERTIFICATE']);
   const call = { peer: { verifiedCertificate: der } } as unknown as GrpcCall;
   const authenticate = xdsAuthenticator({
     trustDomains,
-    isRevoked: () => false,
+    isRevoked,
     authenticateToken: () => assert.fail('a certificate counts before a token'),
   });
   try {
@@ -47,4 +54,11 @@ test('foreign, malformed and look-alike domains are refused', async () => {
     assert.match(String(reason), /no SPIFFE id|trust domain/, name);
   }
   assert.match(String(await ask('spiffe://new.test/elsewhere')), /no workload identity/);
+});
+
+test('a revoked caller is refused in the words that any other is refused in', async () => {
+  const identity = parseSpiffeId('spiffe://new.test/ns/shop/sa/web');
+  const isRevoked = (_: unknown, who: string): boolean => who === identity;
+  assert.equal(await ask(identity, isRevoked), `${identity} is revoked`);
+  assert.equal(typeof (await ask('spiffe://new.test/ns/shop/sa/other', isRevoked)), 'object');
 });
