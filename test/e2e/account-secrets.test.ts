@@ -1,17 +1,16 @@
 // The Kubernetes scenario of the documents: keys and certificates of service accounts in Secrets,
 // mounted into processes that have no agent (CA-1, CA-2, CA-3), and who may read what (CA-7).
 import assert from 'node:assert/strict';
-import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import type { Secret as SecretObject } from '#api/kinds/secret.ts';
 import { Secret } from '#base/secret.ts';
 import { KubeClient } from '#kubeclient/kube-client.ts';
 import { parseCertificatesPem } from '#pki/certificate.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
-import { startEnvoy } from '../kit/envoy.ts';
-import { freePort } from '../kit/free-port.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import { startMountedEnvoy } from '../kit/mounted-envoy.ts';
 import { MountedSecret } from '../kit/mounted-secret.ts';
 import { RealMesh, startLoad } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
@@ -56,102 +55,6 @@ spec:
 
 const secretPath = (name: string): string => `/api/v1/namespaces/shop/secrets/istio.${name}`;
 
-/** What Envoy reads of a mounted Secret, as files that it watches. */
-function fileSds(directory: string, name: string, value: object): object {
-  const path = join(directory, `${name}.json`);
-  const type = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret';
-  writeFileSync(path, JSON.stringify({ resources: [{ '@type': type, name, ...value }] }));
-  return { name, sds_config: { path_config_source: { path }, resource_api_version: 'V3' } };
-}
-
-/** An Envoy without agent: plaintext on loopback in, mutual TLS with the mounted key out. */
-async function startPlainEnvoy(
-  t: TestContext,
-  mounted: MountedSecret,
-  peer: { readonly address: string; readonly port: number; readonly identity: string },
-): Promise<number> {
-  const file = (name: string) => ({ filename: join(mounted.directory, name) });
-  const watched = { watched_directory: { path: mounted.directory } };
-  const own = fileSds(join(mounted.directory, '..'), `own-${mounted.version}`, {
-    tls_certificate: {
-      certificate_chain: file('cert-chain.pem'),
-      private_key: file('key.pem'),
-      ...watched,
-    },
-  });
-  const roots = fileSds(join(mounted.directory, '..'), `roots-${mounted.version}`, {
-    validation_context: { trusted_ca: file('root-cert.pem'), ...watched },
-  });
-  const port = await freePort();
-  const type = 'type.googleapis.com/envoy.extensions';
-  const address = (at: string, number: number) => ({
-    socket_address: { address: at, port_value: number },
-  });
-  const tls = {
-    '@type': `${type}.transport_sockets.tls.v3.UpstreamTlsContext`,
-    sni: 'outbound_.80_._.web.shop.svc.cluster.local',
-    common_tls_context: {
-      alpn_protocols: ['istio-http/1.1'],
-      tls_certificate_sds_secret_configs: [own],
-      combined_validation_context: {
-        default_validation_context: {
-          match_typed_subject_alt_names: [{ san_type: 'URI', matcher: { exact: peer.identity } }],
-        },
-        validation_context_sds_secret_config: roots,
-      },
-    },
-  };
-  const http = {
-    '@type': `${type}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
-    stat_prefix: 'in',
-    route_config: {
-      virtual_hosts: [
-        {
-          name: 'all',
-          domains: ['*'],
-          routes: [{ match: { prefix: '/' }, route: { cluster: 'web' } }],
-        },
-      ],
-    },
-    http_filters: [
-      {
-        name: 'envoy.filters.http.router',
-        typed_config: { '@type': `${type}.filters.http.router.v3.Router` },
-      },
-    ],
-  };
-  const envoy = await startEnvoy(t, {
-    bootstrap: {
-      node: { id: 'plain', cluster: 'plain' },
-      static_resources: {
-        listeners: [
-          {
-            name: 'in',
-            address: address('127.0.0.1', port),
-            filter_chains: [{ filters: [{ name: 'http', typed_config: http }] }],
-          },
-        ],
-        clusters: [
-          {
-            name: 'web',
-            // Each request on a connection, and so a handshake, of its own.
-            max_requests_per_connection: 1,
-            load_assignment: {
-              cluster_name: 'web',
-              endpoints: [
-                { lb_endpoints: [{ endpoint: { address: address(peer.address, peer.port) } }] },
-              ],
-            },
-            transport_socket: { name: 'tls', typed_config: tls },
-          },
-        ],
-      },
-    },
-  });
-  await envoy.ready();
-  return port;
-}
-
 test('a process without agent is part of the mesh by its mounted Secret', {
   timeout: 120_000,
 }, async (t) => {
@@ -175,13 +78,13 @@ test('a process without agent is part of the mesh by its mounted Secret', {
     return mounted;
   };
   const batch = await mount('batch');
-  const batchPort = await startPlainEnvoy(t, batch, peer);
+  const batchPort = await startMountedEnvoy(t, batch, peer);
 
   await t.test('the mesh knows it by the identity of its account', async () => {
     const client = new KeepAliveClient({ port: batchPort });
     t.after(() => client.close());
     assert.equal((await client.ask({ target: '/' })).status, 200);
-    const other = await startPlainEnvoy(t, await mount('other'), peer);
+    const other = await startMountedEnvoy(t, await mount('other'), peer);
     const denied = new KeepAliveClient({ port: other });
     t.after(() => denied.close());
     assert.equal((await denied.ask({ target: '/' })).status, 403);
@@ -191,7 +94,7 @@ test('a process without agent is part of the mesh by its mounted Secret', {
     const wrong = { ...peer, identity: 'spiffe://cluster.local/ns/shop/sa/somebody' };
     const again = new MountedSecret(join(mesh.directory, 'mounted-again'));
     again.update(await secretOf('batch'));
-    const port = await startPlainEnvoy(t, again, wrong);
+    const port = await startMountedEnvoy(t, again, wrong);
     const client = new KeepAliveClient({ port });
     t.after(() => client.close());
     assert.equal((await client.ask({ target: '/' })).status, 503);
