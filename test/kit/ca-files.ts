@@ -1,8 +1,12 @@
+import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { describeError, isBulwarkError } from '#base/errors.ts';
 import { CA_FILE } from '#ca/plugged-in/ca-files.ts';
+import { type CaSet, parseCaSet } from '#ca/plugged-in/ca-set.ts';
 import { generateKeyPair, type KeyChoice, privateKeyToPem } from '#pki/keys.ts';
 import { type AuthorityChanges, type ChainAuthority, makeAuthority } from './authority-chain.ts';
+import { TEST_TRUST_DOMAIN } from './test-root.ts';
 
 /** An authority of several levels, as the files of a plugged-in one say it. */
 export interface TestCaFiles {
@@ -54,6 +58,22 @@ export function writeCaFiles(directory: string, files: TestCaFiles['files']): vo
     if (text !== undefined) writeFileSync(path, text, { mode: 0o600 });
   }
 }
+
+/** What the files make, in the trust domain of tests. */
+export function parseTestCa({ files }: Pick<TestCaFiles, 'files'>, at = Date.now()): CaSet {
+  const { certificate = '', privateKey = '', chain, root = '', crl } = files;
+  const found = { certificate, privateKey: Buffer.from(privateKey), chain, root, crl, digest: '' };
+  return parseCaSet(found, { at, trustDomain: TEST_TRUST_DOMAIN });
+}
+
+/** Checks that an error is one of files that do not fit together, and what it says. */
+export const isCaProblem =
+  (pattern: RegExp) =>
+  (error: unknown): true => {
+    assert.ok(isBulwarkError(error, 'CA_FILES_INVALID'), String(error));
+    assert.match(describeError(error), pattern);
+    return true;
+  };
 
 /** A private key that belongs to nobody, PEM. */
 export function strangeKey(): string {

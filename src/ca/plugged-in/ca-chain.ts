@@ -141,15 +141,17 @@ function problemOf(
   const [unknown] = one.unknownCritical;
   if (unknown)
     return [`has the unknown critical extension ${unknown}`, 'have it signed without that'];
-  const names = { ...NO_NAMES, uris: [identity] };
+  const names = { ...NO_NAMES, uris: [identity], dnsNames: [SERVER_NAME] };
   const refused =
     one.nameConstraints &&
     nameConstraintProblem(one.nameConstraints, { names, subject: EMPTY_NAME });
   return refused
-    ? [`cannot sign for this mesh: ${refused}`, 'use an authority for this trust domain']
+    ? [`cannot sign for this mesh: ${refused}`, 'use an authority that may sign what is named']
     : undefined;
 }
 
+/** The name that agents expect in the certificate of the control plane. */
+const SERVER_NAME = 'istiod.istio-system.svc';
 const PURPOSES = [OID.serverAuth, OID.clientAuth];
 
 function isSame(one: Certificate, other: Certificate): boolean {

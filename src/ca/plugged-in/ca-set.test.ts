@@ -1,19 +1,16 @@
 // An authority made elsewhere: sound sets of every kind sign, and each thing that can be wrong has
 // its own message.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { systemClock } from '#base/clock.ts';
-import { describeError, isBulwarkError } from '#base/errors.ts';
 import { systemRandom } from '#base/random.ts';
 import { Issuer } from '#ca/issuer.ts';
-import { parseCaSet } from '#ca/plugged-in/ca-set.ts';
 import { buildCertificate, buildName, keyIdOf } from '#pki/build-certificate.ts';
-import { leafExtensions } from '#pki/extensions.ts';
+import { contextTag, element, octetString, oid, sequence, TRUE } from '#pki/der-write.ts';
+import { leafExtensions, rootExtensions } from '#pki/extensions.ts';
 import { generateKeyPair } from '#pki/keys.ts';
+import { OID } from '#pki/object-ids.ts';
 import { encodePem } from '#pki/pem.ts';
 import { parsePublicKey } from '#pki/public-key.ts';
 import { parseTrustDomain, workloadSpiffeId } from '#spiffe/spiffe-id.ts';
@@ -21,37 +18,26 @@ import { describeSigner } from '../../../test/contract/signer-contract.ts';
 import { type ChainAuthority, makeAuthority } from '../../../test/kit/authority-chain.ts';
 import {
   type CaFilesOptions,
+  isCaProblem,
   makeCaFiles,
+  parseTestCa,
   strangeKey,
   type TestCaFiles,
 } from '../../../test/kit/ca-files.ts';
 import { opensslVerify } from '../../../test/kit/openssl.ts';
 import { x509 } from '../../../test/kit/peculiar-x509.ts';
-import { temporaryDirectory } from '../../../test/kit/temp-directory.ts';
 
 const trustDomain = parseTrustDomain('cluster.local');
 const HOUR_MS = 3_600_000;
 const CONTRACT_AT = Date.UTC(2026, 0, 1, 12);
-
-function parse({ files }: Pick<TestCaFiles, 'files'>, at = Date.now()) {
-  const { certificate = '', privateKey = '', chain, root = '', crl } = files;
-  const found = { certificate, privateKey: Buffer.from(privateKey), chain, root, crl, digest: '' };
-  return parseCaSet(found, { at, trustDomain });
-}
 
 type FileChanges = Partial<TestCaFiles['files']>;
 
 /** A set of two levels with some files changed. */
 function changed(change: (set: TestCaFiles) => FileChanges, options: CaFilesOptions = {}) {
   const set = makeCaFiles({ levels: 2, ...options });
-  return () => parse({ files: { ...set.files, ...change(set) } });
+  return () => parseTestCa({ files: { ...set.files, ...change(set) } });
 }
-
-const refusedFor = (pattern: RegExp) => (error: unknown) => {
-  assert.ok(isBulwarkError(error, 'CA_FILES_INVALID'), String(error));
-  assert.match(describeError(error), pattern);
-  return true;
-};
 
 for (const levels of [0, 1, 3])
   describeSigner(`the key of a plugged-in authority ${levels} levels below its root`, {
@@ -70,14 +56,14 @@ for (const levels of [0, 1, 3])
         root: chain.at(-1)?.pem,
         crl: undefined,
       };
-      return parse({ files }, CONTRACT_AT).signer;
+      return parseTestCa({ files }, CONTRACT_AT).signer;
     },
   });
 
 describe('a plugged-in authority', () => {
   for (const choice of ['P-256', 'P-384', 'RSA-2048'] as const)
     it(`of ${choice} issues chains that OpenSSL and another library verify`, async (t) => {
-      const { signer, bundlePem } = parse(makeCaFiles({ choice, levels: 2 }));
+      const { signer, bundlePem } = parseTestCa(makeCaFiles({ choice, levels: 2 }));
       const issuer = new Issuer(
         { ttlMs: HOUR_MS, ttlMsMax: HOUR_MS },
         { signer: () => signer, clock: systemClock, random: systemRandom },
@@ -105,10 +91,10 @@ describe('a plugged-in authority', () => {
     const two = makeCaFiles({ levels: 2 });
     const whole = changed(({ files }) => ({ chain: `${files.chain}${files.root}` }))();
     assert.equal(whole.signer.issuers.length, 3);
-    assert.equal(parse(two).signer.issuers.length, 3);
+    assert.equal(parseTestCa(two).signer.issuers.length, 3);
     const one = makeCaFiles({ levels: 1 });
     for (const chain of [undefined, ''])
-      assert.equal(parse({ files: { ...one.files, chain } }).signer.issuers.length, 2);
+      assert.equal(parseTestCa({ files: { ...one.files, chain } }).signer.issuers.length, 2);
   });
 
   it('may be trusted beside other roots; its own comes first', () => {
@@ -207,36 +193,20 @@ describe('a plugged-in authority is refused', () => {
       changed(() => ({}), { last: { trustDomains: ['other.example'] } }),
       /cannot sign for this mesh: the name constraints do not permit spiffe:\/\/cluster.local/,
     ],
+    'that is bound to DNS names which leave out those of the control plane': [
+      changed(boundToDnsName('corp.example')),
+      /cannot sign for this mesh: the name constraints do not permit istiod.istio-system.svc/,
+    ],
     'that is a leaf': [changed(leafInstead), /is not a CA/],
   };
   for (const [what, [run, pattern]] of Object.entries(cases))
     it(what, () => {
-      assert.throws(run, refusedFor(pattern));
+      assert.throws(run, isCaProblem(pattern));
     });
 
-  it('but not when it is bound to this trust domain', () => {
+  it('but not when it is bound to this trust domain, or to DNS names of the control plane', () => {
+    changed(boundToDnsName('istio-system.svc'))();
     changed(() => ({}), { last: { trustDomains: ['cluster.local'] }, root: { pathLength: 2 } })();
-  });
-});
-
-describe('the revocation lists of a plugged-in authority', () => {
-  it('are handed on when an authority of the set has signed them', (t) => {
-    const set = makeCaFiles();
-    const [root] = set.authorities;
-    const crl = makeCrl(t, root, 30);
-    assert.equal(parse({ files: { ...set.files, crl } }).crlPem, crl);
-    assert.equal(parse(set).crlPem, '');
-  });
-
-  it('are refused when they are garbage, of others, or out of date', (t) => {
-    const set = makeCaFiles();
-    const refuses = (crl: string, pattern: RegExp, at = Date.now()) =>
-      assert.throws(() => parse({ files: { ...set.files, crl } }, at), refusedFor(pattern));
-    refuses('x', /failed to parse certificate revocation list \(ca-crl.pem/);
-    refuses(set.files.root ?? '', /failed to parse certificate revocation list/);
-    refuses(makeCrl(t, makeAuthority(), 30), /none of the authorities has signed/);
-    const [root] = set.authorities;
-    refuses(makeCrl(t, root, 1), /out of date since/, Date.now() + 48 * HOUR_MS);
   });
 });
 
@@ -276,16 +246,21 @@ function leafInstead({ authorities, files }: TestCaFiles): FileChanges {
   return { certificate, chain: `${certificate}${above}` };
 }
 
-/** A list by the `openssl` command, with one serial on it. */
-function makeCrl(t: TestContext, { pem, keys }: ChainAuthority, days: number): string {
-  const directory = temporaryDirectory(t);
-  const path = (name: string): string => join(directory, name);
-  writeFileSync(path('ca.pem'), pem);
-  writeFileSync(path('key.pem'), keys.privateKey.export({ type: 'pkcs8', format: 'pem' }));
-  writeFileSync(path('index'), 'R\t300101000000Z\t260101000000Z\t00AB\tunknown\t/CN=x\n');
-  const config = `[ca]\ndefault_ca=a\n[a]\ndatabase=${path('index')}\ndefault_md=sha256\n`;
-  writeFileSync(path('openssl.cnf'), config);
-  const files = ['-config', path('openssl.cnf'), '-cert', path('ca.pem'), '-keyfile'];
-  const args = ['ca', '-gencrl', ...files, path('key.pem'), '-crldays', String(days)];
-  return execFileSync('openssl', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+/** The same authority, but with a constraint on DNS names. */
+function boundToDnsName(name: string) {
+  return ({ authorities, files }: TestCaFiles): FileChanges => {
+    const [signer, parent] = [...authorities].reverse();
+    assert.ok(signer && parent);
+    const { serial, notBeforeAt, notAfterAt, subject, spki } = signer.certificate;
+    const subtree = sequence(element(contextTag(2, 'primitive'), name));
+    const value = sequence(element(contextTag(0, 'constructed'), subtree));
+    const constraint = sequence(oid(OID.nameConstraints), TRUE, octetString(value));
+    const extensions = [rootExtensions(keyIdOf(spki)), constraint];
+    const template = { serial, notBeforeAt, notAfterAt, subject, spki, extensions };
+    const { privateKey } = parent.keys;
+    const der = buildCertificate(template, { name: parent.certificate.subject, privateKey });
+    const certificate = encodePem('CERTIFICATE', der);
+    const above = (files.chain ?? '').slice((files.certificate ?? '').length);
+    return { certificate, chain: `${certificate}${above}` };
+  };
 }
