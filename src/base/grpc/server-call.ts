@@ -3,15 +3,11 @@ import { AssertionFailure } from '#base/assert.ts';
 import type { Clock, Timer } from '#base/clock.ts';
 import { encodeGrpcMessage, parseGrpcTimeoutMs } from '#base/grpc/call-metadata.ts';
 import {
-  frameMessage,
   GRPC_STATUS,
   type GrpcCall,
   type GrpcPeer,
-  type GrpcServerStream,
   type GrpcStatusCode,
   GrpcStatusError,
-  type GrpcStreamHandler,
-  type GrpcUnaryHandler,
 } from '#base/grpc/grpc.ts';
 import { MessageReader } from '#base/grpc/message-reader.ts';
 import type { Logger } from '#base/log.ts';
@@ -122,11 +118,14 @@ export class ServerCall implements GrpcCall {
     });
   }
 
-  /** Begins the response; must come before the first message. */
-  sendHead(): void {
-    if (this.#headSent || this.#stream.destroyed) return;
-    this.#headSent = true;
-    this.#stream.respond({ ...RESPONSE_HEAD }, { waitForTrailers: true });
+  /** Sends one message as a whole gRPC frame; false when the peer does not keep up. */
+  writeFrame(frame: Uint8Array): boolean {
+    if (this.#ending || this.#stream.destroyed) return true;
+    if (!this.#headSent) {
+      this.#headSent = true;
+      this.#stream.respond({ ...RESPONSE_HEAD }, { waitForTrailers: true });
+    }
+    return this.#stream.write(frame);
   }
 
   /** Runs a step of the handler; what it throws ends this call and no other. */
@@ -225,70 +224,4 @@ const RESPONSE_HEAD = {
 
 function rethrow(error: unknown): never {
   throw error;
-}
-
-/** Serves a call with one request and one response. */
-export function serveUnary(call: ServerCall, handler: GrpcUnaryHandler): void {
-  let request: Uint8Array | undefined;
-  call.receive(
-    (message) => {
-      if (request !== undefined)
-        throw new GrpcStatusError(GRPC_STATUS.internal, 'the request has more than one message');
-      request = message;
-    },
-    () => {
-      if (request === undefined)
-        throw new GrpcStatusError(GRPC_STATUS.internal, 'the request has no message');
-      handler(request, call).then(
-        (response) => {
-          if (call.ended) return;
-          call.sendHead();
-          call.stream.write(frameMessage(response));
-          call.end(GRPC_STATUS.ok);
-        },
-        (error) => call.fail(error),
-      );
-    },
-  );
-}
-
-/** Serves a bidirectional stream. */
-export function serveStream(call: ServerCall, handler: GrpcStreamHandler): void {
-  const { stream } = call;
-  let onEndCalled = false;
-  const endOnce = (): void => {
-    if (onEndCalled) return;
-    onEndCalled = true;
-    call.attempt(() => serverStream.onEnd());
-  };
-  const serverStream: GrpcServerStream = {
-    call,
-    onMessage: () => {},
-    onEnd: () => {},
-    writeFrame(frame) {
-      if (call.ended) return true;
-      call.sendHead();
-      return stream.write(frame);
-    },
-    drained() {
-      if (call.ended || !stream.writableNeedDrain) return Promise.resolve();
-      return new Promise((resolve) => {
-        const done = (): void => {
-          stream.off('drain', done);
-          stream.off('close', done);
-          resolve();
-        };
-        stream.on('drain', done);
-        stream.on('close', done);
-      });
-    },
-    get unsentBytes() {
-      return stream.writableLength;
-    },
-    end: (status, message) => call.end(status, message),
-    reset: () => stream.close(constants.NGHTTP2_CANCEL),
-  };
-  call.attempt(() => handler(serverStream));
-  call.receive((message) => serverStream.onMessage(message), endOnce);
-  stream.on('close', endOnce);
 }

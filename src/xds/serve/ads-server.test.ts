@@ -268,7 +268,12 @@ test('a proxy that does not read is cut off and counted, the others are not', as
 test('answers are told, with what they answer', async () => {
   const answers: Omit<PushAnswer, 'node'>[] = [];
   const { connect, set } = adsHarness({
-    onAnswer: ({ node: _node, ...answer }) => void answers.push(answer),
+    onAnswer: ({ node: _node, resources, ...answer }) => {
+      answers.push({
+        ...answer,
+        resources: resources.map(({ name, version }) => ({ name, version })),
+      });
+    },
   });
   set({ listener: 'a1 b2' });
   const proxy = await connect();

@@ -6,7 +6,7 @@ import {
 } from '#gen/envoy-api/envoy/config/cluster/v3/cluster_pb.js';
 import { ResourceSchema } from '#gen/envoy-api/envoy/service/discovery/v3/discovery_pb.js';
 import type { XdsResource } from '#xds/resource.ts';
-import type { Push } from '#xds/serve/push-ledger.ts';
+import type { Push, PushLedger } from '#xds/serve/push-ledger.ts';
 import type { ResourceChange } from '#xds/serve/resource-diff.ts';
 
 /**
@@ -54,15 +54,14 @@ export class ClusterRecovery {
 
   /** The proxy took these clusters. */
   accepted(clusters: readonly XdsResource[]): void {
+    if (this.#lastGood.size === 0) return;
     for (const { name } of clusters) this.#lastGood.delete(name);
   }
 
-  /** Names of new clusters to be removed to end a silence; empty when there is none. */
-  suspects(unanswered: readonly Push[], nowMs: number): readonly string[] {
-    const oldest = unanswered[0];
-    if (!oldest || oldest.sentMs + SILENCE_MS > nowMs) return [];
+  /** Names of new clusters to be removed to end a silence, each once. */
+  suspects({ all }: PushLedger): readonly string[] {
     const names = new Set<string>();
-    for (const { change, before } of unanswered) {
+    for (const { change, before } of all) {
       for (const cluster of change.changed) {
         if (!before?.lacks(cluster.name) || this.#probed.has(cluster)) continue;
         this.#probed.add(cluster);
@@ -71,12 +70,11 @@ export class ClusterRecovery {
     }
     return [...names];
   }
+}
 
-  /** Milliseconds until `suspects` may find some; undefined when nothing is unanswered. */
-  waitMs(unanswered: readonly Push[], nowMs: number): number | undefined {
-    const oldest = unanswered[0];
-    return oldest && Math.max(0, oldest.sentMs + SILENCE_MS - nowMs);
-  }
+/** Milliseconds until responses for clusters were unanswered for too long; undefined for none. */
+export function silenceMs({ oldest }: PushLedger, nowMs: number): number | undefined {
+  return oldest && Math.max(0, oldest.sentMs + SILENCE_MS - nowMs);
 }
 
 /** Which endpoints clusters take, read from their encoded form once for each cluster. */

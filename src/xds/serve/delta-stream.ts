@@ -2,7 +2,7 @@ import { present } from '#base/assert.ts';
 import type { Timer } from '#base/clock.ts';
 import type { DeltaDiscoveryRequest } from '#gen/envoy-api/envoy/service/discovery/v3/discovery_pb.js';
 import type { XdsResource, XdsSnapshot } from '#xds/resource.ts';
-import { ClusterRecovery } from '#xds/serve/cluster-recovery.ts';
+import { ClusterRecovery, silenceMs } from '#xds/serve/cluster-recovery.ts';
 import type { ProxyStatus, TypeStatus } from '#xds/serve/proxy-status.ts';
 import { NO_CHANGE, NO_RESOURCES, type ResourceMap } from '#xds/serve/resource-diff.ts';
 import { type DiscoveryName, RESOURCE_TYPES } from '#xds/serve/resource-types.ts';
@@ -80,7 +80,7 @@ export class DeltaStream {
 
   /** Whether a type has resources that the proxy does not take. */
   rejects(name: DiscoveryName): boolean {
-    return (this.#channels.get(name)?.rejections.all.length ?? 0) > 0;
+    return this.#channels.get(name)?.rejects ?? false;
   }
 
   status(): ProxyStatus['types'] {
@@ -118,7 +118,7 @@ export class DeltaStream {
     }
     if (!answer.push.repair) this.#judge(channel, answer);
     this.#context.answered(channel.type, answer);
-    if (this.#probe && channel.type.name === 'cds' && channel.unanswered.length === 0)
+    if (this.#probe && channel.type.name === 'cds' && channel.unanswered.count === 0)
       this.#endProbe(channel);
   }
 
@@ -127,7 +127,7 @@ export class DeltaStream {
     const { changed } = push.change;
     const clusters = channel.type.name === 'cds';
     if (error === undefined) {
-      channel.rejections.accepted(changed, this.#mapOf(channel));
+      if (channel.rejects) channel.rejections.accepted(changed, this.#mapOf(channel));
       if (clusters) this.#recovery.accepted(changed);
       return;
     }
@@ -164,11 +164,10 @@ export class DeltaStream {
   #wakeAt(dueMs: number, nowMs: number): void {
     if (this.#closed || dueMs >= this.#timerDueMs) return;
     this.#timer?.cancel();
-    const { clock, guard } = this.#context;
     this.#timerDueMs = dueMs;
-    this.#timer = clock.after(dueMs - nowMs, () => {
+    this.#timer = this.#context.clock.after(dueMs - nowMs, () => {
       this.#timerDueMs = Number.POSITIVE_INFINITY;
-      guard(() => this.#pump());
+      this.#context.guard(() => this.#pump());
     });
   }
 
@@ -202,9 +201,9 @@ export class DeltaStream {
     if (!clusters || clustersMs === 0) return 0;
     // Clusters that could not be sent yet: what refers to them comes after them.
     if (clusters.changeTo(this.#mapOf(clusters)).changed.length > 0) return clustersMs;
-    const [only, ...more] = clusters.unanswered;
     // With more than one unanswered, Envoy does not answer at all: no use in waiting.
-    return only && more.length === 0 && only.change.adds ? clustersMs : 0;
+    const { count, oldest } = clusters.unanswered;
+    return count === 1 && oldest?.change.adds ? clustersMs : 0;
   }
 
   /** Sends the removal of clusters once nothing can refer to them; else says how long to wait. */
@@ -225,9 +224,9 @@ export class DeltaStream {
       this.#endProbe(clusters);
       return 0;
     }
-    const { unanswered } = clusters;
-    if (unanswered.length === 0) return Number.POSITIVE_INFINITY;
-    const removed = this.#recovery.suspects(unanswered, nowMs);
+    const waitMs = silenceMs(clusters.unanswered, nowMs);
+    if (waitMs !== 0) return waitMs ?? Number.POSITIVE_INFINITY;
+    const removed = this.#recovery.suspects(clusters.unanswered);
     if (removed.length > 0) {
       this.#context.log.warn('no answer for clusters; removing new ones to find the one at fault', {
         clusters: removed,
@@ -236,8 +235,7 @@ export class DeltaStream {
       clusters.repair({ changed: [], adds: false, removed });
       return PROBE_MS_MAX;
     }
-    const waitMs = this.#recovery.waitMs(unanswered, nowMs);
-    return waitMs ? waitMs : Number.POSITIVE_INFINITY;
+    return Number.POSITIVE_INFINITY;
   }
 
   #endProbe(clusters: TypeChannel): void {

@@ -1,6 +1,6 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { AssertionFailure } from '#base/assert.ts';
-import type { Timer } from '#base/clock.ts';
+import type { Clock, Timer } from '#base/clock.ts';
 import { isBulwarkError } from '#base/errors.ts';
 import {
   GRPC_STATUS,
@@ -52,12 +52,15 @@ const EARLY_REQUESTS_MAX = 64;
  * the caller's identity from its certificate or token, the rest from the node in the first request,
  * and tells the control plane, before anything is sent.
  */
-export class ProxyStream implements Markable {
+export class ProxyStream implements Markable, StreamContext {
   marked = false;
   readonly #stream: GrpcServerStream;
   readonly #shared: SharedState;
   readonly #connectedAt: number;
-  #log: Logger;
+  readonly clock: Clock;
+  readonly diffs: ResourceDiffs;
+  readonly endpoints: ClusterEndpoints;
+  log: Logger;
   #early: DeltaDiscoveryRequest[] = [];
   #firstRequest = Promise.withResolvers<DeltaDiscoveryRequest>();
   #firstRequestTimer: Timer | undefined;
@@ -71,7 +74,10 @@ export class ProxyStream implements Markable {
     this.#stream = stream;
     this.#shared = shared;
     const { clock, log } = shared.deps;
-    this.#log = log.child({ peer: stream.call.peer.address });
+    this.clock = clock;
+    this.diffs = shared.diffs;
+    this.endpoints = shared.endpoints;
+    this.log = log.child({ peer: stream.call.peer.address });
     this.#connectedAt = clock.now();
     stream.onMessage = (message) => this.#receive(message);
     stream.onEnd = () => this.#close();
@@ -106,7 +112,7 @@ export class ProxyStream implements Markable {
     } catch (error) {
       if (error instanceof AssertionFailure) throw error;
       this.#shared.metrics.internalErrors.inc();
-      this.#log.error('no configuration for this proxy; it keeps what it has', { error });
+      this.log.error('no configuration for this proxy; it keeps what it has', { error });
     }
   }
 
@@ -143,16 +149,16 @@ export class ProxyStream implements Markable {
     if (!message)
       throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'the first request has no node');
     const node = this.#parseNode(message, caller);
-    this.#log = this.#log.child({ proxy: node.nodeId });
+    this.log = this.log.child({ proxy: node.nodeId });
     await onConnect?.(node, this.#stream.call.signal);
     if (this.#closed) {
       await onDisconnect?.(node);
       return;
     }
     this.#node = node;
-    this.#delta = new DeltaStream(this.#context());
+    this.#delta = new DeltaStream(this);
     this.#shared.opened(this);
-    this.#log.info('proxy connected', { identity: node.identity });
+    this.log.info('proxy connected', { identity: node.identity });
     this.update();
     const early = this.#early;
     this.#early = [];
@@ -189,58 +195,49 @@ export class ProxyStream implements Markable {
       throw new GrpcStatusError(GRPC_STATUS.resourceExhausted, 'too many requests at once');
   }
 
-  #context(): StreamContext {
-    const { deps, diffs, endpoints, metrics } = this.#shared;
-    return {
-      clock: deps.clock,
-      log: this.#log,
-      diffs,
-      endpoints,
-      send: (type, change) => this.#send(type, change),
-      answered: (type, answer) => this.#answered(type, answer),
-      expiredNonce: ({ name }) => metrics.expiredNonces.inc({ type: name }),
-      guard: (step) => {
-        try {
-          step();
-        } catch (error) {
-          this.#fail(error);
-        }
-      },
-    };
+  expiredNonce({ name }: ResourceType): void {
+    this.#shared.metrics.expiredNonces.inc({ type: name });
   }
 
-  #send({ name, typeUrl }: ResourceType, change: ResourceChange): string {
-    const { deps, frames, metrics } = this.#shared;
+  guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  send({ name, typeUrl }: ResourceType, change: ResourceChange): string {
+    const { frames, metrics } = this.#shared;
     const { nonce, bytes } = frames.get(typeUrl, change);
-    this.#stream.writeFrame(bytes);
+    const keepsUp = this.#stream.writeFrame(bytes);
     metrics.pushes.inc({ type: name });
     if (this.#changedMs !== undefined) {
-      const tookMs = deps.clock.monotonicMs() - this.#changedMs;
+      const tookMs = this.clock.monotonicMs() - this.#changedMs;
       metrics.convergenceSeconds.observe(tookMs / 1000);
       this.#changedMs = undefined;
     }
-    if (this.#stream.unsentBytes > LIMITS.xdsUnsentBytesMax) this.#closeSlow();
+    if (!keepsUp && this.#stream.unsentBytes > LIMITS.xdsUnsentBytesMax) this.#closeSlow();
     return nonce;
   }
 
   #closeSlow(): void {
     const { unsentBytes } = this.#stream;
     this.#shared.metrics.slowStreams.inc();
-    this.#log.warn('stream closed: the proxy does not read', { unsentBytes });
+    this.log.warn('stream closed: the proxy does not read', { unsentBytes });
     this.#stream.reset();
     this.#close();
   }
 
-  #answered({ name: type }: ResourceType, { push, error }: Answer): void {
+  answered({ name: type }: ResourceType, { push, error }: Answer): void {
     const { deps, metrics } = this.#shared;
-    const resources = push.change.changed.map(({ name, version }) => ({ name, version }));
+    const { changed: resources, removed } = push.change;
     if (error !== undefined) {
       metrics.rejects.inc({ type });
       const names = resources.slice(0, 20).map(({ name }) => name);
-      this.#log.warn('configuration rejected by the proxy', { type, names, reason: error });
+      this.log.warn('configuration rejected by the proxy', { type, names, reason: error });
     }
     if (!this.#node) return;
-    const { removed } = push.change;
     deps.onAnswer?.({ node: this.#node, type, resources, removed, error });
   }
 
@@ -249,11 +246,11 @@ export class ProxyStream implements Markable {
     if (this.#closed) return;
     if (error instanceof GrpcStatusError) {
       this.#shared.metrics.refusedStreams.inc();
-      this.#log.warn('stream refused', { error: error.cause ?? error });
+      this.log.warn('stream refused', { error: error.cause ?? error });
       this.end(error.status, error.message);
       return;
     }
-    this.#log.error('stream failed', { error });
+    this.log.error('stream failed', { error });
     this.end(GRPC_STATUS.internal, 'internal error');
   }
 
@@ -265,10 +262,10 @@ export class ProxyStream implements Markable {
     this.#delta?.close();
     if (!this.#node) return;
     this.#shared.closed(this);
-    this.#log.info('proxy disconnected');
+    this.log.info('proxy disconnected');
     const node = this.#node;
     Promise.resolve(this.#shared.deps.onDisconnect?.(node)).catch((error) =>
-      this.#log.error('the end of a proxy could not be noted', { error }),
+      this.log.error('the end of a proxy could not be noted', { error }),
     );
   }
 }

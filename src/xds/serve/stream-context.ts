@@ -9,9 +9,9 @@ export interface StreamContext extends TypeChannelDeps {
   /** Shared by all streams. */
   readonly endpoints: ClusterEndpoints;
   /** To be told of each answer. */
-  readonly answered: (type: ResourceType, answer: Answer) => void;
+  answered(type: ResourceType, answer: Answer): void;
   /** To be told of answers to what was never sent, or long ago. */
-  readonly expiredNonce: (type: ResourceType) => void;
+  expiredNonce(type: ResourceType): void;
   /** Runs a step outside of a request; what it throws ends the stream. */
-  readonly guard: (step: () => void) => void;
+  guard(step: () => void): void;
 }

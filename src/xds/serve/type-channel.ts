@@ -19,7 +19,7 @@ export interface TypeChannelDeps {
   readonly diffs: ResourceDiffs;
   readonly clock: Clock;
   /** Sends a response; returns its nonce. */
-  readonly send: (type: ResourceType, change: ResourceChange) => string;
+  send(type: ResourceType, change: ResourceChange): string;
 }
 
 /** How a proxy answered a response. */
@@ -32,7 +32,6 @@ export interface Answer {
 /** One resource type on one delta stream: what is subscribed to, what was sent, how it went. */
 export class TypeChannel {
   readonly type: ResourceType;
-  readonly rejections: Rejections;
   readonly #deps: TypeChannelDeps;
   readonly #ledger = new PushLedger();
   #subscription: Subscription;
@@ -40,6 +39,8 @@ export class TypeChannel {
   /** Whether the subscription is a guess, and so is what the proxy has. */
   #assumed = false;
   #holdsRemovals = false;
+  /** Made with the first rejection. */
+  #rejections: Rejections | undefined;
   /** Whether the proxy waits for a response even when there is nothing to tell. */
   #mustAnswer = false;
   #sent: Push | undefined;
@@ -50,7 +51,6 @@ export class TypeChannel {
     this.type = type;
     this.#deps = deps;
     this.#subscription = this.#noSubscription();
-    this.rejections = new Rejections(type);
   }
 
   /** Whether removed names were left for later. */
@@ -58,8 +58,20 @@ export class TypeChannel {
     return this.#holdsRemovals;
   }
 
-  get unanswered(): readonly Push[] {
-    return this.#ledger.unanswered;
+  /** The responses that wait for an answer. */
+  get unanswered(): PushLedger {
+    return this.#ledger;
+  }
+
+  /** What the proxy does not take. */
+  get rejections(): Rejections {
+    this.#rejections ??= new Rejections(this.type);
+    return this.#rejections;
+  }
+
+  /** Whether there is anything that the proxy does not take. */
+  get rejects(): boolean {
+    return this.#rejections !== undefined && this.#rejections.all.length > 0;
   }
 
   /** Milliseconds for which an unanswered response still holds back the next. */
@@ -132,10 +144,10 @@ export class TypeChannel {
     const change = holdRemovals ? this.#deps.diffs.additionsIn(whole) : whole;
     const later = holdRemovals ? whole.removed : NO_CHANGE.removed;
     this.#holdsRemovals = later.length > 0;
-    this.rejections.prune(map);
+    this.#rejections?.prune(map);
     if (change === NO_CHANGE && !this.#mustAnswer) {
       if (later.length === 0) this.#subscription.moveTo(map);
-      const again = this.rejections.nextRetry(
+      const again = this.#rejections?.nextRetry(
         (resource) => map.get(resource.name) === resource && this.includes(resource.name),
       );
       if (!again) return undefined;
@@ -157,11 +169,11 @@ export class TypeChannel {
       typeUrl: this.type.typeUrl,
       wildcard: this.#subscription.wildcard,
       subscribedCount: this.#subscription.namesCount,
-      unansweredCount: this.#ledger.unanswered.length,
+      unansweredCount: this.#ledger.count,
       sent: this.#sent && { nonce: this.#sent.nonce, at: this.#wallClock(this.#sent.sentMs) },
       acked: this.#acked,
       nacked: this.#nacked,
-      rejected: this.rejections.all,
+      rejected: this.#rejections?.all ?? [],
     };
   }
 
