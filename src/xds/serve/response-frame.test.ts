@@ -38,6 +38,8 @@ test('the same content is built once; other content, type or removals are not th
   const cache = new FrameCache({ bytesMax: 10_000 });
   const [a, b] = [resource('a'), resource('b')];
   const frame = cache.get(TYPE_URL.cluster, { changed: [a, b], adds: false, removed: ['c'] });
+  const again = { changed: [a, { ...b }], adds: false, removed: ['c'] };
+  assert.equal(cache.get(TYPE_URL.cluster, again), frame);
   assert.equal(
     cache.get(TYPE_URL.cluster, { changed: [a, b], adds: false, removed: ['c'] }),
     frame,
@@ -46,7 +48,11 @@ test('the same content is built once; other content, type or removals are not th
     cache.get(TYPE_URL.listener, { changed: [a, b], adds: false, removed: ['c'] }),
     cache.get(TYPE_URL.cluster, { changed: [b, a], adds: false, removed: ['c'] }),
     cache.get(TYPE_URL.cluster, { changed: [a], adds: false, removed: ['c'] }),
-    cache.get(TYPE_URL.cluster, { changed: [a, resource('b')], adds: false, removed: ['c'] }),
+    cache.get(TYPE_URL.cluster, {
+      changed: [a, { ...b, version: '2' }],
+      adds: false,
+      removed: ['c'],
+    }),
     cache.get(TYPE_URL.cluster, { changed: [a, b], adds: false, removed: [] }),
     cache.get(TYPE_URL.cluster, { changed: [a, b], adds: false, removed: ['c', ''] }),
     cache.get(TYPE_URL.cluster, { changed: [a, b], adds: false, removed: ['c,1:d'] }),

@@ -1,5 +1,4 @@
 import { assert } from '#base/assert.ts';
-import type { XdsResource } from '#xds/resource.ts';
 import type { ResourceChange } from '#xds/serve/resource-diff.ts';
 
 /** One DeltaDiscoveryResponse as it goes over the wire, for any number of streams. */
@@ -23,29 +22,42 @@ export function encodeResponseFrame(
   nonce: string,
   { changed, removed }: Pick<ResourceChange, 'changed' | 'removed'>,
 ): Buffer {
-  const texts = [
-    { tag: TAG.typeUrl, text: typeUrl },
-    { tag: TAG.nonce, text: nonce },
-    ...removed.map((text) => ({ tag: TAG.removedResources, text })),
-  ].map(({ tag, text }) => ({ tag, bytes: Buffer.from(text, 'utf8') }));
-  const fields = [
-    ...changed.map(({ encoded }) => ({ tag: TAG.resources, bytes: encoded })),
-    ...texts,
-  ];
-  let size = 0;
-  for (const { bytes } of fields) size += 1 + varintSize(bytes.length) + bytes.length;
+  let size = textSize(typeUrl) + textSize(nonce);
+  for (const { encoded } of changed) size += fieldSize(encoded.length);
+  for (const name of removed) size += textSize(name);
   const frame = Buffer.allocUnsafeSlow(HEAD_BYTES + size);
   frame.writeUInt8(0, 0);
   frame.writeUInt32BE(size, 1);
   let at = HEAD_BYTES;
-  for (const { tag, bytes } of fields) {
-    frame[at] = tag;
-    at = writeVarint(frame, bytes.length, at + 1);
-    frame.set(bytes, at);
-    at += bytes.length;
+  for (const { encoded } of changed) {
+    at = writeHead(frame, TAG.resources, encoded.length, at);
+    frame.set(encoded, at);
+    at += encoded.length;
   }
+  at = writeText(frame, TAG.typeUrl, typeUrl, at);
+  at = writeText(frame, TAG.nonce, nonce, at);
+  for (const name of removed) at = writeText(frame, TAG.removedResources, name, at);
   assert(at === frame.length, 'a response frame has another size than computed');
   return frame;
+}
+
+/** Bytes of a field with its tag and length. */
+function fieldSize(length: number): number {
+  return 1 + varintSize(length) + length;
+}
+
+function textSize(text: string): number {
+  return fieldSize(Buffer.byteLength(text, 'utf8'));
+}
+
+function writeHead(target: Buffer, tag: number, length: number, start: number): number {
+  target[start] = tag;
+  return writeVarint(target, length, start + 1);
+}
+
+function writeText(target: Buffer, tag: number, text: string, start: number): number {
+  const at = writeHead(target, tag, Buffer.byteLength(text, 'utf8'), start);
+  return at + target.write(text, at, 'utf8');
 }
 
 function varintSize(value: number): number {
@@ -75,19 +87,17 @@ export interface FrameCacheOptions {
 
 /**
  * Frames that were built, so that streams which are told the same get the same bytes, nonce
- * included: a nonce only has to be told apart on its own stream. A frame is found by the identity
- * of the resources in it.
+ * included: a nonce only has to be told apart on its own stream. A frame is found by the names and
+ * versions in it.
  */
 export class FrameCache {
   readonly #options: FrameCacheOptions;
   /** In the order of use, oldest first. */
   readonly #frames = new Map<string, ResponseFrame>();
-  readonly #ids = new WeakMap<XdsResource, number>();
   /** A change that a diff gave out is the same object for all who go the same way. */
   readonly #keys = new WeakMap<ResourceChange, string>();
   /** The frame before this one: most often the next proxy is told the same. */
   #last: { typeUrl: string; change: ResourceChange; frame: ResponseFrame } | undefined;
-  #idsCount = 0;
   #nonces = 0;
   #bytes = 0;
 
@@ -122,19 +132,12 @@ export class FrameCache {
   #keyOf(change: ResourceChange): string {
     const known = this.#keys.get(change);
     if (known !== undefined) return known;
-    const names = change.removed.map((name) => `${name.length}:${name}`).join();
-    const ids = change.changed.map((resource) => this.#idOf(resource)).join();
-    const key = `${ids} ${names}`;
+    // Each name behind its length, so that no name can pass for two.
+    let key = '';
+    for (const { name, version } of change.changed) key += `+${name.length}:${name} ${version}`;
+    for (const name of change.removed) key += `-${name.length}:${name}`;
     this.#keys.set(change, key);
     return key;
-  }
-
-  #idOf(resource: XdsResource): number {
-    const known = this.#ids.get(resource);
-    if (known !== undefined) return known;
-    this.#idsCount += 1;
-    this.#ids.set(resource, this.#idsCount);
-    return this.#idsCount;
   }
 
   #keep(key: string, frame: ResponseFrame): void {
