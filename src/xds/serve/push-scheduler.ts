@@ -1,7 +1,7 @@
 import type { Clock } from '#base/clock.ts';
 
 /** Milliseconds of work after which input and output get their turn. */
-const SLICE_MS = 1000;
+const SLICE_MS = 10;
 /** Items between two looks at the clock. */
 const CHECK_EVERY = 16;
 
