@@ -238,6 +238,13 @@ describe('whatever comes', () => {
     );
   });
 
+  test('every kind without metadata is refused', () => {
+    for (const { apiVersion, kind } of KINDS) {
+      assert.equal(validateObject({ apiVersion, kind }).object, undefined, kind);
+      assert.equal(validateObject({ apiVersion, kind, spec: {} }).object, undefined, kind);
+    }
+  });
+
   test('a circle is no matter', () => {
     const circle: unknown[] = [];
     circle.push(circle);

@@ -102,8 +102,9 @@ export function validateObject(object: unknown, options: ValidateOptions = {}): 
   const findings = new Findings(options.unknownFields ?? 'error');
   const kept = checkSchema(kind.schema, object, '', findings) as ApiObject;
   if (!hasErrors(findings.diagnostics)) {
-    checkMetadata(kept.metadata ?? { name: '' }, kind, findings.report);
-    kind.check?.(kept, findings.report);
+    const whole = kept.metadata ? kept : { ...kept, metadata: { name: '' } };
+    checkMetadata(whole.metadata, kind, findings.report);
+    kind.check?.(whole, findings.report);
   }
   const diagnostics = findings.finish();
   return hasErrors(diagnostics) ? { kind, diagnostics } : { object: kept, kind, diagnostics };
