@@ -28,11 +28,12 @@ const ROUNDS = 21;
 const WARM_UP_ROUNDS = 5;
 /** Pushes of each side in a round. */
 const BATCH = 5;
+const PUSHES = (WARM_UP_ROUNDS + ROUNDS) * BATCH;
 const CLUSTERS = 64;
 const CLUSTER_BYTES = 768;
 const GOAL = 2;
 
-/** 64 clusters, together 48 KB; every generation changes all of them. */
+/** 64 clusters, together 48 KB; every generation is another one in all of them. */
 function snapshotOf(generation: number): XdsSnapshot {
   const clusters = Array.from({ length: CLUSTERS }, (_, index) => {
     const name = `outbound|80||service-${index}.bench.svc.cluster.local`;
@@ -75,8 +76,9 @@ class AdsSide implements Side {
   readonly #readers: Readers;
   readonly #ads: AdsServer;
   readonly #grpc: GrpcServer;
+  /** All that will be pushed, made before, so that making it leaves nothing to clean up. */
+  readonly #snapshots = Array.from({ length: PUSHES + 1 }, (_, index) => snapshotOf(index));
   #generation = 0;
-  #snapshot = snapshotOf(0);
   #answersLeft = 0;
   #answered = Promise.withResolvers<void>();
 
@@ -113,7 +115,6 @@ class AdsSide implements Side {
 
   prepare(): number {
     this.#generation += 1;
-    this.#snapshot = snapshotOf(this.#generation);
     return this.frameBytes;
   }
 
@@ -135,6 +136,10 @@ class AdsSide implements Side {
   async close(): Promise<void> {
     this.#ads.close();
     await this.#grpc.close();
+  }
+
+  get #snapshot(): XdsSnapshot {
+    return present(this.#snapshots[this.#generation], 'a snapshot');
   }
 
   /** Responses are numbered, and each generation is one response. */

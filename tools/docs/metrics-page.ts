@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Counter, Gauge, Histogram } from 'prom-client';
 import { systemClock } from '#base/clock.ts';
-import { type MetricDefinition, Metrics } from '#base/metrics.ts';
+import { type MetricDefinition, Metrics, type Tally } from '#base/metrics.ts';
 import { code, page, table } from './markdown.ts';
 
 const SOURCES = fileURLToPath(new URL('../../src', import.meta.url));
@@ -28,6 +28,15 @@ class NotingMetrics extends Metrics {
 
   override gaugeOf(definition: MetricDefinition<never>): void {
     this.declared.push({ ...definition, type: 'gauge' });
+  }
+
+  override counterOf<L extends string>(definition: MetricDefinition<L>): void {
+    this.declared.push({ ...definition, type: 'counter' });
+  }
+
+  override tally(definition: Parameters<Metrics['tally']>[0]): Tally {
+    this.declared.push({ ...definition, type: 'histogram' });
+    return super.tally(definition);
   }
 
   override histogram<L extends string = never>(definition: MetricDefinition<L>): Histogram<L> {

@@ -120,8 +120,9 @@ export class ServerCall implements GrpcCall {
 
   /** Sends one message as a whole gRPC frame; false when the peer does not keep up. */
   writeFrame(frame: Uint8Array): boolean {
-    if (this.#ending || this.#stream.destroyed) return true;
+    if (this.#ending) return true;
     if (!this.#headSent) {
+      if (this.#stream.destroyed) return true;
       this.#headSent = true;
       this.#stream.respond({ ...RESPONSE_HEAD }, { waitForTrailers: true });
     }

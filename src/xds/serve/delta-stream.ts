@@ -26,7 +26,15 @@ const PROBE_MS_MAX = 2000;
  */
 export class DeltaStream {
   readonly #context: StreamContext;
-  readonly #channels = new Map<DiscoveryName, TypeChannel>();
+  /** Those that were asked for. */
+  readonly #channels: Record<DiscoveryName, TypeChannel | undefined> = {
+    cds: undefined,
+    eds: undefined,
+    lds: undefined,
+    rds: undefined,
+    sds: undefined,
+    ecds: undefined,
+  };
   /** The same in the order of pushes. */
   #inOrder: readonly TypeChannel[] = [];
   readonly #recovery = new ClusterRecovery();
@@ -80,7 +88,7 @@ export class DeltaStream {
 
   /** Whether a type has resources that the proxy does not take. */
   rejects(name: DiscoveryName): boolean {
-    return this.#channels.get(name)?.rejects ?? false;
+    return this.#channels[name]?.rejects ?? false;
   }
 
   status(): ProxyStatus['types'] {
@@ -95,12 +103,12 @@ export class DeltaStream {
   }
 
   #channelOf(name: DiscoveryName): TypeChannel {
-    let channel = this.#channels.get(name);
+    let channel = this.#channels[name];
     if (!channel) {
       const type = RESOURCE_TYPES.find((known) => known.name === name);
       channel = new TypeChannel(present(type, `resource type ${name}`), this.#context);
-      this.#channels.set(name, channel);
-      this.#inOrder = RESOURCE_TYPES.flatMap((known) => this.#channels.get(known.name) ?? []);
+      this.#channels[name] = channel;
+      this.#inOrder = RESOURCE_TYPES.flatMap((known) => this.#channels[known.name] ?? []);
     }
     return channel;
   }
@@ -150,7 +158,7 @@ export class DeltaStream {
         heldMs = Math.min(heldMs, waitMs);
       if (this.#closed) return;
     }
-    const clusters = this.#channels.get('cds');
+    const clusters = this.#channels.cds;
     if (clusters?.holdsRemovals)
       heldMs = Math.min(heldMs, this.#pushRemovedClusters(clusters, nowMs));
     this.#owes = heldMs < Number.POSITIVE_INFINITY;
@@ -177,7 +185,7 @@ export class DeltaStream {
    * look again.
    */
   #assumeClusters(nowMs: number): number {
-    if (!this.#channels.get('lds')?.wildcard) return Number.POSITIVE_INFINITY;
+    if (!this.#channels.lds?.wildcard) return Number.POSITIVE_INFINITY;
     const leftMs = this.#openedMs + CLUSTERS_ASKED_MS_MAX - nowMs;
     if (leftMs > 0) return leftMs;
     this.#context.log.warn('the proxy does not ask for clusters; sending them all the same');
@@ -196,7 +204,7 @@ export class DeltaStream {
     const own = channel.waitMs(nowMs);
     const { name } = channel.type;
     if (own > 0 || (name !== 'lds' && name !== 'rds')) return own;
-    const clusters = this.#channels.get('cds');
+    const clusters = this.#channels.cds;
     const clustersMs = clusters?.waitMs(nowMs) ?? 0;
     if (!clusters || clustersMs === 0) return 0;
     // Clusters that could not be sent yet: what refers to them comes after them.
@@ -209,7 +217,7 @@ export class DeltaStream {
   /** Sends the removal of clusters once nothing can refer to them; else says how long to wait. */
   #pushRemovedClusters(clusters: TypeChannel, nowMs: number): number {
     for (const name of ['cds', 'lds', 'rds'] as const) {
-      const channel = this.#channels.get(name);
+      const channel = this.#channels[name];
       const waitMs = channel ? this.#waitMs(channel, nowMs) : 0;
       if (waitMs > 0) return waitMs;
     }
@@ -250,7 +258,7 @@ export class DeltaStream {
    * they have to be sent again with the cluster.
    */
   #resendEndpoints(clusters: readonly XdsResource[]): void {
-    const endpoints = this.#channels.get('eds');
+    const endpoints = this.#channels.eds;
     if (!endpoints) return;
     for (const cluster of clusters) {
       const name = this.#context.endpoints.nameOf(cluster);

@@ -28,9 +28,16 @@ export function createXdsMetrics(metrics: Metrics, counts: XdsCounts) {
     labels: ['type'],
     buckets: [1e3, 1e4, 1e5, 1e6, 4e6, 1e7, 4e7],
   });
+  const pushes: Record<DiscoveryName, number> = { cds: 0, eds: 0, lds: 0, rds: 0, sds: 0, ecds: 0 };
+  metrics.counterOf(
+    { name: 'pilot_xds_pushes', help: 'Responses that were sent to proxies.', labels: ['type'] },
+    () => Object.entries(pushes),
+  );
   const plain = (name: string, help: string) => metrics.counter({ name, help });
   return {
-    pushes: typed('pilot_xds_pushes', 'Responses that were sent to proxies.'),
+    pushed: (type: DiscoveryName): void => {
+      pushes[type] += 1;
+    },
     rejects: typed('pilot_total_xds_rejects', 'Responses that proxies rejected.'),
     expiredNonces: typed(
       'pilot_xds_expired_nonce',
@@ -48,7 +55,7 @@ export function createXdsMetrics(metrics: Metrics, counts: XdsCounts) {
       'bulwark_xds_refused_streams_total',
       'Streams that were refused: unknown caller, wrong identity or malformed node.',
     ),
-    convergenceSeconds: metrics.histogram({
+    convergenceSeconds: metrics.tally({
       name: 'pilot_proxy_convergence_time',
       help: 'Seconds from a change until it was sent to a proxy that it concerns.',
       buckets: [0.005, 0.01, 0.05, 0.1, 0.5, 1, 3, 5, 10, 20, 30],

@@ -211,7 +211,7 @@ export class ProxyStream implements Markable, StreamContext {
     const { frames, metrics } = this.#shared;
     const { nonce, bytes } = frames.get(typeUrl, change);
     const keepsUp = this.#stream.writeFrame(bytes);
-    metrics.pushes.inc({ type: name });
+    metrics.pushed(name);
     if (this.#changedMs !== undefined) {
       const tookMs = this.clock.monotonicMs() - this.#changedMs;
       metrics.convergenceSeconds.observe(tookMs / 1000);

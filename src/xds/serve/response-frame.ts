@@ -77,6 +77,12 @@ function writeVarint(target: Buffer, value: number, start: number): number {
   return at + 1;
 }
 
+/**
+ * Resources in a response up to which it is found by what is in it; above, by the change that it
+ * tells, which is the same object for all who go the same way.
+ */
+const KEYED_MAX = 16;
+
 /** How much a FrameCache keeps. */
 export interface FrameCacheOptions {
   /** Bytes of all frames together; the ones that were not used for longest go first. */
@@ -87,15 +93,12 @@ export interface FrameCacheOptions {
 
 /**
  * Frames that were built, so that streams which are told the same get the same bytes, nonce
- * included: a nonce only has to be told apart on its own stream. A frame is found by the names and
- * versions in it.
+ * included: a nonce only has to be told apart on its own stream.
  */
 export class FrameCache {
   readonly #options: FrameCacheOptions;
-  /** In the order of use, oldest first. */
-  readonly #frames = new Map<string, ResponseFrame>();
-  /** A change that a diff gave out is the same object for all who go the same way. */
-  readonly #keys = new WeakMap<ResourceChange, string>();
+  /** By what is in it, in the order of use, oldest first. */
+  readonly #frames = new Map<string | ResourceChange, ResponseFrame>();
   /** The frame before this one: most often the next proxy is told the same. */
   #last: { typeUrl: string; change: ResourceChange; frame: ResponseFrame } | undefined;
   #nonces = 0;
@@ -114,7 +117,7 @@ export class FrameCache {
   }
 
   #find(typeUrl: string, change: ResourceChange): ResponseFrame {
-    const key = `${typeUrl} ${this.#keyOf(change)}`;
+    const key = this.#keyOf(typeUrl, change);
     const known = this.#frames.get(key);
     if (known) {
       this.#frames.delete(key);
@@ -129,18 +132,17 @@ export class FrameCache {
     return frame;
   }
 
-  #keyOf(change: ResourceChange): string {
-    const known = this.#keys.get(change);
-    if (known !== undefined) return known;
+  #keyOf(typeUrl: string, change: ResourceChange): string | ResourceChange {
+    // For many resources, a key costs as much as the frame.
+    if (change.changed.length > KEYED_MAX) return change;
     // Each name behind its length, so that no name can pass for two.
-    let key = '';
+    let key = typeUrl;
     for (const { name, version } of change.changed) key += `+${name.length}:${name} ${version}`;
     for (const name of change.removed) key += `-${name.length}:${name}`;
-    this.#keys.set(change, key);
     return key;
   }
 
-  #keep(key: string, frame: ResponseFrame): void {
+  #keep(key: string | ResourceChange, frame: ResponseFrame): void {
     const { bytesMax } = this.#options;
     if (frame.bytes.length > bytesMax) return;
     this.#frames.set(key, frame);
