@@ -6,6 +6,7 @@ import {
   GRPC_STATUS,
   type GrpcCall,
   type GrpcPeer,
+  type GrpcServerStream,
   type GrpcStatusCode,
   GrpcStatusError,
 } from '#base/grpc/grpc.ts';
@@ -35,10 +36,12 @@ const LET_GO_MS = 1000;
  * closed. The status is given once, by the handler, by a fault in the request, by the deadline or
  * by the closing server, whoever is first.
  */
-export class ServerCall implements GrpcCall {
+export class ServerCall implements GrpcCall, GrpcServerStream {
   readonly path: string;
   readonly metadata: IncomingHttpHeaders;
   readonly peer: GrpcPeer;
+  onMessage: (message: Uint8Array) => void = () => {};
+  onEnd: () => void = () => {};
   readonly #stream: ServerHttp2Stream;
   readonly #deps: ServerCallDeps;
   readonly #abort = new AbortController();
@@ -62,6 +65,11 @@ export class ServerCall implements GrpcCall {
     // Whatever goes wrong with the stream, `close` follows; the peer's resets are not our errors.
     stream.on('error', (error) => deps.log.debug('gRPC stream failed', { path: this.path, error }));
     stream.on('close', () => this.#closed());
+  }
+
+  /** A stream's handler sees the call and the stream in one. */
+  get call(): GrpcCall {
+    return this;
   }
 
   get signal(): AbortSignal {
@@ -127,6 +135,28 @@ export class ServerCall implements GrpcCall {
       this.#stream.respond({ ...RESPONSE_HEAD }, { waitForTrailers: true });
     }
     return this.#stream.write(frame);
+  }
+
+  drained(): Promise<void> {
+    const stream = this.#stream;
+    if (this.ended || !stream.writableNeedDrain) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        stream.off('drain', done);
+        stream.off('close', done);
+        resolve();
+      };
+      stream.on('drain', done);
+      stream.on('close', done);
+    });
+  }
+
+  get unsentBytes(): number {
+    return this.#stream.writableLength;
+  }
+
+  reset(): void {
+    this.#stream.close(constants.NGHTTP2_CANCEL);
   }
 
   /** Runs a step of the handler; what it throws ends this call and no other. */

@@ -88,7 +88,7 @@ export class AdsServer {
       connected: () => this.#open.size,
       rejecting: (type) => [...this.#open].filter((stream) => stream.rejects(type)).length,
     });
-    this.#scheduler = new PushScheduler(deps.clock, (stream) => stream.update());
+    this.#scheduler = new PushScheduler(deps.clock, (stream, nowMs) => stream.update(nowMs));
     this.#shared = {
       deps,
       metrics,

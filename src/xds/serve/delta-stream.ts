@@ -70,9 +70,9 @@ export class DeltaStream {
   }
 
   /** What the proxy may have from now on. */
-  update(snapshot: XdsSnapshot): void {
+  update(snapshot: XdsSnapshot, nowMs: number): void {
     this.#snapshot = snapshot;
-    this.#pump();
+    this.#pump(nowMs);
   }
 
   /** Whether there was something to send that has to wait. */
@@ -147,9 +147,8 @@ export class DeltaStream {
     this.#resendEndpoints(repair.changed);
   }
 
-  #pump(): void {
+  #pump(nowMs = this.#context.clock.monotonicMs()): void {
     if (!this.#snapshot || this.#closed) return;
-    const nowMs = this.#context.clock.monotonicMs();
     let heldMs = Number.POSITIVE_INFINITY;
     for (const channel of this.#inOrder) {
       const waitMs = this.#waitMs(channel, nowMs);

@@ -104,10 +104,10 @@ export class ProxyStream implements Markable, StreamContext {
   }
 
   /** Sends what changed for this proxy. What cannot be made leaves the proxy with what it has. */
-  update(): void {
+  update(nowMs = this.clock.monotonicMs()): void {
     if (!this.#node || this.#closed) return;
     try {
-      this.#delta?.update(this.#shared.deps.source.snapshotFor(this.#node));
+      this.#delta?.update(this.#shared.deps.source.snapshotFor(this.#node), nowMs);
       if (!this.#delta?.owes) this.#changedMs = undefined;
     } catch (error) {
       if (error instanceof AssertionFailure) throw error;

@@ -17,13 +17,13 @@ export interface Markable {
  */
 export class PushScheduler<Item extends Markable> {
   readonly #clock: Clock;
-  readonly #work: (item: Item) => void;
+  readonly #work: (item: Item, nowMs: number) => void;
   /** In the order of marks. */
   #waiting: Item[] = [];
   #running = false;
 
-  /** @param work must not throw */
-  constructor(clock: Clock, work: (item: Item) => void) {
+  /** @param work must not throw; the time is by the monotonic clock, about exact */
+  constructor(clock: Clock, work: (item: Item, nowMs: number) => void) {
     this.#clock = clock;
     this.#work = work;
   }
@@ -39,13 +39,16 @@ export class PushScheduler<Item extends Markable> {
 
   #run(): void {
     const startMs = this.#clock.monotonicMs();
+    let nowMs = startMs;
     let done = 0;
     for (const item of this.#waiting) {
       done += 1;
       // From now on a mark counts anew.
       item.marked = false;
-      this.#work(item);
-      if (done % CHECK_EVERY === 0 && this.#clock.monotonicMs() - startMs > SLICE_MS) break;
+      this.#work(item, nowMs);
+      if (done % CHECK_EVERY !== 0) continue;
+      nowMs = this.#clock.monotonicMs();
+      if (nowMs - startMs > SLICE_MS) break;
     }
     this.#waiting = this.#waiting.slice(done);
     this.#running = this.#waiting.length > 0;
