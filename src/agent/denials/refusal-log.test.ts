@@ -56,6 +56,11 @@ describe('a line of the access log', () => {
       downstream_transport_failure_reason: 'TLS_error:|unknown CA',
     });
     assert.deepEqual([handshake?.kind, handshake?.detail], ['connection', 'TLS_error:|unknown CA']);
+    const request = parse({
+      ...none,
+      downstream_transport_failure_reason: 'TLS_error:|SSL routines:OPENSSL_internal:HTTP_REQUEST',
+    });
+    assert.equal(request?.detail, 'plaintext where TLS is compulsory');
     const plain = parse({ ...none, method: undefined, response_flags: 'NR' });
     assert.deepEqual(
       [plain?.kind, plain?.detail],

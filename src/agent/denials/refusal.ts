@@ -34,6 +34,7 @@ export interface Refusal {
 
 type Line = Readonly<Record<string, unknown>>;
 
+const PLAINTEXT = 'plaintext where TLS is compulsory';
 const DENIED = /rbac_access_denied_matched_policy\[(.*)\]$/;
 const TEXT_LENGTH_MAX = 256;
 
@@ -83,14 +84,18 @@ function verdictOf(line: Line): Pick<Refusal, 'kind' | 'policy' | 'detail'> | un
     return { kind: 'policy', policy, detail: details ?? '' };
   }
   const handshake = textOf(line, 'downstream_transport_failure_reason');
-  if (handshake) return { kind: 'connection', policy: undefined, detail: handshake };
+  if (handshake) {
+    // BoringSSL's words for bytes that are no TLS but a request.
+    const detail = /HTTP_REQUEST|WRONG_VERSION_NUMBER/.test(handshake) ? PLAINTEXT : handshake;
+    return { kind: 'connection', policy: undefined, detail };
+  }
   const upstream = textOf(line, 'upstream_transport_failure_reason');
   if (upstream) return { kind: 'server', policy: undefined, detail: upstream };
   // No filter chain fits the connection: on an inbound listener that is plaintext where mutual TLS
   // is asked for.
   const unmatched = textOf(line, 'response_flags') === 'NR' && line.method === undefined;
   if (unmatched && line.direction === 'inbound')
-    return { kind: 'connection', policy: undefined, detail: 'plaintext where TLS is compulsory' };
+    return { kind: 'connection', policy: undefined, detail: PLAINTEXT };
   return undefined;
 }
 
