@@ -4,8 +4,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { present } from '#base/assert.ts';
 import { systemClock } from '#base/clock.ts';
@@ -204,20 +202,11 @@ class BareSide implements Side {
   }
 }
 
-/** Collects garbage, so that what one side left behind is not counted for the other. */
-function collectGarbage(): void {
-  setFlagsFromString('--expose-gc');
-  runInNewContext('gc')({ type: 'minor' });
-}
-
-/**
- * CPU microseconds of this process for a push to one connection, until the reader has all of it.
- */
+/** CPU microseconds of this process for a push to one connection, until all readers have it all. */
 async function costOf(side: Side, kind: ConnectionKind, readers: Readers): Promise<number> {
   let micros = 0;
   for (let count = 0; count < BATCH; count += 1) {
     const bytes = side.prepare();
-    collectGarbage();
     const arrived = readers.tell({ do: 'expect', kind, bytes });
     const before = process.cpuUsage();
     side.push();

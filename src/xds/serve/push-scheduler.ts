@@ -1,9 +1,12 @@
 import type { Clock } from '#base/clock.ts';
 
-/** Milliseconds of work after which input and output get their turn. */
-const SLICE_MS = 10;
-/** Items between two looks at the clock. */
-const CHECK_EVERY = 16;
+/**
+ * Items, or milliseconds, of work after which input and output get their turn: what was written
+ * goes out while its state is still in the processor's cache, and the first do not wait for the
+ * last.
+ */
+const BATCH = 32;
+const BATCH_MS = 10;
 
 /** Something that can be marked. */
 export interface Markable {
@@ -18,11 +21,12 @@ export interface Markable {
 export class PushScheduler<Item extends Markable> {
   readonly #clock: Clock;
   readonly #work: (item: Item, nowMs: number) => void;
-  /** In the order of marks. */
+  /** In the order of marks; those before `#next` are done. */
   #waiting: Item[] = [];
+  #next = 0;
   #running = false;
 
-  /** @param work must not throw; the time is by the monotonic clock, about exact */
+  /** @param work must not throw; the time is by the monotonic clock */
   constructor(clock: Clock, work: (item: Item, nowMs: number) => void) {
     this.#clock = clock;
     this.#work = work;
@@ -39,19 +43,22 @@ export class PushScheduler<Item extends Markable> {
 
   #run(): void {
     const startMs = this.#clock.monotonicMs();
-    let nowMs = startMs;
-    let done = 0;
-    for (const item of this.#waiting) {
-      done += 1;
+    const end = this.#next + BATCH;
+    for (let nowMs = startMs; this.#next < end && nowMs - startMs < BATCH_MS; ) {
+      const item = this.#waiting[this.#next];
+      if (!item) break;
+      this.#next += 1;
       // From now on a mark counts anew.
       item.marked = false;
       this.#work(item, nowMs);
-      if (done % CHECK_EVERY !== 0) continue;
       nowMs = this.#clock.monotonicMs();
-      if (nowMs - startMs > SLICE_MS) break;
     }
-    this.#waiting = this.#waiting.slice(done);
-    this.#running = this.#waiting.length > 0;
-    if (this.#running) setImmediate(() => this.#run());
+    this.#running = this.#next < this.#waiting.length;
+    if (this.#running) {
+      setImmediate(() => this.#run());
+    } else {
+      this.#waiting = [];
+      this.#next = 0;
+    }
   }
 }

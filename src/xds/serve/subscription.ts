@@ -52,7 +52,8 @@ export interface SubscriptionOptions {
  * grow with what did not change.
  */
 export class Subscription {
-  readonly #options: SubscriptionOptions;
+  readonly #diffs: ResourceDiffs;
+  readonly #withdraws: boolean;
   readonly #names = new Set<string>();
   #wildcard = false;
   /** The proxy has of the names that it subscribed to what is in here … */
@@ -60,8 +61,9 @@ export class Subscription {
   /** … except that it has these versions; null: nothing, and must be told something. */
   #exceptions = NO_EXCEPTIONS;
 
-  constructor(options: SubscriptionOptions) {
-    this.#options = options;
+  constructor({ diffs, withdraws }: SubscriptionOptions) {
+    this.#diffs = diffs;
+    this.#withdraws = withdraws;
   }
 
   get wildcard(): boolean {
@@ -127,7 +129,7 @@ export class Subscription {
 
   /** What the proxy must be told to have what is in `next`. Changes nothing here. */
   changeTo(next: ResourceMap): ResourceChange {
-    const diff = this.#options.diffs.between(this.#baseline, next);
+    const diff = this.#diffs.between(this.#baseline, next);
     const plain = this.#exceptions.size === 0 && (diff === NO_CHANGE || this.#takesWhole(diff));
     if (plain) return diff;
     const changed: XdsResource[] = [];
@@ -141,7 +143,7 @@ export class Subscription {
         if (has === wanted.version) return;
         changed.push(wanted);
         adds ||= typeof has !== 'string';
-      } else if (has === null || (has !== undefined && this.#options.withdraws)) {
+      } else if (has === null || (has !== undefined && this.#withdraws)) {
         removed.push(name);
       }
     };
@@ -169,7 +171,7 @@ export class Subscription {
   }
 
   #takesWhole(diff: ResourceChange): boolean {
-    return this.#wildcard && (this.#options.withdraws || diff.removed.length === 0);
+    return this.#wildcard && (this.#withdraws || diff.removed.length === 0);
   }
 
   /** The version that the proxy has; null: nothing, to be told; undefined: nothing, as it knows. */
