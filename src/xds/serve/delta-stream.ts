@@ -5,7 +5,7 @@ import type { XdsResource, XdsSnapshot } from '#xds/resource.ts';
 import { ClusterRecovery, silenceMs } from '#xds/serve/cluster-recovery.ts';
 import type { ProxyStatus, TypeStatus } from '#xds/serve/proxy-status.ts';
 import { NO_CHANGE, NO_RESOURCES, type ResourceMap } from '#xds/serve/resource-diff.ts';
-import { type DiscoveryName, RESOURCE_TYPES } from '#xds/serve/resource-types.ts';
+import { type DiscoveryName, PUSH_ORDER, RESOURCE_TYPES } from '#xds/serve/resource-types.ts';
 import type { StreamContext } from '#xds/serve/stream-context.ts';
 import { type Answer, TypeChannel } from '#xds/serve/type-channel.ts';
 
@@ -26,17 +26,8 @@ const PROBE_MS_MAX = 2000;
  */
 export class DeltaStream {
   readonly #context: StreamContext;
-  /** Those that were asked for. */
-  readonly #channels: Record<DiscoveryName, TypeChannel | undefined> = {
-    cds: undefined,
-    eds: undefined,
-    lds: undefined,
-    rds: undefined,
-    sds: undefined,
-    ecds: undefined,
-  };
-  /** The same in the order of pushes. */
-  #inOrder: readonly TypeChannel[] = [];
+  /** In the order of pushes; undefined for what was not asked for. */
+  readonly #channels: (TypeChannel | undefined)[] = RESOURCE_TYPES.map(() => undefined);
   readonly #recovery = new ClusterRecovery();
   /** Clusters that were removed to end a silence and are to be sent again. */
   #probe: { readonly names: readonly string[]; readonly endMs: number } | undefined;
@@ -63,7 +54,7 @@ export class DeltaStream {
       this.#context.log.debug('unknown resource type asked for', { typeUrl: request.typeUrl });
       return;
     }
-    const channel = this.#channelOf(type.name);
+    const channel = this.#channel(type.name) ?? this.#openChannel(type.name);
     channel.subscribe(request);
     if (request.responseNonce !== '') this.#answered(channel, request);
     this.#pump();
@@ -88,12 +79,13 @@ export class DeltaStream {
 
   /** Whether a type has resources that the proxy does not take. */
   rejects(name: DiscoveryName): boolean {
-    return this.#channels[name]?.rejects ?? false;
+    return this.#channel(name)?.rejects ?? false;
   }
 
   status(): ProxyStatus['types'] {
     const types: Partial<Record<DiscoveryName, TypeStatus>> = {};
-    for (const channel of this.#inOrder) {
+    for (const channel of this.#channels) {
+      if (!channel) continue;
       const status = channel.status();
       const settled = status.unansweredCount === 0 && status.rejected.length === 0;
       const synced = settled && channel.changeTo(this.#mapOf(channel)) === NO_CHANGE;
@@ -102,14 +94,14 @@ export class DeltaStream {
     return types;
   }
 
-  #channelOf(name: DiscoveryName): TypeChannel {
-    let channel = this.#channels[name];
-    if (!channel) {
-      const type = RESOURCE_TYPES.find((known) => known.name === name);
-      channel = new TypeChannel(present(type, `resource type ${name}`), this.#context);
-      this.#channels[name] = channel;
-      this.#inOrder = RESOURCE_TYPES.flatMap((known) => this.#channels[known.name] ?? []);
-    }
+  #channel(name: DiscoveryName): TypeChannel | undefined {
+    return this.#channels[PUSH_ORDER[name]];
+  }
+
+  #openChannel(name: DiscoveryName): TypeChannel {
+    const type = present(RESOURCE_TYPES[PUSH_ORDER[name]], `resource type ${name}`);
+    const channel = new TypeChannel(type, this.#context);
+    this.#channels[PUSH_ORDER[name]] = channel;
     return channel;
   }
 
@@ -150,14 +142,15 @@ export class DeltaStream {
   #pump(nowMs = this.#context.clock.monotonicMs()): void {
     if (!this.#snapshot || this.#closed) return;
     let heldMs = Number.POSITIVE_INFINITY;
-    for (const channel of this.#inOrder) {
+    for (const channel of this.#channels) {
+      if (!channel) continue;
       const waitMs = this.#waitMs(channel, nowMs);
       if (waitMs === 0) this.#push(channel, nowMs);
       else if (channel.changeTo(this.#mapOf(channel)) !== NO_CHANGE)
         heldMs = Math.min(heldMs, waitMs);
       if (this.#closed) return;
     }
-    const clusters = this.#channels.cds;
+    const clusters = this.#channel('cds');
     if (clusters?.holdsRemovals)
       heldMs = Math.min(heldMs, this.#pushRemovedClusters(clusters, nowMs));
     this.#owes = heldMs < Number.POSITIVE_INFINITY;
@@ -184,11 +177,11 @@ export class DeltaStream {
    * look again.
    */
   #assumeClusters(nowMs: number): number {
-    if (!this.#channels.lds?.wildcard) return Number.POSITIVE_INFINITY;
+    if (!this.#channel('lds')?.wildcard) return Number.POSITIVE_INFINITY;
     const leftMs = this.#openedMs + CLUSTERS_ASKED_MS_MAX - nowMs;
     if (leftMs > 0) return leftMs;
     this.#context.log.warn('the proxy does not ask for clusters; sending them all the same');
-    this.#channelOf('cds').assume();
+    this.#openChannel('cds').assume();
     return 0;
   }
 
@@ -203,7 +196,7 @@ export class DeltaStream {
     const own = channel.waitMs(nowMs);
     const { name } = channel.type;
     if (own > 0 || (name !== 'lds' && name !== 'rds')) return own;
-    const clusters = this.#channels.cds;
+    const clusters = this.#channel('cds');
     const clustersMs = clusters?.waitMs(nowMs) ?? 0;
     if (!clusters || clustersMs === 0) return 0;
     // Clusters that could not be sent yet: what refers to them comes after them.
@@ -216,7 +209,7 @@ export class DeltaStream {
   /** Sends the removal of clusters once nothing can refer to them; else says how long to wait. */
   #pushRemovedClusters(clusters: TypeChannel, nowMs: number): number {
     for (const name of ['cds', 'lds', 'rds'] as const) {
-      const channel = this.#channels[name];
+      const channel = this.#channel(name);
       const waitMs = channel ? this.#waitMs(channel, nowMs) : 0;
       if (waitMs > 0) return waitMs;
     }
@@ -257,7 +250,7 @@ export class DeltaStream {
    * they have to be sent again with the cluster.
    */
   #resendEndpoints(clusters: readonly XdsResource[]): void {
-    const endpoints = this.#channels.eds;
+    const endpoints = this.#channel('eds');
     if (!endpoints) return;
     for (const cluster of clusters) {
       const name = this.#context.endpoints.nameOf(cluster);

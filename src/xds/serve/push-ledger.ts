@@ -18,28 +18,37 @@ const UNANSWERED_MAX = 64;
 
 const NONE: readonly Push[] = [];
 
-/** The responses of one type on one stream that wait for an answer. */
+/** The responses of one type on one stream: the last one, and those that wait for an answer. */
 export class PushLedger {
-  #newest: Push | undefined;
-  /** Oldest first; most of the time there are none. */
+  #last: Push | undefined;
+  #lastAnswered = true;
+  /** Those before the last that are unanswered too, oldest first; most of the time none. */
   #older = NONE;
 
+  /** The last response, answered or not. */
+  get last(): Push | undefined {
+    return this.#last;
+  }
+
+  /** How many wait for an answer. */
   get count(): number {
-    return this.#newest ? this.#older.length + 1 : 0;
+    return this.#lastAnswered ? 0 : this.#older.length + 1;
   }
 
+  /** The one that has waited for longest. */
   get oldest(): Push | undefined {
-    return this.#older[0] ?? this.#newest;
+    return this.#lastAnswered ? undefined : (this.#older[0] ?? this.#last);
   }
 
-  /** Oldest first. */
+  /** Those that wait for an answer, oldest first. */
   get all(): readonly Push[] {
-    return this.#newest ? [...this.#older, this.#newest] : NONE;
+    return this.#last && !this.#lastAnswered ? [...this.#older, this.#last] : NONE;
   }
 
   record(push: Push): void {
-    if (this.#newest) this.#older = [...this.#older, this.#newest].slice(1 - UNANSWERED_MAX);
-    this.#newest = push;
+    if (!this.#lastAnswered) this.#older = this.all.slice(1 - UNANSWERED_MAX);
+    this.#last = push;
+    this.#lastAnswered = false;
   }
 
   /** The response that a nonce answers, which then no longer waits; nor do older ones. */
@@ -47,14 +56,14 @@ export class PushLedger {
     const all = this.all;
     const index = all.findIndex((push) => push.nonce === nonce);
     if (index < 0) return undefined;
-    this.#older = index + 1 < all.length ? all.slice(index + 1, -1) : NONE;
-    if (index + 1 === all.length) this.#newest = undefined;
+    this.#lastAnswered = index + 1 === all.length;
+    this.#older = this.#lastAnswered ? NONE : all.slice(index + 1, -1);
     return all[index];
   }
 
   /** Milliseconds for which the newest response still has to be waited for; 0 when none. */
   waitMs(nowMs: number, answerMsMax: number): number {
-    const newest = this.#newest;
-    return newest ? Math.max(0, newest.sentMs + answerMsMax - nowMs) : 0;
+    if (this.#lastAnswered || !this.#last) return 0;
+    return Math.max(0, this.#last.sentMs + answerMsMax - nowMs);
   }
 }

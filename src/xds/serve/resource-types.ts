@@ -93,3 +93,13 @@ export const RESOURCE_TYPES: readonly ResourceType[] = [
     answerMsMax: ANSWER_MS_MAX,
   },
 ];
+
+/** The places of the types in RESOURCE_TYPES. */
+export const PUSH_ORDER: Readonly<Record<DiscoveryName, number>> = {
+  cds: 0,
+  eds: 1,
+  lds: 2,
+  rds: 3,
+  sds: 4,
+  ecds: 5,
+};

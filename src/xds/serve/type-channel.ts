@@ -43,7 +43,6 @@ export class TypeChannel {
   #rejections: Rejections | undefined;
   /** Whether the proxy waits for a response even when there is nothing to tell. */
   #mustAnswer = false;
-  #sent: Push | undefined;
   #acked: TypeStatus['acked'];
   #nacked: TypeStatus['nacked'];
 
@@ -165,12 +164,13 @@ export class TypeChannel {
   }
 
   status(): Omit<TypeStatus, 'synced'> {
+    const { last } = this.#ledger;
     return {
       typeUrl: this.type.typeUrl,
       wildcard: this.#subscription.wildcard,
       subscribedCount: this.#subscription.namesCount,
       unansweredCount: this.#ledger.count,
-      sent: this.#sent && { nonce: this.#sent.nonce, at: this.#wallClock(this.#sent.sentMs) },
+      sent: last && { nonce: last.nonce, at: this.#wallClock(last.sentMs) },
       acked: this.#acked,
       nacked: this.#nacked,
       rejected: this.#rejections?.all ?? [],
@@ -193,8 +193,7 @@ export class TypeChannel {
     repair = false,
   ): ResourceChange {
     const nonce = this.#deps.send(this.type, change);
-    this.#sent = { nonce, change, sentMs, before, repair };
-    this.#ledger.record(this.#sent);
+    this.#ledger.record({ nonce, change, sentMs, before, repair });
     return change;
   }
 
