@@ -27,7 +27,7 @@ describe('the rule on words', () => {
 
   test('finds addresses in the lock file', () => {
     const lock = (text: string) => checkLockFile(projectOf({ 'package-lock.json': text }));
-    assert.deepEqual(places(lock('{\n"resolved": "https://example.com/a.tgz"}')), [
+    assert.deepEqual(places(lock('{\n"resolved":' + ' "https://example.com/a.tgz"}')), [
       'package-lock.json:2',
     ]);
     assert.deepEqual(lock('{"integrity": "sha512-x"}'), []);
