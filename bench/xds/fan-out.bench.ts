@@ -22,7 +22,7 @@ import type { BenchResult } from '../bench-result.ts';
 import type { ConnectionKind, ReaderCommand } from './fan-out-reader.ts';
 
 const STREAMS = 500;
-const ROUNDS = 21;
+const ROUNDS = 41;
 const WARM_UP_ROUNDS = 5;
 /** Pushes of each side in a round. */
 const BATCH = 5;
