@@ -15,6 +15,8 @@ export interface SettingSources {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** The parsed settings file: an object with setting names as keys. */
   readonly file?: unknown;
+  /** What was found out, by setting name: counts where nobody said anything. */
+  readonly found?: Readonly<Partial<Record<SettingName, string>>>;
   /** Relative paths count from here; the working directory when left out. */
   readonly directory?: string;
 }
@@ -61,6 +63,8 @@ function find(
   }
   const text = file.get(name);
   if (text !== undefined) return { text, from: `"${name}" in the settings file` };
+  const discovered = sources.found?.[name];
+  if (discovered !== undefined) return { text: discovered, from: `what was found for ${name}` };
   return definition.default === undefined
     ? undefined
     : { text: definition.default, from: `default of ${name}` };

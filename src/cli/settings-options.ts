@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { load } from 'js-yaml';
 import { BulwarkError } from '#base/errors.ts';
-import { flagOf, resolveSettings } from '#base/settings.ts';
+import { flagOf, resolveSettings, type SettingSources } from '#base/settings.ts';
 import {
   SETTINGS,
   type SettingDefinition,
@@ -10,6 +10,7 @@ import {
   type Settings,
 } from '#base/settings-table.ts';
 import type { CliContext } from '#cli/context.ts';
+import { serverBeside } from '#cli/server-beside.ts';
 
 /** Adds the flags of these settings, and `--settings FILE`, to a command. */
 export function addSettingOptions(command: Command, names: readonly SettingName[]): Command {
@@ -31,13 +32,35 @@ export async function settingsOf(
   context: CliContext,
   entries?: Readonly<Record<string, unknown>>,
 ): Promise<Settings> {
+  return resolveSettings(await sourcesOf(command, context, entries));
+}
+
+/**
+ * Like {@link settingsOf}, for commands that talk to the server as an agent does: on the server's
+ * own machine its root certificate and address are found beside the kubeconfig that it wrote.
+ */
+export async function settingsNearServer(
+  command: Command,
+  context: CliContext,
+  entries?: Readonly<Record<string, unknown>>,
+): Promise<Settings> {
+  const sources = await sourcesOf(command, context, entries);
+  const { kubeconfig } = resolveSettings(sources);
+  return resolveSettings({ ...sources, found: await serverBeside(kubeconfig) });
+}
+
+async function sourcesOf(
+  command: Command,
+  context: CliContext,
+  entries: Readonly<Record<string, unknown>> | undefined,
+): Promise<SettingSources> {
   const options: Readonly<Record<string, string | undefined>> = command.opts();
   const names = Object.keys(SETTINGS) as SettingName[];
   const given = names.filter((name) => options[name] !== undefined);
   const flags = Object.fromEntries(given.map((name) => [name, options[name]]));
   const path = options.settings;
   const file = path === undefined ? entries : await readSettingsFile(path);
-  return resolveSettings({ flags, env: context.env, file });
+  return { flags, env: context.env, file };
 }
 
 async function readSettingsFile(path: string): Promise<unknown> {

@@ -71,10 +71,6 @@ class Terminal {
 /** The server of the page, and what the page exports for other terminals. */
 async function startServer(terminal: Terminal): Promise<ManagedProcess> {
   const server = terminal.start('server', blockWith('server --data').split('\n')[1] ?? '');
-  terminal.env.BULWARK_DISCOVERY_ADDRESS = await server.waitForLine(
-    (line) => /^xDS and CA\s+(\S+)/.exec(line)?.[1],
-    START_MS_MAX,
-  );
   await server.waitForLine((line) => line === 'ready' || undefined, START_MS_MAX);
   const exports = terminal.here(blockWith('export '));
   for (const [, name = '', value = ''] of exports.matchAll(/(\w+)=(\S+)/g))

@@ -10,7 +10,7 @@ import { examineMachine } from '#cli/doctor/machine.ts';
 import { examineRunningAgent } from '#cli/doctor/running-agent.ts';
 import { examineServer } from '#cli/doctor/server.ts';
 import { examineTokens } from '#cli/doctor/tokens.ts';
-import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
+import { addSettingOptions, settingsNearServer } from '#cli/settings-options.ts';
 import { formatTable } from '#cli/table.ts';
 
 interface DoctorFlags {
@@ -64,7 +64,7 @@ async function diagnose(
     });
     configuration.push(finding);
   }
-  const settings = await settingsOf(command, context, entries);
+  const settings = await settingsNearServer(command, context, entries);
   const agent = await examineRunningAgent(settings.runDirectory, systemClock);
   const machine = await examineMachine({
     envoyPath: settings.envoyPath,

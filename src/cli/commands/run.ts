@@ -13,7 +13,7 @@ import type { CliContext } from '#cli/context.ts';
 import { applicationEnvironment, runApplication } from '#cli/run/application.ts';
 import { planRun, type RunFlags, type RunPlan } from '#cli/run/run-options.ts';
 import { ensureServiceObjects } from '#cli/run/service-objects.ts';
-import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
+import { addSettingOptions, settingsNearServer } from '#cli/settings-options.ts';
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
 
@@ -45,7 +45,7 @@ export function registerRunCommand(program: Command, context: CliContext): void 
     .passThroughOptions();
   addSettingOptions(command, AGENT_SETTINGS).action(
     async ([program = '', ...args]: string[], flags: RunFlags) => {
-      const settings = await settingsOf(command, context);
+      const settings = await settingsNearServer(command, context);
       const plan = await planRun(flags);
       const log = context.logger(settings.logLevel).child({ component: 'agent' });
       if (plan.service) await makeSure(plan, settings, log);
