@@ -4,7 +4,6 @@ import {
   required,
   workloadSettings,
 } from '#agent/agent-settings.ts';
-import { CaClient } from '#agent/ca/ca-client.ts';
 import type { WorkloadOptions } from '#agent/config/workload-options.ts';
 import { ENVOY_VERSION_TESTED, findEnvoy } from '#agent/envoy/find-envoy.ts';
 import { type AgentMetrics, createAgentMetrics } from '#agent/metrics.ts';
@@ -25,6 +24,7 @@ import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { RandomSource } from '#base/random.ts';
 import type { Settings } from '#base/settings-table.ts';
+import { CaClient } from '#caclient/ca-client.ts';
 import { parseTrustDomain, workloadSpiffeId } from '#spiffe/spiffe-id.ts';
 
 /** What an agent is to do. */

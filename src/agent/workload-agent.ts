@@ -1,7 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { CertificateAuthority } from '#agent/ca/ca-client.ts';
-import type { ServerRoots } from '#agent/ca/server-roots.ts';
 import { type WorkloadOptions, workloadKey } from '#agent/config/workload-options.ts';
 import { AllowPolicies } from '#agent/denials/allow-policies.ts';
 import { RefusalLog } from '#agent/denials/refusal-log.ts';
@@ -27,6 +25,8 @@ import { OWNER_ONLY } from '#base/files.ts';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
+import type { CertificateAuthority } from '#caclient/ca-client.ts';
+import type { ServerRoots } from '#caclient/server-roots.ts';
 import type { KeyChoice } from '#pki/keys.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 

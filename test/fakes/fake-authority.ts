@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import type { CaCredential, CertificateAuthority } from '#agent/ca/ca-client.ts';
 import type { Clock } from '#base/clock.ts';
 import { Secret } from '#base/secret.ts';
+import type { CaCredential, CertificateAuthority } from '#caclient/ca-client.ts';
 import { buildCertificate, buildName, EMPTY_NAME, keyIdOf } from '#pki/build-certificate.ts';
 import { parseCsrPem } from '#pki/csr.ts';
 import { leafExtensions, namesExtension, rootExtensions } from '#pki/extensions.ts';

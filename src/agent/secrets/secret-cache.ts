@@ -1,4 +1,3 @@
-import type { CaCredential, CertificateAuthority } from '#agent/ca/ca-client.ts';
 import { checkIssuedChain } from '#agent/ca/issued-chain.ts';
 import type { AgentMetrics } from '#agent/metrics.ts';
 import { findRenewalReason, type RenewalReason, renewalTime } from '#agent/secrets/renewal.ts';
@@ -12,6 +11,7 @@ import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
 import { Secret } from '#base/secret.ts';
+import type { CaCredential, CertificateAuthority } from '#caclient/ca-client.ts';
 import { buildCsr } from '#pki/csr.ts';
 import { type KeyChoice, makeKeyPair, privateKeyToPem } from '#pki/keys.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';

@@ -1,5 +1,4 @@
 import { Client, type ClientDuplexStream, credentials, type ServiceError } from '@grpc/grpc-js';
-import type { ServerRoots } from '#agent/ca/server-roots.ts';
 import { ROOT_SECRET_NAME } from '#agent/sds/secret-names.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
 import type { TrustBundle } from '#agent/trust/trust-bundle.ts';
@@ -15,6 +14,7 @@ import type { Clock, Timer } from '#base/clock.ts';
 import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
+import type { ServerRoots } from '#caclient/server-roots.ts';
 
 export interface TrustClientOptions {
   /** HOST:PORT of xDS. */

@@ -3,7 +3,6 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { CaClient } from '#agent/ca/ca-client.ts';
 import { systemClock } from '#base/clock.ts';
 import type { ErrorCode } from '#base/error-codes.ts';
 import { isBulwarkError } from '#base/errors.ts';
@@ -11,12 +10,13 @@ import { GRPC_STATUS, type GrpcCall, GrpcStatusError } from '#base/grpc/grpc.ts'
 import { GrpcServer } from '#base/grpc/server.ts';
 import { silentLogger } from '#base/log.ts';
 import { Secret } from '#base/secret.ts';
+import { CaClient } from '#caclient/ca-client.ts';
 import {
   IstioCertificateRequestSchema,
   IstioCertificateResponseSchema,
 } from '#gen/bulwark/istio/v1/auth/ca_pb.js';
-import { FakeAuthority } from '../../../test/fakes/fake-authority.ts';
-import { temporaryDirectory } from '../../../test/kit/temp-directory.ts';
+import { FakeAuthority } from '../../test/fakes/fake-authority.ts';
+import { temporaryDirectory } from '../../test/kit/temp-directory.ts';
 
 const SERVER_NAME = 'istiod.istio-system.svc';
 const REQUEST = { csr: 'the request', validitySeconds: 3600 };

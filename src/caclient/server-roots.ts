@@ -9,11 +9,17 @@ import { BulwarkError } from '#base/errors.ts';
 export class ServerRoots {
   /** The PEM file. */
   readonly file: string;
+  readonly #remedy: string;
   #filePem = '';
   #learned: { readonly rootsPem: string; readonly filePem: string } | undefined;
 
-  constructor(file: string) {
+  /** @param remedy what to do when the file cannot be read */
+  constructor(
+    file: string,
+    remedy = 'set caRoot (BULWARK_CA_ROOT) to the PEM file that the server wrote',
+  ) {
     this.file = file;
+    this.#remedy = remedy;
   }
 
   /**
@@ -23,7 +29,7 @@ export class ServerRoots {
   async current(): Promise<string> {
     this.#filePem = await readFile(this.file, 'utf8').catch((cause: unknown) => {
       throw new BulwarkError('FILES_UNREADABLE', `cannot read the root certificate ${this.file}`, {
-        remedy: 'set caRoot (BULWARK_CA_ROOT) to the PEM file that the server wrote',
+        remedy: this.#remedy,
         cause,
       });
     });

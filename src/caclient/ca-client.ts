@@ -6,16 +6,16 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
-import {
-  type CertificateRequest,
-  decodeCertificateResponse,
-  encodeCertificateRequest,
-} from '#agent/ca/ca-messages.ts';
-import { ServerRoots } from '#agent/ca/server-roots.ts';
 import type { Clock } from '#base/clock.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { LIMITS } from '#base/limits.ts';
 import { Secret } from '#base/secret.ts';
+import {
+  type CertificateRequest,
+  decodeCertificateResponse,
+  encodeCertificateRequest,
+} from '#caclient/ca-messages.ts';
+import { ServerRoots } from '#caclient/server-roots.ts';
 
 /** Where the authority is and how it proves itself. */
 export interface CaClientOptions {
@@ -28,7 +28,11 @@ export interface CaClientOptions {
    * replaced.
    */
   readonly rootFile: string;
+  /** The settings that the two come from, for messages; the agent's when left out. */
+  readonly settingNames?: { readonly address: string; readonly root: string };
 }
+
+const AGENT_SETTINGS = { address: 'discoveryAddress', root: 'caRoot' };
 
 /** A certificate with its key, to be renewed by. */
 export interface OwnCertificate {
@@ -63,13 +67,18 @@ export class CaClient implements CertificateAuthority {
   /** What the authority is verified against. */
   readonly roots: ServerRoots;
   readonly #options: CaClientOptions;
+  readonly #names: { readonly address: string; readonly root: string };
   readonly #clock: Clock;
   #client: Client | undefined;
   #rootPem = '';
 
   constructor(options: CaClientOptions, deps: { readonly clock: Clock }) {
     this.#options = options;
-    this.roots = new ServerRoots(options.rootFile);
+    const { rootFile, settingNames } = options;
+    this.#names = settingNames ?? AGENT_SETTINGS;
+    this.roots = settingNames
+      ? new ServerRoots(rootFile, `set ${settingNames.root} to the root certificate of that server`)
+      : new ServerRoots(rootFile);
     this.#clock = deps.clock;
   }
 
@@ -121,8 +130,9 @@ export class CaClient implements CertificateAuthority {
     const rootPem = await this.roots.current();
     if (rootPem !== this.#rootPem) this.close();
     this.#rootPem = rootPem;
-    if (own) return this.#clientOf(tlsOf(rootPem, rootFile, own));
-    this.#client ??= this.#clientOf(tlsOf(rootPem, rootFile));
+    const { root: setting } = this.#names;
+    if (own) return this.#clientOf(tlsOf(rootPem, { rootFile, setting }, own));
+    this.#client ??= this.#clientOf(tlsOf(rootPem, { rootFile, setting }));
     return this.#client;
   }
 
@@ -147,7 +157,7 @@ export class CaClient implements CertificateAuthority {
       const isTls = /certificate|altnames|self.signed|TLS|SSL|issuer/i.test(error.details);
       const remedy = isTls
         ? `check that ${rootFile} is the root of this mesh and ${serverName} the server's name`
-        : 'check that the server runs and that discoveryAddress is right';
+        : `check that the server runs and that ${this.#names.address} is right`;
       const message = isTls
         ? `${address} did not prove to be the certificate authority`
         : `no answer from the certificate authority at ${address}`;
@@ -166,10 +176,14 @@ function isUnreachable({ code }: ServiceError): boolean {
   return code === status.UNAVAILABLE || code === status.DEADLINE_EXCEEDED;
 }
 
-function tlsOf(rootPem: string, rootFile: string, own?: OwnCertificate): ChannelCredentials {
+function tlsOf(
+  rootPem: string,
+  { rootFile, setting }: { readonly rootFile: string; readonly setting: string },
+  own?: OwnCertificate,
+): ChannelCredentials {
   const unusable = (cause?: unknown): BulwarkError =>
     new BulwarkError('PKI_MALFORMED', `${rootFile} holds no certificate`, {
-      remedy: 'caRoot must be a PEM file with the root certificate of the mesh',
+      remedy: `${setting} must be a PEM file with the root certificate of the mesh`,
       cause,
     });
   if (!rootPem.includes('-----BEGIN CERTIFICATE-----')) throw unusable();
