@@ -1,4 +1,5 @@
 import type { KindDefinition } from '#api/kind.ts';
+import { meshPolicy, policy } from '#api/kinds/authentication-policy.ts';
 import { authorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import { certificateRevocation } from '#api/kinds/certificate-revocation.ts';
 import { configMap } from '#api/kinds/config-map.ts';
@@ -25,6 +26,8 @@ export const KINDS: readonly KindDefinition[] = [
   serviceEntry,
   destinationRule,
   peerAuthentication,
+  policy,
+  meshPolicy,
   authorizationPolicy,
   certificateRevocation,
 ];

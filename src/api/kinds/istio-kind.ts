@@ -15,7 +15,9 @@ export interface IstioKind<T extends ApiObject>
     KindDescription<T>,
     'versions' | 'kind' | 'plural' | 'shortNames' | 'description' | 'columns' | 'defaults'
   > {
-  readonly group: 'networking.istio.io' | 'security.istio.io';
+  readonly group: 'networking.istio.io' | 'security.istio.io' | 'authentication.istio.io';
+  /** False for kinds of the whole cluster. */
+  readonly namespaced?: false;
   readonly spec: Schema;
   /** Where a missing spec does not mean the same as an empty one. */
   readonly specRequired?: true;
@@ -24,13 +26,13 @@ export interface IstioKind<T extends ApiObject>
   check(object: T, report: Report): void;
 }
 
-/** Completes a kind of Istio's API: all are namespaced and have a status. */
+/** Completes a kind of Istio's API: all have a status, and all but few are namespaced. */
 export function defineIstioKind<T extends ApiObject>(kind: IstioKind<T>): KindDefinition<T> {
   const { spec, specRequired, dryRun, ...rest } = kind;
   return defineKind<T>({
     ...rest,
     categories: ['istio-io', kind.group.replaceAll('.', '-')],
-    namespaced: true,
+    namespaced: kind.namespaced ?? true,
     statusSubresource: true,
     nameRule: 'subdomain',
     fields: { spec, status: istioStatus },
