@@ -1,7 +1,7 @@
 import type { MissingTrustView } from '#admin/contract.ts';
 import type { RotationStep } from '#ca/roots/root-states.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
-import type { TrustPeer } from '#xds/serve/trust-peers.ts';
+import { type TrustPeer, workloadKey } from '#xds/serve/trust-peers.ts';
 
 /** A proxy that takes configuration, whoever runs it. */
 export interface KnownProxy {
@@ -33,8 +33,8 @@ export function missingFor(
   if (step === 'prepare') return [];
   const holds = ({ certificate }: TrustPeer): boolean =>
     otherKeyId !== undefined && certificate.authorityKeyId === otherKeyId;
-  const known = new Set(peers.map(keyOf));
-  const silent = proxies.filter((proxy) => !known.has(keyOf(proxy)));
+  const known = new Set(peers.map(workloadKey));
+  const silent = proxies.filter((proxy) => !known.has(workloadKey(proxy)));
   const holding = peers.filter(holds).map((peer) => {
     return missing(peer, 'it still serves with a certificate of the root that is to go');
   });
@@ -52,10 +52,6 @@ function reasonOf(peer: TrustPeer, version: string): string | undefined {
   if (peer.refusal !== undefined) return `it refused the roots: ${peer.refusal}`;
   if (!peer.isConnected) return 'it went away without a farewell, and its certificate still holds';
   return peer.accepted === version ? undefined : 'it has not taken the roots yet';
-}
-
-function keyOf({ identity, nodeId }: Pick<KnownProxy, 'identity' | 'nodeId'>): string {
-  return `${identity} ${nodeId}`;
 }
 
 function missing(

@@ -1,6 +1,7 @@
 import type { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
 import { present } from '#base/assert.ts';
 import type { Clock } from '#base/clock.ts';
+import { GRPC_STATUS, GrpcStatusError } from '#base/grpc/grpc.ts';
 import { GrpcServer } from '#base/grpc/server.ts';
 import { type Component, Lifecycle } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
@@ -21,6 +22,7 @@ import type { ServingCertificate, ServingMaterial } from '#controlplane/serving-
 import { xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
 import { meshTrustDomains } from '#model/mesh-settings.ts';
 import type { Store } from '#store/store.ts';
+import type { ProxyNode } from '#xds/proxy-node.ts';
 import type { XdsResource } from '#xds/resource.ts';
 import { AdsServer } from '#xds/serve/ads-server.ts';
 import type { ProxyStatus } from '#xds/serve/proxy-status.ts';
@@ -52,6 +54,8 @@ export interface XdsFrontDeps extends ServerParts {
 
 /** How long a workload stays an endpoint after its proxy went away, and after a start of ours. */
 const REGISTRATION = { graceMs: 10_000, restartGraceMs: 60_000 };
+
+const RENAMED = 'the identity of this workload is of another trust domain by now';
 
 /**
  * The port that agents and Envoys talk to: certificates and configuration, on TLS only (CA-6,
@@ -94,12 +98,27 @@ export class XdsFront implements Component {
     this.#ads = new AdsServer({
       authenticate,
       source: mesh,
-      onConnect: (node) => this.#registration.connected(node),
+      onConnect: (node) => {
+        if (this.#isRenamed(node)) throw new GrpcStatusError(GRPC_STATUS.unauthenticated, RENAMED);
+        return this.#registration.connected(node);
+      },
       onDisconnect: (node) => this.#registration.disconnected(node),
       clock,
       metrics,
       log,
     });
+    this.trust.peers.onRenamed(({ nodeId }) =>
+      this.#ads.endStreams((_, node) => node.nodeId === nodeId && this.#isRenamed(node)),
+    );
+  }
+
+  /**
+   * Whether a proxy's connection was opened under another name of the trust domain than it has by
+   * now. What it gets depends on its name, so it has to come back with the new one.
+   */
+  #isRenamed(node: ProxyNode): boolean {
+    const identity = this.trust.peers.identityOf(node);
+    return identity !== undefined && identity !== node.identity;
   }
 
   /** Sends what is to be trusted now to every workload; to be called when the roots changed. */
@@ -149,7 +168,7 @@ export class XdsFront implements Component {
   async #revoke(): Promise<void> {
     await this.#crl.update();
     const check = this.#revocation;
-    this.#ads.endStreams(({ peer }, identity) =>
+    this.#ads.endStreams(({ peer }, { identity }) =>
       check.coversCertificate(peer.verifiedCertificate, identity),
     );
     this.trust.endStreams(({ serial }, identity) => check.covers({ identity, serial }));

@@ -52,6 +52,7 @@ export class ServerCall implements GrpcCall, GrpcServerStream {
    */
   #timer: Timer | undefined;
   #ending = false;
+  #status: GrpcStatusCode | undefined;
   #headSent = false;
   #heldBytes = 0;
 
@@ -78,6 +79,11 @@ export class ServerCall implements GrpcCall, GrpcServerStream {
 
   get stream(): ServerHttp2Stream {
     return this.#stream;
+  }
+
+  /** The status that was given, if any. */
+  get status(): GrpcStatusCode | undefined {
+    return this.#status;
   }
 
   /** Whether a status was given, or the stream is gone. */
@@ -189,6 +195,7 @@ export class ServerCall implements GrpcCall, GrpcServerStream {
   end(status: GrpcStatusCode, message = '', retryMs?: number): void {
     if (this.ended) return;
     this.#ending = true;
+    this.#status = status;
     this.#stop();
     const stream = this.#stream;
     if (stream.destroyed) return;

@@ -116,12 +116,16 @@ export class ServerConnection {
   }
 
   /**
-   * A proxy whose certificate was not verified would open its streams on this connection for ever,
-   * and be refused, though it has a new certificate by now: only a new handshake shows that one.
+   * A proxy whose certificate was not verified, or not taken, would open its streams on this
+   * connection for ever, and be refused, though it has a new certificate by now: only a new
+   * handshake shows that one.
    */
   #streamEnded(call: ServerCall): void {
     this.#streamCalls.delete(call);
-    if (this.#isUnverified)
+    const isRefused = call.status === GRPC_STATUS.unauthenticated;
+    if (isRefused && this.#peer.verifiedCertificate)
+      this.closeGracefully('the client certificate of this connection is not taken any more');
+    else if (this.#isUnverified)
       this.closeGracefully('the client certificate of this connection was not verified');
   }
 

@@ -4,11 +4,13 @@ import type { Endpoint } from '#model/endpoint.ts';
 import type { EndpointIndex } from '#model/endpoint-index.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
+import { type Labels, labelsMatch } from '#model/selector.ts';
 import type { ServiceView } from '#model/service-index.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import { modeOfPort } from '#policy/authn/peer-authentication.ts';
 import { ClientRules, type RuleClient, ruleScope } from '#policy/tls/destination-rules.ts';
 import { BuildCache, IdentityCache } from '#xds/generate/build-cache.ts';
+import { connectionDomain } from '#xds/generate/connection-domain.ts';
 import {
   type AssignedEndpoint,
   buildEndpointAssignment,
@@ -32,6 +34,8 @@ import type { ExplicitPorts, ProxyNode } from '#xds/proxy-node.ts';
 import type { XdsResource } from '#xds/resource.ts';
 
 type Interception = ProxyNode['interception'];
+/** What of a proxy its upstreams depend on. */
+type UpstreamsOf = Pick<ProxyNode, 'interception' | 'identity'>;
 type Policies = NamespacedObjects<PeerAuthentication>;
 
 /** Clusters and endpoints, as all clients get them that see the same. */
@@ -64,6 +68,9 @@ export class OutboundBuilder {
   readonly #routes = new BuildCache(buildOutboundRoute);
   readonly #assignments = new WeakMap<readonly Endpoint[], ByText<XdsResource>>();
   readonly #assigned: IdentityCache<[readonly Endpoint[], Policies], readonly AssignedEndpoint[]>;
+  readonly #selected = new IdentityCache<[readonly Endpoint[]], ByText<readonly Endpoint[]>>(
+    () => new Map(),
+  );
   readonly #upstreams = new IdentityCache<
     [ServiceView, EndpointIndex, NamespacedObjects<DestinationRule>, Policies],
     ByText<Upstreams>
@@ -87,11 +94,14 @@ export class OutboundBuilder {
   }
 
   /** The clusters that a client may call, and their endpoints. */
-  upstreams(client: RuleClient, mesh: MeshSnapshot, interception: Interception): Upstreams {
+  upstreams(client: RuleClient, mesh: MeshSnapshot, proxy: UpstreamsOf): Upstreams {
+    const { interception } = proxy;
     const view = mesh.services.viewOf(client.namespace);
     const { endpoints, destinationRules, peerAuthentications } = mesh;
     const known = this.#upstreams.get(view, endpoints, destinationRules, peerAuthentications);
-    const scope = `${interception} ${ruleScope(destinationRules, client)}`;
+    const ownDomain = connectionDomain(proxy.identity, this.#settings);
+    const rules = ruleScope(destinationRules, client);
+    const scope = `${interception} ${ownDomain ?? ''} ${rules}`;
     return getOrAdd(known, scope, () => {
       const ports = outboundPorts({
         view,
@@ -99,7 +109,9 @@ export class OutboundBuilder {
         rules: new ClientRules(destinationRules, client, this.#settings),
         settings: this.#settings,
         interception,
-        assign: (of, port) => this.#assign(of.byPort.get(port) ?? [], peerAuthentications),
+        ownDomain,
+        select: (among, labels) => this.#select(among, labels),
+        assign: (among) => this.#assign(among, peerAuthentications),
       });
       return this.#buildUpstreams(ports, peerAuthentications, interception, scope);
     });
@@ -137,6 +149,12 @@ export class OutboundBuilder {
     return modeOfPort(this.#modes.of(workload, policies), workloadPort) !== 'DISABLE';
   }
 
+  #select(endpoints: readonly Endpoint[], labels: Labels): readonly Endpoint[] {
+    return getOrAdd(this.#selected.get(endpoints), JSON.stringify(labels), () =>
+      endpoints.filter(({ workload }) => labelsMatch(labels, workload.labels)),
+    );
+  }
+
   #assign(endpoints: readonly Endpoint[], policies: Policies): readonly AssignedEndpoint[] {
     return this.#assigned.get(endpoints, policies);
   }
@@ -151,9 +169,7 @@ export class OutboundBuilder {
     const clusters = ports.map(({ cluster }) => this.#clusters.get(cluster));
     const assignments = ports
       .filter(({ cluster }) => cluster.discovery.by === 'eds')
-      .map(({ cluster, port, endpoints }) =>
-        this.#assignment(cluster, endpoints.byPort.get(port.port) ?? [], policies),
-      );
+      .map(({ cluster, endpoints }) => this.#assignment(cluster, endpoints, policies));
     return {
       clusters: this.#maps.share(`clusters ${scope}`, resourceMap([...fixed, ...clusters])),
       endpoints: this.#maps.share(`endpoints ${scope}`, resourceMap(assignments)),

@@ -17,6 +17,7 @@ import { DnsLookupFamily } from '#gen/envoy-api/envoy/extensions/clusters/common
 import { DnsClusterSchema } from '#gen/envoy-api/envoy/extensions/clusters/dns/v3/dns_cluster_pb.js';
 import type { ServerNames } from '#policy/tls/server-names.ts';
 import type { TlsOrigination } from '#policy/tls/upstream-tls.ts';
+import type { TrustDomain } from '#spiffe/spiffe-id.ts';
 import { httpProtocolOptions, type UpstreamHttp } from '#xds/generate/http-protocol.ts';
 import { duration, type Init, pack, socketAddress } from '#xds/generate/proto-values.ts';
 import { meshClientTls, originatedTls, PLAINTEXT } from '#xds/generate/tls-context.ts';
@@ -49,6 +50,8 @@ export type ClusterTls =
       readonly perEndpoint: boolean;
       readonly names: ServerNames;
       readonly sni: string;
+      /** As `connectionDomain` says; undefined while the mesh has one name only. */
+      readonly ownDomain: TrustDomain | undefined;
     }
   | { readonly mode: 'originate'; readonly tls: TlsOrigination };
 
@@ -167,15 +170,28 @@ function securityOf({ tls, http }: OutboundClusterInput): ClusterInit {
       return { transportSocket: originatedTls(tls.tls, ORIGIN_ALPN[http]) };
     case 'mesh': {
       const socket = meshClientTls(tls.names, tls.sni, CLIENT_ALPN[http]);
-      if (!tls.perEndpoint) return { transportSocket: socket };
+      const opened = openedAs(tls.ownDomain);
+      if (!tls.perEndpoint) return { transportSocket: socket, ...opened };
       return {
         transportSocketMatches: [
           { name: 'tlsMode-istio', match: { ...TLS_MODE_MATCH }, transportSocket: socket },
           { name: 'tlsMode-disabled', match: {}, transportSocket: PLAINTEXT },
         ],
+        ...opened,
       };
     }
   }
+}
+
+/**
+ * Has no effect but that Envoy sees another cluster when the trust domain of the caller's identity
+ * is another one: it then opens its connections anew and lets the old ones end after what they
+ * carry (docs/adr/0015-change-of-trust-domain.md).
+ */
+function openedAs(ownDomain: TrustDomain | undefined): ClusterInit {
+  if (ownDomain === undefined) return {};
+  const filterMetadata = { bulwark: { openedAs: ownDomain } };
+  return { metadata: create(MetadataSchema, { filterMetadata }) };
 }
 
 /** What a proxy of the mesh offers, so that the other side can tell HTTP from TCP. */

@@ -1,13 +1,15 @@
-import type { ServiceEndpoints } from '#model/endpoint.ts';
+import type { Endpoint, ServiceEndpoints } from '#model/endpoint.ts';
 import type { EndpointIndex } from '#model/endpoint-index.ts';
 import { type MeshSettings, meshTrustDomains } from '#model/mesh-settings.ts';
 import { PROTOCOLS } from '#model/protocol.ts';
+import type { Labels } from '#model/selector.ts';
 import type { Service, ServicePort } from '#model/service.ts';
 import type { ServiceView } from '#model/service-index.ts';
 import { HARDENING } from '#policy/hardening.ts';
-import type { ClientRules } from '#policy/tls/destination-rules.ts';
+import type { ClientRule, ClientRules, ClientSubset } from '#policy/tls/destination-rules.ts';
 import { serverNames } from '#policy/tls/server-names.ts';
 import { upstreamTls } from '#policy/tls/upstream-tls.ts';
+import type { TrustDomain } from '#spiffe/spiffe-id.ts';
 import type { AssignedEndpoint } from '#xds/generate/endpoint-assignment.ts';
 import type { UpstreamHttp } from '#xds/generate/http-protocol.ts';
 import { meshServerName, outboundClusterName } from '#xds/generate/naming.ts';
@@ -17,12 +19,11 @@ import type {
   OutboundClusterInput,
 } from '#xds/generate/outbound-cluster.ts';
 
-/** A service port as clients call it. */
+/** A service port, or a subset of it, as clients call it. */
 export interface OutboundPort {
-  readonly service: Service;
-  readonly port: ServicePort;
   readonly cluster: OutboundClusterInput;
-  readonly endpoints: ServiceEndpoints;
+  /** Those of its subset, in their order. */
+  readonly endpoints: readonly Endpoint[];
 }
 
 /** What a client sees, and what it is decided by. */
@@ -32,38 +33,55 @@ export interface OutboundScope {
   readonly rules: ClientRules;
   readonly settings: MeshSettings;
   readonly interception: 'redirect' | 'explicit';
-  /** Marks the endpoints of a service port that are to get mutual TLS. */
-  readonly assign: (endpoints: ServiceEndpoints, port: number) => readonly AssignedEndpoint[];
+  /** What the client's connections are kept apart by; see `connectionDomain`. */
+  readonly ownDomain: TrustDomain | undefined;
+  /** Those endpoints that have the labels; the same array for the same question. */
+  readonly select: (endpoints: readonly Endpoint[], labels: Labels) => readonly Endpoint[];
+  /** Marks the endpoints that are to get mutual TLS. */
+  readonly assign: (endpoints: readonly Endpoint[]) => readonly AssignedEndpoint[];
+}
+
+/** What a cluster is for. */
+interface Target {
+  readonly service: Service;
+  readonly port: ServicePort;
+  readonly rule: ClientRule | undefined;
+  /** undefined = the service as a whole. */
+  readonly subset: ClientSubset | undefined;
+  /** What is behind the whole service. */
+  readonly behind: ServiceEndpoints;
 }
 
 /**
- * Every service port that a client may call, with how to connect to it. Sorted by host, then port.
+ * Every service port that a client may call and every subset of it, with how to connect to it.
+ * Sorted by host, then port; the whole port comes before its subsets.
  */
 export function outboundPorts(scope: OutboundScope): readonly OutboundPort[] {
   return scope.view.services.flatMap((service) => {
-    const endpoints = scope.endpoints.of(service);
+    const behind = scope.endpoints.of(service);
+    const rule = scope.rules.ruleFor(service);
     return service.ports
       .filter(({ protocol }) => PROTOCOLS[protocol].handling !== 'none')
-      .map((port) => ({
-        service,
-        port,
-        endpoints,
-        cluster: clusterInput(scope, service, port, endpoints),
-      }));
+      .flatMap((port) =>
+        [undefined, ...(rule?.subsets ?? [])].map((subset) =>
+          outboundPort(scope, { service, port, rule, subset, behind }),
+        ),
+      );
   });
 }
 
-function clusterInput(
-  scope: OutboundScope,
-  service: Service,
-  port: ServicePort,
-  endpoints: ServiceEndpoints,
-): OutboundClusterInput {
-  const name = outboundClusterName(port.port, '', service.host);
+function outboundPort(scope: OutboundScope, target: Target): OutboundPort {
+  const { service, port, subset, behind } = target;
+  const all = behind.byPort.get(port.port) ?? [];
+  const endpoints = subset ? scope.select(all, subset.labels) : all;
+  const name = outboundClusterName(port.port, subset?.name ?? '', service.host);
   const http = httpOf(port);
-  const tls = tlsOf(scope, service, port, endpoints);
-  if (tls === 'refuse') return { name, http, tls: { mode: 'plain' }, discovery: { by: 'nothing' } };
-  return { name, http, tls, discovery: discoveryOf(scope, service, port, endpoints) };
+  const tls = tlsOf(scope, target);
+  const cluster: OutboundClusterInput =
+    tls === 'refuse'
+      ? { name, http, tls: { mode: 'plain' }, discovery: { by: 'nothing' } }
+      : { name, http, tls, discovery: discoveryOf(scope, target, endpoints) };
+  return { cluster, endpoints };
 }
 
 function httpOf({ protocol }: ServicePort): UpstreamHttp {
@@ -73,15 +91,12 @@ function httpOf({ protocol }: ServicePort): UpstreamHttp {
   return http2 ? 'http2' : 'http1';
 }
 
-function tlsOf(
-  scope: OutboundScope,
-  service: Service,
-  { port }: ServicePort,
-  endpoints: ServiceEndpoints,
-): ClusterTls | 'refuse' {
+function tlsOf(scope: OutboundScope, target: Target): ClusterTls | 'refuse' {
+  const { service, rule, behind } = target;
+  const { port } = target.port;
   const { autoMtls, hardening } = scope.settings;
-  const rule = scope.rules.ruleFor(service);
-  const tls = upstreamTls({ service, port, rule, subset: '', autoMtls });
+  const subset = target.subset?.name ?? '';
+  const tls = upstreamTls({ service, port, rule, subset, autoMtls });
   switch (tls.mode) {
     case 'plain':
       return { mode: 'plain' };
@@ -98,8 +113,9 @@ function tlsOf(
       return {
         mode: 'mesh',
         perEndpoint: tls.mode === 'auto',
-        names: serverNames({ service, endpoints, trustDomains, asked, unknownIsNarrowed }),
-        sni: sni ?? meshServerName(port, '', service.host),
+        names: serverNames({ service, endpoints: behind, trustDomains, asked, unknownIsNarrowed }),
+        sni: sni ?? meshServerName(port, subset, service.host),
+        ownDomain: scope.ownDomain,
       };
     }
   }
@@ -107,20 +123,21 @@ function tlsOf(
 
 function discoveryOf(
   scope: OutboundScope,
-  service: Service,
-  port: ServicePort,
-  endpoints: ServiceEndpoints,
+  { service, port, subset, behind }: Target,
+  endpoints: readonly Endpoint[],
 ): ClusterDiscovery {
   const { resolution, host } = service;
   if (resolution === 'static') return { by: 'eds' };
   if (resolution === 'none' && scope.interception === 'redirect')
     return { by: 'original-destination' };
-  const written = scope.assign(endpoints, port.port).map(({ endpoint, mtls }) => ({
+  const written = scope.assign(endpoints).map(({ endpoint, mtls }) => ({
     address: endpoint.workload.address,
     port: endpoint.port,
     mtls,
   }));
   if (written.length > 0) return { by: 'dns', targets: written };
+  const isPart = Object.keys(subset?.labels ?? {}).length > 0;
+  if (isPart || (behind.byPort.get(port.port) ?? []).length > 0) return { by: 'nothing' };
   // Nothing is redirected, so no address was chosen by the caller: the name it gives is all there
   // is.
   if (host.startsWith('*') || typeof port.targetPort === 'string') return { by: 'nothing' };

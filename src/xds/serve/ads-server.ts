@@ -8,7 +8,6 @@ import {
 import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
-import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 import type { ProxyCaller } from '#xds/node-metadata.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
 import type { XdsSnapshot } from '#xds/resource.ts';
@@ -123,9 +122,9 @@ export class AdsServer {
   }
 
   /** Ends the streams of those that are not to have any more; they are asked anew who they are. */
-  endStreams(isOver: (call: GrpcCall, identity: SpiffeId) => boolean): void {
+  endStreams(isOver: (call: GrpcCall, node: ProxyNode) => boolean): void {
     for (const stream of this.#open) {
-      if (stream.node && isOver(stream.call, stream.node.identity))
+      if (stream.node && isOver(stream.call, stream.node))
         stream.end(GRPC_STATUS.unauthenticated, 'authentication failure');
     }
   }

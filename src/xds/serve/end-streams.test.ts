@@ -11,7 +11,7 @@ test('streams of those who are not to have any more end, others go on', async ()
   const gone = await connect();
   const kept = await connect({ node: nodeMessage('kept') });
   for (const proxy of [gone, kept]) proxy.subscribe(TYPE_URL.cluster);
-  server.endStreams((call, identity) => {
+  server.endStreams((call, { identity }) => {
     asked.push(identity);
     return asked.length === 1 && call.peer !== undefined;
   });

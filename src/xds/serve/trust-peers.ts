@@ -29,6 +29,18 @@ export interface TrustPeer extends TrustPeerIdentity {
   readonly refusal: string | undefined;
 }
 
+/**
+ * What stays the same of a workload when the trust domain changes: its account and its name. Two
+ * texts are equal for the same workload.
+ */
+export function workloadKey({
+  identity,
+  nodeId,
+}: Pick<TrustPeerIdentity, 'identity' | 'nodeId'>): string {
+  const path = identity.slice(identity.indexOf('/', 'spiffe://'.length));
+  return `${path} ${nodeId}`;
+}
+
 interface PeerEntry {
   peer: TrustPeer;
   /** The stream that counts; an older one of the same workload does not. */
@@ -43,6 +55,7 @@ export class TrustPeers {
   readonly #clock: Clock;
   readonly #entries = new Map<string, PeerEntry>();
   readonly #listeners = new Set<() => void>();
+  readonly #renameListeners = new Set<(peer: TrustPeer) => void>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -60,7 +73,7 @@ export class TrustPeers {
   restore(known: readonly TrustPeerIdentity[]): void {
     for (const one of known) {
       const peer = { ...one, isConnected: false, accepted: undefined, refusal: undefined };
-      const key = `${one.identity} ${one.nodeId}`;
+      const key = workloadKey(one);
       if (!this.#entries.has(key)) this.#entries.set(key, { peer, stream: undefined });
     }
   }
@@ -71,13 +84,27 @@ export class TrustPeers {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Calls `listener` when a workload serves with an identity of another trust domain. */
+  onRenamed(listener: (peer: TrustPeer) => void): void {
+    this.#renameListeners.add(listener);
+  }
+
+  /** The identity that the Envoy of a workload serves with now, as far as that is proven. */
+  identityOf(workload: Pick<TrustPeerIdentity, 'identity' | 'nodeId'>): SpiffeId | undefined {
+    const peer = this.#entries.get(workloadKey(workload))?.peer;
+    return peer?.isConnected ? peer.identity : undefined;
+  }
+
   /** A stream was opened; it counts from now on for this workload. Returns the key for it. */
   opened(introduced: TrustPeerIdentity, stream: unknown): string {
-    const key = `${introduced.identity} ${introduced.nodeId}`;
-    const refusal = this.#entries.get(key)?.peer.refusal;
+    const key = workloadKey(introduced);
+    const before = this.#entries.get(key)?.peer;
+    const refusal = before?.refusal;
     const peer = { ...introduced, isConnected: true, accepted: undefined, refusal };
     this.#entries.set(key, { peer, stream });
     this.#changed();
+    if (before && before.identity !== peer.identity)
+      for (const listener of this.#renameListeners) listener(peer);
     return key;
   }
 

@@ -27,3 +27,27 @@ export function trustResource({ rootsPem, crlPem }: TrustContent): XdsResource {
   });
   return encodeResource(TYPE_URL.secret, 'ROOTCA', SecretSchema, message);
 }
+
+/** The resource of `trustBundlesResource`. */
+export const TRUST_BUNDLES_NAME = 'SPIFFE_BUNDLES';
+
+/** What is known of all trust domains; each bundle as SPIFFE writes it. */
+export interface TrustBundlesContent {
+  /** The trust domain of the mesh, then its aliases. */
+  readonly own: readonly string[];
+  /** By trust domain, those of the mesh among them. */
+  readonly trust_domains: Readonly<Record<string, object>>;
+}
+
+/** A Secret with this as JSON, for agents. */
+export function trustBundlesResource(content: TrustBundlesContent): XdsResource {
+  const value = Buffer.from(JSON.stringify(content));
+  const message = create(SecretSchema, {
+    name: TRUST_BUNDLES_NAME,
+    type: {
+      case: 'genericSecret',
+      value: { secret: { specifier: { case: 'inlineBytes', value } } },
+    },
+  });
+  return encodeResource(TYPE_URL.secret, TRUST_BUNDLES_NAME, SecretSchema, message);
+}

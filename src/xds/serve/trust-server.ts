@@ -24,6 +24,7 @@ import {
   type TrustPeerIdentity,
   TrustPeers,
 } from '#xds/serve/trust-peers.ts';
+import { TRUST_BUNDLES_NAME } from '#xds/serve/trust-resource.ts';
 
 /** Who opened a stream: a workload, by the certificate that it serves with. */
 export interface TrustCaller extends ProxyCaller {
@@ -58,6 +59,7 @@ export class TrustServer {
   readonly #deps: TrustServerDeps;
   readonly #streams = new Set<TrustStream>();
   #resource: XdsResource;
+  #bundles: XdsResource | undefined;
   #nonces = 0;
   #closing = false;
 
@@ -78,6 +80,13 @@ export class TrustServer {
   publish(resource: XdsResource): void {
     if (resource.version === this.#resource.version) return;
     this.#resource = resource;
+    for (const stream of this.#streams) stream.flush();
+  }
+
+  /** Sends this beside it to those who ask for it by its name; nobody has to prove that it came. */
+  publishBundles(resource: XdsResource): void {
+    if (resource.version === this.#bundles?.version) return;
+    this.#bundles = resource;
     for (const stream of this.#streams) stream.flush();
   }
 
@@ -115,6 +124,7 @@ export class TrustServer {
       ...this.#deps,
       peers: this.peers,
       resource: () => this.#resource,
+      bundles: () => this.#bundles,
       nextNonce: () => this.#nextNonce(),
     });
     this.#streams.add(opened);
@@ -125,6 +135,7 @@ export class TrustServer {
 interface TrustStreamDeps extends TrustServerDeps {
   readonly peers: TrustPeers;
   readonly resource: () => XdsResource;
+  readonly bundles: () => XdsResource | undefined;
   readonly nextNonce: () => string;
 }
 
@@ -134,12 +145,13 @@ class TrustStream {
   readonly #deps: TrustStreamDeps;
   readonly #first = Promise.withResolvers<DeltaDiscoveryRequest>();
   #early: DeltaDiscoveryRequest[] | undefined = [];
-  #isWanted = false;
+  readonly #wanted = new Set<string>();
   /** Whether the agent took leave: the keys of its workload are gone. */
   #isFarewell = false;
   #isOver = false;
-  #sentVersion = '';
-  #outstanding: { readonly nonce: string; readonly version: string } | undefined;
+  /** Versions by name. */
+  readonly #sent = new Map<string, string>();
+  #outstanding: { readonly nonce: string; readonly resource: XdsResource } | undefined;
   #key: string | undefined;
   #peer: TrustPeerIdentity | undefined;
 
@@ -169,13 +181,15 @@ class TrustStream {
     this.#stream.end(status, message);
   }
 
-  /** Sends the present resource if the agent wants it and does not have it yet. */
+  /** Sends the next resource, as it is now, that the agent wants and does not have yet. */
   flush(): void {
-    const resource = this.#deps.resource();
-    if (!this.#isWanted || this.#outstanding || this.#sentVersion === resource.version) return;
+    const resource = [this.#deps.resource(), this.#deps.bundles()].find(
+      (one) => one && this.#wanted.has(one.name) && this.#sent.get(one.name) !== one.version,
+    );
+    if (!resource || this.#outstanding) return;
     const nonce = this.#deps.nextNonce();
-    this.#outstanding = { nonce, version: resource.version };
-    this.#sentVersion = resource.version;
+    this.#outstanding = { nonce, resource };
+    this.#sent.set(resource.name, resource.version);
     const change = { changed: [resource], removed: [] };
     this.#stream.writeFrame(encodeResponseFrame(TYPE_URL.secret, nonce, change));
   }
@@ -220,27 +234,30 @@ class TrustStream {
     if (request.typeUrl !== '' && request.typeUrl !== TYPE_URL.secret)
       throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'only secrets are served here');
     const { name } = this.#deps.resource();
-    if (request.resourceNamesSubscribe.includes(name)) this.#isWanted = true;
+    for (const one of [name, TRUST_BUNDLES_NAME])
+      if (request.resourceNamesSubscribe.includes(one)) this.#wanted.add(one);
     if (request.resourceNamesUnsubscribe.includes(name)) {
-      this.#isWanted = false;
+      this.#wanted.clear();
       this.#isFarewell = true;
     }
-    const answered = this.#outstanding;
-    if (answered && request.responseNonce === answered.nonce) {
-      this.#outstanding = undefined;
-      const error = request.errorDetail?.message.slice(0, REASON_LENGTH_MAX);
-      if (error !== undefined)
-        this.#deps.log.warn('a workload does not trust what it should', { key: this.#key, error });
-      if (this.#key !== undefined)
-        this.#deps.peers.answered(this.#key, this, { version: answered.version, error });
-    }
+    if (request.responseNonce === this.#outstanding?.nonce) this.#answered(request);
     this.flush();
+  }
+
+  #answered({ errorDetail }: DeltaDiscoveryRequest): void {
+    const resource = this.#outstanding?.resource;
+    this.#outstanding = undefined;
+    const error = errorDetail?.message.slice(0, REASON_LENGTH_MAX);
+    if (error !== undefined)
+      this.#deps.log.warn('a workload does not trust what it should', { key: this.#key, error });
+    if (this.#key === undefined || resource?.name !== this.#deps.resource().name) return;
+    this.#deps.peers.answered(this.#key, this, { version: resource.version, error });
   }
 
   #ended(): void {
     this.#isOver = true;
     this.#first.reject(new Error('the stream ended'));
-    this.#isWanted = false;
+    this.#wanted.clear();
     const isFarewell = this.#isFarewell;
     if (this.#key !== undefined) this.#deps.peers.closed(this.#key, this, { isFarewell });
     this.#key = undefined;
