@@ -1,4 +1,5 @@
 import type { DestinationRule } from '#api/kinds/destination-rule.ts';
+import type { TrafficPolicy } from '#api/kinds/traffic-policy.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import { type Labels, labelsMatch } from '#model/selector.ts';
@@ -14,16 +15,41 @@ export interface RuleClient {
 /** Settings that the choice of a rule depends on. */
 export type RuleSettings = Pick<MeshSettings, 'clusterDomain' | 'rootNamespace'>;
 
+/** A traffic policy, and the object that it was written in. */
+export interface WrittenPolicy {
+  readonly policy: TrafficPolicy | undefined;
+  readonly from: DestinationRule;
+}
+
+/** A named part of the endpoints of a service. */
+export interface ClientSubset extends WrittenPolicy {
+  readonly name: string;
+  /** Labels that an endpoint of the subset has. */
+  readonly labels: Labels;
+}
+
+/**
+ * What a client goes by in its calls to a service: the objects of one namespace for one host, put
+ * together.
+ */
+export interface ClientRule extends WrittenPolicy {
+  readonly subsets: readonly ClientSubset[];
+  /** Whether an object among them is for this client by its labels. */
+  readonly selectsClient: boolean;
+}
+
 interface Candidate {
   readonly host: string;
-  readonly rule: DestinationRule;
+  readonly rule: ClientRule;
 }
 
 /**
  * The DestinationRule objects as one client sees them. Of the rules that cover a service, those in
  * the client's own namespace come first, then those in the service's, then those in the root
- * namespace; within a namespace the narrower host wins, then a rule that selects the client by
- * label, then the oldest (Istio, "DestinationRule").
+ * namespace; within a namespace the narrower host wins. Several objects for one host count as one:
+ * an object that selects the client by label comes before those for everybody, then the oldest
+ * first; the first traffic policy counts, and of each name the first subset (Istio,
+ * "DestinationRule").
  */
 export class ClientRules {
   readonly #rules: NamespacedObjects<DestinationRule>;
@@ -42,31 +68,60 @@ export class ClientRules {
   }
 
   /** The rule for calls to a service; undefined when there is none. */
-  ruleFor(service: Service): DestinationRule | undefined {
-    const places = [this.#client.namespace, service.namespace, this.#settings.rootNamespace];
-    for (const namespace of new Set(places)) {
-      const found = this.#candidatesIn(namespace).find(({ host }) =>
-        hostCovers(host, service.host),
-      );
+  ruleFor(service: Service): ClientRule | undefined {
+    const { rootNamespace } = this.#settings;
+    const own = this.#client.namespace;
+    // Rules of the root namespace are for everybody: clients that happen to be there take them last
+    // too, but for those that nobody else sees.
+    const places =
+      own === rootNamespace
+        ? [this.#privateCandidates(own), this.#candidatesIn(service.namespace)]
+        : [this.#candidatesIn(own), this.#candidatesIn(service.namespace)];
+    for (const candidates of [...places, this.#candidatesIn(rootNamespace)]) {
+      const found = candidates.find(({ host }) => hostCovers(host, service.host));
       if (found) return found.rule;
     }
     return undefined;
   }
 
   #candidatesIn(namespace: string): readonly Candidate[] {
-    let candidates = this.#candidates.get(namespace);
+    return this.#remember(namespace, () => this.#rules.in(namespace), namespace);
+  }
+
+  #privateCandidates(namespace: string): readonly Candidate[] {
+    const find = () =>
+      this.#rules.in(namespace).filter(({ spec: { exportTo = [] } }) => {
+        const [only] = exportTo;
+        return exportTo.length === 1 && (only === '.' || only === namespace);
+      });
+    return this.#remember(`private ${namespace}`, find, namespace);
+  }
+
+  #remember(
+    key: string,
+    find: () => readonly DestinationRule[],
+    namespace: string,
+  ): readonly Candidate[] {
+    let candidates = this.#candidates.get(key);
     if (!candidates) {
-      candidates = this.#rules
-        .in(namespace)
-        .filter((rule) => this.#isForClient(rule, namespace))
-        .map((rule) => ({
-          host: resolveHost(rule.spec.host, namespace, this.#settings.clusterDomain),
-          rule,
-        }))
-        .sort((a, b) => narrowerFirst(a.host, b.host) || selectingFirst(a.rule, b.rule));
-      this.#candidates.set(namespace, candidates);
+      const seen = find().filter((rule) => this.#isForClient(rule, namespace));
+      candidates = this.#candidatesOf(seen, namespace);
+      this.#candidates.set(key, candidates);
     }
     return candidates;
+  }
+
+  #candidatesOf(seen: readonly DestinationRule[], namespace: string): readonly Candidate[] {
+    const { clusterDomain } = this.#settings;
+    const byHost = Map.groupBy(seen, (rule) =>
+      resolveHost(rule.spec.host, namespace, clusterDomain),
+    );
+    return [...byHost]
+      .flatMap(([host, rules]) => {
+        const rule = putTogether(rules);
+        return rule ? [{ host, rule }] : [];
+      })
+      .sort((a, b) => narrowerFirst(a.host, b.host));
   }
 
   #isForClient(rule: DestinationRule, namespace: string): boolean {
@@ -79,8 +134,29 @@ export class ClientRules {
   }
 }
 
-function selectingFirst(a: DestinationRule, b: DestinationRule): number {
-  return Number(!a.spec.workloadSelector) - Number(!b.spec.workloadSelector);
+/** `rules`, oldest first, are for one host, and all for the client. */
+function putTogether(rules: readonly DestinationRule[]): ClientRule | undefined {
+  const selecting = rules.filter(selectsByLabel);
+  const ordered = [...selecting, ...rules.filter((rule) => !selectsByLabel(rule))];
+  const [first] = ordered;
+  if (!first) return undefined;
+  const withPolicy = ordered.find(({ spec }) => spec.trafficPolicy) ?? first;
+  const subsets = new Map<string, ClientSubset>();
+  for (const from of ordered) {
+    for (const { name, labels = {}, trafficPolicy } of from.spec.subsets ?? []) {
+      if (!subsets.has(name)) subsets.set(name, { name, labels, policy: trafficPolicy, from });
+    }
+  }
+  return {
+    policy: withPolicy.spec.trafficPolicy,
+    from: withPolicy,
+    subsets: [...subsets.values()],
+    selectsClient: selecting.length > 0,
+  };
+}
+
+function selectsByLabel({ spec }: DestinationRule): boolean {
+  return Object.keys(spec.workloadSelector?.matchLabels ?? {}).length > 0;
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { DestinationRule } from '#api/kinds/destination-rule.ts';
 import type { ClientTls } from '#api/kinds/traffic-policy.ts';
 import type { Service } from '#model/service.ts';
+import type { ClientRule } from '#policy/tls/destination-rules.ts';
 
 /** TLS to servers that are not part of the mesh, or not by the mesh's identities. */
 export interface TlsOrigination {
@@ -44,7 +45,7 @@ export type UpstreamTls =
 export interface UpstreamTlsInput {
   readonly service: Service;
   readonly port: number;
-  readonly rule: DestinationRule | undefined;
+  readonly rule: ClientRule | undefined;
   /** A subset of the rule; '' = the service as a whole. */
   readonly subset: string;
   readonly autoMtls: boolean;
@@ -57,7 +58,7 @@ export interface UpstreamTlsInput {
  */
 export function upstreamTls(input: UpstreamTlsInput): UpstreamTls {
   const { service, rule, port, subset, autoMtls } = input;
-  const tls = rule && writtenTls(rule, port, subset);
+  const tls = rule && writtenTls(rule, port, subset)?.tls;
   if (!tls) return autoMtls && !service.external ? { mode: 'auto' } : { mode: 'plain' };
   switch (tls.mode ?? 'DISABLE') {
     case 'DISABLE':
@@ -74,13 +75,19 @@ export function upstreamTls(input: UpstreamTlsInput): UpstreamTls {
   }
 }
 
-function writtenTls(rule: DestinationRule, port: number, subset: string): ClientTls | undefined {
-  const whole = rule.spec.trafficPolicy;
-  const part = rule.spec.subsets?.find(({ name }) => name === subset)?.trafficPolicy;
-  for (const policy of [part, whole]) {
+/** TLS settings as they are written, and the object that they are in. */
+export interface WrittenTls {
+  readonly tls: ClientTls | undefined;
+  readonly from: DestinationRule;
+}
+
+/** What a rule says about a port of a service or of one of its subsets; undefined = nothing. */
+export function writtenTls(rule: ClientRule, port: number, subset: string): WrittenTls | undefined {
+  const part = rule.subsets.find(({ name }) => name === subset);
+  for (const { policy, from } of part ? [part, rule] : [rule]) {
     const ofPort = policy?.portLevelSettings?.find((entry) => entry.port?.number === port);
-    if (ofPort) return ofPort.tls;
-    if (policy?.tls) return policy.tls;
+    if (ofPort) return { tls: ofPort.tls, from };
+    if (policy?.tls) return { tls: policy.tls, from };
   }
   return undefined;
 }
