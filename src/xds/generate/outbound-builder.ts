@@ -10,6 +10,7 @@ import type { MeshSnapshot } from '#model/snapshot.ts';
 import { modeOfPort } from '#policy/authn/peer-authentication.ts';
 import { ClientRules, type RuleClient, ruleScope } from '#policy/tls/destination-rules.ts';
 import { BuildCache, IdentityCache } from '#xds/generate/build-cache.ts';
+import { connectionDomain } from '#xds/generate/connection-domain.ts';
 import {
   type AssignedEndpoint,
   buildEndpointAssignment,
@@ -33,6 +34,8 @@ import type { ExplicitPorts, ProxyNode } from '#xds/proxy-node.ts';
 import type { XdsResource } from '#xds/resource.ts';
 
 type Interception = ProxyNode['interception'];
+/** What of a proxy its upstreams depend on. */
+type UpstreamsOf = Pick<ProxyNode, 'interception' | 'identity'>;
 type Policies = NamespacedObjects<PeerAuthentication>;
 
 /** Clusters and endpoints, as all clients get them that see the same. */
@@ -91,11 +94,14 @@ export class OutboundBuilder {
   }
 
   /** The clusters that a client may call, and their endpoints. */
-  upstreams(client: RuleClient, mesh: MeshSnapshot, interception: Interception): Upstreams {
+  upstreams(client: RuleClient, mesh: MeshSnapshot, proxy: UpstreamsOf): Upstreams {
+    const { interception } = proxy;
     const view = mesh.services.viewOf(client.namespace);
     const { endpoints, destinationRules, peerAuthentications } = mesh;
     const known = this.#upstreams.get(view, endpoints, destinationRules, peerAuthentications);
-    const scope = `${interception} ${ruleScope(destinationRules, client)}`;
+    const ownDomain = connectionDomain(proxy.identity, this.#settings);
+    const rules = ruleScope(destinationRules, client);
+    const scope = `${interception} ${ownDomain ?? ''} ${rules}`;
     return getOrAdd(known, scope, () => {
       const ports = outboundPorts({
         view,
@@ -103,6 +109,7 @@ export class OutboundBuilder {
         rules: new ClientRules(destinationRules, client, this.#settings),
         settings: this.#settings,
         interception,
+        ownDomain,
         select: (among, labels) => this.#select(among, labels),
         assign: (among) => this.#assign(among, peerAuthentications),
       });

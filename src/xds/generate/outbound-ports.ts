@@ -9,6 +9,7 @@ import { HARDENING } from '#policy/hardening.ts';
 import type { ClientRule, ClientRules, ClientSubset } from '#policy/tls/destination-rules.ts';
 import { serverNames } from '#policy/tls/server-names.ts';
 import { upstreamTls } from '#policy/tls/upstream-tls.ts';
+import type { TrustDomain } from '#spiffe/spiffe-id.ts';
 import type { AssignedEndpoint } from '#xds/generate/endpoint-assignment.ts';
 import type { UpstreamHttp } from '#xds/generate/http-protocol.ts';
 import { meshServerName, outboundClusterName } from '#xds/generate/naming.ts';
@@ -32,6 +33,8 @@ export interface OutboundScope {
   readonly rules: ClientRules;
   readonly settings: MeshSettings;
   readonly interception: 'redirect' | 'explicit';
+  /** What the client's connections are kept apart by; see `connectionDomain`. */
+  readonly ownDomain: TrustDomain | undefined;
   /** Those endpoints that have the labels; the same array for the same question. */
   readonly select: (endpoints: readonly Endpoint[], labels: Labels) => readonly Endpoint[];
   /** Marks the endpoints that are to get mutual TLS. */
@@ -112,6 +115,7 @@ function tlsOf(scope: OutboundScope, target: Target): ClusterTls | 'refuse' {
         perEndpoint: tls.mode === 'auto',
         names: serverNames({ service, endpoints: behind, trustDomains, asked, unknownIsNarrowed }),
         sni: sni ?? meshServerName(port, subset, service.host),
+        ownDomain: scope.ownDomain,
       };
     }
   }
