@@ -38,6 +38,14 @@ export const LIMITS = {
   tokenSecondsMin: 600,
   /** The longest lifetime of a service account token, in seconds. */
   tokenSecondsMax: 24 * 3600,
+  /** Characters of one audience of a token of a workload. */
+  audienceLengthMax: 1024,
+  /** Bytes of the trust bundle of one trust domain. */
+  bundleBytesMax: 1024 * 1024,
+  /** Keys and roots in the trust bundle of one trust domain. */
+  bundleKeysMax: 200,
+  /** Trust domains that a mesh is federated with. */
+  trustBundlesMax: 100,
   /** Audiences of one token. */
   tokenAudiencesMax: 50,
   /** Bytes of one gRPC message that we take (Istio: 4 MiB). */
@@ -101,6 +109,14 @@ export const LIMITS = {
   policyValueLengthMax: 2048,
   /** Mappings of ports under which the configuration of one authorization is remembered. */
   authzPortMappingsMax: 10_000,
+  /** Bytes of a set of keys (JWKS) and of the document that says where it is. */
+  jwksBytesMax: 256 * 1024,
+  /** Keys of one set. */
+  jwksKeysMax: 200,
+  /** Sources of keys that are kept up to date at one time. */
+  jwksSourcesMax: 1000,
+  /** Redirects that are followed on the way to a set of keys. */
+  jwksRedirectsMax: 3,
   /** Certificates and identities that are revoked at one time. */
   revocationsMax: 1000,
 } as const;

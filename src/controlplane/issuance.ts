@@ -35,6 +35,8 @@ export interface IssuanceParts {
 export interface Issuance {
   /** For whoever may use the rest of the server: proofs that are not used up. */
   readonly tokenAuthenticator: Authenticator;
+  /** The same, and certificates. */
+  readonly authenticator: Authenticator;
   readonly service: GrpcService;
 }
 
@@ -46,8 +48,10 @@ export function openIssuance(settings: Settings, parts: IssuanceParts): Issuance
     new OidcTokenAttestor({ trustDomain, rules: oidcRules }, { clock }),
     serviceAccountTokens(settings, parts),
   ];
+  const certificates = certificateAttestor(parts);
+  const joinTokens = new JoinTokenAttestor({ trustDomain }, { store: parts.store, clock });
   const service = csrService({
-    authenticator: new AttestorList([...ownAttestors(parts), ...tokenAttestors]),
+    authenticator: new AttestorList([certificates, joinTokens, ...tokenAttestors]),
     issuer: authority.issuer,
     rate: new IssuanceRate({ perMinute: settings.certificatesPerMinute }, { clock }),
     journal,
@@ -56,11 +60,15 @@ export function openIssuance(settings: Settings, parts: IssuanceParts): Issuance
     clock,
     log: log.child({ component: 'ca' }),
   });
-  return { tokenAuthenticator: new AttestorList(tokenAttestors), service };
+  return {
+    tokenAuthenticator: new AttestorList(tokenAttestors),
+    authenticator: new AttestorList([certificates, ...tokenAttestors]),
+    service,
+  };
 }
 
-/** Proofs that this authority made itself, asked first. */
-function ownAttestors({ mesh, store, clock }: IssuanceParts): readonly Attestor[] {
+/** The proof that this authority made itself, asked first. */
+function certificateAttestor({ mesh, store, clock }: IssuanceParts): Attestor {
   const { trustDomain } = mesh.settings;
   const accountExists = async (of: { namespace: string; serviceAccount: string }) => {
     const { namespace, serviceAccount: name } = of;
@@ -68,10 +76,10 @@ function ownAttestors({ mesh, store, clock }: IssuanceParts): readonly Attestor[
   };
   const isRevoked = (serial: string) => mesh.model.snapshot().revocations.covers({ serial });
   const trustDomains = meshTrustDomains(mesh.settings);
-  return [
-    new CertificateAttestor({ trustDomain, trustDomains }, { clock, accountExists, isRevoked }),
-    new JoinTokenAttestor({ trustDomain }, { store, clock }),
-  ];
+  return new CertificateAttestor(
+    { trustDomain, trustDomains },
+    { clock, accountExists, isRevoked },
+  );
 }
 
 /**

@@ -1,24 +1,28 @@
 import type { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
 import { present } from '#base/assert.ts';
 import type { Clock } from '#base/clock.ts';
-import { GRPC_STATUS, GrpcStatusError } from '#base/grpc/grpc.ts';
+import { GRPC_STATUS, type GrpcService, GrpcStatusError } from '#base/grpc/grpc.ts';
 import { GrpcServer } from '#base/grpc/server.ts';
 import { type Component, Lifecycle } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
+import type { RandomSource } from '#base/random.ts';
 import type { Settings } from '#base/settings-table.ts';
 import type { OidcRule } from '#ca/attestation/oidc-rules.ts';
 import type { CrlPublisher } from '#ca/crl-publisher.ts';
 import type { IssuanceJournal } from '#ca/journal/journal.ts';
+import type { JwtKeys } from '#ca/jwt/jwt-keys.ts';
 import { WorkloadRegistration } from '#controllers/workload-registration.ts';
 import type { Authority } from '#controlplane/authority.ts';
 import { type Issuance, openIssuance } from '#controlplane/issuance.ts';
+import { openJwtSvids } from '#controlplane/jwt-svids.ts';
 import type { Mesh } from '#controlplane/mesh.ts';
 import { ModelFeed } from '#controlplane/model-feed.ts';
 import { serverReflection } from '#controlplane/reflection.ts';
 import { RevocationCheck } from '#controlplane/revocation.ts';
 import { revocationList } from '#controlplane/revocation-list.ts';
 import type { ServingCertificate, ServingMaterial } from '#controlplane/serving-certificate.ts';
+import { trustBundles } from '#controlplane/trust-bundles.ts';
 import { xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
 import { meshTrustDomains } from '#model/mesh-settings.ts';
 import type { Store } from '#store/store.ts';
@@ -38,6 +42,8 @@ export interface ServerParts {
   readonly tokens: ServiceAccountTokens;
   readonly journal: IssuanceJournal;
   readonly oidcRules: readonly OidcRule[];
+  /** Started. */
+  readonly jwtKeys: JwtKeys;
 }
 
 export interface XdsFrontOptions {
@@ -49,6 +55,7 @@ export interface XdsFrontOptions {
 export interface XdsFrontDeps extends ServerParts {
   readonly clock: Clock;
   readonly log: Logger;
+  readonly random: RandomSource;
   readonly metrics: Metrics;
 }
 
@@ -147,6 +154,8 @@ export class XdsFront implements Component {
     const grpc = this.#grpcServer(present(serving.material, 'the serving certificate'));
     this.#grpc = grpc;
     serving.onRenewed((material) => grpc.updateTls(this.#tls(material)));
+    this.#deps.jwtKeys.onChange(() => this.#publishBundles());
+    this.#publishBundles();
     await this.#lifecycle.start([feed, this.#crl, this.#registration, grpc]);
   }
 
@@ -158,6 +167,12 @@ export class XdsFront implements Component {
 
   #publishTrust(): void {
     this.trust.publish(this.#trustResource());
+    this.#publishBundles();
+  }
+
+  #publishBundles(): void {
+    const { mesh } = this.#deps;
+    this.trust.publishBundles(trustBundles(mesh.settings, this.#deps));
   }
 
   #trustResource(): XdsResource {
@@ -174,6 +189,17 @@ export class XdsFront implements Component {
     this.trust.endStreams(({ serial }, identity) => check.covers({ identity, serial }));
   }
 
+  #jwtSvids(): GrpcService {
+    const { authenticator } = this.#issuance;
+    const { jwtKeys: keys, ...deps } = this.#deps;
+    return openJwtSvids(this.#options.settings, {
+      ...deps,
+      keys,
+      authenticator,
+      revocation: this.#revocation,
+    });
+  }
+
   #grpcServer(material: ServingMaterial): GrpcServer {
     const { clock, log } = this.#deps;
     return new GrpcServer(
@@ -185,6 +211,7 @@ export class XdsFront implements Component {
           this.#issuance.service,
           this.#ads.service,
           this.trust.service,
+          this.#jwtSvids(),
           serverReflection(),
         ],
       },
