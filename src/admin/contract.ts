@@ -9,6 +9,8 @@ export const ADMIN_PATHS = {
   roots: '/bulwark/v1alpha1/roots',
   /** CertificatesView. */
   certificates: '/bulwark/v1alpha1/certificates',
+  /** TrustDomainView. */
+  trustDomain: '/bulwark/v1alpha1/trust-domain',
 } as const;
 
 /** How far a proxy got with one type of configuration. Instants in RFC 3339. */
@@ -81,7 +83,7 @@ export interface RootView {
   readonly usedPercent: number;
 }
 
-/** A workload that keeps a step of the rotation from being safe. */
+/** A workload that keeps a step from being safe: of the rotation of roots, or of a new name. */
 export interface MissingTrustView {
   /** `<name>.<namespace>`. */
   readonly name: string;
@@ -100,6 +102,27 @@ export interface RootsView {
   readonly missing: readonly MissingTrustView[];
   /** Workloads that say what they trust. */
   readonly workloads: number;
+}
+
+/** An object in which an identity of another name of the trust domain is written. */
+export interface NamingObjectView {
+  readonly alias: string;
+  readonly kind: string;
+  /** '' for a cluster-scoped one. */
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** `GET /bulwark/v1alpha1/trust-domain`. */
+export interface TrustDomainView {
+  readonly trustDomain: string;
+  readonly aliases: readonly string[];
+  /** Workloads that are known. */
+  readonly workloads: number;
+  /** Who does not follow the present names yet; the next step is safe when nobody is here. */
+  readonly missing: readonly MissingTrustView[];
+  /** What names an alias; a thousand at most. */
+  readonly objects: readonly NamingObjectView[];
 }
 
 /** `POST /bulwark/v1alpha1/roots`; answered with a RootsView, or 409 and a RootsRefusal. */

@@ -147,7 +147,7 @@ async function pathAnswer(
   { documents, healthChecks, views }: DispatchDeps,
 ): Promise<Answer | undefined> {
   const view = Object.hasOwn(views, path) ? views[path] : undefined;
-  if (view) return jsonAnswer(view());
+  if (view) return jsonAnswer(await view());
   if (path === '/version') return jsonAnswer(versionInfo());
   if (path === '/') return jsonAnswer({ paths: [...rootPaths()] });
   return (await healthAnswer(request, healthChecks)) ?? documents.answer(request);

@@ -63,6 +63,7 @@ export const ERROR_CODES = {
   STORE_WRITE_FAILED: 'The store could not write.',
   TOKEN_KEY_UNUSABLE: 'The key that signs service account tokens cannot be used.',
   TOKEN_INVALID: 'A token does not verify.',
+  TRUST_DOMAIN_IN_USE: 'A change of the trust domain would cut workloads off.',
   XDS_IDENTITY_MISMATCH: 'The node claims an identity that is not that of its certificate.',
   XDS_NODE_INVALID: 'The node message of a proxy is malformed.',
   XDS_RESOURCE_INVALID: 'A generated resource is inconsistent and was not published.',

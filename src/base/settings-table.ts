@@ -55,6 +55,14 @@ export const SETTINGS = table({
     doc: 'Other names of the trust domain, the former or the next one: identities of these count as those of `trustDomain`. The agent takes a certificate of any of them.',
     scope: ['server', 'agent'],
   },
+  trustDomainChange: {
+    type: 'string',
+    env: ['BULWARK_TRUST_DOMAIN_CHANGE'],
+    default: 'checked',
+    choices: ['checked', 'forced'],
+    doc: 'Whether a start under another trust domain, or without one of its aliases, is refused while it would cut workloads off that are known.',
+    scope: ['server'],
+  },
   clusterDomain: {
     type: 'string',
     env: ['BULWARK_CLUSTER_DOMAIN'],
@@ -191,6 +199,14 @@ export const SETTINGS = table({
     doc: 'A folder with an authority made elsewhere, as Istio lays it out: ca-cert.pem, ca-key.pem, cert-chain.pem, root-cert.pem and perhaps ca-crl.pem. It signs in place of a root of our own, and is read anew when it changes.',
     scope: ['server'],
   },
+  revocationLists: {
+    type: 'string',
+    env: ['BULWARK_REVOCATION_LISTS'],
+    default: 'automatic',
+    choices: ['automatic', 'on', 'off'],
+    doc: 'Whether peers check revocation lists in handshakes while something is revoked. They then refuse certificates of authorities that this server has no list for: automatic is off where it knows of others below its root (intermediateAuthorities, upstreamCa).',
+    scope: ['server'],
+  },
   upstreamCa: {
     type: 'string',
     env: ['BULWARK_UPSTREAM_CA'],
@@ -255,6 +271,13 @@ export const SETTINGS = table({
     default: 'third-party-jwt',
     choices: ['third-party-jwt', 'first-party-jwt'],
     doc: 'Which tokens prove a workload: those with an audience of tokenAudiences only, or also those for the API server itself, as old clusters mount them.',
+    scope: ['server'],
+  },
+  trustedNodeAccounts: {
+    type: 'list',
+    env: ['BULWARK_TRUSTED_NODE_ACCOUNTS', 'CA_TRUSTED_NODE_ACCOUNTS'],
+    default: '',
+    doc: 'Service accounts, NAMESPACE/NAME, of node agents that may ask for the workloads on their own node, as the API server knows them.',
     scope: ['server'],
   },
   oidcRules: {

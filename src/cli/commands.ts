@@ -39,6 +39,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('#cli/commands/ca.ts')).registerCaCommand,
   },
   {
+    name: 'trust-domain',
+    summary: 'show how far a change of the trust domain is',
+    load: async () => (await import('#cli/commands/trust-domain.ts')).registerTrustDomainCommand,
+  },
+  {
     name: 'cert',
     summary: 'show the certificates that were issued',
     load: async () => (await import('#cli/commands/cert.ts')).registerCertCommand,

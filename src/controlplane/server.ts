@@ -36,7 +36,9 @@ import { proxiesView } from '#controlplane/proxies-view.ts';
 import { RootRotation } from '#controlplane/root-rotation.ts';
 import { RootWatch } from '#controlplane/root-watch.ts';
 import { ServingCertificate, type ServingMaterial } from '#controlplane/serving-certificate.ts';
-import { TrustMemory } from '#controlplane/trust-memory.ts';
+import { guardTrustDomain } from '#controlplane/trust-domain-guard.ts';
+import { trustDomainView } from '#controlplane/trust-domain-view.ts';
+import { readTrustMemory, TrustMemory } from '#controlplane/trust-memory.ts';
 import { type ServerParts, XdsFront } from '#controlplane/xds-front.ts';
 import { SqliteStore } from '#store/sqlite-store.ts';
 import type { Store } from '#store/store.ts';
@@ -120,6 +122,8 @@ export class ControlPlane implements Component {
     const { paths } = this.#folder;
     const mesh = new Mesh(settings);
     const { trustDomain } = mesh.settings;
+    const memoryFile = join(paths.ca, 'trust-peers.json');
+    await this.#guardTrustDomain(mesh, memoryFile);
     const authority = await openAuthority(settings, { paths, trustDomain }, this.#deps);
     const ports = await this.#choosePorts();
     const store = new SqliteStore({ path: join(paths.store, 'store.db') }, this.#deps);
@@ -132,7 +136,7 @@ export class ControlPlane implements Component {
     const parts = { oidcRules, mesh, authority, store, serving, tokens, journal, jwtKeys };
     const xds = new XdsFront({ settings, port: ports.secure }, { ...this.#deps, ...parts });
     const { peers } = xds.trust;
-    const memory = new TrustMemory(join(paths.ca, 'trust-peers.json'), { ...this.#deps, peers });
+    const memory = new TrustMemory(memoryFile, { ...this.#deps, peers });
     // Before anybody can ask for a step of the rotation.
     await this.#lifecycle.start([memory]);
     const rotation = this.#rotation(authority, xds);
@@ -141,6 +145,7 @@ export class ControlPlane implements Component {
       [ADMIN_PATHS.roots]: () => rotation.view(),
       [ADMIN_PATHS.proxies]: () => proxiesView(xds.proxies()),
       [ADMIN_PATHS.certificates]: () => certificatesView(journal.list()),
+      [ADMIN_PATHS.trustDomain]: () => trustDomainView(xds.domainEvidence(), store),
     };
     const actions = { [ADMIN_PATHS.roots]: (body: unknown) => rotation.act(body) };
     const api = await this.#startApi(parts, { port: ports.api, views, actions });
@@ -154,7 +159,7 @@ export class ControlPlane implements Component {
     );
     authority.roots.onChange(async () => {
       await serving.renewNow();
-      xds.publishTrust();
+      await xds.publishTrust();
       await controllers.bundleChanged();
     });
     const { components } = authority;
@@ -175,6 +180,14 @@ export class ControlPlane implements Component {
     };
     await writeAddresses(this.#folder.paths.addresses, this.#addresses);
     this.#deps.log.info('ready', { ...this.#addresses });
+  }
+
+  /** Before anything is made for the new names. */
+  async #guardTrustDomain({ settings }: Mesh, memoryFile: string): Promise<void> {
+    const isForced = this.#options.settings.trustDomainChange === 'forced';
+    const path = join(this.#folder.path, 'trust-domain.json');
+    const peers = await readTrustMemory(memoryFile, this.#deps);
+    await guardTrustDomain({ path, settings, isForced }, { ...this.#deps, peers });
   }
 
   #choosePorts(): Promise<ServerPorts> {

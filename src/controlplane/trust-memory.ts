@@ -14,6 +14,25 @@ export interface TrustMemoryDeps {
 const WRITE_DELAY_MS = 1000;
 
 /**
+ * The workloads that were here before a restart and whose certificate still holds.
+ * @throws BulwarkError FILES_UNREADABLE, FILES_TOO_OPEN
+ */
+export async function readTrustMemory(
+  path: string,
+  { clock, log }: Pick<TrustMemoryDeps, 'clock' | 'log'>,
+): Promise<readonly TrustPeerIdentity[]> {
+  if (!(await pathExists(path))) return [];
+  const text = String(await readSecretFile(path));
+  try {
+    const known = JSON.parse(text) as TrustPeerIdentity[];
+    return known.filter(({ certificate }) => certificate.notAfterAt >= clock.now());
+  } catch (error) {
+    log.error('who was connected before is not known', { path, error });
+    return [];
+  }
+}
+
+/**
  * Keeps over a restart who is out there: after it nobody has reported back yet, and a step of the
  * rotation would find nobody missing.
  */
@@ -33,15 +52,8 @@ export class TrustMemory implements Component {
 
   /** @throws BulwarkError FILES_UNREADABLE, FILES_TOO_OPEN */
   async start(): Promise<void> {
-    const { peers, clock, log } = this.#deps;
-    if (await pathExists(this.#path)) {
-      const text = String(await readSecretFile(this.#path));
-      try {
-        peers.restore(JSON.parse(text) as TrustPeerIdentity[]);
-      } catch (error) {
-        log.error('who was connected before is not known', { path: this.#path, error });
-      }
-    }
+    const { peers, clock } = this.#deps;
+    peers.restore(await readTrustMemory(this.#path, this.#deps));
     this.#unsubscribe = peers.onChange(() => {
       this.#timer ??= clock.after(WRITE_DELAY_MS, () => this.#write());
     });

@@ -23,6 +23,7 @@ import { RevocationCheck } from '#controlplane/revocation.ts';
 import { revocationList } from '#controlplane/revocation-list.ts';
 import type { ServingCertificate, ServingMaterial } from '#controlplane/serving-certificate.ts';
 import { trustBundles } from '#controlplane/trust-bundles.ts';
+import type { DomainEvidence } from '#controlplane/trust-domain-view.ts';
 import { xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
 import { meshTrustDomains } from '#model/mesh-settings.ts';
 import type { Store } from '#store/store.ts';
@@ -128,10 +129,12 @@ export class XdsFront implements Component {
     return identity !== undefined && identity !== node.identity;
   }
 
-  /** Sends what is to be trusted now to every workload; to be called when the roots changed. */
-  publishTrust(): void {
-    this.#publishTrust();
-    void this.#crl.update();
+  /**
+   * Sends what is to be trusted now to every workload, the lists together with the roots; to be
+   * called when the roots changed.
+   */
+  async publishTrust(): Promise<void> {
+    await this.#crl.update();
   }
 
   /** The port it listens on, once started. */
@@ -142,6 +145,13 @@ export class XdsFront implements Component {
   /** The proxies that are connected. */
   proxies(): readonly ProxyStatus[] {
     return this.#ads.proxies();
+  }
+
+  /** What is known of how workloads follow the names of the trust domain. */
+  domainEvidence(): DomainEvidence {
+    const { peers, version } = this.trust;
+    const { settings } = this.#deps.mesh;
+    return { settings, peers: peers.all(), proxies: this.proxies(), version };
   }
 
   async start(): Promise<void> {
@@ -176,7 +186,7 @@ export class XdsFront implements Component {
   }
 
   #trustResource(): XdsResource {
-    return trustResource({ rootsPem: this.#deps.authority.rootPem, crlPem: this.#crl.pem });
+    return trustResource(this.#crl.content);
   }
 
   /** Peers hear of it first: a workload that sees its own certificate there asks for another. */

@@ -57,6 +57,11 @@ export class RealMesh {
     this.#client = new KubeClient(await readKubeconfig(this.kubeconfig));
   }
 
+  /** Ends the server as an operator would. */
+  async stopServer(): Promise<void> {
+    await this.#server?.stop();
+  }
+
   /** Ends the server as a crash would. */
   async killServer(): Promise<void> {
     await this.#server?.kill();
