@@ -15,7 +15,11 @@ export interface IstioKind<T extends ApiObject>
     KindDescription<T>,
     'versions' | 'kind' | 'plural' | 'shortNames' | 'description' | 'columns' | 'defaults'
   > {
-  readonly group: 'networking.istio.io' | 'security.istio.io' | 'authentication.istio.io';
+  readonly group:
+    | 'networking.istio.io'
+    | 'security.istio.io'
+    | 'authentication.istio.io'
+    | 'rbac.istio.io';
   /** False for kinds of the whole cluster. */
   readonly namespaced?: false;
   readonly spec: Schema;
