@@ -1,3 +1,4 @@
+import { meshPolicy, policy } from '#api/kinds/authentication-policy.ts';
 import { authorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import {
   type CertificateRevocation,
@@ -34,6 +35,8 @@ import { WorkloadReader } from '#model/workload-reader.ts';
 const OBJECT_PARTS = {
   workloadGroups: workloadGroup.id,
   peerAuthentications: peerAuthentication.id,
+  authenticationPolicies: policy.id,
+  meshPolicies: meshPolicy.id,
   authorizationPolicies: authorizationPolicy.id,
   destinationRules: destinationRule.id,
   serviceAccounts: serviceAccount.id,
@@ -84,6 +87,8 @@ export class MeshModel {
       workloads: new WorkloadIndex(new Map()),
       workloadGroups: NamespacedObjects.empty(),
       peerAuthentications: NamespacedObjects.empty(),
+      authenticationPolicies: NamespacedObjects.empty(),
+      meshPolicies: NamespacedObjects.empty(),
       authorizationPolicies: NamespacedObjects.empty(),
       destinationRules: NamespacedObjects.empty(),
       serviceAccounts: NamespacedObjects.empty(),

@@ -1,3 +1,4 @@
+import type { AuthenticationPolicy } from '#api/kinds/authentication-policy.ts';
 import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import type { DestinationRule } from '#api/kinds/destination-rule.ts';
 import type { Namespace } from '#api/kinds/namespace.ts';
@@ -25,6 +26,10 @@ export interface MeshSnapshot {
   readonly workloads: WorkloadIndex;
   readonly workloadGroups: NamespacedObjects<WorkloadGroup>;
   readonly peerAuthentications: NamespacedObjects<PeerAuthentication>;
+  /** Objects of the kind Policy. */
+  readonly authenticationPolicies: NamespacedObjects<AuthenticationPolicy>;
+  /** At most one, under the namespace ''. */
+  readonly meshPolicies: NamespacedObjects<AuthenticationPolicy>;
   readonly authorizationPolicies: NamespacedObjects<AuthorizationPolicy>;
   readonly destinationRules: NamespacedObjects<DestinationRule>;
   readonly serviceAccounts: NamespacedObjects<ServiceAccount>;

@@ -1,15 +1,14 @@
 import type { MutualTls, PeerAuthentication } from '#api/kinds/peer-authentication.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import { type Labels, labelsMatch } from '#model/selector.ts';
+import type { MtlsMode } from '#policy/authn/mtls-mode.ts';
 
-/** Which connections a port takes: plaintext only, both, or mutual TLS only. */
-export type MtlsMode = 'DISABLE' | 'PERMISSIVE' | 'STRICT';
-
-/** What holds for the connections that one workload takes. Immutable. */
-export interface InboundMtls {
-  readonly mode: MtlsMode;
-  /** Ports of the workload that have a mode of their own. */
-  readonly ports: ReadonlyMap<number, MtlsMode>;
+/** What PeerAuthentication objects say about the connections that a workload takes. Immutable. */
+export interface WrittenMtls {
+  /** undefined = nobody says anything. */
+  readonly mode: MtlsMode | undefined;
+  /** Ports that are named; undefined = as the workload. */
+  readonly ports: ReadonlyMap<number, MtlsMode | undefined>;
 }
 
 /**
@@ -18,19 +17,16 @@ export interface InboundMtls {
  */
 export interface NamespaceMtls {
   /** Of workloads that no policy selects. */
-  readonly common: InboundMtls;
+  readonly common: WrittenMtls;
   /** Policies that select workloads by label; of several the first that matches counts. */
-  readonly selecting: readonly { readonly labels: Labels; readonly mtls: InboundMtls }[];
+  readonly selecting: readonly { readonly labels: Labels; readonly mtls: WrittenMtls }[];
 }
-
-/** The mode of a mesh in which nobody said anything (Istio, "PeerAuthentication"). */
-const MODE_DEFAULT: MtlsMode = 'PERMISSIVE';
 
 /**
  * Compiles what holds in a namespace: the policy of the mesh (in the root namespace, without
  * selector), then that of the namespace, then those that select workloads; what is UNSET comes from
  * the level above, and of several on one level the oldest wins. Port modes count only in policies
- * that select workloads.
+ * that select workloads, and those do not count in the root namespace (as in Istio).
  */
 export function compileNamespaceMtls(
   policies: NamespacedObjects<PeerAuthentication>,
@@ -38,41 +34,38 @@ export function compileNamespaceMtls(
   namespace: string,
 ): NamespaceMtls {
   const general = (place: string): PeerAuthentication | undefined =>
-    policies.in(place).find((policy) => !selects(policy));
-  const meshMode = modeOf(general(rootNamespace)?.spec?.mtls) ?? MODE_DEFAULT;
+    policies.in(place).find((policy) => !selectsWorkloads(policy));
+  const meshMode = modeOf(general(rootNamespace)?.spec?.mtls);
   const mode = modeOf(general(namespace)?.spec?.mtls) ?? meshMode;
+  const selecting = namespace === rootNamespace ? [] : policies.in(namespace);
   return {
     common: { mode, ports: new Map() },
-    selecting: policies
-      .in(namespace)
-      .filter(selects)
-      .map((policy) => ({
-        labels: policy.spec?.selector?.matchLabels ?? {},
-        mtls: compileSelecting(policy, mode),
-      })),
+    selecting: selecting.filter(selectsWorkloads).map((policy) => ({
+      labels: policy.spec?.selector?.matchLabels ?? {},
+      mtls: compileSelecting(policy, mode),
+    })),
   };
 }
 
-/** What holds for a workload with these labels. */
-export function inboundMtls(compiled: NamespaceMtls, labels: Labels): InboundMtls {
+/** What is said about a workload with these labels. */
+export function writtenMtls(compiled: NamespaceMtls, labels: Labels): WrittenMtls {
   const own = compiled.selecting.find((policy) => labelsMatch(policy.labels, labels));
   return own?.mtls ?? compiled.common;
 }
 
-/** The mode of one port of a workload. */
-export function modeOfPort(mtls: InboundMtls, workloadPort: number): MtlsMode {
-  return mtls.ports.get(workloadPort) ?? mtls.mode;
-}
-
-function compileSelecting(policy: PeerAuthentication, inherited: MtlsMode): InboundMtls {
+function compileSelecting(
+  policy: PeerAuthentication,
+  inherited: MtlsMode | undefined,
+): WrittenMtls {
   const mode = modeOf(policy.spec?.mtls) ?? inherited;
   const ports = Object.entries(policy.spec?.portLevelMtls ?? {})
-    .map(([port, mtls]) => [Number(port), modeOf(mtls) ?? mode] as const)
+    .map(([port, mtls]) => [Number(port), modeOf(mtls)] as const)
     .sort((a, b) => a[0] - b[0]);
   return { mode, ports: new Map(ports) };
 }
 
-function selects(policy: PeerAuthentication): boolean {
+/** Whether the policy is for workloads by their labels; an empty selector is none. */
+export function selectsWorkloads(policy: PeerAuthentication): boolean {
   return Object.keys(policy.spec?.selector?.matchLabels ?? {}).length > 0;
 }
 

@@ -34,7 +34,7 @@ export class ConfigGenerator {
 
   /** `settings` are those of every mesh that it will be asked about. */
   constructor(settings: MeshSettings, deps: ConfigGeneratorDeps) {
-    const modes = new MtlsModes(settings.rootNamespace);
+    const modes = new MtlsModes(settings);
     this.#authorizer = deps.authorizer;
     this.#outbound = new OutboundBuilder(settings, modes);
     this.#inbound = new InboundBuilder(settings, modes);

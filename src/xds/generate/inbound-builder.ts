@@ -4,7 +4,7 @@ import { labelsOfProxy, workloadOfProxy } from '#model/registration.ts';
 import type { Revocations } from '#model/revocations.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import { readInstance, type Workload } from '#model/workload.ts';
-import { type InboundMtls, modeOfPort } from '#policy/authn/peer-authentication.ts';
+import { type InboundMode, type InboundMtls, modeOfPort } from '#policy/authn/mtls-mode.ts';
 import type { WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { HARDENING } from '#policy/hardening.ts';
 import { tcpAuthzMarker } from '#xds/generate/authz/extension-configs.ts';
@@ -72,7 +72,7 @@ export class InboundBuilder {
     authorization: WorkloadAuthorization,
     mesh: MeshSnapshot,
   ): InboundTraffic {
-    const mtls = this.#modes.of(workload, mesh.peerAuthentications);
+    const mtls = this.#modes.of(workload, this.#modes.policiesOf(mesh));
     const ports = workloadPorts({ proxy, workload }, mesh);
     const { explicit } = proxy;
     const context = this.#context(authorization, explicit, mesh.revocations);
@@ -130,11 +130,11 @@ export class InboundBuilder {
     // A policy may name ports that no service does.
     const undeclared = [...mtls.ports]
       .filter(([port]) => !known.has(port) && port !== REDIRECT_PORTS.inbound)
-      .map(([port, mode]): NumberedPort => ({ port, mode, ...passthrough }));
+      .map(([port, mode]): NumberedPort => ({ port, ...inMode(mode, passthrough) }));
     const numbered = [...ports.map((port) => numberedPort(port, mtls)), ...undeclared];
     const listener = this.#virtual.get({
       ports: numbered.sort((a, b) => a.port - b.port),
-      other: { port: undefined, mode: mtls.mode, ...passthrough },
+      other: { port: undefined, ...inMode(mtls.mode, passthrough) },
       context,
     });
     return {
@@ -149,5 +149,15 @@ export class InboundBuilder {
 }
 
 function numberedPort({ port, protocol }: WorkloadPort, mtls: InboundMtls): NumberedPort {
-  return { port, protocol, mode: modeOfPort(mtls, port), cluster: inboundClusterName(port) };
+  const said = { protocol, cluster: inboundClusterName(port) };
+  return { port, ...inMode(modeOfPort(mtls, port), said) };
+}
+
+/** A port that no caller may reach takes connections of any kind and closes them. */
+function inMode(
+  mode: InboundMode,
+  said: Pick<InboundPort, 'protocol' | 'cluster'>,
+): Omit<InboundPort, 'port'> {
+  if (mode !== 'REFUSE') return { mode, ...said };
+  return { mode: 'DISABLE', protocol: 'tcp', cluster: CLUSTER_NAMES.blackHole };
 }

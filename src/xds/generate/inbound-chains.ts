@@ -8,7 +8,7 @@ import {
 import type { RouteConfiguration } from '#gen/envoy-api/envoy/config/route/v3/route_pb.js';
 import type { HardeningProfile } from '#model/mesh-settings.ts';
 import { PROTOCOLS, type Protocol } from '#model/protocol.ts';
-import type { MtlsMode } from '#policy/authn/peer-authentication.ts';
+import type { MtlsMode } from '#policy/authn/mtls-mode.ts';
 import type { LoggedRequests } from '#xds/generate/access-log.ts';
 import { networkAuthzFilters } from '#xds/generate/authz/filters.ts';
 import { PEER_SERIAL } from '#xds/generate/authz/peer-serial.ts';

@@ -1,41 +1,50 @@
-import type { PeerAuthentication } from '#api/kinds/peer-authentication.ts';
-import type { NamespacedObjects } from '#model/namespaced-objects.ts';
-import type { Labels } from '#model/selector.ts';
-import {
-  compileNamespaceMtls,
-  type InboundMtls,
-  inboundMtls,
-  type NamespaceMtls,
-} from '#policy/authn/peer-authentication.ts';
+import type { MeshSettings } from '#model/mesh-settings.ts';
+import { ServiceIndex } from '#model/service-index.ts';
+import type { MeshSnapshot } from '#model/snapshot.ts';
+import type { Workload } from '#model/workload.ts';
+import { PeerAuthenticator, type PeerPolicies } from '#policy/authn/inbound-mtls.ts';
+import type { InboundMtls } from '#policy/authn/mtls-mode.ts';
+import { targetsOf } from '#policy/authn/workload-policies.ts';
+import { IdentityCache } from '#xds/generate/build-cache.ts';
 
-type Policies = NamespacedObjects<PeerAuthentication>;
+const NO_SERVICES = new ServiceIndex(new Map());
 
-/**
- * What holds for the connections that workloads take; each namespace is compiled once for a set of
- * policies.
- */
+/** What holds for the connections that workloads take, for builders that remember by identity. */
 export class MtlsModes {
-  readonly #rootNamespace: string;
-  readonly #compiled = new WeakMap<Policies, Map<string, NamespaceMtls>>();
+  readonly #authenticator: PeerAuthenticator;
+  readonly #policies: IdentityCache<
+    [
+      MeshSnapshot['peerAuthentications'],
+      MeshSnapshot['authenticationPolicies'],
+      MeshSnapshot['meshPolicies'],
+      ServiceIndex,
+    ],
+    PeerPolicies
+  > = new IdentityCache((peerAuthentications, authenticationPolicies, meshPolicies, services) => ({
+    peerAuthentications,
+    authenticationPolicies,
+    meshPolicies,
+    services,
+  }));
+  readonly #targeting: IdentityCache<[MeshSnapshot['authenticationPolicies']], boolean> =
+    new IdentityCache((policies) => policies.all().some((one) => targetsOf(one).length > 0));
 
-  constructor(rootNamespace: string) {
-    this.#rootNamespace = rootNamespace;
+  constructor(settings: MeshSettings) {
+    this.#authenticator = new PeerAuthenticator(settings);
   }
 
-  of(
-    workload: { readonly namespace: string; readonly labels: Labels },
-    policies: Policies,
-  ): InboundMtls {
-    let namespaces = this.#compiled.get(policies);
-    if (!namespaces) {
-      namespaces = new Map();
-      this.#compiled.set(policies, namespaces);
-    }
-    let compiled = namespaces.get(workload.namespace);
-    if (!compiled) {
-      compiled = compileNamespaceMtls(policies, this.#rootNamespace, workload.namespace);
-      namespaces.set(workload.namespace, compiled);
-    }
-    return inboundMtls(compiled, workload.labels);
+  /**
+   * Everything that modes depend on: the same object as long as none of it changed. Services are
+   * part of it only where a policy names one.
+   */
+  policiesOf(mesh: MeshSnapshot): PeerPolicies {
+    const { peerAuthentications, authenticationPolicies, meshPolicies } = mesh;
+    const services = this.#targeting.get(authenticationPolicies) ? mesh.services : NO_SERVICES;
+    return this.#policies.get(peerAuthentications, authenticationPolicies, meshPolicies, services);
+  }
+
+  /** What holds for the connections that `workload` takes. */
+  of(workload: Workload, policies: PeerPolicies): InboundMtls {
+    return this.#authenticator.inboundMtls(workload, policies);
   }
 }

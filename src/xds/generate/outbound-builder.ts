@@ -1,5 +1,4 @@
 import type { DestinationRule } from '#api/kinds/destination-rule.ts';
-import type { PeerAuthentication } from '#api/kinds/peer-authentication.ts';
 import type { Endpoint } from '#model/endpoint.ts';
 import type { EndpointIndex } from '#model/endpoint-index.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
@@ -7,7 +6,8 @@ import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import { type Labels, labelsMatch } from '#model/selector.ts';
 import type { ServiceView } from '#model/service-index.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
-import { modeOfPort } from '#policy/authn/peer-authentication.ts';
+import type { PeerPolicies } from '#policy/authn/inbound-mtls.ts';
+import { modeOfPort } from '#policy/authn/mtls-mode.ts';
 import { ClientRules, type RuleClient, ruleScope } from '#policy/tls/destination-rules.ts';
 import { BuildCache, IdentityCache } from '#xds/generate/build-cache.ts';
 import { connectionDomain } from '#xds/generate/connection-domain.ts';
@@ -36,7 +36,6 @@ import type { XdsResource } from '#xds/resource.ts';
 type Interception = ProxyNode['interception'];
 /** What of a proxy its upstreams depend on. */
 type UpstreamsOf = Pick<ProxyNode, 'interception' | 'identity'>;
-type Policies = NamespacedObjects<PeerAuthentication>;
 
 /** Clusters and endpoints, as all clients get them that see the same. */
 export interface Upstreams {
@@ -67,12 +66,15 @@ export class OutboundBuilder {
   readonly #listeners = new BuildCache(buildOutboundListener);
   readonly #routes = new BuildCache(buildOutboundRoute);
   readonly #assignments = new WeakMap<readonly Endpoint[], ByText<XdsResource>>();
-  readonly #assigned: IdentityCache<[readonly Endpoint[], Policies], readonly AssignedEndpoint[]>;
+  readonly #assigned: IdentityCache<
+    [readonly Endpoint[], PeerPolicies],
+    readonly AssignedEndpoint[]
+  >;
   readonly #selected = new IdentityCache<[readonly Endpoint[]], ByText<readonly Endpoint[]>>(
     () => new Map(),
   );
   readonly #upstreams = new IdentityCache<
-    [ServiceView, EndpointIndex, NamespacedObjects<DestinationRule>, Policies],
+    [ServiceView, EndpointIndex, NamespacedObjects<DestinationRule>, PeerPolicies],
     ByText<Upstreams>
   >(() => new Map());
   readonly #redirectListeners: IdentityCache<[ServiceView, EndpointIndex], ResourceMap>;
@@ -97,8 +99,9 @@ export class OutboundBuilder {
   upstreams(client: RuleClient, mesh: MeshSnapshot, proxy: UpstreamsOf): Upstreams {
     const { interception } = proxy;
     const view = mesh.services.viewOf(client.namespace);
-    const { endpoints, destinationRules, peerAuthentications } = mesh;
-    const known = this.#upstreams.get(view, endpoints, destinationRules, peerAuthentications);
+    const { endpoints, destinationRules } = mesh;
+    const policies = this.#modes.policiesOf(mesh);
+    const known = this.#upstreams.get(view, endpoints, destinationRules, policies);
     const ownDomain = connectionDomain(proxy.identity, this.#settings);
     const rules = ruleScope(destinationRules, client);
     const scope = `${interception} ${ownDomain ?? ''} ${rules}`;
@@ -111,9 +114,9 @@ export class OutboundBuilder {
         interception,
         ownDomain,
         select: (among, labels) => this.#select(among, labels),
-        assign: (among) => this.#assign(among, peerAuthentications),
+        assign: (among) => this.#assign(among, policies),
       });
-      return this.#buildUpstreams(ports, peerAuthentications, interception, scope);
+      return this.#buildUpstreams(ports, policies, interception, scope);
     });
   }
 
@@ -144,7 +147,7 @@ export class OutboundBuilder {
     };
   }
 
-  #takesMtls({ workload, workloadPort }: Endpoint, policies: Policies): boolean {
+  #takesMtls({ workload, workloadPort }: Endpoint, policies: PeerPolicies): boolean {
     if (!workload.mtlsCapable) return false;
     return modeOfPort(this.#modes.of(workload, policies), workloadPort) !== 'DISABLE';
   }
@@ -155,13 +158,13 @@ export class OutboundBuilder {
     );
   }
 
-  #assign(endpoints: readonly Endpoint[], policies: Policies): readonly AssignedEndpoint[] {
+  #assign(endpoints: readonly Endpoint[], policies: PeerPolicies): readonly AssignedEndpoint[] {
     return this.#assigned.get(endpoints, policies);
   }
 
   #buildUpstreams(
     ports: readonly OutboundPort[],
-    policies: Policies,
+    policies: PeerPolicies,
     interception: Interception,
     scope: string,
   ): Upstreams {
@@ -179,7 +182,7 @@ export class OutboundBuilder {
   #assignment(
     cluster: OutboundClusterInput,
     endpoints: readonly Endpoint[],
-    policies: Policies,
+    policies: PeerPolicies,
   ): XdsResource {
     const assigned = this.#assign(endpoints, policies);
     let known = this.#assignments.get(endpoints);
