@@ -10,6 +10,7 @@ import { secret } from '#api/kinds/secret.ts';
 import { service } from '#api/kinds/service.ts';
 import { serviceAccount } from '#api/kinds/service-account.ts';
 import { serviceEntry } from '#api/kinds/service-entry.ts';
+import { virtualService } from '#api/kinds/virtual-service.ts';
 import { workloadEntry } from '#api/kinds/workload-entry.ts';
 import { workloadGroup } from '#api/kinds/workload-group.ts';
 import type { KindId } from '#api/object.ts';
@@ -25,6 +26,7 @@ export const KINDS: readonly KindDefinition[] = [
   workloadGroup,
   serviceEntry,
   destinationRule,
+  virtualService,
   peerAuthentication,
   policy,
   meshPolicy,

@@ -10,6 +10,7 @@ import { peerAuthentication } from '#api/kinds/peer-authentication.ts';
 import { type Service as ServiceObject, service } from '#api/kinds/service.ts';
 import { serviceAccount } from '#api/kinds/service-account.ts';
 import { type ServiceEntry, serviceEntry } from '#api/kinds/service-entry.ts';
+import { virtualService } from '#api/kinds/virtual-service.ts';
 import { type WorkloadEntry, workloadEntry } from '#api/kinds/workload-entry.ts';
 import { workloadGroup } from '#api/kinds/workload-group.ts';
 import type { ApiObject, KindId } from '#api/object.ts';
@@ -39,6 +40,7 @@ const OBJECT_PARTS = {
   meshPolicies: meshPolicy.id,
   authorizationPolicies: authorizationPolicy.id,
   destinationRules: destinationRule.id,
+  virtualServices: virtualService.id,
   serviceAccounts: serviceAccount.id,
   namespaces: namespaceKind.id,
 } as const satisfies Partial<Record<keyof MeshSnapshot, KindId>>;
@@ -91,6 +93,7 @@ export class MeshModel {
       meshPolicies: NamespacedObjects.empty(),
       authorizationPolicies: NamespacedObjects.empty(),
       destinationRules: NamespacedObjects.empty(),
+      virtualServices: NamespacedObjects.empty(),
       serviceAccounts: NamespacedObjects.empty(),
       namespaces: NamespacedObjects.empty(),
       revocations: Revocations.none(),

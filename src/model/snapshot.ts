@@ -4,6 +4,7 @@ import type { DestinationRule } from '#api/kinds/destination-rule.ts';
 import type { Namespace } from '#api/kinds/namespace.ts';
 import type { PeerAuthentication } from '#api/kinds/peer-authentication.ts';
 import type { ServiceAccount } from '#api/kinds/service-account.ts';
+import type { VirtualService } from '#api/kinds/virtual-service.ts';
 import type { WorkloadGroup } from '#api/kinds/workload-group.ts';
 import type { EndpointIndex } from '#model/endpoint-index.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
@@ -32,6 +33,7 @@ export interface MeshSnapshot {
   readonly meshPolicies: NamespacedObjects<AuthenticationPolicy>;
   readonly authorizationPolicies: NamespacedObjects<AuthorizationPolicy>;
   readonly destinationRules: NamespacedObjects<DestinationRule>;
+  readonly virtualServices: NamespacedObjects<VirtualService>;
   readonly serviceAccounts: NamespacedObjects<ServiceAccount>;
   /** Namespaces, all under the namespace ''. */
   readonly namespaces: NamespacedObjects<Namespace>;

@@ -15,6 +15,7 @@ const API_VERSIONS: Readonly<Record<string, string>> = {
   MeshPolicy: 'authentication.istio.io/v1alpha1',
   DestinationRule: 'networking.istio.io/v1',
   ServiceEntry: 'networking.istio.io/v1',
+  VirtualService: 'networking.istio.io/v1',
   WorkloadEntry: 'networking.istio.io/v1',
   WorkloadGroup: 'networking.istio.io/v1',
   CertificateRevocation: 'bulwark.mesh/v1alpha1',

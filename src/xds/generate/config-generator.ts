@@ -47,14 +47,14 @@ export class ConfigGenerator {
    * @throws BulwarkError XDS_RESOURCE_INVALID when it is not; the proxy then keeps what it has.
    */
   snapshotFor(proxy: ProxyNode, mesh: MeshSnapshot): XdsSnapshot {
-    const { namespace, explicit } = proxy;
+    const { explicit } = proxy;
     const workload = servedWorkload(proxy, mesh);
     const authorization = this.#authorizer.authorizationFor(workload, mesh.authorizationPolicies);
     const inbound = this.#inbound.build(proxy, workload, authorization, mesh);
     const upstreams = this.#outbound.upstreams(workload, mesh, proxy);
     const outbound = explicit
-      ? this.#outbound.explicit(namespace, explicit, mesh)
-      : this.#outbound.redirected(namespace, mesh);
+      ? this.#outbound.explicit(workload, explicit, mesh, upstreams)
+      : this.#outbound.redirected(workload, mesh, upstreams);
     const configs = authzExtensionConfigs(authorization, { listenPorts: explicit?.inbound });
     const revoked = this.#revoked.get(mesh.revocations);
     const snapshot: XdsSnapshot = new Map([

@@ -9,8 +9,10 @@ import {
   clusterOf,
   type Destination,
   destinationsOf,
+  type FindRoutes,
   handlingOf,
   listenerContext,
+  routedHost,
   soleRoute,
 } from '#xds/generate/outbound-plan.ts';
 import type { OutboundRouteInput } from '#xds/generate/outbound-routes.ts';
@@ -62,6 +64,7 @@ export function httpProxyRoute(
   view: ServiceView,
   namespace: string,
   settings: MeshSettings,
+  findRoutes: FindRoutes,
 ): OutboundRouteInput {
   const scope = { namespace, clusterDomain: settings.clusterDomain };
   const claims = destinationsOf(view.services)
@@ -75,13 +78,9 @@ export function httpProxyRoute(
   return {
     name: HTTP_PROXY,
     ignoresPort: false,
-    hosts: settleDomains(claims).map(({ claimant, domains }) => ({
-      name: authorityOf(claimant),
-      domains,
-      cluster: clusterOf(claimant),
-      offersHttp: handlingOf(claimant) === 'sniffed',
-      authority: '',
-    })),
+    hosts: settleDomains(claims).map(({ claimant, domains }) =>
+      routedHost(claimant, domains, findRoutes),
+    ),
     unknownHosts: 'explain',
   };
 }
@@ -92,12 +91,13 @@ export function upstreamRoutes(
   view: ServiceView,
   namespace: string,
   settings: MeshSettings,
+  findRoutes: FindRoutes,
 ): readonly OutboundRouteInput[] {
   const routes = new Map<string, OutboundRouteInput>();
   for (const { host, port } of explicit.upstreams) {
     const destination = findDestination(host, port, view, namespace, settings);
     if (!destination || !canBeHttp(destination)) continue;
-    const route = soleRoute(destination, true);
+    const route = soleRoute(destination, true, findRoutes);
     routes.set(route.name, route);
   }
   return [...routes.values()];

@@ -1,4 +1,5 @@
 import type { DestinationRule } from '#api/kinds/destination-rule.ts';
+import type { VirtualService } from '#api/kinds/virtual-service.ts';
 import type { Endpoint } from '#model/endpoint.ts';
 import type { EndpointIndex } from '#model/endpoint-index.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
@@ -10,6 +11,7 @@ import type { PeerPolicies } from '#policy/authn/inbound-mtls.ts';
 import { modeOfPort } from '#policy/authn/mtls-mode.ts';
 import { ClientRules, type RuleClient, ruleScope } from '#policy/tls/destination-rules.ts';
 import { BuildCache, IdentityCache } from '#xds/generate/build-cache.ts';
+import type { ClientCredentials } from '#xds/generate/client-credentials.ts';
 import { connectionDomain } from '#xds/generate/connection-domain.ts';
 import {
   type AssignedEndpoint,
@@ -30,6 +32,7 @@ import {
   SharedMaps,
   SmallMaps,
 } from '#xds/generate/resource-map.ts';
+import { routeFinder, routingScope } from '#xds/generate/route-finder.ts';
 import type { ExplicitPorts, ProxyNode } from '#xds/proxy-node.ts';
 import type { XdsResource } from '#xds/resource.ts';
 
@@ -49,6 +52,9 @@ export interface OutboundTraffic {
   readonly routes: ResourceMap;
 }
 
+/** Stands for clusters where routes do not depend on them. */
+const EMPTY: ResourceMap = new Map();
+
 /** Remembers the answers for the texts that tell callers apart. */
 type ByText<R> = Map<string, R>;
 
@@ -59,6 +65,7 @@ type ByText<R> = Map<string, R>;
 export class OutboundBuilder {
   readonly #settings: MeshSettings;
   readonly #modes: MtlsModes;
+  readonly #credentials: ClientCredentials;
   readonly #virtualOutbound: XdsResource;
   readonly #maps = new SharedMaps();
   readonly #small = new SmallMaps();
@@ -78,10 +85,14 @@ export class OutboundBuilder {
     ByText<Upstreams>
   >(() => new Map());
   readonly #redirectListeners: IdentityCache<[ServiceView, EndpointIndex], ResourceMap>;
-  readonly #byNamespace = new IdentityCache<[ServiceView], ByText<ResourceMap>>(() => new Map());
+  readonly #sharedRoutes = new IdentityCache<
+    [ServiceView, NamespacedObjects<VirtualService>, ResourceMap],
+    ByText<ResourceMap>
+  >(() => new Map());
 
-  constructor(settings: MeshSettings, modes: MtlsModes) {
+  constructor(settings: MeshSettings, modes: MtlsModes, credentials: ClientCredentials) {
     this.#settings = settings;
+    this.#credentials = credentials;
     this.#modes = modes;
     this.#virtualOutbound = buildVirtualOutbound(
       unknownCluster(settings),
@@ -104,13 +115,15 @@ export class OutboundBuilder {
     const known = this.#upstreams.get(view, endpoints, destinationRules, policies);
     const ownDomain = connectionDomain(proxy.identity, this.#settings);
     const rules = ruleScope(destinationRules, client);
-    const scope = `${interception} ${ownDomain ?? ''} ${rules}`;
+    const secrets = this.#credentials.scopeOf(client, mesh);
+    const scope = `${interception} ${ownDomain ?? ''} ${rules}${secrets}`;
     return getOrAdd(known, scope, () => {
       const ports = outboundPorts({
         view,
         endpoints,
         rules: new ClientRules(destinationRules, client, this.#settings),
         settings: this.#settings,
+        credential: (name) => this.#credentials.find(client, mesh, name),
         interception,
         ownDomain,
         select: (among, labels) => this.#select(among, labels),
@@ -121,23 +134,34 @@ export class OutboundBuilder {
   }
 
   /** Where the calls of a workload are taken, where traffic is redirected. */
-  redirected(namespace: string, mesh: MeshSnapshot): OutboundTraffic {
-    const view = mesh.services.viewOf(namespace);
-    const routes = getOrAdd(this.#byNamespace.get(view), `redirect ${namespace}`, () =>
-      this.#buildRoutes(redirectRoutes(view.services, namespace, this.#settings)),
-    );
+  redirected(client: RuleClient, mesh: MeshSnapshot, { clusters }: Upstreams): OutboundTraffic {
+    const { namespace } = client;
+    const { view, known, scope } = this.#routing(client, mesh, clusters);
+    const routes = getOrAdd(known, `redirect ${scope}`, () => {
+      const findRoutes = routeFinder({ client, mesh, view, clusters });
+      return this.#buildRoutes(
+        redirectRoutes(view.services, namespace, this.#settings, findRoutes),
+      );
+    });
     return { listeners: this.#redirectListeners.get(view, mesh.endpoints), routes };
   }
 
   /** Where the calls of a workload are taken, where nothing is redirected. */
-  explicit(namespace: string, explicit: ExplicitPorts, mesh: MeshSnapshot): OutboundTraffic {
-    const view = mesh.services.viewOf(namespace);
+  explicit(
+    client: RuleClient,
+    explicit: ExplicitPorts,
+    mesh: MeshSnapshot,
+    { clusters }: Upstreams,
+  ): OutboundTraffic {
+    const { namespace } = client;
     const settings = this.#settings;
-    const shared = getOrAdd(this.#byNamespace.get(view), `explicit ${namespace}`, () =>
-      this.#buildRoutes([httpProxyRoute(view, namespace, settings)]),
+    const { view, known, scope } = this.#routing(client, mesh, clusters);
+    const findRoutes = routeFinder({ client, mesh, view, clusters });
+    const shared = getOrAdd(known, `explicit ${scope}`, () =>
+      this.#buildRoutes([httpProxyRoute(view, namespace, settings, findRoutes)]),
     );
     const listeners = explicitListeners(explicit, view, namespace, settings);
-    const own = upstreamRoutes(explicit, view, namespace, settings);
+    const own = upstreamRoutes(explicit, view, namespace, settings, findRoutes);
     return {
       listeners: this.#small.of(listeners.map((input) => this.#listeners.get(input))),
       routes: this.#small.extend(
@@ -145,6 +169,15 @@ export class OutboundBuilder {
         own.map((input) => this.#routes.get(input)),
       ),
     };
+  }
+
+  /** Routes that clients share, and what tells those clients apart that may not. */
+  #routing(client: RuleClient, mesh: MeshSnapshot, clusters: ResourceMap) {
+    const view = mesh.services.viewOf(client.namespace);
+    const { virtualServices } = mesh;
+    const isPlain = virtualServices.namespaces().length === 0;
+    const known = this.#sharedRoutes.get(view, virtualServices, isPlain ? EMPTY : clusters);
+    return { view, known, scope: routingScope(virtualServices, client) };
   }
 
   #takesMtls({ workload, workloadPort }: Endpoint, policies: PeerPolicies): boolean {

@@ -1,7 +1,5 @@
 import { create } from '@bufbuild/protobuf';
 import {
-  type RetryPolicy,
-  RetryPolicySchema,
   type VirtualHost,
   VirtualHostSchema,
 } from '#gen/envoy-api/envoy/config/route/v3/route_components_pb.js';
@@ -9,11 +7,13 @@ import {
   type RouteConfiguration,
   RouteConfigurationSchema,
 } from '#gen/envoy-api/envoy/config/route/v3/route_pb.js';
-import { PreviousHostsPredicateSchema } from '#gen/envoy-api/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
 import { OFFERS_HTTP } from '#xds/generate/http-filters.ts';
 import { UNLIMITED } from '#xds/generate/inbound-route.ts';
 import { CLUSTER_NAMES } from '#xds/generate/naming.ts';
-import { type Init, typedConfig } from '#xds/generate/proto-values.ts';
+import type { Init } from '#xds/generate/proto-values.ts';
+import type { PlannedRoute } from '#xds/generate/route-plan.ts';
+import { RETRIES } from '#xds/generate/route-retries.ts';
+import { virtualServiceRoute } from '#xds/generate/virtual-service-route.ts';
 import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
 
 /** Hosts that lead to a cluster. Plain JSON values. */
@@ -26,6 +26,8 @@ export interface RoutedHost {
   readonly offersHttp: boolean;
   /** Replaces the Host header, where the caller could not use the right one; '' = keeps it. */
   readonly authority: string;
+  /** What a VirtualService makes of requests; absent = all of them go to `cluster`. */
+  readonly routes?: readonly PlannedRoute[];
 }
 
 /** What becomes of requests for hosts that nothing is known of. */
@@ -43,22 +45,6 @@ export interface OutboundRouteInput {
   /** Absent where every host is routed. */
   readonly unknownHosts?: UnknownHosts;
 }
-
-/**
- * What may be tried again without harm: the request did not reach the application. Twice, as Istio
- * does, at other endpoints where there are any.
- */
-const RETRIES: RetryPolicy = create(RetryPolicySchema, {
-  retryOn: 'connect-failure,refused-stream,reset-before-request,unavailable,cancelled',
-  numRetries: 2,
-  retryHostPredicate: [
-    {
-      name: 'envoy.retry_host_predicates.previous_hosts',
-      configType: typedConfig(PreviousHostsPredicateSchema, {}),
-    },
-  ],
-  hostSelectionRetryMaxAttempts: 5n,
-});
 
 /** In explicit mode, to applications that use the HTTP proxy listener. */
 const UNKNOWN_HOST_BODY =
@@ -84,7 +70,12 @@ type RouteInit = NonNullable<HostInit['routes']>[number];
 
 const EVERYTHING = { pathSpecifier: { case: 'prefix', value: '/' } } as const;
 
-function virtualHost({ name, domains, cluster, offersHttp, authority }: RoutedHost): VirtualHost {
+function virtualHost(host: RoutedHost): VirtualHost {
+  const { name, domains, cluster, offersHttp, authority, routes: planned } = host;
+  if (planned) {
+    const routes = planned.map((route) => virtualServiceRoute(route, authority));
+    return create(VirtualHostSchema, { name, domains: [...domains], routes });
+  }
   const route: RouteInit = {
     name: 'default',
     match: EVERYTHING,

@@ -10,8 +10,10 @@ import {
   clusterOf,
   type Destination,
   destinationsOf,
+  type FindRoutes,
   handlingOf,
   listenerContext,
+  routedHost,
   soleRoute,
 } from '#xds/generate/outbound-plan.ts';
 import type { OutboundRouteInput } from '#xds/generate/outbound-routes.ts';
@@ -66,6 +68,7 @@ export function redirectRoutes(
   services: readonly Service[],
   namespace: string,
   settings: MeshSettings,
+  findRoutes: FindRoutes,
 ): readonly OutboundRouteInput[] {
   const scope = { namespace, clusterDomain: settings.clusterDomain };
   const byHost = destinationsOf(services).filter(isToldByHost);
@@ -76,20 +79,16 @@ export function redirectRoutes(
     return {
       name: `${port}`,
       ignoresPort: true,
-      hosts: settleDomains(claims).map(({ claimant, domains }) => ({
-        name: authorityOf(claimant),
-        domains,
-        cluster: clusterOf(claimant),
-        offersHttp: handlingOf(claimant) === 'sniffed',
-        authority: '',
-      })),
+      hosts: settleDomains(claims).map(({ claimant, domains }) =>
+        routedHost(claimant, domains, findRoutes),
+      ),
       unknownHosts:
         settings.outboundTraffic === 'ALLOW_ANY' ? ('pass' as const) : ('block' as const),
     };
   });
   const sole = destinationsOf(services)
     .filter((one) => handlingOf(one) === 'sniffed' && !isToldByHost(one))
-    .map((destination) => soleRoute(destination, false));
+    .map((destination) => soleRoute(destination, false, findRoutes));
   return [...shared, ...sole];
 }
 

@@ -26,6 +26,10 @@ const REGISTRY = createRegistry(
 /** For each kind of message that can name another resource: which one a message of it names. */
 const READERS: Readonly<Record<string, (message: Node) => Reference | undefined>> = {
   'envoy.config.route.v3.RouteAction': clusterOf,
+  'envoy.config.route.v3.WeightedCluster.ClusterWeight': ({ name }) => ({
+    typeUrl: TYPE_URL.cluster,
+    name: String(name),
+  }),
   'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy': clusterOf,
   'envoy.extensions.filters.network.http_connection_manager.v3.Rds': ({ routeConfigName }) => ({
     typeUrl: TYPE_URL.route,

@@ -1,0 +1,136 @@
+import { checkDuration } from '#api/duration.ts';
+import { invalid, required, tooLong, violates, warning } from '#api/field-error.ts';
+import type { Report } from '#api/kind.ts';
+import { checkPort } from '#api/kinds/endpoint-rules.ts';
+import { checkDestination } from '#api/kinds/virtual-service-destination-rules.ts';
+import type { HttpRoute } from '#api/kinds/virtual-service-route.ts';
+import { regexProblem } from '#api/regex.ts';
+
+/** Parts of a route that are taken and kept, but that no proxy acts on. */
+const NOT_YET = ['delegate', 'fault', 'mirror', 'mirrors', 'corsPolicy'] as const;
+/** Envoy takes no larger body. */
+const BODY_BYTES_MAX = 1024 * 1024;
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
+
+/** Reports what is wrong with the parts of a route beside its conditions and destinations. */
+export function checkFeatures(route: HttpRoute, field: string, report: Report): void {
+  for (const name of NOT_YET) {
+    if (route[name] === undefined) continue;
+    report(warning(`${field}.${name}`, `${name} is not acted on yet`, 'do not rely on it'));
+  }
+  checkRedirect(route, field, report);
+  checkDirectResponse(route, field, report);
+  checkRewrite(route, field, report);
+  checkRetries(route, field, report);
+  checkFault(route, field, report);
+  checkMirrors(route, field, report);
+  checkCors(route, field, report);
+}
+
+function checkRedirect(
+  { redirect, match = [], rewrite }: HttpRoute,
+  field: string,
+  report: Report,
+) {
+  if (!redirect) return;
+  const { uri = '', prefixRewrite = '', authority = '', port, derivePort, redirectCode } = redirect;
+  const at = `${field}.redirect`;
+  if (rewrite) report(violates(field, 'redirect and rewrite exclude each other'));
+  const changes = [uri, prefixRewrite, authority, redirect.scheme ?? '', port, derivePort];
+  if (changes.every((change) => change === undefined || change === ''))
+    report(required(at, 'one of uri, authority, port and scheme'));
+  if (uri && prefixRewrite) report(violates(at, 'uri and prefixRewrite exclude each other'));
+  if (prefixRewrite && match.some((one) => one.uri && one.uri.prefix === undefined))
+    report(violates(at, 'prefixRewrite needs a match by prefix'));
+  if (port !== undefined && derivePort)
+    report(violates(at, 'port and derivePort exclude each other'));
+  if (port) checkPort(port, `${at}.port`, report);
+  if (redirectCode && ![301, 302, 303, 307, 308].includes(redirectCode))
+    report(invalid(`${at}.redirectCode`, redirectCode, 'must be 301, 302, 303, 307 or 308'));
+}
+
+function checkDirectResponse({ directResponse }: HttpRoute, field: string, report: Report): void {
+  if (!directResponse) return;
+  const { status, body } = directResponse;
+  const at = `${field}.directResponse`;
+  if (status < 100 || status > 599)
+    report(invalid(`${at}.status`, status, 'must be an HTTP status, 100 to 599'));
+  if (!body) return;
+  if (body.string !== undefined && body.bytes !== undefined)
+    report(violates(`${at}.body`, 'string and bytes exclude each other'));
+  const bytes =
+    Buffer.byteLength(body.string ?? '') + Buffer.from(body.bytes ?? '', 'base64').length;
+  if (bytes > BODY_BYTES_MAX) report(tooLong(`${at}.body`, BODY_BYTES_MAX));
+}
+
+function checkRewrite({ rewrite }: HttpRoute, field: string, report: Report): void {
+  if (!rewrite) return;
+  const { uri = '', authority = '', uriRegexRewrite } = rewrite;
+  const at = `${field}.rewrite`;
+  if (!uri && !authority && !uriRegexRewrite)
+    report(required(at, 'one of uri, authority and uriRegexRewrite'));
+  if (!uriRegexRewrite) return;
+  if (uri) report(violates(at, 'uri and uriRegexRewrite exclude each other'));
+  const { match = '', rewrite: replacement = '' } = uriRegexRewrite;
+  if (!match || !replacement)
+    report(required(`${at}.uriRegexRewrite`, 'match and rewrite, both of them'));
+  const problem = regexProblem(match);
+  if (problem !== undefined) report(invalid(`${at}.uriRegexRewrite.match`, match, problem));
+}
+
+function checkRetries({ retries }: HttpRoute, field: string, report: Report): void {
+  if (!retries) return;
+  const { attempts = 0, perTryTimeout, retryOn, backoff } = retries;
+  const at = `${field}.retries`;
+  if (attempts < 0) report(invalid(`${at}.attempts`, attempts, 'must not be less than 0'));
+  if (attempts === 0 && (perTryTimeout || retryOn || backoff))
+    report(violates(at, 'attempts are 0, so say nothing else about them'));
+  checkDuration(perTryTimeout, `${at}.perTryTimeout`, report, { zero: true });
+  checkDuration(backoff, `${at}.backoff`, report);
+}
+
+function checkShare(value: number | undefined | null, field: string, report: Report): void {
+  if (value === undefined || value === null || (value >= 0 && value <= 100)) return;
+  report(invalid(field, value, 'must be between 0 and 100'));
+}
+
+function checkFault({ fault }: HttpRoute, field: string, report: Report): void {
+  const at = `${field}.fault`;
+  if (fault && !fault.delay && !fault.abort) report(required(at, 'one of delay and abort'));
+  if (fault?.delay) {
+    const { fixedDelay, percent, percentage } = fault.delay;
+    if (!fixedDelay) report(required(`${at}.delay.fixedDelay`));
+    checkDuration(fixedDelay, `${at}.delay.fixedDelay`, report);
+    checkShare(percent, `${at}.delay.percent`, report);
+    checkShare(percentage?.value, `${at}.delay.percentage.value`, report);
+  }
+  if (!fault?.abort) return;
+  const { httpStatus, grpcStatus, percentage } = fault.abort;
+  checkShare(percentage?.value, `${at}.abort.percentage.value`, report);
+  if (httpStatus === undefined && !grpcStatus)
+    report(required(`${at}.abort`, 'one of httpStatus and grpcStatus'));
+  if (httpStatus !== undefined && (httpStatus < 200 || httpStatus > 600))
+    report(invalid(`${at}.abort.httpStatus`, httpStatus, 'must be an HTTP status'));
+}
+
+function checkMirrors(route: HttpRoute, field: string, report: Report): void {
+  const { mirror, mirrors = [], mirrorPercent, mirrorPercentage } = route;
+  if (mirror) checkDestination(mirror, `${field}.mirror`, report);
+  if (mirror && mirrors.length > 0)
+    report(violates(field, 'mirror and mirrors exclude each other'));
+  checkShare(mirrorPercent, `${field}.mirrorPercent`, report);
+  checkShare(mirrorPercentage?.value, `${field}.mirrorPercentage.value`, report);
+  for (const [index, { destination, percentage }] of mirrors.entries()) {
+    checkDestination(destination, `${field}.mirrors[${index}].destination`, report);
+    checkShare(percentage?.value, `${field}.mirrors[${index}].percentage.value`, report);
+  }
+}
+
+function checkCors({ corsPolicy }: HttpRoute, field: string, report: Report): void {
+  const at = `${field}.corsPolicy`;
+  checkDuration(corsPolicy?.maxAge, `${at}.maxAge`, report);
+  for (const [index, method] of (corsPolicy?.allowMethods ?? []).entries()) {
+    if (!METHODS.includes(method) && method !== '*')
+      report(invalid(`${at}.allowMethods[${index}]`, method, 'must be a method of HTTP'));
+  }
+}

@@ -1,0 +1,91 @@
+import { checkDuration } from '#api/duration.ts';
+import { forbidden, invalid, required, violates, warning } from '#api/field-error.ts';
+import type { Report } from '#api/kind.ts';
+import { checkPort } from '#api/kinds/endpoint-rules.ts';
+import { checkDestination, checkWeights } from '#api/kinds/virtual-service-destination-rules.ts';
+import { checkFeatures } from '#api/kinds/virtual-service-feature-rules.ts';
+import type { HttpMatch, StringMatch } from '#api/kinds/virtual-service-match.ts';
+import type { HeaderChanges, HttpRoute } from '#api/kinds/virtual-service-route.ts';
+import { checkLabels } from '#api/metadata.ts';
+import { regexProblem } from '#api/regex.ts';
+
+/** What answers a request: exactly one of these. */
+const ANSWERS = ['route', 'redirect', 'directResponse', 'delegate'] as const;
+/** A header name (RFC 9110 token), or one of HTTP/2's own. */
+const HEADER_NAME = /^:?[-!#$%&'*+.^_`|~0-9A-Za-z]+$/;
+/** `%NAME%` and `%NAME(argument)%` stand for values of the request, `%%` for a per cent sign. */
+const SUBSTITUTION = /%%|%[A-Z0-9_]+(\([^%]*\))?(:\d+)?%/g;
+
+/** Reports what is wrong with a route. */
+export function checkHttpRoute(
+  route: HttpRoute,
+  field: string,
+  { isDelegate }: { readonly isDelegate: boolean },
+  report: Report,
+): void {
+  const { match = [], route: destinations = [], headers } = route;
+  const answers = ANSWERS.filter((name) =>
+    name === 'route' ? destinations.length > 0 : route[name] !== undefined,
+  );
+  if (answers.length === 0) report(required(field, 'one of route, redirect and directResponse'));
+  if (answers.length > 1) report(violates(field, `${answers.join(' and ')} exclude each other`));
+  if (isDelegate && route.delegate !== undefined)
+    report(forbidden(`${field}.delegate`, 'what is delegated to cannot delegate again'));
+  for (const [index, one] of match.entries()) checkMatch(one, `${field}.match[${index}]`, report);
+  for (const [index, { destination, headers: changes }] of destinations.entries()) {
+    checkDestination(destination, `${field}.route[${index}].destination`, report);
+    checkHeaders(changes, `${field}.route[${index}].headers`, report);
+  }
+  checkWeights(destinations, `${field}.route`, report);
+  checkHeaders(headers, `${field}.headers`, report);
+  checkDuration(route.timeout, `${field}.timeout`, report, { zero: true });
+  checkFeatures(route, field, report);
+}
+
+function checkMatch(match: HttpMatch, field: string, report: Report): void {
+  const { uri, scheme, method, authority, port, sourceLabels = {} } = match;
+  for (const [name, value] of Object.entries({ uri, scheme, method, authority }))
+    if (value !== undefined) checkString(value, `${field}.${name}`, report);
+  for (const part of ['headers', 'withoutHeaders', 'queryParams'] as const) {
+    for (const [name, value] of Object.entries(match[part] ?? {})) {
+      if (name === '') report(invalid(`${field}.${part}`, name, 'must have a name'));
+      checkString(value, `${field}.${part}[${name}]`, report);
+    }
+  }
+  for (const name of Object.keys({ ...match.headers, ...match.withoutHeaders })) {
+    if (name.startsWith('@'))
+      report(warning(`${field}.headers[${name}]`, 'matches of claims are not acted on yet'));
+    else if (name !== '' && !HEADER_NAME.test(name))
+      report(invalid(`${field}.headers`, name, 'must be the name of a header'));
+  }
+  if (port !== undefined && port !== 0) checkPort(port, `${field}.port`, report);
+  checkLabels(sourceLabels, `${field}.sourceLabels`, report);
+}
+
+function checkString(match: StringMatch, field: string, report: Report): void {
+  const given = (['exact', 'prefix', 'regex'] as const).filter((name) => match[name] !== undefined);
+  if (given.length > 1) report(violates(field, `${given.join(' and ')} exclude each other`));
+  if (match.regex === undefined) return;
+  if (match.regex === '') report(required(`${field}.regex`));
+  const problem = regexProblem(match.regex);
+  if (problem !== undefined) report(invalid(`${field}.regex`, match.regex, problem));
+}
+
+function checkHeaders(headers: HeaderChanges | undefined, field: string, report: Report): void {
+  for (const direction of ['request', 'response'] as const) {
+    const { set = {}, add = {}, remove = [] } = headers?.[direction] ?? {};
+    const at = `${field}.${direction}`;
+    for (const name of [...Object.keys(set), ...Object.keys(add), ...remove]) {
+      if (!HEADER_NAME.test(name)) report(invalid(at, name, 'must be the name of a header'));
+    }
+    for (const name of remove) {
+      if (name.startsWith(':') || name.toLowerCase() === 'host')
+        report(forbidden(at, `${name} cannot be removed`));
+    }
+    for (const [name, value] of [...Object.entries(set), ...Object.entries(add)]) {
+      if (!value.replaceAll(SUBSTITUTION, '').includes('%')) continue;
+      const detail = 'a per cent sign is written %%; %NAME% stands for a value of the request';
+      report(invalid(`${at}[${name}]`, value, detail));
+    }
+  }
+}

@@ -1,0 +1,119 @@
+import type { VirtualService } from '#api/kinds/virtual-service.ts';
+import type { HttpMatch } from '#api/kinds/virtual-service-match.ts';
+import type { HttpRoute } from '#api/kinds/virtual-service-route.ts';
+import { olderFirst } from '#model/age.ts';
+import type { MeshSettings } from '#model/mesh-settings.ts';
+import type { NamespacedObjects } from '#model/namespaced-objects.ts';
+import { type Labels, labelsMatch } from '#model/selector.ts';
+import { hostCovers, narrowerFirst, resolveHost } from '#policy/tls/host-match.ts';
+
+/** Who calls. */
+export interface RoutingClient {
+  readonly namespace: string;
+  readonly labels: Labels;
+}
+
+/** The word for all sidecars, among gateways. */
+const MESH = 'mesh';
+
+interface Candidate {
+  readonly host: string;
+  readonly object: VirtualService;
+}
+
+/** A route that counts for a client, with those of its conditions that can hold. */
+export interface ClientRoute {
+  readonly route: HttpRoute;
+  /** None = every request. */
+  readonly match: readonly HttpMatch[];
+}
+
+/**
+ * The VirtualService objects as one client sees them. Of those for a host the narrower host wins,
+ * then what only the client's own namespace sees, then what is exported to it by name, then the
+ * oldest; routes of several are not put together (Istio, "VirtualService").
+ */
+export class ClientVirtualServices {
+  readonly #client: RoutingClient;
+  readonly #candidates: readonly Candidate[];
+
+  constructor(
+    objects: NamespacedObjects<VirtualService>,
+    client: RoutingClient,
+    settings: Pick<MeshSettings, 'clusterDomain'>,
+  ) {
+    this.#client = client;
+    this.#candidates = objects
+      .all()
+      .filter((object) => isForSidecars(object) && visibility(object, client.namespace) > 0)
+      .sort(
+        (a, b) =>
+          visibility(b, client.namespace) - visibility(a, client.namespace) || olderFirst(a, b),
+      )
+      .flatMap((object) => hostsOf(object, settings.clusterDomain))
+      .sort((a, b) => narrowerFirst(a.host, b.host));
+  }
+
+  /** What routes HTTP to a host; undefined = nothing does, so requests go to the service itself. */
+  forHost(host: string): VirtualService | undefined {
+    return this.#candidates.find((candidate) => hostCovers(candidate.host, host))?.object;
+  }
+
+  /** The routes of an object for requests to a port, in their order. */
+  routesOf({ spec = {} }: VirtualService, port: number): readonly ClientRoute[] {
+    const client = this.#client;
+    return (spec.http ?? []).flatMap((route) => {
+      const { match = [] } = route;
+      const possible = match.filter((one) => canHold(one, { client, port }));
+      return match.length > 0 && possible.length === 0 ? [] : [{ route, match: possible }];
+    });
+  }
+}
+
+/** Whether any object asks for labels of callers, so that callers of a namespace differ. */
+export function asksForLabels(objects: NamespacedObjects<VirtualService>): boolean {
+  let asks = labelled.get(objects);
+  if (asks === undefined) {
+    asks = objects
+      .all()
+      .flatMap(({ spec }) => spec?.http ?? [])
+      .some(({ match = [] }) => match.some(({ sourceLabels }) => sourceLabels !== undefined));
+    labelled.set(objects, asks);
+  }
+  return asks;
+}
+
+const labelled = new WeakMap<NamespacedObjects<VirtualService>, boolean>();
+
+function isForSidecars({ spec }: VirtualService): boolean {
+  const { gateways = [], http = [] } = spec ?? {};
+  if (http.length === 0) return false;
+  return gateways.length === 0 || gateways.includes(MESH);
+}
+
+/** 3 = only its own namespace sees it, 2 = by name, 1 = everybody does, 0 = not at all. */
+function visibility({ spec, metadata }: VirtualService, namespace: string): number {
+  const exportTo = spec?.exportTo ?? [];
+  if (exportTo.length === 0 || exportTo.includes('*')) return 1;
+  const own = metadata.namespace === namespace;
+  if (own && (exportTo.includes('.') || exportTo.includes(namespace))) return 3;
+  return exportTo.includes(namespace) ? 2 : 0;
+}
+
+function hostsOf(object: VirtualService, clusterDomain: string): readonly Candidate[] {
+  const { hosts = [] } = object.spec ?? {};
+  const namespace = object.metadata.namespace ?? '';
+  return hosts.map((host) => ({ host: resolveHost(host, namespace, clusterDomain), object }));
+}
+
+/** Whether a condition may hold for a client and port, as far as requests do not matter. */
+function canHold(
+  match: HttpMatch,
+  at: { readonly client: RoutingClient; readonly port: number },
+): boolean {
+  const { gateways = [], port, sourceNamespace, sourceLabels } = match;
+  if (gateways.length > 0 && !gateways.includes(MESH)) return false;
+  if (port !== undefined && port !== 0 && port !== at.port) return false;
+  if (sourceNamespace && sourceNamespace !== at.client.namespace) return false;
+  return sourceLabels === undefined || labelsMatch(sourceLabels, at.client.labels);
+}

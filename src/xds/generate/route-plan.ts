@@ -1,0 +1,99 @@
+import type { HttpMatch } from '#api/kinds/virtual-service-match.ts';
+import type {
+  HeaderChanges,
+  HttpRoute,
+  Destination as Place,
+} from '#api/kinds/virtual-service-route.ts';
+import type { MeshSettings } from '#model/mesh-settings.ts';
+import type { ServiceView } from '#model/service-index.ts';
+import type { ClientVirtualServices } from '#policy/routing/virtual-services.ts';
+import { resolveHost } from '#policy/tls/host-match.ts';
+import { CLUSTER_NAMES, outboundClusterName } from '#xds/generate/naming.ts';
+import { type Destination, handlingOf } from '#xds/generate/outbound-plan.ts';
+
+/** A cluster with its share of the requests. */
+export interface RoutedCluster {
+  readonly name: string;
+  readonly weight: number;
+  /** The cluster's port has no declared protocol, so connections must say that they carry HTTP. */
+  readonly offersHttp: boolean;
+  readonly headers?: HeaderChanges;
+}
+
+/** One route of a VirtualService as a client takes it. Plain JSON values. */
+export interface PlannedRoute {
+  readonly name: string;
+  /** Absent = every request. */
+  readonly match?: HttpMatch;
+  /** What becomes of the request: as the object says it. */
+  readonly does: Omit<HttpRoute, 'match' | 'route' | 'name'>;
+  /** Empty where the proxy answers by itself. */
+  readonly clusters: readonly RoutedCluster[];
+  /** The port that the caller means. */
+  readonly port: number;
+}
+
+/** What routes are planned from. */
+export interface RoutingScope {
+  readonly objects: ClientVirtualServices;
+  readonly view: ServiceView;
+  readonly settings: MeshSettings;
+  /** Whether the client has a cluster of this name. */
+  readonly hasCluster: (name: string) => boolean;
+}
+
+/** The routes for a destination; undefined where no VirtualService says any. */
+export function plannedRoutes(
+  { service, port }: Destination,
+  scope: RoutingScope,
+): readonly PlannedRoute[] | undefined {
+  const object = scope.objects.forHost(service.host);
+  if (!object) return undefined;
+  const { name: objectName, namespace = '' } = object.metadata;
+  const routes = scope.objects.routesOf(object, port.port);
+  return routes.flatMap(({ route, match }, index) => {
+    const { match: _, route: destinations = [], name, ...does } = route;
+    if (does.delegate) return [];
+    const clusters = destinations.map(({ destination, weight = 0, headers }) => ({
+      ...clusterAt(destination, namespace, port.port, scope),
+      weight: destinations.length === 1 ? 100 : weight,
+      ...(headers && { headers }),
+    }));
+    const planned = {
+      name: name || `${objectName}.${namespace}-http[${index}]`,
+      does,
+      clusters: clusters.filter(({ weight }) => weight > 0),
+      port: port.port,
+    };
+    const possible = match.filter(isOfRequest);
+    if (match.length === 0) return [planned];
+    return possible.map((one) => ({ ...planned, match: one }));
+  });
+}
+
+/** Claims in tokens (`@request.auth.claims`) are known to gateways only: no request has them. */
+function isOfRequest({ headers = {}, withoutHeaders = {} }: HttpMatch): boolean {
+  return ![headers, withoutHeaders].some((names) =>
+    Object.keys(names).some((name) => name.startsWith('@')),
+  );
+}
+
+/**
+ * The cluster of a place. The port: as the object says, else the only one of the service, else the
+ * one that the caller means. A place that the client does not know leads nowhere.
+ */
+function clusterAt(
+  { host, subset = '', port }: Place,
+  namespace: string,
+  calledPort: number,
+  { view, settings, hasCluster }: RoutingScope,
+): Pick<RoutedCluster, 'name' | 'offersHttp'> {
+  const service = view.byHost.get(resolveHost(host, namespace, settings.clusterDomain));
+  const only = service?.ports.length === 1 ? service.ports[0]?.port : undefined;
+  const number = port?.number ?? only ?? calledPort;
+  const servicePort = service?.ports.find((one) => one.port === number);
+  const name = service && outboundClusterName(number, subset, service.host);
+  if (!servicePort || !name || !hasCluster(name))
+    return { name: CLUSTER_NAMES.blackHole, offersHttp: false };
+  return { name, offersHttp: handlingOf({ service, port: servicePort }) === 'sniffed' };
+}
