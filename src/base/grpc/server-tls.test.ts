@@ -29,6 +29,9 @@ const whoami: GrpcService = {
     },
   },
   streams: {
+    '/t/Refuse': (stream) => {
+      stream.onMessage = () => stream.end(GRPC_STATUS.unauthenticated, 'authentication failure');
+    },
     '/t/Hold': (stream) => {
       stream.onMessage = () => void stream.writeFrame(frameMessage(Buffer.from('held')));
     },
@@ -235,4 +238,27 @@ test('after a stream, who showed a certificate that did not verify has to connec
     await new Promise((resolve) => good.session.ping(resolve));
     assert.equal(good.session.closed, false);
   }
+});
+
+test('who is refused with a certificate that did verify has to connect anew', async (t) => {
+  const { authority, client } = await serve(t);
+  const known = client(authority.root, authority.issue(WORKLOAD));
+  const held = known.stream('/t/Hold');
+  held.send('');
+  await held.message(0);
+  const refused = known.stream('/t/Refuse');
+  refused.send('');
+  assert.equal((await refused.outcome).code, GRPC_STATUS.unauthenticated);
+  const { code, details } = await held.outcome;
+  assert.equal(code, GRPC_STATUS.unavailable);
+  assert.match(details, /not taken any more/);
+  const anonymous = client(authority.root);
+  const kept = anonymous.stream('/t/Hold');
+  kept.send('');
+  await kept.message(0);
+  const again = anonymous.stream('/t/Refuse');
+  again.send('');
+  await again.outcome;
+  kept.send('');
+  await kept.message(1);
 });

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
+import { TrustPeers } from '#xds/serve/trust-peers.ts';
+import { FakeClock } from '../../../test/fakes/fake-clock.ts';
+
+const introduced = (trustDomain: string, serial = '1') => ({
+  nodeId: 'sidecar~10.0.0.1~web.shop~shop.svc.cluster.local',
+  identity: parseSpiffeId(`spiffe://${trustDomain}/ns/shop/sa/web`),
+  namespace: 'shop',
+  workloadName: 'web',
+  certificate: { serial, authorityKeyId: 'root', notAfterAt: 3_600_000 },
+});
+
+function renames() {
+  const peers = new TrustPeers(new FakeClock(0));
+  const seen: string[] = [];
+  peers.onRenamed(({ identity }) => seen.push(identity));
+  return { peers, seen };
+}
+
+describe('a workload whose trust domain changes', () => {
+  it('stays one workload, and those who wait for it hear of it once', () => {
+    const { peers, seen } = renames();
+    peers.opened(introduced('old.test'), 'first');
+    peers.opened(introduced('new.test', '2'), 'second');
+    peers.opened(introduced('new.test', '3'), 'third');
+    assert.deepEqual(seen, ['spiffe://new.test/ns/shop/sa/web']);
+    assert.equal(peers.all().length, 1);
+    assert.equal(peers.identityOf(introduced('old.test')), 'spiffe://new.test/ns/shop/sa/web');
+  });
+
+  it('is another one under another account, name or while it is away', () => {
+    const { peers, seen } = renames();
+    const key = peers.opened(introduced('old.test'), 'first');
+    const other = { ...introduced('new.test'), nodeId: 'sidecar~10.0.0.1~api.shop~x' };
+    peers.opened(other, 'other');
+    const identity = parseSpiffeId('spiffe://new.test/ns/shop/sa/api');
+    peers.opened({ ...introduced('new.test'), identity }, 'account');
+    assert.deepEqual(seen, []);
+    assert.equal(peers.all().length, 3);
+    peers.closed(key, 'first', { isFarewell: false });
+    assert.equal(peers.identityOf(introduced('new.test')), undefined);
+  });
+});
