@@ -1,11 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ApiObject } from '#api/object.ts';
-import {
-  type DomainEvidence,
-  missingForDomain,
-  trustDomainView,
-} from '#controlplane/trust-domain-view.ts';
+import { type DomainEvidence, trustDomainView } from '#controlplane/trust-domain-view.ts';
 import { parseSpiffeId, parseTrustDomain } from '#spiffe/spiffe-id.ts';
 import { TYPE_URL } from '#xds/resource.ts';
 import type { ProxyStatus, TypeStatus } from '#xds/serve/proxy-status.ts';
@@ -40,26 +36,28 @@ const proxy = (changes: Partial<ProxyStatus> = {}): ProxyStatus => ({
   types: { cds: synced, lds: synced },
   ...changes,
 });
-const reasons = (changes: Partial<DomainEvidence>): string[] =>
-  missingForDomain({
-    ...{ settings, version: 'v2', peers: [peer()], proxies: [proxy()] },
-    ...changes,
-  }).map(({ reason }) => reason);
+const empty = { list: async () => ({ items: [], resourceVersion: '1' }) };
+
+async function reasons(changes: Partial<DomainEvidence>): Promise<string[]> {
+  const all = { settings, version: 'v2', peers: [peer()], proxies: [proxy()] };
+  const { missing } = await trustDomainView({ ...all, ...changes }, empty);
+  return missing.map(({ reason }) => reason);
+}
 
 describe('who does not follow the names of the trust domain', () => {
-  it('is nobody when certificate, connections, roots and configuration are of them', () => {
-    assert.deepEqual(reasons({}), []);
-    assert.deepEqual(reasons({ peers: [], proxies: [] }), []);
+  it('is nobody when certificate, connections, roots and configuration are of them', async () => {
+    assert.deepEqual(await reasons({}), []);
+    assert.deepEqual(await reasons({ peers: [], proxies: [] }), []);
   });
 
-  it('is whoever has another name, on its certificate or on its connections', () => {
+  it('is whoever has another name, on its certificate or on its connections', async () => {
     const old = names('old.test');
-    assert.match(String(reasons({ peers: [peer(old)] })), /certificate of spiffe:\/\/old\.test/);
-    assert.match(String(reasons({ proxies: [proxy(old)] })), /opened as spiffe:\/\/old\.test/);
-    assert.equal(reasons({ peers: [peer(old)], proxies: [proxy(old)] }).length, 1);
+    assert.match(String(await reasons({ peers: [peer(old)] })), /certificate of spiffe:\/\/old\.test/);
+    assert.match(String(await reasons({ proxies: [proxy(old)] })), /opened as spiffe:\/\/old\.test/);
+    assert.equal(await reasons({ peers: [peer(old)], proxies: [proxy(old)] })).length, 1);
   });
 
-  it('is whoever is away, silent, or has not taken what it should', () => {
+  it('is whoever is away, silent, or has not taken what it should', async () => {
     const stale = { ...synced, synced: false };
     const refused = { ...synced, rejected: [{ name: 'a', version: '1', message: 'no', at: 0 }] };
     const cases: readonly [Partial<DomainEvidence>, RegExp][] = [
@@ -72,7 +70,7 @@ describe('who does not follow the names of the trust domain', () => {
       [{ proxies: [proxy({ types: { cds: synced, lds: stale } })] }, /not taken its config/],
       [{ proxies: [proxy({ types: { cds: refused, lds: synced } })] }, /refused its config/],
     ];
-    for (const [evidence, reason] of cases) assert.match(String(reasons(evidence)), reason);
+    for (const [evidence, reason] of cases) assert.match(String(await reasons(evidence)), reason);
   });
 });
 

@@ -37,7 +37,7 @@ export async function trustDomainView(
  * the trust domain, have opened its connections with it, and have taken the roots and the
  * configuration that go with the present names.
  */
-export function missingForDomain(evidence: DomainEvidence): readonly MissingTrustView[] {
+function missingForDomain(evidence: DomainEvidence): readonly MissingTrustView[] {
   const proxies = new Map(evidence.proxies.map((proxy) => [workloadKey(proxy), proxy]));
   const peers = new Map(evidence.peers.map((peer) => [workloadKey(peer), peer]));
   const keys = [...new Set([...peers.keys(), ...proxies.keys()])];
