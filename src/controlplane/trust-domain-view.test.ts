@@ -52,9 +52,15 @@ describe('who does not follow the names of the trust domain', () => {
 
   it('is whoever has another name, on its certificate or on its connections', async () => {
     const old = names('old.test');
-    assert.match(String(await reasons({ peers: [peer(old)] })), /certificate of spiffe:\/\/old\.test/);
-    assert.match(String(await reasons({ proxies: [proxy(old)] })), /opened as spiffe:\/\/old\.test/);
-    assert.equal(await reasons({ peers: [peer(old)], proxies: [proxy(old)] })).length, 1);
+    assert.match(
+      String(await reasons({ peers: [peer(old)] })),
+      /certificate of spiffe:\/\/old\.test/,
+    );
+    assert.match(
+      String(await reasons({ proxies: [proxy(old)] })),
+      /opened as spiffe:\/\/old\.test/,
+    );
+    assert.equal((await reasons({ peers: [peer(old)], proxies: [proxy(old)] })).length, 1);
   });
 
   it('is whoever is away, silent, or has not taken what it should', async () => {
