@@ -6,6 +6,7 @@ import { configMap } from '#api/kinds/config-map.ts';
 import { destinationRule } from '#api/kinds/destination-rule.ts';
 import { namespace } from '#api/kinds/namespace.ts';
 import { peerAuthentication } from '#api/kinds/peer-authentication.ts';
+import { requestAuthentication } from '#api/kinds/request-authentication.ts';
 import { secret } from '#api/kinds/secret.ts';
 import { service } from '#api/kinds/service.ts';
 import { serviceAccount } from '#api/kinds/service-account.ts';
@@ -30,6 +31,7 @@ export const KINDS: readonly KindDefinition[] = [
   peerAuthentication,
   policy,
   meshPolicy,
+  requestAuthentication,
   authorizationPolicy,
   certificateRevocation,
 ];

@@ -52,6 +52,8 @@ export interface Hardening {
    * out: there the greeting leaks.
    */
   readonly tcpWaitsForCaller: boolean;
+  /** `presence: REQUIRED` of a rule for tokens counts; Istio takes it and does nothing. */
+  readonly requiredTokensAreEnforced: boolean;
 }
 
 /** The one place that says what each profile does. Everything else asks here. */
@@ -68,6 +70,7 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     proxyHeadersAreStripped: false,
     unknownServersAreNarrowed: false,
     tcpWaitsForCaller: false,
+    requiredTokensAreEnforced: false,
   },
   strict: {
     hostMatchIgnoresPort: true,
@@ -81,5 +84,6 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     proxyHeadersAreStripped: true,
     unknownServersAreNarrowed: true,
     tcpWaitsForCaller: true,
+    requiredTokensAreEnforced: true,
   },
 };

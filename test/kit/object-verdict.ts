@@ -10,6 +10,7 @@ export interface SampleObject {
 
 const API_VERSIONS: Readonly<Record<string, string>> = {
   AuthorizationPolicy: 'security.istio.io/v1',
+  RequestAuthentication: 'security.istio.io/v1',
   PeerAuthentication: 'security.istio.io/v1',
   Policy: 'authentication.istio.io/v1alpha1',
   MeshPolicy: 'authentication.istio.io/v1alpha1',

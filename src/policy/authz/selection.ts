@@ -2,6 +2,7 @@ import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import { compileAuthorizationPolicy } from '#policy/authz/compile.ts';
 import type { AuthzContext, CompiledPolicy, CompiledRule } from '#policy/authz/compiled-policy.ts';
+import { SharedByList } from '#policy/shared-by-list.ts';
 
 /** Rules of one action in the order in which Envoy tries them (by name). */
 export interface RuleSet {
@@ -38,12 +39,6 @@ export interface AuthorizedWorkload {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** A step on the way to a set of policies: the sets that go on from here, by the next policy. */
-interface PolicyPath {
-  readonly next: WeakMap<CompiledPolicy, PolicyPath>;
-  authorization: WorkloadAuthorization | undefined;
-}
-
 /**
  * Compiles policies and selects them for workloads. It remembers results by the identity of objects
  * and forgets them with those; it has no other state, so any two of one context give the same
@@ -53,7 +48,7 @@ export class Authorizer {
   readonly #context: AuthzContext;
   readonly #compiled = new WeakMap<AuthorizationPolicy, CompiledPolicy>();
   readonly #lists = new WeakMap<readonly AuthorizationPolicy[], readonly CompiledPolicy[]>();
-  readonly #start: PolicyPath = newPath();
+  readonly #shared = new SharedByList<CompiledPolicy, WorkloadAuthorization>();
 
   constructor(context: AuthzContext) {
     this.#context = context;
@@ -82,14 +77,11 @@ export class Authorizer {
     const selected = [...namespaces]
       .flatMap((namespace) => this.#compileAll(policies.in(namespace)))
       .filter((policy) => selects(policy, workload));
-    let path = this.#start;
-    for (const policy of selected) path = step(path, policy);
-    path.authorization ??= {
+    return this.#shared.get(selected, () => ({
       policies: selected,
       http: trafficRules(selected, 'http'),
       tcp: trafficRules(selected, 'tcp'),
-    };
-    return path.authorization;
+    }));
   }
 
   #compileAll(policies: readonly AuthorizationPolicy[]): readonly CompiledPolicy[] {
@@ -99,18 +91,6 @@ export class Authorizer {
     this.#lists.set(policies, compiled);
     return compiled;
   }
-}
-
-function newPath(): PolicyPath {
-  return { next: new WeakMap(), authorization: undefined };
-}
-
-function step(path: PolicyPath, policy: CompiledPolicy): PolicyPath {
-  const known = path.next.get(policy);
-  if (known !== undefined) return known;
-  const next = newPath();
-  path.next.set(policy, next);
-  return next;
 }
 
 function selects({ target }: CompiledPolicy, workload: AuthorizedWorkload): boolean {

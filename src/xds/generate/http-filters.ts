@@ -8,17 +8,19 @@ import {
   type HttpFilter,
   HttpFilterSchema,
 } from '#gen/envoy-api/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import { jwtFilter } from '#xds/generate/authn/filter.ts';
 import { httpAuthzFilters } from '#xds/generate/authz/filters.ts';
 import { pack, typedConfig } from '#xds/generate/proto-values.ts';
 
 /** What a filter of an HTTP connection manager is there for. */
-type HttpFilterRole = 'authorization' | 'applicationProtocol' | 'router';
+type HttpFilterRole = 'authentication' | 'authorization' | 'applicationProtocol' | 'router';
 
 /**
  * The order in which filters run: every role has its place, and no filter stands in a manager
  * without one.
  */
 const ORDER: Readonly<Record<HttpFilterRole, number>> = {
+  authentication: 5,
   authorization: 10,
   applicationProtocol: 20,
   router: 30,
@@ -73,6 +75,7 @@ const ROUTER: Placed = [
 /** The filters for calls to the workload. */
 export function inboundHttpFilters(): HttpFilter[] {
   return inOrder([
+    ['authentication', jwtFilter()],
     ...httpAuthzFilters().map((filter) => ['authorization', filter] as const),
     ROUTER,
   ]);

@@ -35,7 +35,10 @@ const DENY_ALL = create(RBACSchema, { action: RBAC_Action.ALLOW });
 const DEFAULT_HTTP = create(HttpRbacSchema, { rules: DENY_ALL });
 const DEFAULT_TCP = create(NetworkRbacSchema, { rules: DENY_ALL, statPrefix: 'tcp.' });
 
-function discovered<D extends DescMessage>(
+/**
+ * A filter's configuration that comes by extension discovery, and what holds until it does.
+ */
+export function discovered<D extends DescMessage>(
   schema: D,
   defaultConfig: MessageShape<D>,
 ): ExtensionConfigSource {

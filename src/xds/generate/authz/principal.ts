@@ -17,6 +17,7 @@ import {
   trustDomainPattern,
 } from '#policy/authz/pattern.ts';
 import type { TextMatch } from '#policy/authz/text-match.ts';
+import { JWT_PAYLOAD } from '#xds/generate/authn/jwt.ts';
 import {
   anyValue,
   cidrRange,
@@ -30,7 +31,6 @@ import {
 
 /** The filter that leaves the verified token's payload in the metadata. */
 const JWT_FILTER = 'envoy.filters.http.jwt_authn';
-const JWT_PAYLOAD = 'payload';
 const SCHEME = 'spiffe://';
 
 type Identifier = Principal['identifier'];

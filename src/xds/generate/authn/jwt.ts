@@ -1,0 +1,148 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  type JwtAuthentication,
+  JwtAuthenticationSchema,
+  type JwtProvider,
+  JwtProviderSchema,
+  type JwtRequirement,
+  JwtRequirementSchema,
+} from '#gen/envoy-api/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
+import type { KeySets } from '#model/key-sets.ts';
+import type { TokenKeys, TokenRule, WorkloadTokens } from '#policy/authn/jwt.ts';
+import { duration } from '#xds/generate/proto-values.ts';
+
+/** Where the payload of a verified token is, for authorization (`principal.ts`). */
+export const JWT_PAYLOAD = 'payload';
+
+/**
+ * A cluster that no proxy has. A provider that fetches its keys from there has none, so that every
+ * token of it is answered 401. Unlike a key that stands for none, it cannot sign either.
+ */
+const NO_CLUSTER = 'no-keys-of-this-issuer';
+const NO_KEYS = {
+  case: 'remoteJwks',
+  value: {
+    httpUri: {
+      uri: 'http://keys.invalid/',
+      httpUpstreamType: { case: 'cluster', value: NO_CLUSTER },
+      timeout: duration(1000),
+    },
+  },
+} as const;
+
+/** How a workload's tokens are judged beside its policies. */
+export interface JwtOptions {
+  /** Whether `isRequired` of a rule counts. */
+  readonly enforceRequired: boolean;
+}
+
+/**
+ * The configuration of the filter that verifies tokens: `jwt_authn` in the form that Istio gives
+ * it. Without rules it lets every request through and looks at no token.
+ */
+export function buildJwtAuthentication(
+  { rules }: WorkloadTokens,
+  keySets: KeySets,
+  options: JwtOptions,
+): JwtAuthentication {
+  if (rules.length === 0) return create(JwtAuthenticationSchema);
+  const named = rules.map((rule, index) => [`origins-${index}`, rule] as const);
+  const providers = named.map(([name, rule]) => [name, provider(rule, keySets)] as const);
+  const required = named.filter(([, rule]) => rule.isRequired && options.enforceRequired);
+  const requires =
+    required.length > 0
+      ? anyOf(required.map(([name]) => byProvider(name)))
+      : tokenOrNone(named.map(([name]) => name));
+  return create(JwtAuthenticationSchema, {
+    providers: Object.fromEntries(providers),
+    rules: [
+      {
+        match: { pathSpecifier: { case: 'prefix', value: '/' } },
+        requirementType: { case: 'requires', value: requires },
+      },
+    ],
+    bypassCorsPreflight: true,
+  });
+}
+
+/**
+ * Refuses every request, with or without token: what holds until a proxy has been told which tokens
+ * it takes.
+ */
+export function refuseAll(): JwtAuthentication {
+  const name = 'none';
+  return create(JwtAuthenticationSchema, {
+    providers: { [name]: create(JwtProviderSchema, { jwksSourceSpecifier: NO_KEYS }) },
+    rules: [
+      {
+        match: { pathSpecifier: { case: 'prefix', value: '/' } },
+        requirementType: { case: 'requires', value: byProvider(name) },
+      },
+    ],
+  });
+}
+
+/**
+ * A token that one provider takes is enough. Without one, each provider must find no token at its
+ * places: a token that is there and that nobody takes is refused.
+ */
+function tokenOrNone(names: readonly string[]): JwtRequirement {
+  const takenOrMissing = names.map((name) => anyOf([byProvider(name), MISSING]));
+  const [only, ...more] = takenOrMissing;
+  if (only !== undefined && more.length === 0) return only;
+  return anyOf([...names.map(byProvider), allOf(takenOrMissing)]);
+}
+
+function provider(rule: TokenRule, keySets: KeySets): JwtProvider {
+  return create(JwtProviderSchema, {
+    issuer: rule.issuer,
+    audiences: [...rule.audiences],
+    jwksSourceSpecifier: keysSpecifier(rule.keys, keySets),
+    forward: rule.forwards,
+    forwardPayloadHeader: rule.payloadHeader,
+    fromHeaders: rule.headers.map(({ name, prefix }) => ({ name, valuePrefix: prefix })),
+    fromParams: [...rule.params],
+    fromCookies: [...rule.cookies],
+    payloadInMetadata: JWT_PAYLOAD,
+    normalizePayloadInMetadata: { spaceDelimitedClaims: [...rule.spaceDelimitedClaims] },
+    claimToHeaders: rule.claimHeaders.map(({ header, claim }) => ({
+      headerName: header,
+      claimName: claim,
+    })),
+    requireExpiration: rule.requiresExpiration,
+  });
+}
+
+function keysSpecifier(keys: TokenKeys, keySets: KeySets) {
+  const text =
+    keys.from === 'text'
+      ? keys.text
+      : keys.from === 'source'
+        ? keySets.get(keys.source)
+        : undefined;
+  if (text === undefined) return NO_KEYS;
+  const specifier = { case: 'inlineString', value: text } as const;
+  return { case: 'localJwks', value: { specifier } } as const;
+}
+
+const MISSING = create(JwtRequirementSchema, {
+  requiresType: { case: 'allowMissing', value: {} },
+});
+
+function byProvider(name: string): JwtRequirement {
+  return create(JwtRequirementSchema, { requiresType: { case: 'providerName', value: name } });
+}
+
+function anyOf(requirements: readonly JwtRequirement[]): JwtRequirement {
+  const [only, ...more] = requirements;
+  if (only !== undefined && more.length === 0) return only;
+  return create(JwtRequirementSchema, {
+    requiresType: { case: 'requiresAny', value: { requirements: [...requirements] } },
+  });
+}
+
+function allOf(requirements: readonly JwtRequirement[]): JwtRequirement {
+  return create(JwtRequirementSchema, {
+    requiresType: { case: 'requiresAll', value: { requirements: [...requirements] } },
+  });
+}
