@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import type { ApiObject } from '#api/object.ts';
 import { ExplicitMesh } from '../kit/explicit-workload.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
 import { testMesh } from '../kit/mesh.ts';
@@ -11,18 +12,22 @@ import { type TestAuthority, testAuthority } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
 /**
- * A server outside of the mesh that answers over TLS with the name in its certificate. Gives its
- * port.
+ * A server outside of the mesh that answers over TLS with the name in its certificate, to callers
+ * with a certificate of `clients` only where there are any. Gives its port.
  */
 async function startOutside(
   t: TestContext,
   authority: TestAuthority,
   name: string,
+  clients?: TestAuthority,
 ): Promise<number> {
   const { certificate, privateKey } = authority.issue({ dnsNames: [name] });
-  const server = createServer({ cert: certificate, key: privateKey }, (_request, response) =>
-    response.end(name),
-  );
+  const options = {
+    cert: certificate,
+    key: privateKey,
+    ...(clients && { ca: clients.root, requestCert: true, rejectUnauthorized: true }),
+  };
+  const server = createServer(options, (_request, response) => response.end(name));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => {
@@ -100,5 +105,86 @@ test('TLS to servers outside of the mesh', { timeout: 60_000 }, async (t) => {
       async () => (await client.ask({ target: 'http://api.example.com/' })).status === 503,
       'nothing is called',
     );
+  });
+});
+
+function secret(namespace: string, data: Readonly<Record<string, string>>): ApiObject {
+  const entries = Object.entries(data).map(([key, text]) => [
+    key,
+    Buffer.from(text).toString('base64'),
+  ]);
+  const metadata = { name: 'partner', namespace };
+  const encoded = { type: 'Opaque', data: Object.fromEntries(entries) as object };
+  return { apiVersion: 'v1', kind: 'Secret', metadata, ...encoded };
+}
+
+test('a certificate from a Secret, and hosts that requests name', {
+  timeout: 60_000,
+}, async (t) => {
+  const [roots, clients] = [testAuthority('partner'), testAuthority('clients')];
+  const partner = await startOutside(t, roots, 'api.partner.com', clients);
+  const wild = await startOutside(t, roots, 'eu.wild.example');
+  const own = clients.issue({ dnsNames: ['caller'] });
+  const whole = { cert: own.certificate, key: own.privateKey, cacert: roots.root };
+  const rules = objectsOf(`
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: partner, namespace: web }
+spec:
+  host: api.partner.com
+  workloadSelector: { matchLabels: { app: caller } }
+  trafficPolicy: { tls: { mode: MUTUAL, credentialName: partner } }
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: wild, namespace: web }
+spec: { host: '*.wild.example', trafficPolicy: { tls: { mode: SIMPLE } } }
+`);
+  const wildService = outsideService('wild.example', wild).map((object) => ({
+    ...object,
+    spec: { ...(object.spec as object), hosts: ['*.wild.example'] },
+  }));
+  const objects = [
+    groupObject('web', 'caller'),
+    ...outsideService('api.partner.com', partner),
+    ...wildService,
+    ...rules,
+  ];
+  const mesh = new ExplicitMesh(testMesh(objects), testAuthority());
+  const caller = await mesh.start(t, {
+    namespace: 'web',
+    name: 'caller',
+    rootFiles: { 'file-root:system': roots.root },
+  });
+  const client = new KeepAliveClient({ port: caller.httpProxyPort });
+  t.after(() => client.close());
+  const statusOf = async (host: string) => (await client.ask({ target: `http://${host}/` })).status;
+
+  await t.test('a Secret of another namespace is of no use', async () => {
+    mesh.mesh.put(secret('shop', whole));
+    mesh.publish();
+    assert.equal(await statusOf('api.partner.com'), 503);
+  });
+
+  await t.test('a server that the authorities of the Secret do not know is refused', async () => {
+    mesh.mesh.put(secret('web', { ...whole, cacert: clients.root }));
+    mesh.publish();
+    const reasons = () =>
+      caller.accessLog().map((line) => String(line.upstream_transport_failure_reason));
+    await waitUntil(async () => {
+      assert.equal(await statusOf('api.partner.com'), 503);
+      return reasons().some((reason) => reason.includes('CERTIFICATE_VERIFY_FAILED'));
+    }, 'it is refused');
+  });
+
+  await t.test('with the Secret the caller proves itself, and verifies the server', async () => {
+    mesh.mesh.put(secret('web', whole));
+    mesh.publish();
+    await waitUntil(async () => (await statusOf('api.partner.com')) === 200, 'the partner answers');
+  });
+
+  await t.test('behind a wildcard the server must be the host of the request', async () => {
+    assert.equal(await statusOf('eu.wild.example'), 200);
+    assert.equal(await statusOf('us.wild.example'), 503);
   });
 });

@@ -39,7 +39,7 @@ export class FileXds {
 
   /** Writes a configuration: first what others refer to. */
   publish(snapshot: XdsSnapshot): void {
-    const single = [TYPE_URL.endpoints, TYPE_URL.route, TYPE_URL.extensionConfig];
+    const single = [TYPE_URL.endpoints, TYPE_URL.route, TYPE_URL.extensionConfig, TYPE_URL.secret];
     for (const typeUrl of single) {
       for (const resource of snapshot.get(typeUrl)?.values() ?? [])
         this.#write(typeUrl, resource.name, [resourceJson(resource)]);

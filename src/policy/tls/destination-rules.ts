@@ -172,6 +172,24 @@ export function ruleScope(rules: NamespacedObjects<DestinationRule>, client: Rul
   return JSON.stringify([client.namespace, selected]);
 }
 
+/**
+ * The Secrets that rules name for a client (credentialName), sorted: whether they are there decides
+ * how it connects.
+ */
+export function credentialNames(
+  rules: NamespacedObjects<DestinationRule>,
+  client: RuleClient,
+): readonly string[] {
+  const names = rules
+    .in(client.namespace)
+    .filter((rule) => selectsByLabel(rule))
+    .filter(({ spec }) => labelsMatch(spec.workloadSelector?.matchLabels ?? {}, client.labels))
+    .flatMap(({ spec }) => [spec, ...(spec.subsets ?? [])])
+    .flatMap(({ trafficPolicy: policy }) => [policy, ...(policy?.portLevelSettings ?? [])])
+    .flatMap((settings) => settings?.tls?.credentialName || []);
+  return [...new Set(names)].sort();
+}
+
 const privateRules = new WeakMap<NamespacedObjects<DestinationRule>, boolean>();
 
 /** Whether any rule is not for everybody; found out once for a set of rules. */

@@ -56,12 +56,14 @@ test('where nothing is known yet, only the namespace of the service may answer, 
   });
 });
 
-test('an endpoint without account may be anybody of its namespace, beside the known ones', () => {
+test('an endpoint without account may be anybody of its namespace, if no names are given', () => {
   const endpoints = { ...NOTHING, identities: [WEB], unnamedNamespaces: ['other'] };
   assert.deepEqual(serverNames({ ...strict, endpoints }), {
     ids: [WEB],
     idPrefixes: ['spiffe://cluster.local/ns/other/sa/'],
   });
+  const given = service('spiffe://partner/x');
+  assert.deepEqual(serverNames({ ...strict, service: given, endpoints }).idPrefixes, []);
 });
 
 test('the profile istio takes anybody where nothing is known', () => {
@@ -73,6 +75,10 @@ test('a name of the mesh stands for the same one in every name of the trust doma
   const both = { ...strict, trustDomains: [trustDomain, parseTrustDomain('old.test')] };
   const endpoints = { ...NOTHING, identities: [WEB], unnamedNamespaces: ['other'] };
   const named = service('spiffe://partner/x, spiffe://cluster.local.evil/x, web.com');
+  assert.deepEqual(serverNames({ ...both, endpoints }).idPrefixes, [
+    'spiffe://cluster.local/ns/other/sa/',
+    'spiffe://old.test/ns/other/sa/',
+  ]);
   assert.deepEqual(serverNames({ ...both, service: named, endpoints }), {
     ids: [
       WEB,
@@ -81,7 +87,7 @@ test('a name of the mesh stands for the same one in every name of the trust doma
       'spiffe://partner/x',
       'web.com',
     ].sort(),
-    idPrefixes: ['spiffe://cluster.local/ns/other/sa/', 'spiffe://old.test/ns/other/sa/'],
+    idPrefixes: [],
   });
   const asked = ['spiffe://old.test/ns/shop/sa/web'];
   assert.deepEqual(serverNames({ ...both, endpoints, asked }), {

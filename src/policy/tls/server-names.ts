@@ -26,8 +26,8 @@ export interface ServerNamesInput {
 /**
  * Secure naming: the identities that may answer for a service are the service accounts of its
  * endpoints and the names that its ServiceEntry gives (Istio, "Secure naming"). Where an endpoint's
- * account is not known, any identity of the endpoint's namespace will do; where nothing is known,
- * any of the service's namespace. Never simply anybody: an endpoint may arrive a moment before its
+ * account is not known and no names are given, any identity of the endpoint's namespace will do;
+ * where nothing is known, any of the service's namespace. Never simply anybody: an endpoint may arrive a moment before its
  * identity does. A name in one of the trust domains stands for the same one in all of them.
  */
 export function serverNames(input: ServerNamesInput): ServerNames {
@@ -37,7 +37,8 @@ export function serverNames(input: ServerNamesInput): ServerNames {
   if (asked.length > 0) return { ids: everywhere(asked), idPrefixes: [] };
   const ids = everywhere([...endpoints.identities, ...service.subjectAltNames]);
   if (!unknownIsNarrowed) return { ids, idPrefixes: [] };
-  const unnamed = endpoints.unnamedNamespaces;
+  // Names that the user wrote down stand for endpoints of which nothing is known.
+  const unnamed = service.subjectAltNames.length > 0 ? [] : endpoints.unnamedNamespaces;
   const namespaces = ids.length + unnamed.length === 0 ? [service.namespace] : unnamed;
   return {
     ids,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Credential } from '#policy/tls/credential.ts';
 import { ClientRules, ruleScope } from '#policy/tls/destination-rules.ts';
 import { type UpstreamTls, upstreamTls } from '#policy/tls/upstream-tls.ts';
 import { testMesh } from '../../../test/kit/mesh.ts';
@@ -30,6 +31,8 @@ spec: ${spec}
 
 const tls = (mode: string): string => `trafficPolicy: { tls: { mode: ${mode} } }`;
 
+const NO_CREDENTIAL: Credential = { keyPair: undefined, trust: undefined };
+
 interface Question {
   readonly host?: string;
   readonly client?: string;
@@ -37,6 +40,7 @@ interface Question {
   readonly port?: number;
   readonly subset?: string;
   readonly autoMtls?: boolean;
+  readonly credential?: Credential;
 }
 
 function decide(rules: ReturnType<typeof rule>, question: Question = {}): UpstreamTls {
@@ -51,7 +55,15 @@ function decide(rules: ReturnType<typeof rule>, question: Question = {}): Upstre
     mesh.settings,
   );
   const autoMtls = question.autoMtls ?? true;
-  return upstreamTls({ service, port, rule: seen.ruleFor(service), subset, autoMtls });
+  const { credential = NO_CREDENTIAL } = question;
+  return upstreamTls({
+    service,
+    port,
+    rule: seen.ruleFor(service),
+    subset,
+    autoMtls,
+    credential: () => credential,
+  });
 }
 
 test('without a rule mutual TLS goes to whom takes it, but never outside of the mesh', () => {
@@ -155,12 +167,67 @@ test('TLS to an outside server verifies its name, unless the user says not to', 
   assert.ok(careless.mode === 'originate' && !careless.tls.verifiesServer);
 });
 
+/** The decision for a rule of the caller's namespace that selects it. */
+function decideSelected(settings: string, credential: Credential): UpstreamTls {
+  const selector = 'workloadSelector: { matchLabels: { app: caller } }';
+  const spec = `{ host: api.example.com, ${selector}, trafficPolicy: { tls: ${settings} } }`;
+  const client = { client: 'web', labels: { app: 'caller' }, host: 'api.example.com' };
+  return decide(rule('web', 'r', spec), { ...client, credential });
+}
+
+const KEY_PAIR = { certificates: 'c', privateKey: 'k' };
+const TRUST = { roots: 'r', crl: undefined };
+
+test('a Secret stands for files, where the rule selects the caller', () => {
+  const settings = '{ mode: MUTUAL, credentialName: partner }';
+  const mutual = decideSelected(settings, { keyPair: KEY_PAIR, trust: TRUST });
+  assert.ok(mutual.mode === 'originate');
+  assert.equal(mutual.tls.credential, 'partner');
+  assert.equal(mutual.tls.clientCertificate, 'credential');
+  const simple = decideSelected('{ mode: SIMPLE, credentialName: partner }', {
+    keyPair: undefined,
+    trust: TRUST,
+  });
+  assert.ok(simple.mode === 'originate');
+  assert.equal(simple.tls.clientCertificate, undefined);
+});
+
+test('without what it needs of its Secret no connection is made', () => {
+  const mutual = '{ mode: MUTUAL, credentialName: partner }';
+  const simple = '{ mode: SIMPLE, credentialName: partner }';
+  assert.equal(decideSelected(mutual, { keyPair: undefined, trust: TRUST }).mode, 'refuse');
+  assert.equal(decideSelected(mutual, { keyPair: KEY_PAIR, trust: undefined }).mode, 'refuse');
+  assert.equal(decideSelected(simple, { keyPair: KEY_PAIR, trust: undefined }).mode, 'refuse');
+});
+
 test('what cannot be done safely is not done at all', () => {
   const host = 'api.example.com';
+  const credential = { keyPair: KEY_PAIR, trust: TRUST };
   for (const settings of ['{ mode: SIMPLE, credentialName: x }', '{ mode: MUTUAL }']) {
     const policy = `{ host: ${host}, trafficPolicy: { tls: ${settings} } }`;
-    assert.equal(decide(rule('shop', 'r', policy), { host }).mode, 'refuse', settings);
+    assert.equal(decide(rule('shop', 'r', policy), { host, credential }).mode, 'refuse', settings);
   }
+});
+
+test('behind a wildcard each request says whom it means; what is not HTTP cannot', () => {
+  const wildcard = objectsOf(`
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: any, namespace: shop }
+spec:
+  hosts: ['*.example.org']
+  ports: [{ number: 80, name: http }, { number: 90, name: tcp }]
+`);
+  const host = '*.example.org';
+  const simple = (more: string) =>
+    rule('shop', 'r', `{ host: '${host}', trafficPolicy: { tls: { mode: SIMPLE${more} } } }`);
+  const http = decide([...wildcard, ...simple('')], { host });
+  assert.ok(http.mode === 'originate');
+  assert.deepEqual([http.tls.sni, http.tls.subjectAltNames], ['', []]);
+  assert.equal(decide([...wildcard, ...simple('')], { host, port: 90 }).mode, 'refuse');
+  const named = decide([...wildcard, ...simple(', sni: x.example.org')], { host, port: 90 });
+  assert.ok(named.mode === 'originate');
+  assert.deepEqual(named.tls.subjectAltNames, ['x.example.org']);
 });
 
 test('clients that see the same rules are of one scope', () => {

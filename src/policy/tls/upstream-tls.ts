@@ -1,22 +1,33 @@
 import type { DestinationRule } from '#api/kinds/destination-rule.ts';
 import type { ClientTls } from '#api/kinds/traffic-policy.ts';
+import { PROTOCOLS } from '#model/protocol.ts';
 import type { Service } from '#model/service.ts';
+import type { Credential } from '#policy/tls/credential.ts';
 import type { ClientRule } from '#policy/tls/destination-rules.ts';
 
 /** TLS to servers that are not part of the mesh, or not by the mesh's identities. */
 export interface TlsOrigination {
-  /** The name asked for (SNI); '' = none. */
+  /** The name asked for (SNI); '' = the host that each request names. */
   readonly sni: string;
-  /** DNS names or SPIFFE ids of which the server's certificate must carry one. */
+  /**
+   * DNS names or SPIFFE ids of which the server's certificate must carry one; empty = the host that
+   * each request names.
+   */
   readonly subjectAltNames: readonly string[];
+  /**
+   * Secret of the client's namespace that has certificate, key and roots in place of files
+   * (credentialName).
+   */
+  readonly credential: string | undefined;
   /** File with the roots that the server is verified against; undefined = those of the system. */
   readonly caCertificates: string | undefined;
   readonly caCrl: string | undefined;
   /** Only when a user asked for it: take any certificate. */
   readonly verifiesServer: boolean;
-  /** Files of the client's own certificate (MUTUAL). */
+  /** Files of the client's own certificate (MUTUAL), or that it is in the Secret. */
   readonly clientCertificate:
     | { readonly certificate: string; readonly privateKey: string }
+    | 'credential'
     | undefined;
 }
 
@@ -49,6 +60,8 @@ export interface UpstreamTlsInput {
   /** A subset of the rule; '' = the service as a whole. */
   readonly subset: string;
   readonly autoMtls: boolean;
+  /** What a credentialName stands for, for this client. */
+  readonly credential: (name: string) => Credential;
 }
 
 /**
@@ -71,7 +84,7 @@ export function upstreamTls(input: UpstreamTlsInput): UpstreamTls {
       };
     case 'SIMPLE':
     case 'MUTUAL':
-      return origination(tls, service);
+      return origination(tls, input);
   }
 }
 
@@ -92,31 +105,75 @@ export function writtenTls(rule: ClientRule, port: number, subset: string): Writ
   return undefined;
 }
 
-function origination(tls: ClientTls, service: Service): UpstreamTls {
-  if (tls.credentialName)
-    return { mode: 'refuse', reason: 'credentialName is for gateways; name files instead' };
+function origination(tls: ClientTls, input: UpstreamTlsInput): UpstreamTls {
+  const { service } = input;
   const wildcard = service.host.startsWith('*');
   const sni = tls.sni || (wildcard ? '' : service.host);
   const verifiesServer = tls.insecureSkipVerify !== true;
   const given = tls.subjectAltNames?.length ? tls.subjectAltNames : service.subjectAltNames;
   const subjectAltNames = given.length > 0 || sni === '' ? given : [sni];
+  if (verifiesServer && subjectAltNames.length === 0 && !isHttp(input))
+    return refuse('a wildcard host needs sni or subjectAltNames where the port is not HTTP');
+  const names = { sni, subjectAltNames, verifiesServer };
+  return tls.credentialName
+    ? fromSecret(tls, tls.credentialName, names, input)
+    : fromFiles(tls, names);
+}
+
+type Names = Pick<TlsOrigination, 'sni' | 'subjectAltNames' | 'verifiesServer'>;
+
+function fromFiles(tls: ClientTls, names: Names): UpstreamTls {
   const { clientCertificate: certificate, privateKey } = tls;
-  if (tls.mode === 'MUTUAL' && !(certificate && privateKey))
-    return { mode: 'refuse', reason: 'MUTUAL needs clientCertificate and privateKey' };
-  if (verifiesServer && subjectAltNames.length === 0)
-    return { mode: 'refuse', reason: 'a wildcard host needs sni or subjectAltNames' };
+  const files = certificate && privateKey ? { certificate, privateKey } : undefined;
+  if (tls.mode === 'MUTUAL' && !files)
+    return refuse('MUTUAL needs clientCertificate and privateKey');
   return {
     mode: 'originate',
     tls: {
-      sni,
-      subjectAltNames,
+      ...names,
+      credential: undefined,
       caCertificates: tls.caCertificates || undefined,
       caCrl: tls.caCrl || undefined,
-      verifiesServer,
-      clientCertificate:
-        tls.mode === 'MUTUAL' && certificate && privateKey
-          ? { certificate, privateKey }
-          : undefined,
+      clientCertificate: tls.mode === 'MUTUAL' ? files : undefined,
     },
   };
+}
+
+/**
+ * A rule for everybody must not hand out a Secret of each caller's namespace, so only one that
+ * selects callers may name one (Istio, "ClientTLSSettings").
+ */
+function fromSecret(
+  tls: ClientTls,
+  name: string,
+  names: Names,
+  { rule, credential }: UpstreamTlsInput,
+): UpstreamTls {
+  if (!rule?.selectsClient)
+    return refuse('credentialName counts only in a DestinationRule with a workloadSelector');
+  const { keyPair, trust } = credential(name);
+  if (tls.mode === 'MUTUAL' && !keyPair)
+    return refuse(`the Secret ${name} has no certificate with its key`);
+  if (names.verifiesServer && !trust)
+    return refuse(`the Secret ${name} has no authorities to verify the server with`);
+  return {
+    mode: 'originate',
+    tls: {
+      ...names,
+      credential: name,
+      caCertificates: undefined,
+      caCrl: undefined,
+      clientCertificate: tls.mode === 'MUTUAL' ? 'credential' : undefined,
+    },
+  };
+}
+
+function refuse(reason: string): UpstreamTls {
+  return { mode: 'refuse', reason };
+}
+
+/** Only a request of HTTP names its host. */
+function isHttp({ service, port }: UpstreamTlsInput): boolean {
+  const found = service.ports.find((one) => one.port === port);
+  return found !== undefined && PROTOCOLS[found.protocol].handling === 'http';
 }

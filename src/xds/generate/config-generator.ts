@@ -1,14 +1,11 @@
-import type { KeySets } from '#model/key-sets.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { Revocations } from '#model/revocations.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
-import { TokenPolicies, type WorkloadTokens } from '#policy/authn/jwt.ts';
 import type { Authorizer } from '#policy/authz/selection.ts';
-import { HARDENING } from '#policy/hardening.ts';
-import { jwtExtensionConfig } from '#xds/generate/authn/filter.ts';
 import { authzExtensionConfigs } from '#xds/generate/authz/extension-configs.ts';
 import { revokedConfigs } from '#xds/generate/authz/revoked-configs.ts';
 import { IdentityCache } from '#xds/generate/build-cache.ts';
+import { ClientCredentials } from '#xds/generate/client-credentials.ts';
 import { ConsistencyCheck } from '#xds/generate/consistency.ts';
 import { InboundBuilder, servedWorkload } from '#xds/generate/inbound-builder.ts';
 import { MtlsModes } from '#xds/generate/mtls-modes.ts';
@@ -34,21 +31,15 @@ export class ConfigGenerator {
   readonly #inbound: InboundBuilder;
   readonly #consistency = new ConsistencyCheck();
   readonly #maps = new SmallMaps();
-  readonly #tokens: TokenPolicies;
-  readonly #jwt: IdentityCache<[WorkloadTokens, KeySets], XdsResource>;
+  readonly #credentials = new ClientCredentials();
   readonly #revoked: IdentityCache<[Revocations], readonly XdsResource[]>;
 
   /** `settings` are those of every mesh that it will be asked about. */
   constructor(settings: MeshSettings, deps: ConfigGeneratorDeps) {
     const modes = new MtlsModes(settings);
     this.#authorizer = deps.authorizer;
-    this.#outbound = new OutboundBuilder(settings, modes);
+    this.#outbound = new OutboundBuilder(settings, modes, this.#credentials);
     this.#inbound = new InboundBuilder(settings, modes);
-    this.#tokens = new TokenPolicies(settings.rootNamespace);
-    const enforceRequired = HARDENING[settings.hardening].requiredTokensAreEnforced;
-    this.#jwt = new IdentityCache((tokens, keySets) =>
-      jwtExtensionConfig(tokens, keySets, { enforceRequired }),
-    );
     this.#revoked = new IdentityCache((revocations) => revokedConfigs(revocations, settings));
   }
 
@@ -68,14 +59,13 @@ export class ConfigGenerator {
       : this.#outbound.redirected(workload, mesh, upstreams);
     const configs = authzExtensionConfigs(authorization, { listenPorts: explicit?.inbound });
     const revoked = this.#revoked.get(mesh.revocations);
-    const tokens = this.#tokens.tokensFor(workload, mesh.requestAuthentications);
-    const jwt = this.#jwt.get(tokens, mesh.keySets);
     const snapshot: XdsSnapshot = new Map([
       [TYPE_URL.cluster, this.#maps.extend(upstreams.clusters, inbound.clusters)],
       [TYPE_URL.endpoints, upstreams.endpoints],
+      [TYPE_URL.secret, this.#credentials.secretsFor(workload, mesh)],
       [TYPE_URL.listener, this.#maps.extend(outbound.listeners, inbound.listeners)],
       [TYPE_URL.route, outbound.routes],
-      [TYPE_URL.extensionConfig, this.#maps.of([jwt, ...configs, ...revoked])],
+      [TYPE_URL.extensionConfig, this.#maps.of([...configs, ...revoked])],
     ]);
     this.#consistency.check(snapshot);
     return snapshot;

@@ -33,3 +33,9 @@ export function inboundClusterName(workloadPort: number): string {
 export function meshServerName(port: number, subset: string, host: string): string {
   return `outbound_.${port}_.${subset}_.${host}`;
 }
+
+/** Names of the secrets that stand for a Secret of the API, as Istio writes them. */
+export const CREDENTIAL = {
+  keyPair: (name: string) => `kubernetes://${name}`,
+  roots: (name: string) => `kubernetes://${name}-cacert`,
+} as const;

@@ -18,7 +18,11 @@ import { DnsClusterSchema } from '#gen/envoy-api/envoy/extensions/clusters/dns/v
 import type { ServerNames } from '#policy/tls/server-names.ts';
 import type { TlsOrigination } from '#policy/tls/upstream-tls.ts';
 import type { TrustDomain } from '#spiffe/spiffe-id.ts';
-import { httpProtocolOptions, type UpstreamHttp } from '#xds/generate/http-protocol.ts';
+import {
+  httpProtocolOptions,
+  type NamesFromRequests,
+  type UpstreamHttp,
+} from '#xds/generate/http-protocol.ts';
 import { duration, type Init, pack, socketAddress } from '#xds/generate/proto-values.ts';
 import { meshClientTls, originatedTls, PLAINTEXT } from '#xds/generate/tls-context.ts';
 import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
@@ -112,11 +116,17 @@ export function buildOutboundCluster(input: OutboundClusterInput): XdsResource {
     circuitBreakers: CIRCUIT_BREAKERS,
     // With few endpoints left, Envoy would otherwise also try those it knows to be dead.
     commonLbConfig: { healthyPanicThreshold: { value: 0 } },
-    typedExtensionProtocolOptions: httpProtocolOptions(input.http),
+    typedExtensionProtocolOptions: httpProtocolOptions(input.http, namesFromRequests(input)),
     ...discoveryOf(input),
     ...securityOf(input),
   });
   return encodeResource(TYPE_URL.cluster, input.name, ClusterSchema, cluster);
+}
+
+function namesFromRequests({ tls }: OutboundClusterInput): NamesFromRequests {
+  if (tls.mode !== 'originate') return { sni: false, verified: false };
+  const { sni, subjectAltNames, verifiesServer } = tls.tls;
+  return { sni: sni === '', verified: verifiesServer && subjectAltNames.length === 0 };
 }
 
 function discoveryOf({ name, discovery }: OutboundClusterInput): ClusterInit {

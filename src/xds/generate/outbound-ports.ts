@@ -6,6 +6,7 @@ import type { Labels } from '#model/selector.ts';
 import type { Service, ServicePort } from '#model/service.ts';
 import type { ServiceView } from '#model/service-index.ts';
 import { HARDENING } from '#policy/hardening.ts';
+import type { Credential } from '#policy/tls/credential.ts';
 import type { ClientRule, ClientRules, ClientSubset } from '#policy/tls/destination-rules.ts';
 import { serverNames } from '#policy/tls/server-names.ts';
 import { upstreamTls } from '#policy/tls/upstream-tls.ts';
@@ -32,6 +33,8 @@ export interface OutboundScope {
   readonly endpoints: EndpointIndex;
   readonly rules: ClientRules;
   readonly settings: MeshSettings;
+  /** What a credentialName stands for, for the client. */
+  readonly credential: (name: string) => Credential;
   readonly interception: 'redirect' | 'explicit';
   /** What the client's connections are kept apart by; see `connectionDomain`. */
   readonly ownDomain: TrustDomain | undefined;
@@ -96,7 +99,8 @@ function tlsOf(scope: OutboundScope, target: Target): ClusterTls | 'refuse' {
   const { port } = target.port;
   const { autoMtls, hardening } = scope.settings;
   const subset = target.subset?.name ?? '';
-  const tls = upstreamTls({ service, port, rule, subset, autoMtls });
+  const { credential } = scope;
+  const tls = upstreamTls({ service, port, rule, subset, autoMtls, credential });
   switch (tls.mode) {
     case 'plain':
       return { mode: 'plain' };

@@ -30,7 +30,7 @@ import {
 } from '#gen/envoy-api/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
 import type { ServerNames } from '#policy/tls/server-names.ts';
 import type { TlsOrigination } from '#policy/tls/upstream-tls.ts';
-import { CLUSTER_NAMES } from '#xds/generate/naming.ts';
+import { CLUSTER_NAMES, CREDENTIAL } from '#xds/generate/naming.ts';
 import { duration, type Init, typedConfig } from '#xds/generate/proto-values.ts';
 
 /**
@@ -71,6 +71,20 @@ function agentSecret(name: 'default' | 'ROOTCA'): SdsSecretConfig {
  */
 function agentFile(name: `file-root:${string}` | `file-cert:${string}`): SdsSecretConfig {
   return fromAgent(name, {});
+}
+
+/**
+ * A Secret of the client's namespace, as the control plane serves it: `kubernetes://<name>`, the
+ * name that Istio gives it.
+ */
+function fromControlPlane(name: string): SdsSecretConfig {
+  return create(SdsSecretConfigSchema, {
+    name,
+    sdsConfig: {
+      resourceApiVersion: ApiVersion.V3,
+      configSourceSpecifier: { case: 'ads', value: {} },
+    },
+  });
 }
 
 function fromAgent(name: string, config: Init<typeof ConfigSourceSchema>): SdsSecretConfig {
@@ -160,7 +174,6 @@ export function meshClientTls(
 
 /** TLS to servers outside of the mesh's identities. */
 export function originatedTls(tls: TlsOrigination, alpn: readonly string[]): TransportSocket {
-  const { clientCertificate: client } = tls;
   return create(TransportSocketSchema, {
     name: TLS_SOCKET,
     configType: typedConfig(UpstreamTlsContextSchema, {
@@ -168,9 +181,7 @@ export function originatedTls(tls: TlsOrigination, alpn: readonly string[]): Tra
       commonTlsContext: {
         tlsParams: PARAMETERS,
         alpnProtocols: [...alpn],
-        tlsCertificateSdsSecretConfigs: client
-          ? [agentFile(`file-cert:${client.certificate}~${client.privateKey}`)]
-          : [],
+        tlsCertificateSdsSecretConfigs: clientCertificate(tls),
         ...(tls.verifiesServer && {
           validationContextType: {
             case: 'combinedValidationContext',
@@ -179,15 +190,24 @@ export function originatedTls(tls: TlsOrigination, alpn: readonly string[]): Tra
                 matchTypedSubjectAltNames: tls.subjectAltNames.map(subjectAltName),
                 ...(tls.caCrl && { crl: file(tls.caCrl) }),
               },
-              validationContextSdsSecretConfig: agentFile(
-                `file-root:${tls.caCertificates ?? 'system'}`,
-              ),
+              validationContextSdsSecretConfig: tls.credential
+                ? fromControlPlane(CREDENTIAL.roots(tls.credential))
+                : agentFile(`file-root:${tls.caCertificates ?? 'system'}`),
             },
           },
         }),
       },
     }),
   });
+}
+
+function clientCertificate({
+  clientCertificate: client,
+  credential = '',
+}: TlsOrigination): SdsSecretConfig[] {
+  if (!client) return [];
+  if (client === 'credential') return [fromControlPlane(CREDENTIAL.keyPair(credential))];
+  return [agentFile(`file-cert:${client.certificate}~${client.privateKey}`)];
 }
 
 /** No TLS. */

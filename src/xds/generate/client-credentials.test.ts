@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ApiObject } from '#api/object.ts';
+import { TYPE_URL } from '#xds/resource.ts';
+import { testMesh, testProxy } from '../../../test/kit/mesh.ts';
+import { objectsOf } from '../../../test/kit/objects.ts';
+import { testAuthority } from '../../../test/kit/test-authority.ts';
+import { snapshotJson } from '../../../test/kit/xds-json.ts';
+
+const CLUSTER = 'outbound|80||api.example.com';
+const authority = testAuthority('partner');
+const good = authority.issue({ dnsNames: ['caller'] });
+
+const OBJECTS = objectsOf(`
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: api, namespace: web }
+spec:
+  hosts: [api.example.com]
+  ports: [{ number: 80, name: http }]
+  resolution: DNS
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: api, namespace: web }
+spec:
+  host: api.example.com
+  workloadSelector: { matchLabels: { app: caller } }
+  trafficPolicy: { tls: { mode: MUTUAL, credentialName: partner } }
+`);
+
+function secret(namespace: string, data: Readonly<Record<string, string>>, name = 'partner') {
+  const encoded = Object.entries(data).map(([key, value]) => [
+    key,
+    Buffer.from(value).toString('base64'),
+  ]);
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name, namespace },
+    type: 'Opaque',
+    data: Object.fromEntries(encoded) as Record<string, string>,
+  } as ApiObject;
+}
+
+const WHOLE = { cert: good.certificate, key: good.privateKey, cacert: authority.root };
+
+/** Names of the secrets that a caller gets, and whether its cluster leads anywhere. */
+function given(objects: readonly ApiObject[], labels = { app: 'caller' }, namespace = 'web') {
+  const mesh = testMesh([...OBJECTS, ...objects]);
+  const proxy = testProxy({ namespace, labels });
+  const snapshot = mesh.generator.snapshotFor(proxy, mesh.model.snapshot());
+  const clusters = snapshotJson(snapshot).cluster as readonly Record<string, unknown>[];
+  const cluster = clusters.find(({ name }) => name === CLUSTER);
+  return {
+    secrets: [...(snapshot.get(TYPE_URL.secret)?.keys() ?? [])].sort(),
+    leadsSomewhere: cluster?.cluster_type !== undefined,
+    text: JSON.stringify(cluster),
+  };
+}
+
+const BOTH = ['kubernetes://partner', 'kubernetes://partner-cacert'];
+
+test('a caller that a rule selects gets the Secret of its own namespace, and uses it', () => {
+  const { secrets, leadsSomewhere, text } = given([secret('web', WHOLE)]);
+  assert.deepEqual(secrets, BOTH);
+  assert.ok(leadsSomewhere);
+  for (const name of BOTH) assert.ok(text.includes(`"${name}"`), name);
+  assert.ok(!text.includes('PRIVATE KEY'), 'the key is in the secret only');
+});
+
+test('the names of kubernetes.io/tls do as well, and roots may be in a Secret of their own', () => {
+  const tls = { 'tls.crt': good.certificate, 'tls.key': good.privateKey };
+  assert.deepEqual(given([secret('web', { ...tls, 'ca.crt': authority.root })]).secrets, BOTH);
+  const roots = secret('web', { cacert: authority.root }, 'partner-cacert');
+  assert.deepEqual(given([secret('web', tls), roots]).secrets, BOTH);
+});
+
+test('nobody gets a Secret of another namespace, and nothing is called without it', () => {
+  const { secrets, leadsSomewhere } = given([secret('shop', WHOLE)]);
+  assert.deepEqual(secrets, []);
+  assert.equal(leadsSomewhere, false);
+});
+
+test('a caller that the rule does not select gets nothing', () => {
+  assert.deepEqual(given([secret('web', WHOLE)], { app: 'other' }).secrets, []);
+  assert.deepEqual(
+    given([secret('web', WHOLE), secret('shop', WHOLE)], undefined, 'shop').secrets,
+    [],
+  );
+});
+
+test('a key of another certificate, and texts that are none, never reach a proxy', () => {
+  const other = authority.issue({ dnsNames: ['other'] });
+  for (const wrong of [
+    { key: other.privateKey },
+    { key: 'x' },
+    { cert: 'x' },
+    { cert: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----' },
+  ]) {
+    const { secrets, leadsSomewhere } = given([secret('web', { ...WHOLE, ...wrong })]);
+    assert.deepEqual(secrets, ['kubernetes://partner-cacert']);
+    assert.equal(leadsSomewhere, false);
+  }
+  assert.equal(given([secret('web', { ...WHOLE, cacert: 'x' })]).leadsSomewhere, false);
+  for (const crl of ['x', authority.crl([]).replace('CRL-----\n', 'CRL-----\nAAAA')]) {
+    assert.equal(given([secret('web', { ...WHOLE, crl })]).leadsSomewhere, false);
+  }
+  assert.ok(given([secret('web', { ...WHOLE, crl: authority.crl([]) })]).leadsSomewhere);
+});
+
+test('a change of the Secret changes the secret, not the cluster', () => {
+  const mesh = testMesh([...OBJECTS, secret('web', WHOLE)]);
+  const proxy = testProxy({ namespace: 'web', labels: { app: 'caller' } });
+  const before = mesh.generator.snapshotFor(proxy, mesh.model.snapshot());
+  const renewed = authority.issue({ dnsNames: ['caller'] });
+  mesh.put(secret('web', { ...WHOLE, cert: renewed.certificate, key: renewed.privateKey }));
+  const after = mesh.generator.snapshotFor(proxy, mesh.model.snapshot());
+  const of = (typeUrl: typeof TYPE_URL.secret | typeof TYPE_URL.cluster, name: string) =>
+    [before, after].map((snapshot) => snapshot.get(typeUrl)?.get(name));
+  const [old, now] = of(TYPE_URL.secret, 'kubernetes://partner');
+  assert.notEqual(old?.version, now?.version);
+  const [same, still] = of(TYPE_URL.cluster, CLUSTER);
+  assert.equal(same, still);
+});
