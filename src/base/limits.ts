@@ -119,4 +119,6 @@ export const LIMITS = {
   jwksRedirectsMax: 3,
   /** Certificates and identities that are revoked at one time. */
   revocationsMax: 1000,
+  /** Certificates that one revocation list names. */
+  crlCertificatesMax: 3000,
 } as const;

@@ -1,55 +1,80 @@
 import type { Clock, Timer } from '#base/clock.ts';
 import type { Component } from '#base/lifecycle.ts';
+import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import { CERTIFICATE_BACKDATE_MS } from '#ca/issuer.ts';
+import { type IssuerList, issuerKey } from '#ca/lists/issuer-list.ts';
+import { coverWithLists, type GivenList, readGivenLists } from '#ca/lists/list-cover.ts';
+import type { ListFiles } from '#ca/lists/list-files.ts';
 import { declareRevocationMetrics } from '#ca/metrics.ts';
 import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
 import type { Signer } from '#ca/signer.ts';
 import type { RevokedCertificate } from '#pki/build-crl.ts';
-import { encodePem } from '#pki/pem.ts';
+import { isListOf } from '#pki/crl.ts';
+import { encodePem, type PemText } from '#pki/pem.ts';
 
 export interface CrlPublisherOptions {
-  /** Milliseconds that a list is valid: longer than any certificate lives. */
+  /** Milliseconds that a list is valid: a day longer than any certificate lives. */
   readonly validityMs: number;
+  /** Whether lists are given out; they are kept in any case. */
+  readonly isOn: boolean;
 }
 
 export interface CrlPublisherDeps {
   readonly roots: MeshRoots;
+  readonly files: ListFiles;
   /** How many things are revoked now: certificates and identities. */
   readonly revocations: () => number;
-  /** The certificates that are revoked now. */
+  /** The certificates that are revoked now, those first that a list needs most. */
   readonly revoked: () => readonly RevokedCertificate[];
-  /** Called when another list is to be published. */
+  /** Called when `content` is another one. */
   readonly onChange: () => void;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
 
+/** What peers are to be verified against: roots and lists that belong together. */
+export interface TrustedContent {
+  /** PEM, the active root first. */
+  readonly rootsPem: PemText;
+  /** PEM; '' for none. */
+  readonly crlPem: string;
+  /** Whether there are lists for the authorities above leaves only. */
+  readonly isLeafOnly: boolean;
+}
+
 /** A list is signed anew after a day, whether anything changed or not. */
 const REISSUE_MS = 24 * 3_600_000;
+/** How often it is looked whether one is due. */
+const LOOK_MS = 3_600_000;
 const RETRY_MS = 60_000;
+/** A list that nobody can sign anew goes so long before it is over: it outlives its leaves by that. */
+const FORGET_MS = 24 * 3_600_000;
 
-interface SignedList {
-  readonly pem: string;
-  readonly signer: Signer;
-  readonly thisUpdateAt: number;
-  readonly nextUpdateAt: number;
+interface KeptList extends IssuerList {
+  /** What it names; '' = not known, it is from before a restart. */
+  readonly stamp: string;
 }
 
 /**
- * The revocation list that peers check handshakes against, in both directions. A list that expired,
- * or is missing for one issuer of several, fails every handshake of the mesh; so there is one only
- * while something is revoked and while one root is trusted that signs all leaves itself. In between
- * the filters that refuse revoked callers stand alone. A list lives longer than every certificate:
- * when the control plane is gone for long, it is never the list that ends a connection.
+ * The revocation lists that peers check handshakes against, in both directions: one for each
+ * authority that may have signed a certificate that is alive. A list that expired, or is missing
+ * for one authority of several, fails every handshake below it. So lists are signed for all of them
+ * at all times and kept on disk, where they outlive the keys; they go out in one piece with the
+ * roots, complete or not at all, while something is revoked; and they live longer than every
+ * certificate: when the control plane is gone for long, it is never the list that ends a connection.
  */
 export class CrlPublisher implements Component {
-  readonly name = 'revocation list';
+  readonly name = 'revocation lists';
   readonly #options: CrlPublisherOptions;
   readonly #deps: CrlPublisherDeps;
-  #list: SignedList | undefined;
+  /** The last list of each authority, by `issuerKey`. */
+  readonly #lists = new Map<string, KeptList>();
+  #arriving: Signer | undefined;
+  #content: TrustedContent;
+  #figures = { thisUpdateAt: 0, nextUpdateAt: 0, missing: 0, leftOut: 0, certificates: 0 };
   #timer: Timer | undefined;
   #signing: Promise<void> = Promise.resolve();
   #isClosed = false;
@@ -57,28 +82,35 @@ export class CrlPublisher implements Component {
   constructor(options: CrlPublisherOptions, deps: CrlPublisherDeps) {
     this.#options = options;
     this.#deps = deps;
+    this.#content = { rootsPem: deps.roots.bundlePem, crlPem: '', isLeafOnly: true };
     declareRevocationMetrics(deps.metrics, {
       revocations: deps.revocations,
-      certificates: () => deps.revoked().length,
-      list: () => this.#list,
+      figures: () => this.#figures,
       clock: deps.clock,
     });
   }
 
-  /** The list to be published, PEM; '' while there is none. */
-  get pem(): string {
-    const list = this.#list;
-    return list && list.signer === this.#signer() ? list.pem : '';
+  /** The roots with the lists that belong to them. */
+  get content(): TrustedContent {
+    return this.#content;
   }
 
   /** To be called when something was revoked or is over, and when the roots changed. */
   update(): Promise<void> {
-    this.#signing = this.#signing.then(() => this.#sign());
+    this.#signing = this.#signing.then(() => this.#update());
     return this.#signing;
   }
 
-  start(): Promise<void> {
+  /** Adds the list of a signer that is not in use yet, so that peers know it before. */
+  announce(signer: Signer): Promise<void> {
+    this.#arriving = signer;
     return this.update();
+  }
+
+  async start(): Promise<void> {
+    for (const list of await this.#deps.files.read())
+      this.#lists.set(issuerKey(list.issuers[0]), { ...list, stamp: '' });
+    await this.update();
   }
 
   async close(): Promise<void> {
@@ -87,39 +119,143 @@ export class CrlPublisher implements Component {
     await this.#signing;
   }
 
-  /** Who speaks for every leaf of the mesh; undefined while nobody does alone. */
-  #signer(): Signer | undefined {
-    const { roots, signer } = this.#deps.roots;
-    const isAlone = roots.length === 1 && signer.issuers.length === 1;
-    return isAlone && signer.signCrl ? signer : undefined;
+  /** Who can sign a list now. */
+  #signers(): readonly Signer[] {
+    const { roots } = this.#deps;
+    const signers = roots.listSigners ?? [roots.signer];
+    if (this.#arriving && signers.includes(this.#arriving)) this.#arriving = undefined;
+    return this.#arriving ? [...signers, this.#arriving] : signers;
   }
 
-  async #sign(): Promise<void> {
+  async #update(): Promise<void> {
     const { clock, log, onChange } = this.#deps;
     if (this.#isClosed) return;
     this.#timer?.cancel();
+    let delayMs = LOOK_MS;
     try {
-      const before = this.#list?.pem;
-      this.#list = await this.#signedList();
-      this.#timer = clock.after(REISSUE_MS, () => void this.update());
-      if (this.#list?.pem !== before) onChange();
+      await this.#sign();
     } catch (error) {
+      delayMs = RETRY_MS;
       log.error('no new revocation list; the old one stays', { error, retryMs: RETRY_MS });
-      this.#timer = clock.after(RETRY_MS, () => void this.update());
     }
+    // Closed while it signed: nobody is there to be told.
+    if (this.#isClosed) return;
+    this.#timer = clock.after(delayMs, () => void this.update());
+    const before = this.#content;
+    this.#content = this.#compose();
+    if (!isSame(before, this.#content)) onChange();
   }
 
-  async #signedList(): Promise<SignedList | undefined> {
-    const { clock, log } = this.#deps;
-    const signer = this.#signer();
-    const revoked = this.#deps.revoked();
-    if (!signer?.signCrl || revoked.length === 0) return undefined;
+  async #sign(): Promise<void> {
+    const { clock } = this.#deps;
+    const given = this.#given();
+    for (const signer of this.#signers()) {
+      if (!signer.signCrl) continue;
+      const revoked = this.#revokedBelow(signer, given);
+      const stamp = stampOf(revoked);
+      const kept = this.#lists.get(issuerKey(signer.issuers[0]));
+      const isDue = !kept || clock.now() - kept.thisUpdateAt >= REISSUE_MS;
+      if (isDue || kept.stamp !== stamp) await this.#signFor(signer, { revoked, stamp });
+    }
+    await this.#forget();
+  }
+
+  async #signFor(
+    signer: Signer,
+    { revoked, stamp }: { readonly revoked: readonly RevokedCertificate[]; readonly stamp: string },
+  ): Promise<void> {
+    const { clock, log, files } = this.#deps;
     const now = clock.now();
     // Backdated as certificates are, for clocks that are behind.
     const thisUpdateAt = now - CERTIFICATE_BACKDATE_MS;
     const nextUpdateAt = now + this.#options.validityMs;
-    const der = await signer.signCrl({ number: now, thisUpdateAt, nextUpdateAt, revoked });
+    const der = await signer.signCrl?.({ number: now, thisUpdateAt, nextUpdateAt, revoked });
+    if (!der) return;
+    const pem = encodePem('X509 CRL', der);
+    const list = { issuers: signer.issuers, pem, thisUpdateAt, nextUpdateAt, stamp };
+    this.#lists.set(issuerKey(signer.issuers[0]), list);
     log.info('revocation list signed', { count: revoked.length, bytes: der.length });
-    return { pem: encodePem('X509 CRL', der), signer, thisUpdateAt, nextUpdateAt };
+    await files.write(list);
   }
+
+  /** Drops lists of authorities below which nothing lives any more. */
+  async #forget(): Promise<void> {
+    const { roots, clock, files } = this.#deps;
+    const trusted = new Set(roots.roots.map(({ certificate }) => issuerKey(certificate)));
+    const current = new Set(this.#signers().map(({ issuers }) => issuerKey(issuers[0])));
+    for (const [key, list] of this.#lists) {
+      const root = list.issuers.at(-1) ?? list.issuers[0];
+      const isAlive = trusted.has(issuerKey(root)) && list.nextUpdateAt - FORGET_MS > clock.now();
+      if (current.has(key) || isAlive) continue;
+      this.#lists.delete(key);
+      await files.remove(list);
+    }
+  }
+
+  #given(): readonly GivenList[] {
+    return readGivenLists(this.#deps.roots.crlPem ?? '');
+  }
+
+  /**
+   * What is revoked here, and what a list says that came for the same authority; no more than a
+   * list may hold.
+   */
+  #revokedBelow(signer: Signer, given: readonly GivenList[]): readonly RevokedCertificate[] {
+    const bySerial = new Map(this.#deps.revoked().map((one) => [one.serial, one]));
+    for (const list of given.filter((one) => isListOf(one, signer.issuers[0])))
+      for (const serial of list.revokedSerials)
+        if (!bySerial.has(serial))
+          bySerial.set(serial, { serial, revokedAt: list.thisUpdateAt, reason: 'unspecified' });
+    return [...bySerial.values()].slice(0, LIMITS.crlCertificatesMax);
+  }
+
+  #compose(): TrustedContent {
+    const { roots, clock, log, revoked } = this.#deps;
+    const given = this.#given();
+    const paths = [...this.#signers(), ...this.#lists.values()].map(({ issuers }) => issuers);
+    const cover = coverWithLists({ paths, own: this.#lists, given, at: clock.now() });
+    const count = revoked().length;
+    const own = this.#signers().flatMap(
+      ({ issuers: [one] }) => this.#lists.get(issuerKey(one)) ?? [],
+    );
+    const isNamed = count > 0 || own.some(({ stamp }) => stamp !== NOTHING);
+    const isNeeded = isNamed || (given.length > 0 && !cover.isLeafOnly);
+    const isComplete = cover.missing.length === 0;
+    const isOut = this.#options.isOn && isNeeded && isComplete;
+    const missing = this.#options.isOn && isNeeded ? cover.missing.length : 0;
+    if (missing > 0 && this.#figures.missing === 0)
+      log.error('an authority has no revocation list, so none is given out', {
+        serials: cover.missing.map(({ serial }) => serial),
+      });
+    this.#figures = {
+      thisUpdateAt: isOut ? Math.min(...own.map(signedAt)) : 0,
+      nextUpdateAt: isOut ? cover.nextUpdateAt : 0,
+      missing,
+      leftOut: Math.max(0, count - LIMITS.crlCertificatesMax),
+      certificates: count,
+    };
+    const { bundlePem: rootsPem } = roots;
+    return isOut
+      ? { rootsPem, crlPem: cover.pem, isLeafOnly: cover.isLeafOnly }
+      : { rootsPem, crlPem: '', isLeafOnly: true };
+  }
+}
+
+const NOTHING = stampOf([]);
+
+function signedAt({ thisUpdateAt }: IssuerList): number {
+  return thisUpdateAt;
+}
+
+function stampOf(revoked: readonly RevokedCertificate[]): string {
+  const entries = revoked.map(({ serial, reason, revokedAt }) => [serial, reason, revokedAt]);
+  return JSON.stringify(entries);
+}
+
+function isSame(one: TrustedContent, other: TrustedContent): boolean {
+  return (
+    one.rootsPem === other.rootsPem &&
+    one.crlPem === other.crlPem &&
+    one.isLeafOnly === other.isLeafOnly
+  );
 }

@@ -7,9 +7,10 @@ import type { IssuanceJournal } from '#ca/journal/journal.ts';
 import type { Authority } from '#controlplane/authority.ts';
 import type { RevocationCheck } from '#controlplane/revocation.ts';
 import type { RevokedCertificate } from '#pki/build-crl.ts';
+import type { TrustServer } from '#xds/serve/trust-server.ts';
 
 export interface RevocationListDeps {
-  readonly authority: Authority;
+  readonly authority: Pick<Authority, 'roots' | 'listFiles'>;
   readonly journal: IssuanceJournal;
   readonly revocation: RevocationCheck;
   readonly onChange: () => void;
@@ -27,32 +28,79 @@ export function certificateLifeMsMax({ workloadCertTtlMax }: Settings): number {
   return Math.max(workloadCertTtlMax, SERVING_MS);
 }
 
-/** The revocation list of the mesh, with all that the mesh and the journal know. */
+/** The revocation lists of the mesh, with all that the mesh and the journal know. */
 export function revocationList(settings: Settings, deps: RevocationListDeps): CrlPublisher {
   return new CrlPublisher(
-    { validityMs: certificateLifeMsMax(settings) + DAY_MS },
+    { validityMs: certificateLifeMsMax(settings) + DAY_MS, isOn: areListsOn(settings) },
     {
       ...deps,
       roots: deps.authority.roots,
+      files: deps.authority.listFiles,
       revocations: () => deps.revocation.revocations.all.length,
       revoked: () => revokedCertificates(deps),
     },
   );
 }
 
-/** Serials as they were revoked, and those of revoked identities that are valid still. */
+/** Where others sign below the same root, a list of ours alone would end what they vouch for. */
+function areListsOn({ revocationLists, ...settings }: Settings): boolean {
+  if (revocationLists !== 'automatic') return revocationLists === 'on';
+  return settings.intermediateAuthorities.length === 0 && settings.upstreamCa === undefined;
+}
+
+/**
+ * Serials as they were revoked, and those of revoked identities that are valid still: the ones that
+ * live longest first, for a list that cannot hold all.
+ */
 function revokedCertificates({
   revocation,
   journal,
 }: RevocationListDeps): readonly RevokedCertificate[] {
   const bySerial = new Map<string, RevokedCertificate>();
-  for (const { serial, identity, reason, revokedAt } of revocation.revocations.all) {
-    const serials =
-      serial === undefined
-        ? revocation.namesOf(identity ?? '').flatMap((name) => journal.list({ identity: name }))
-        : [{ serial }];
-    for (const one of serials)
-      if (!bySerial.has(one.serial)) bySerial.set(one.serial, { ...one, reason, revokedAt });
-  }
+  const { all } = revocation.revocations;
+  for (const { serial, reason, revokedAt } of all)
+    if (serial !== undefined) bySerial.set(serial, { serial, reason, revokedAt });
+  const issued = all.flatMap(({ identity, reason, revokedAt }) =>
+    (identity === undefined ? [] : revocation.namesOf(identity))
+      .flatMap((name) => journal.list({ identity: name }))
+      .map(({ serial, notAfterAt }) => ({ serial, notAfterAt, reason, revokedAt })),
+  );
+  for (const { serial, reason, revokedAt } of issued.sort((a, b) => b.notAfterAt - a.notAfterAt))
+    if (!bySerial.has(serial)) bySerial.set(serial, { serial, reason, revokedAt });
   return [...bySerial.values()];
+}
+
+const ANNOUNCE_MS_MAX = 10_000;
+
+/**
+ * Before a new authority signs, every workload that is there has its list: without it, it would
+ * refuse the first certificate from there. Who does not answer in time is not waited for.
+ */
+export function announceArrivals(
+  { lists, trust }: { readonly lists: CrlPublisher; readonly trust: TrustServer },
+  { authority, clock, log }: Pick<RevocationListDeps, 'authority' | 'clock' | 'log'>,
+): void {
+  authority.roots.onArrival?.(async (signer) => {
+    await lists.announce(signer);
+    if (lists.content.crlPem === '' || (await haveAllTaken(trust, clock))) return;
+    log.warn('not every workload has the lists of the new authority', { waitMs: ANNOUNCE_MS_MAX });
+  });
+}
+
+/** Whether every workload that is connected took what is to be trusted now, or does within time. */
+function haveAllTaken({ peers, version }: TrustServer, clock: Clock): Promise<boolean> {
+  const haveTaken = (): boolean =>
+    peers.all().every(({ isConnected, accepted }) => !isConnected || accepted === version);
+  if (haveTaken()) return Promise.resolve(true);
+  return new Promise((resolve) => {
+    const end = (isTaken: boolean): void => {
+      timer.cancel();
+      unsubscribe();
+      resolve(isTaken);
+    };
+    const timer = clock.after(ANNOUNCE_MS_MAX, () => end(false));
+    const unsubscribe = peers.onChange(() => {
+      if (haveTaken()) end(true);
+    });
+  });
 }

@@ -20,7 +20,7 @@ import type { Mesh } from '#controlplane/mesh.ts';
 import { ModelFeed } from '#controlplane/model-feed.ts';
 import { serverReflection } from '#controlplane/reflection.ts';
 import { RevocationCheck } from '#controlplane/revocation.ts';
-import { revocationList } from '#controlplane/revocation-list.ts';
+import { announceArrivals, revocationList } from '#controlplane/revocation-list.ts';
 import type { ServingCertificate, ServingMaterial } from '#controlplane/serving-certificate.ts';
 import { trustBundles } from '#controlplane/trust-bundles.ts';
 import type { DomainEvidence } from '#controlplane/trust-domain-view.ts';
@@ -103,6 +103,7 @@ export class XdsFront implements Component {
       isRevoked: (der, identity) => this.#revocation.coversCertificate(der, identity),
     });
     this.trust = new TrustServer(this.#trustResource(), { authenticate, clock, log });
+    announceArrivals({ lists: this.#crl, trust: this.trust }, { ...deps, log });
     this.#ads = new AdsServer({
       authenticate,
       source: mesh,

@@ -1,7 +1,14 @@
+import { isBulwarkError } from '#base/errors.ts';
+import type { Certificate } from '#pki/certificate.ts';
 import { DerReader } from '#pki/der-read.ts';
 import { contextTag, TAG } from '#pki/der-write.ts';
 import { decodePem } from '#pki/pem.ts';
-import { parseSignatureAlgorithm, type SignatureAlgorithm } from '#pki/signature.ts';
+import { parsePublicKey } from '#pki/public-key.ts';
+import {
+  parseSignatureAlgorithm,
+  type SignatureAlgorithm,
+  signatureVerifies,
+} from '#pki/signature.ts';
 
 /** A certificate revocation list, read; not verified. Byte fields are views into the DER. */
 export interface CertificateList {
@@ -30,6 +37,21 @@ const isTime = (fields: DerReader): boolean =>
  */
 export function parseCrlsPem(pem: string): CertificateList[] {
   return decodePem(pem, ['X509 CRL']).map(parseCrl);
+}
+
+/** Whether an authority signed a list, in its own name. */
+export function isListOf(
+  list: CertificateList,
+  { subject, spki }: Pick<Certificate, 'subject' | 'spki'>,
+): boolean {
+  if (Buffer.compare(list.issuer, subject) !== 0) return false;
+  try {
+    const { tbs, signature, signatureAlgorithm } = list;
+    return signatureVerifies(tbs, signature, signatureAlgorithm, parsePublicKey(spki));
+  } catch (error) {
+    if (isBulwarkError(error)) return false;
+    throw error;
+  }
 }
 
 function parseCrl(der: Uint8Array): CertificateList {

@@ -145,7 +145,9 @@ export class FileSecrets {
     const roots = certificatesIn(path === undefined ? rootsWithoutBundle() : read(path), {
       lenient,
     });
-    return resource(name, roots, (padding) => encodeValidationContext(name, `${roots}${padding}`));
+    return resource(name, roots, (padding) =>
+      encodeValidationContext(name, { rootsPem: `${roots}${padding}` }),
+    );
   }
 }
 

@@ -27,7 +27,11 @@ const CERTIFICATE = {
   version: 'v1',
   secret: encodeTlsCertificate('default', 'CHAIN', 'KEY'),
 };
-const ROOTS = { name: 'ROOTCA', version: 'v2', secret: encodeValidationContext('ROOTCA', 'ROOTS') };
+const ROOTS = {
+  name: 'ROOTCA',
+  version: 'v2',
+  secret: encodeValidationContext('ROOTCA', { rootsPem: 'ROOTS' }),
+};
 
 function inlineOf(
   source: { specifier: { case?: string | undefined; value?: unknown } } | undefined,

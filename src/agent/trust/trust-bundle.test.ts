@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { examineBundle } from '#agent/trust/trust-bundle.ts';
+import { buildCrl } from '#pki/build-crl.ts';
 import { parseCertificatesPem } from '#pki/certificate.ts';
+import { encodePem } from '#pki/pem.ts';
+import { type ChainAuthority, makeAuthority, makeLeaf } from '../../../test/kit/authority-chain.ts';
 import { testAuthority } from '../../../test/kit/test-authority.ts';
 
 const DAY_MS = 86_400_000;
+const REASON = 'unspecified' as const;
 const authority = testAuthority();
 const other = testAuthority('other root');
 const { certificate: chainPem } = authority.issue({ uris: ['spiffe://cluster.local/ns/a/sa/b'] });
@@ -28,12 +32,38 @@ test('a list that would end every handshake is refused', () => {
   const refused = (crlPem: string, why: RegExp, roots = authority.root): void =>
     assert.throws(() => examine(crlPem, roots), { code: 'AGENT_TRUST_REFUSED', message: why });
   const now = Date.now();
-  refused(other.crl(['ab']), /no root has signed/);
-  refused(testAuthority().crl(['ab']), /no root has signed/);
+  refused(other.crl(['ab']), /an authority has no revocation list/);
+  refused(testAuthority().crl(['ab']), /no authority of that name has signed/);
   refused(authority.crl([], { thisUpdateAt: now - 2 * DAY_MS, nextUpdateAt: now - 1 }), /expired/);
   refused(authority.crl([], { thisUpdateAt: now + DAY_MS }), /from the future/);
   refused('rubbish', /does not parse/);
-  refused(authority.crl([]), /a root has no revocation list/, authority.root + other.root);
+  refused(authority.crl([]), /an authority has no revocation list/, authority.root + other.root);
   const both = authority.crl([serial]) + other.crl([]);
   assert.equal(examine(both, authority.root + other.root).isRevoked, true);
+});
+
+test('below an intermediate its list is needed, and those above it when they are looked for', () => {
+  const root = makeAuthority();
+  const middle = makeAuthority({}, root);
+  const stranger = makeAuthority();
+  const leaf = makeLeaf(middle, { uris: ['spiffe://cluster.local/ns/a/sa/b'] });
+  const own = { chainPem: `${leaf.pem}${middle.pem}`, at };
+  const crl = ({ certificate, keys }: ChainAuthority, ...serials: readonly string[]): string => {
+    const revoked = serials.map((one) => ({ serial: one, revokedAt: at, reason: REASON }));
+    const times = { thisUpdateAt: at - DAY_MS, nextUpdateAt: at + DAY_MS };
+    const issuer = { name: certificate.subject, keyId: certificate.subjectKeyId };
+    const { privateKey } = keys;
+    return encodePem(
+      'X509 CRL',
+      buildCrl({ number: 1, ...times, revoked }, { ...issuer, privateKey }),
+    );
+  };
+  const standing = (crlPem: string, isLeafOnly: boolean) =>
+    examineBundle({ rootsPem: root.pem, crlPem, isLeafOnly }, own);
+  const missing = { message: /an authority has no revocation list/ };
+  assert.equal(standing(crl(middle, leaf.certificate.serial), true).isRevoked, true);
+  assert.equal(standing(crl(middle) + crl(stranger, 'ab'), true).isRevoked, false);
+  assert.throws(() => standing(crl(root), true), missing);
+  assert.throws(() => standing(crl(middle), false), missing);
+  assert.equal(standing(crl(middle) + crl(root), false).isRevoked, false);
 });

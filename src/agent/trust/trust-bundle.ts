@@ -2,7 +2,7 @@ import { BulwarkError } from '#base/errors.ts';
 import { LIMITS } from '#base/limits.ts';
 import { type Certificate, parseCertificatesPem } from '#pki/certificate.ts';
 import { verifyChain } from '#pki/chain.ts';
-import { type CertificateList, parseCrlsPem } from '#pki/crl.ts';
+import { type CertificateList, isListOf, parseCrlsPem } from '#pki/crl.ts';
 import { parsePublicKey } from '#pki/public-key.ts';
 import { signatureVerifies } from '#pki/signature.ts';
 
@@ -10,8 +10,10 @@ import { signatureVerifies } from '#pki/signature.ts';
 export interface TrustBundle {
   /** The roots, PEM; the one whose key signs now comes first. */
   readonly rootsPem: string;
-  /** Their revocation lists, PEM; '' for none. */
+  /** Revocation lists, PEM; '' for none. */
   readonly crlPem: string;
+  /** Whether there are lists for the authorities above leaves only; true when left out. */
+  readonly isLeafOnly?: boolean;
 }
 
 /** How the own certificate stands to a bundle. */
@@ -28,13 +30,14 @@ export interface BundleStanding {
  * Reads the roots of a bundle and compares the own certificate with them.
  * @param own the chain that the workload serves with, PEM, leaf first; the moment, in milliseconds
  * @throws BulwarkError AGENT_TRUST_REFUSED when the bundle is not one: a part does not parse, is no
- *   authority, there is none or too many, or a list is not one of its roots, not yet, or over
+ *   authority, there is none or too many; or a list is not yet, over, or missing for an authority
+ *   that peers will look for
  */
 export function examineBundle(
-  { rootsPem, crlPem }: TrustBundle,
+  bundle: TrustBundle,
   own: { readonly chainPem: string; readonly at: number },
 ): BundleStanding {
-  const roots = parseRoots(rootsPem);
+  const roots = parseRoots(bundle.rootsPem);
   const [leaf, ...intermediates] = parseCertificatesPem(own.chainPem);
   const vouches = (trusted: readonly Certificate[]): boolean => {
     if (!leaf) return false;
@@ -46,9 +49,11 @@ export function examineBundle(
       throw error;
     }
   };
-  const revoked = revokedSerials(crlPem, roots, own.at);
+  const isTrusted = vouches(roots);
+  const above = isTrusted && leaf ? authoritiesAbove(leaf, [...intermediates, ...roots]) : [];
+  const revoked = revokedSerials(bundle, { roots, above, at: own.at });
   return {
-    isTrusted: vouches(roots),
+    isTrusted,
     isCurrent: vouches(roots.slice(0, 1)),
     isRevoked: leaf !== undefined && revoked.has(leaf.serial),
   };
@@ -69,31 +74,64 @@ function parseRoots(pem: string): readonly Certificate[] {
   return roots;
 }
 
+/** From the authority that signed a certificate to its root, by their names and keys. */
+function authoritiesAbove(
+  leaf: Certificate,
+  known: readonly Certificate[],
+): readonly Certificate[] {
+  const path: Certificate[] = [];
+  let below: Certificate | undefined = leaf;
+  while (below) {
+    const current: Certificate = below;
+    below = known.find((one) => !path.includes(one) && hasSigned(one, current));
+    if (below) path.push(below);
+  }
+  return path;
+}
+
+function hasSigned(authority: Certificate, below: Certificate): boolean {
+  if (Buffer.compare(authority.subject, below.issuer) !== 0) return false;
+  const { tbs, signature, signatureAlgorithm } = below;
+  return signatureVerifies(tbs, signature, signatureAlgorithm, parsePublicKey(authority.spki));
+}
+
 /**
  * Envoy refuses every peer while a list is over, or while one is missing for an issuer: such lists
- * must not come that far.
+ * must not come that far. A list of an authority that is not known here may be right: another
+ * workload has its certificate from there.
  */
 function revokedSerials(
-  pem: string,
-  roots: readonly Certificate[],
-  at: number,
+  { crlPem, isLeafOnly = true }: TrustBundle,
+  {
+    roots,
+    above,
+    at,
+  }: {
+    readonly roots: readonly Certificate[];
+    readonly above: readonly Certificate[];
+    readonly at: number;
+  },
 ): ReadonlySet<string> {
-  if (pem === '') return new Set();
-  const lists = parseLists(pem);
+  if (crlPem === '') return new Set();
+  const lists = parseLists(crlPem);
+  const known = [...above, ...roots];
   for (const list of lists) {
-    const { tbs, signature, signatureAlgorithm, thisUpdateAt, nextUpdateAt } = list;
-    const signedIt = ({ subject, spki }: Certificate): boolean =>
-      Buffer.compare(subject, list.issuer) === 0 &&
-      signatureVerifies(tbs, signature, signatureAlgorithm, parsePublicKey(spki));
-    if (!roots.some(signedIt)) throw refused('no root has signed a revocation list');
+    const { thisUpdateAt, nextUpdateAt } = list;
+    const namesakes = known.filter(({ subject }) => Buffer.compare(subject, list.issuer) === 0);
+    if (namesakes.length > 0 && !namesakes.some((one) => isListOf(list, one)))
+      throw refused('no authority of that name has signed a revocation list');
     if (thisUpdateAt > at) throw refused('a revocation list is from the future');
     if (nextUpdateAt !== undefined && nextUpdateAt <= at)
       throw refused('a revocation list has expired');
   }
-  const isSpokenFor = ({ subject }: Certificate): boolean =>
-    lists.some(({ issuer }) => Buffer.compare(issuer, subject) === 0);
-  if (!roots.every(isSpokenFor)) throw refused('a root has no revocation list');
-  return new Set(lists.flatMap(({ revokedSerials: serials }) => serials));
+  const isSpokenFor = (one: Certificate): boolean => lists.some((list) => isListOf(list, one));
+  const [issuer] = above;
+  // Where leaves come from a root, they may come from each.
+  const isDirect = issuer !== undefined && roots.includes(issuer);
+  const needed = [...(isLeafOnly ? above.slice(0, 1) : above), ...(isDirect ? roots : [])];
+  if (!needed.every(isSpokenFor)) throw refused('an authority has no revocation list');
+  const own = lists.filter((list) => issuer !== undefined && isListOf(list, issuer));
+  return new Set(own.flatMap(({ revokedSerials: serials }) => serials));
 }
 
 function parseLists(pem: string): readonly CertificateList[] {

@@ -1,16 +1,13 @@
 import type { KeyObject } from 'node:crypto';
-import { isBulwarkError } from '#base/errors.ts';
 import { KeySigner } from '#ca/key-signer.ts';
 import { checkAuthorities, issuersOf } from '#ca/plugged-in/ca-chain.ts';
 import { CA_FILE, type CaFiles } from '#ca/plugged-in/ca-files.ts';
 import { caProblem, parsing, subjectOf } from '#ca/plugged-in/ca-problem.ts';
 import type { Signer } from '#ca/signer.ts';
 import { type Certificate, isCertificateOfKey, parseCertificatesPem } from '#pki/certificate.ts';
-import { type CertificateList, parseCrlsPem } from '#pki/crl.ts';
+import { isListOf, parseCrlsPem } from '#pki/crl.ts';
 import { kindOfKey, parsePrivateKeyPem, publicHalf } from '#pki/keys.ts';
 import { encodePem, type PemText } from '#pki/pem.ts';
-import { parsePublicKey } from '#pki/public-key.ts';
-import { signatureVerifies } from '#pki/signature.ts';
 import { type TrustDomain, workloadSpiffeId } from '#spiffe/spiffe-id.ts';
 
 /** A plugged-in authority that was found sound. */
@@ -119,15 +116,4 @@ function checkedCrl(text: string | undefined, issuers: readonly Certificate[], a
     }
   }
   return text;
-}
-
-function isListOf(list: CertificateList, { subject, spki }: Certificate): boolean {
-  if (Buffer.compare(list.issuer, subject) !== 0) return false;
-  try {
-    const { tbs, signature, signatureAlgorithm } = list;
-    return signatureVerifies(tbs, signature, signatureAlgorithm, parsePublicKey(spki));
-  } catch (error) {
-    if (isBulwarkError(error)) return false;
-    throw error;
-  }
 }

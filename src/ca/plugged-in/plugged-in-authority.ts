@@ -5,11 +5,13 @@ import { BulwarkError, describeError } from '#base/errors.ts';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
+import { issuerKey } from '#ca/lists/issuer-list.ts';
 import { CA_FILE, type CaFiles, readCaFiles } from '#ca/plugged-in/ca-files.ts';
 import { subjectOf } from '#ca/plugged-in/ca-problem.ts';
 import { type CaSet, parseCaSet } from '#ca/plugged-in/ca-set.ts';
 import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
 import type { Signer } from '#ca/signer.ts';
+import type { Certificate } from '#pki/certificate.ts';
 import type { PemText } from '#pki/pem.ts';
 import type { TrustDomain } from '#spiffe/spiffe-id.ts';
 
@@ -27,6 +29,8 @@ export interface PluggedInDeps {
 
 /** From the first sign of a change until the files are read: whoever writes them writes several. */
 const SETTLE_MS = 200;
+/** Signers that sign lists no longer than so many others came after them. */
+const FORMER_MAX = 8;
 /** Also without a sign, for file systems that give none. */
 const LOOK_MS = 30_000;
 
@@ -40,7 +44,10 @@ export class PluggedInAuthority implements Component, MeshRoots {
   readonly #deps: PluggedInDeps;
   readonly #count: (result: 'taken' | 'refused') => void;
   readonly #listeners: (() => Promise<void>)[] = [];
+  readonly #arrivalListeners: ((signer: Signer) => Promise<void>)[] = [];
   #set: CaSet | undefined;
+  /** Who signed before, the latest first. */
+  #former: readonly Signer[] = [];
   /** Of the files that were looked at last, good or bad. */
   #digest = '';
   /** The failure that was logged last; each once. */
@@ -97,6 +104,11 @@ export class PluggedInAuthority implements Component, MeshRoots {
     return this.#current.crlPem;
   }
 
+  /** Who signs now, and those before whose leaves may be alive. */
+  get listSigners(): readonly Signer[] {
+    return [this.signer, ...this.#former];
+  }
+
   get #current(): CaSet {
     return present(this.#set, 'the set of an open authority');
   }
@@ -104,6 +116,11 @@ export class PluggedInAuthority implements Component, MeshRoots {
   /** Calls `listener` after each change, one after the other. */
   onChange(listener: () => Promise<void>): void {
     this.#listeners.push(listener);
+  }
+
+  /** Calls `listener` before a new authority signs. */
+  onArrival(listener: (signer: Signer) => Promise<void>): void {
+    this.#arrivalListeners.push(listener);
   }
 
   /** @throws BulwarkError CA_ROTATION_REFUSED always: the files say which root is used */
@@ -151,7 +168,9 @@ export class PluggedInAuthority implements Component, MeshRoots {
       const files = await readCaFiles(directory);
       if (files.digest === this.#digest) return;
       this.#digest = files.digest;
-      this.#take(this.#parse(files));
+      const set = this.#parse(files);
+      if (!isSameAuthority(set.signer, this.signer)) await this.#announce(set.signer);
+      this.#take(set);
     } catch (error) {
       const told = describeError(error);
       if (told === this.#told) return;
@@ -173,6 +192,11 @@ export class PluggedInAuthority implements Component, MeshRoots {
     const [root] = set.roots;
     const { log } = this.#deps;
     const isKnown = this.#current.roots.some(({ der }) => Buffer.compare(der, root.der) === 0);
+    const now = this.#deps.clock.now();
+    this.#former = [this.signer, ...this.#former]
+      .filter((one) => !isSameAuthority(one, set.signer) && one.issuers[0].notAfterAt > now)
+      .filter(({ issuers }) => set.roots.some((each) => isSameKey(each, issuers.at(-1))))
+      .slice(0, FORMER_MAX);
     this.#set = set;
     this.#count('taken');
     const [issuer] = set.signer.issuers;
@@ -188,6 +212,16 @@ export class PluggedInAuthority implements Component, MeshRoots {
     });
   }
 
+  async #announce(signer: Signer): Promise<void> {
+    for (const listener of this.#arrivalListeners) {
+      try {
+        await listener(signer);
+      } catch (error) {
+        this.#deps.log.error('not everything knows of the new CA files', { error });
+      }
+    }
+  }
+
   async #tell(): Promise<void> {
     for (const listener of this.#listeners) {
       try {
@@ -197,4 +231,12 @@ export class PluggedInAuthority implements Component, MeshRoots {
       }
     }
   }
+}
+
+function isSameAuthority({ issuers: [one] }: Signer, { issuers: [other] }: Signer): boolean {
+  return isSameKey(one, other);
+}
+
+function isSameKey(one: Certificate, other: Certificate | undefined): boolean {
+  return other !== undefined && issuerKey(one) === issuerKey(other);
 }

@@ -13,8 +13,18 @@ export interface MeshRoots {
   readonly bundlePem: PemText;
   /** Revocation lists that came with them, PEM; left out when they never do. */
   readonly crlPem?: string;
+  /**
+   * All who can still sign lists for leaves that may be alive, the one who signs now first; left
+   * out when that one is alone.
+   */
+  readonly listSigners?: readonly Signer[];
   /** Calls `listener` after each change, one after the other. */
   onChange(listener: () => Promise<void>): void;
+  /**
+   * Calls `listener` before a signer signs whom nobody may know yet, and waits for it; left out
+   * where a step before (`prepare`) made it known.
+   */
+  onArrival?(listener: (signer: Signer) => Promise<void>): void;
   /**
    * Goes one step from one root to the next.
    * @throws BulwarkError CA_ROTATION_REFUSED when the step cannot be taken

@@ -40,6 +40,8 @@ export class RootSet implements MeshRoots {
   readonly #listeners: (() => Promise<void>)[] = [];
   #roots: readonly TrustedRoot[] = [];
   #signer: SelfSignedSigner | undefined;
+  /** Of all roots whose keys are there, by their folders. */
+  #signers: ReadonlyMap<string, SelfSignedSigner> = new Map();
 
   private constructor(options: RootFilesOptions, deps: RootFilesDeps) {
     this.#options = options;
@@ -67,6 +69,11 @@ export class RootSet implements MeshRoots {
   /** The signer of the active root. */
   get signer(): Signer {
     return present(this.#signer, 'signer of the active root');
+  }
+
+  /** Of all roots but a tainted one, the active one first. */
+  get listSigners(): readonly Signer[] {
+    return [...this.#signers.values()];
   }
 
   /** The roots that peers are verified against, PEM, the active one first. */
@@ -114,23 +121,31 @@ export class RootSet implements MeshRoots {
   }
 
   async #load(slots: readonly RootSlot[]): Promise<void> {
-    const known = this.#roots;
+    const known = this.#signers;
     const roots: TrustedRoot[] = [];
-    let signer = this.#signer;
+    const signers = new Map<string, SelfSignedSigner>();
     for (const { slot, state } of slots) {
-      const certificate = known.find((root) => root.slot === slot)?.certificate;
-      if (state !== 'active')
-        roots.push({ slot, state, certificate: certificate ?? (await this.#read(slot, state)) });
+      if (state === 'tainted')
+        roots.push({ slot, state, certificate: await this.#readTainted(slot) });
       else {
-        const root = await this.#open(slot);
-        if (signer?.issuers[0].serial !== root.certificate.serial)
-          signer = new SelfSignedSigner(root);
-        roots.push({ slot, state, certificate: root.certificate });
+        const before = state === 'active' ? undefined : known.get(slot);
+        const signer = before ?? (await this.#openSigner(slot, known.get(slot)));
+        signers.set(slot, signer);
+        roots.push({ slot, state, certificate: signer.issuers[0] });
       }
     }
-    assert(signer && roots[0]?.state === 'active', 'one root is active');
+    const [first] = signers.values();
+    assert(first && roots[0]?.state === 'active', 'one root is active');
     this.#roots = roots;
-    this.#signer = signer;
+    this.#signers = signers;
+    this.#signer = first;
+  }
+
+  /** The same signer as before while the certificate is the same. */
+  async #openSigner(slot: string, before: SelfSignedSigner | undefined): Promise<SelfSignedSigner> {
+    const root = await this.#open(slot);
+    const isSame = before?.issuers[0].serial === root.certificate.serial;
+    return before && isSame ? before : new SelfSignedSigner(root);
   }
 
   #open(slot: string) {
@@ -138,8 +153,9 @@ export class RootSet implements MeshRoots {
     return loadOrCreateRoot({ ...this.#options, directory }, this.#deps);
   }
 
-  async #read(slot: string, state: RootSlot['state']): Promise<Certificate> {
-    if (state !== 'tainted') return (await this.#open(slot)).certificate;
+  async #readTainted(slot: string): Promise<Certificate> {
+    const known = this.#roots.find((root) => root.slot === slot)?.certificate;
+    if (known) return known;
     const path = join(this.#options.directory, slot, CERTIFICATE_FILE);
     const text = await readSecretFile(path, { exclusive: false });
     const [certificate] = parseCertificatesPem(text.toString('latin1'));

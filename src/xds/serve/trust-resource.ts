@@ -8,10 +8,12 @@ export interface TrustContent {
   readonly rootsPem: string;
   /** Their revocation lists, PEM; '' for none. */
   readonly crlPem: string;
+  /** Whether there are lists for the authorities above leaves only; true when left out. */
+  readonly isLeafOnly?: boolean;
 }
 
 /** The Secret `ROOTCA`, as Istio names it: the roots and lists that peers are verified against. */
-export function trustResource({ rootsPem, crlPem }: TrustContent): XdsResource {
+export function trustResource({ rootsPem, crlPem, isLeafOnly = true }: TrustContent): XdsResource {
   const inline = (pem: string) => ({
     specifier: { case: 'inlineBytes' as const, value: Buffer.from(pem) },
   });
@@ -21,7 +23,7 @@ export function trustResource({ rootsPem, crlPem }: TrustContent): XdsResource {
       case: 'validationContext',
       value: {
         trustedCa: inline(rootsPem),
-        ...(crlPem === '' ? {} : { crl: inline(crlPem) }),
+        ...(crlPem === '' ? {} : { crl: inline(crlPem), onlyVerifyLeafCertCrl: isLeafOnly }),
       },
     },
   });
