@@ -7,6 +7,7 @@ import {
 import { destinationRule } from '#api/kinds/destination-rule.ts';
 import { namespace as namespaceKind } from '#api/kinds/namespace.ts';
 import { peerAuthentication } from '#api/kinds/peer-authentication.ts';
+import { requestAuthentication } from '#api/kinds/request-authentication.ts';
 import { secret } from '#api/kinds/secret.ts';
 import { type Service as ServiceObject, service } from '#api/kinds/service.ts';
 import { serviceAccount } from '#api/kinds/service-account.ts';
@@ -18,6 +19,7 @@ import type { ApiObject, KindId } from '#api/object.ts';
 import type { ServiceEndpoints } from '#model/endpoint.ts';
 import { EndpointIndex } from '#model/endpoint-index.ts';
 import { findEndpoints, keepEqualParts } from '#model/endpoints.ts';
+import { KeySets } from '#model/key-sets.ts';
 import { readKubernetesService } from '#model/kubernetes-service.ts';
 import type { MeshChange } from '#model/mesh-change.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
@@ -39,6 +41,7 @@ const OBJECT_PARTS = {
   peerAuthentications: peerAuthentication.id,
   authenticationPolicies: policy.id,
   meshPolicies: meshPolicy.id,
+  requestAuthentications: requestAuthentication.id,
   authorizationPolicies: authorizationPolicy.id,
   destinationRules: destinationRule.id,
   virtualServices: virtualService.id,
@@ -93,6 +96,7 @@ export class MeshModel {
       peerAuthentications: NamespacedObjects.empty(),
       authenticationPolicies: NamespacedObjects.empty(),
       meshPolicies: NamespacedObjects.empty(),
+      requestAuthentications: NamespacedObjects.empty(),
       authorizationPolicies: NamespacedObjects.empty(),
       destinationRules: NamespacedObjects.empty(),
       virtualServices: NamespacedObjects.empty(),
@@ -100,6 +104,7 @@ export class MeshModel {
       secrets: NamespacedObjects.empty(),
       namespaces: NamespacedObjects.empty(),
       revocations: Revocations.none(),
+      keySets: KeySets.none,
     };
   }
 
@@ -117,6 +122,13 @@ export class MeshModel {
         if (object) entries.push(object as WorkloadEntry);
       }
     }
+  }
+
+  /** Takes in what was fetched from issuers; the same object as before is no change. */
+  useKeySets(keySets: KeySets): void {
+    const before = this.snapshot();
+    if (before.keySets === keySets) return;
+    this.#snapshot = { ...before, keySets, version: before.version + 1 };
   }
 
   /** The mesh with every change so far; the same object when nothing changed since. */

@@ -3,11 +3,13 @@ import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import type { DestinationRule } from '#api/kinds/destination-rule.ts';
 import type { Namespace } from '#api/kinds/namespace.ts';
 import type { PeerAuthentication } from '#api/kinds/peer-authentication.ts';
+import type { RequestAuthentication } from '#api/kinds/request-authentication.ts';
 import type { Secret } from '#api/kinds/secret.ts';
 import type { ServiceAccount } from '#api/kinds/service-account.ts';
 import type { VirtualService } from '#api/kinds/virtual-service.ts';
 import type { WorkloadGroup } from '#api/kinds/workload-group.ts';
 import type { EndpointIndex } from '#model/endpoint-index.ts';
+import type { KeySets } from '#model/key-sets.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import type { Revocations } from '#model/revocations.ts';
@@ -32,6 +34,7 @@ export interface MeshSnapshot {
   readonly authenticationPolicies: NamespacedObjects<AuthenticationPolicy>;
   /** At most one, under the namespace ''. */
   readonly meshPolicies: NamespacedObjects<AuthenticationPolicy>;
+  readonly requestAuthentications: NamespacedObjects<RequestAuthentication>;
   readonly authorizationPolicies: NamespacedObjects<AuthorizationPolicy>;
   readonly destinationRules: NamespacedObjects<DestinationRule>;
   readonly virtualServices: NamespacedObjects<VirtualService>;
@@ -41,4 +44,6 @@ export interface MeshSnapshot {
   /** Namespaces, all under the namespace ''. */
   readonly namespaces: NamespacedObjects<Namespace>;
   readonly revocations: Revocations;
+  /** What the control plane fetched from the issuers of tokens. */
+  readonly keySets: KeySets;
 }
