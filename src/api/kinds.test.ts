@@ -32,6 +32,7 @@ describe('the table', () => {
       svc: 'Service',
       se: 'ServiceEntry',
       dr: 'DestinationRule',
+      vs: 'VirtualService',
       we: 'WorkloadEntry',
       wg: 'WorkloadGroup',
       pa: 'PeerAuthentication',

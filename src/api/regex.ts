@@ -1,6 +1,6 @@
-/** What JavaScript's expressions have and RE2 has not: looking around, references to groups. */
+/** What expressions of JavaScript have and RE2 has not: look-around, references to groups. */
 const ONLY_IN_JAVASCRIPT = /\(\?(?:=|!|<=|<!)|\\[1-9]|\\k</;
-/** How RE2 writes flags for the whole expression or a part; JavaScript only knows those of parts. */
+/** How RE2 writes flags of the whole expression; JavaScript knows only those of parts. */
 const LEADING_FLAGS = /^\(\?[imsU]+\)/;
 /** Envoy refuses programs that are too large; such an expression is never meant to be read. */
 const LENGTH_MAX = 1024;

@@ -18,8 +18,7 @@ const percentage = object('Share of the requests.', {
   value: decimal('Per cent, 0 to 100.', { format: 'double' }),
 });
 
-/** Where a route leads. */
-export const destination = object(
+const destination = object(
   'A service, a part of it and a port.',
   {
     host: text('Name of the service; short names are taken in the namespace of the object.'),
@@ -162,7 +161,5 @@ export const plainDestination = object(
 export interface HttpRoute extends ValueOf<typeof httpRoute> {}
 /** A service, a part of it and a port. */
 export interface Destination extends ValueOf<typeof destination> {}
-/** `spec.http[].route[]`. */
-export interface RouteDestination extends ValueOf<typeof routeDestination> {}
 /** Changes of headers. */
 export interface HeaderChanges extends ValueOf<typeof headers> {}

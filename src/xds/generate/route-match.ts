@@ -8,7 +8,7 @@ import type { StringMatcherSchema } from '#gen/envoy-api/envoy/type/matcher/v3/s
 import type { Init } from '#xds/generate/proto-values.ts';
 
 /** Matches every request. */
-export const EVERY_REQUEST = { pathSpecifier: { case: 'prefix', value: '/' } } as const;
+const EVERY_REQUEST = { pathSpecifier: { case: 'prefix', value: '/' } } as const;
 
 type HeaderInit = Init<typeof HeaderMatcherSchema>;
 

@@ -21,7 +21,9 @@ const OTHER_ENDPOINTS: Init<typeof RetryPolicySchema> = {
 /** What may be tried again without harm: the request did not reach the application. */
 const HARMLESS = 'connect-failure,refused-stream,reset-before-request,unavailable,cancelled';
 
-/** Where nobody says anything else: twice, as Istio does, at other endpoints where there are any. */
+/**
+ * Where nobody says anything else: twice, as Istio does, at other endpoints where there are any.
+ */
 export const RETRIES: RetryPolicy = create(RetryPolicySchema, {
   retryOn: HARMLESS,
   numRetries: 2,
