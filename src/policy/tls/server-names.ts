@@ -27,8 +27,9 @@ export interface ServerNamesInput {
  * Secure naming: the identities that may answer for a service are the service accounts of its
  * endpoints and the names that its ServiceEntry gives (Istio, "Secure naming"). Where an endpoint's
  * account is not known and no names are given, any identity of the endpoint's namespace will do;
- * where nothing is known, any of the service's namespace. Never simply anybody: an endpoint may arrive a moment before its
- * identity does. A name in one of the trust domains stands for the same one in all of them.
+ * where nothing is known, any of the service's namespace. Never simply anybody: an endpoint may
+ * arrive a moment before its identity does. A name in one of the trust domains stands for the same
+ * one in all of them.
  */
 export function serverNames(input: ServerNamesInput): ServerNames {
   const { service, endpoints, trustDomains, asked, unknownIsNarrowed } = input;

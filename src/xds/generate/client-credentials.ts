@@ -15,7 +15,7 @@ import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
 
 const NOTHING: ResourceMap = new Map();
 
-/** The Secrets that clients use by `credentialName`, of which each sees its own namespace's only. */
+/** The Secrets that clients name (credentialName), of which each sees its own namespace's only. */
 export class ClientCredentials {
   readonly #reader = new CredentialReader();
   readonly #resources = new WeakMap<KeyPair | Trust, XdsResource>();

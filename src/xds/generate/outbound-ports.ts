@@ -33,6 +33,8 @@ export interface OutboundScope {
   readonly endpoints: EndpointIndex;
   readonly rules: ClientRules;
   readonly settings: MeshSettings;
+  /** Other trust domains whose identities can be verified. */
+  readonly federated: readonly TrustDomain[];
   /** What a credentialName stands for, for the client. */
   readonly credential: (name: string) => Credential;
   readonly interception: 'redirect' | 'explicit';
@@ -79,7 +81,7 @@ function outboundPort(scope: OutboundScope, target: Target): OutboundPort {
   const endpoints = subset ? scope.select(all, subset.labels) : all;
   const name = outboundClusterName(port.port, subset?.name ?? '', service.host);
   const http = httpOf(port);
-  const tls = tlsOf(scope, target);
+  const tls = tlsOf(scope, target, endpoints);
   const cluster: OutboundClusterInput =
     tls === 'refuse'
       ? { name, http, tls: { mode: 'plain' }, discovery: { by: 'nothing' } }
@@ -94,7 +96,11 @@ function httpOf({ protocol }: ServicePort): UpstreamHttp {
   return http2 ? 'http2' : 'http1';
 }
 
-function tlsOf(scope: OutboundScope, target: Target): ClusterTls | 'refuse' {
+function tlsOf(
+  scope: OutboundScope,
+  target: Target,
+  endpoints: readonly Endpoint[],
+): ClusterTls | 'refuse' {
   const { service, rule, behind } = target;
   const { port } = target.port;
   const { autoMtls, hardening } = scope.settings;
@@ -110,19 +116,42 @@ function tlsOf(scope: OutboundScope, target: Target): ClusterTls | 'refuse' {
       return 'refuse';
     case 'auto':
     case 'mesh': {
+      const perEndpoint = tls.mode === 'auto' && !isPassthrough(scope, service);
+      if (tls.mode === 'auto' && !perEndpoint && !allTakeMtls(scope, endpoints))
+        return { mode: 'plain' };
       const asked = tls.mode === 'mesh' ? tls.subjectAltNames : [];
       const sni = tls.mode === 'mesh' ? tls.sni : undefined;
       const trustDomains = meshTrustDomains(scope.settings);
       const unknownIsNarrowed = HARDENING[hardening].unknownServersAreNarrowed;
+      const given = { service, endpoints: behind, trustDomains, asked, unknownIsNarrowed };
+      const names = serverNames(given);
       return {
         mode: 'mesh',
-        perEndpoint: tls.mode === 'auto',
-        names: serverNames({ service, endpoints: behind, trustDomains, asked, unknownIsNarrowed }),
+        perEndpoint,
+        names,
+        isFederated: names.ids.some((id) => isOfOne(id, scope.federated)),
         sni: sni ?? meshServerName(port, subset, service.host),
         ownDomain: scope.ownDomain,
       };
     }
   }
+}
+
+/** Whether calls go to the address that the caller chose, of which Envoy knows nothing. */
+function isPassthrough({ interception }: OutboundScope, { resolution }: Service): boolean {
+  return resolution === 'none' && interception === 'redirect';
+}
+
+/**
+ * What holds for every address that a caller may choose: mutual TLS only when every known endpoint
+ * takes it, as in Istio.
+ */
+function allTakeMtls(scope: OutboundScope, endpoints: readonly Endpoint[]): boolean {
+  return endpoints.length > 0 && scope.assign(endpoints).every(({ mtls }) => mtls);
+}
+
+function isOfOne(id: string, trustDomains: readonly TrustDomain[]): boolean {
+  return trustDomains.some((trustDomain) => id.startsWith(`spiffe://${trustDomain}/`));
 }
 
 function discoveryOf(
@@ -132,8 +161,7 @@ function discoveryOf(
 ): ClusterDiscovery {
   const { resolution, host } = service;
   if (resolution === 'static') return { by: 'eds' };
-  if (resolution === 'none' && scope.interception === 'redirect')
-    return { by: 'original-destination' };
+  if (isPassthrough(scope, service)) return { by: 'original-destination' };
   const written = scope.assign(endpoints).map(({ endpoint, mtls }) => ({
     address: endpoint.workload.address,
     port: endpoint.port,
