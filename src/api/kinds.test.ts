@@ -29,6 +29,8 @@ describe('the table', () => {
       ns: 'Namespace',
       sa: 'ServiceAccount',
       cm: 'ConfigMap',
+      no: 'Node',
+      po: 'Pod',
       svc: 'Service',
       se: 'ServiceEntry',
       dr: 'DestinationRule',

@@ -5,7 +5,10 @@ import { certificateRevocation } from '#api/kinds/certificate-revocation.ts';
 import { configMap } from '#api/kinds/config-map.ts';
 import { destinationRule } from '#api/kinds/destination-rule.ts';
 import { namespace } from '#api/kinds/namespace.ts';
+import { node } from '#api/kinds/node.ts';
 import { peerAuthentication } from '#api/kinds/peer-authentication.ts';
+import { pod } from '#api/kinds/pod.ts';
+import { clusterRbacConfig, rbacConfig } from '#api/kinds/rbac-config.ts';
 import { requestAuthentication } from '#api/kinds/request-authentication.ts';
 import { secret } from '#api/kinds/secret.ts';
 import { service } from '#api/kinds/service.ts';
@@ -25,6 +28,8 @@ export const KINDS: readonly KindDefinition[] = [
   service,
   workloadEntry,
   workloadGroup,
+  node,
+  pod,
   serviceEntry,
   destinationRule,
   virtualService,

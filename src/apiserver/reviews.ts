@@ -1,5 +1,5 @@
 import type { Diagnostic } from '#api/diagnostic.ts';
-import { forbidden, invalid as invalidField } from '#api/field-error.ts';
+import { invalid as invalidField } from '#api/field-error.ts';
 import { cannotBeHandled, unknownConversion } from '#apiserver/admit.ts';
 import { decodeBody } from '#apiserver/body.ts';
 import { metadataOf } from '#apiserver/create.ts';
@@ -9,6 +9,7 @@ import { writeOptions } from '#apiserver/query.ts';
 import type { ApiRequest } from '#apiserver/resource-context.ts';
 import { callerOf, type ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
 import { badRequest, invalid, notFound } from '#apiserver/status.ts';
+import { boundClaims, readBoundRef } from '#apiserver/token-binding.ts';
 import { warningHeaders } from '#apiserver/warnings.ts';
 import type { Clock } from '#base/clock.ts';
 import { LIMITS } from '#base/limits.ts';
@@ -77,13 +78,19 @@ export async function requestToken(
   checkNames(body, account);
   const asked = textList(spec.audiences, 'TokenRequest');
   const audiences = asked.length > 0 ? asked : [tokens.issuer];
-  const { token, expiresAt } = await tokens.issue(found, { audiences, seconds });
+  const ref = readBoundRef(spec.boundObjectRef);
+  const bound = ref ? await boundClaims(store, { account: found, ref }) : undefined;
+  const { token, expiresAt } = await tokens.issue(found, {
+    audiences,
+    seconds,
+    ...(bound ? { bound: bound.claims } : {}),
+  });
   const creationTimestamp = secondsTimestamp(clock.now());
   const answer = {
     kind: 'TokenRequest',
     apiVersion: API_VERSION,
     metadata: { name, namespace, uid: found.metadata.uid, creationTimestamp },
-    spec: { audiences, expirationSeconds: seconds, boundObjectRef: null },
+    spec: { audiences, expirationSeconds: seconds, boundObjectRef: bound?.ref ?? null },
     status: { token, expirationTimestamp: secondsTimestamp(expiresAt) },
   };
   return jsonAnswer(answer, { code: 201, headers: warningHeaders(warnings) });
@@ -99,11 +106,6 @@ function lifetimeOf(spec: JsonObject): {
 } {
   const field = 'spec.expirationSeconds';
   const asked = spec.expirationSeconds ?? LIMITS.tokenSecondsDefault;
-  const bound = spec.boundObjectRef;
-  if (bound !== undefined && bound !== null) {
-    const detail = 'tokens are bound to their service account, not to other objects';
-    throw refused('', [forbidden('spec.boundObjectRef', detail)]);
-  }
   if (typeof asked !== 'number' || !Number.isSafeInteger(asked)) {
     throw badRequest(
       `${cannotBeHandled('TokenRequest', API_VERSION, 'TokenRequest')}: json: ${field} must be a whole number`,

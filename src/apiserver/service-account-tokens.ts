@@ -1,6 +1,12 @@
 import { decodeJwt, errors, jwtVerify, SignJWT } from 'jose';
 import type { ApiObject } from '#api/object.ts';
 import type { Caller } from '#apiserver/authorize.ts';
+import {
+  type BoundClaims,
+  type ObjectClaim,
+  problemOfBound,
+  readClaims,
+} from '#apiserver/token-binding.ts';
 import type { TokenKey } from '#apiserver/token-key.ts';
 import type { Clock } from '#base/clock.ts';
 import { LIMITS } from '#base/limits.ts';
@@ -20,14 +26,12 @@ export type TokenResult =
       readonly audiences: readonly string[];
       /** The token's `jti`. */
       readonly tokenId: string;
+      /** The pod that it is bound to, which exists. */
+      readonly pod?: ObjectClaim;
+      /** The node of that pod, or the one that it is bound to itself, which exists then. */
+      readonly node?: ObjectClaim;
     }
   | { readonly authenticated: false; readonly error: string };
-
-/** The part of the claims that is Kubernetes' own. */
-interface KubernetesClaim {
-  readonly namespace?: unknown;
-  readonly serviceaccount?: { readonly name?: unknown; readonly uid?: unknown };
-}
 
 /** A new token. */
 export interface IssuedToken {
@@ -53,7 +57,8 @@ const INVALID = 'invalid bearer token';
 
 /**
  * Issues and checks third-party tokens of service accounts: JWTs with audience and expiry, bound to
- * the uid of the account, so that they end with it (kubernetes.io, "Managing Service Accounts";
+ * the uid of the account, and to that of a pod, node or Secret where asked for, so that they end
+ * with it (kubernetes.io, "Managing Service Accounts";
  * Istio "third party tokens").
  */
 export class ServiceAccountTokens {
@@ -68,13 +73,21 @@ export class ServiceAccountTokens {
   /** A token of `account`, good from now on for `seconds`. */
   async issue(
     account: ApiObject,
-    { audiences, seconds }: { readonly audiences: readonly string[]; readonly seconds: number },
+    {
+      audiences,
+      seconds,
+      bound = {},
+    }: {
+      readonly audiences: readonly string[];
+      readonly seconds: number;
+      readonly bound?: BoundClaims;
+    },
   ): Promise<IssuedToken> {
     const { key, clock, random } = this.#deps;
     const { name, namespace = '', uid } = account.metadata;
     const issuedAt = Math.floor(clock.now() / 1000);
     const token = await new SignJWT({
-      'kubernetes.io': { namespace, serviceaccount: { name, uid } },
+      'kubernetes.io': { namespace, ...bound, serviceaccount: { name, uid } },
     })
       .setProtectedHeader({ alg: 'ES256', kid: key.keyId })
       .setAudience([...audiences])
@@ -105,18 +118,19 @@ export class ServiceAccountTokens {
       const [has, wants] = [goList(held), goList(audiences)];
       return this.#refuse(`token audiences ${has} is invalid for the target audiences ${wants}`);
     }
-    const bound = claims['kubernetes.io'] as KubernetesClaim | undefined;
-    const { namespace, serviceaccount } = bound ?? {};
-    const { name, uid } = serviceaccount ?? {};
-    if (typeof namespace !== 'string' || typeof name !== 'string' || typeof uid !== 'string') {
-      return this.#refuse('token has no service account');
-    }
+    const own = readClaims(claims['kubernetes.io']);
+    if (!own) return this.#refuse('token has no service account');
+    const { namespace, bound } = own;
+    const { name, uid } = own.serviceAccount;
     const account = await this.#deps.store.get({ kind: 'serviceaccounts', namespace, name });
     if (!account) return this.#refuse(`serviceaccounts "${name}" not found`);
     if (account.metadata.uid !== uid) {
       const now = account.metadata.uid ?? '';
       return this.#refuse(`service account UID (${now}) does not match claim (${uid})`);
     }
+    const gone = await problemOfBound(this.#deps.store, namespace, bound);
+    if (gone !== undefined) return this.#refuse(gone);
+    const { pod, node } = bound;
     return {
       authenticated: true,
       namespace,
@@ -124,6 +138,8 @@ export class ServiceAccountTokens {
       uid,
       audiences: common,
       tokenId: jti ?? '',
+      ...(pod ? { pod } : {}),
+      ...(node ? { node } : {}),
     };
   }
 
@@ -170,7 +186,13 @@ function goList(items: readonly string[]): string {
 
 /** The caller that a token of a service account stands for. */
 export function callerOf(result: TokenResult & { readonly authenticated: true }): Caller {
-  const { namespace, serviceAccount, uid, tokenId } = result;
+  const { namespace, serviceAccount, uid, tokenId, pod, node } = result;
+  const prefix = 'authentication.kubernetes.io';
+  const about = (what: string, claim: ObjectClaim | undefined) =>
+    claim && {
+      [`${prefix}/${what}-name`]: [claim.name],
+      ...(claim.uid ? { [`${prefix}/${what}-uid`]: [claim.uid] } : {}),
+    };
   return {
     username: `system:serviceaccount:${namespace}:${serviceAccount}`,
     uid,
@@ -179,6 +201,10 @@ export function callerOf(result: TokenResult & { readonly authenticated: true })
       `system:serviceaccounts:${namespace}`,
       'system:authenticated',
     ],
-    extra: { 'authentication.kubernetes.io/credential-id': [`JTI=${tokenId}`] },
+    extra: {
+      [`${prefix}/credential-id`]: [`JTI=${tokenId}`],
+      ...about('pod', pod),
+      ...about('node', node),
+    },
   };
 }

@@ -23,6 +23,8 @@ export interface ProvenCaller {
   readonly method: AttestationMethod;
   /** Which proof it was, for journal and log, never a secret: a serial, a token's id. */
   readonly proof: string;
+  /** The node that it runs on, when its proof says so and the API server agrees. */
+  readonly node?: string;
   /**
    * Uses the proof up, for proofs that are good once. To be awaited before anything is signed.
    * @throws BulwarkError CA_UNAUTHENTICATED when somebody else was first

@@ -27,6 +27,15 @@ export function refusalOf(error: unknown): CsrRefusal | undefined {
         isUnreadable: false,
         error: undefined,
       };
+    case 'CA_IMPERSONATION_REFUSED':
+      return {
+        status: GRPC_STATUS.unauthenticated,
+        message: 'request impersonation authentication failure',
+        isUnreadable: false,
+        error: undefined,
+      };
+    case 'CA_INTERMEDIATE_REFUSED':
+      return signing(GRPC_STATUS.permissionDenied, error.message, 'INTERMEDIATE_REFUSED');
     case 'PKI_MALFORMED':
       return unreadable('certificate signing request is not properly encoded');
     case 'PKI_UNSUPPORTED':

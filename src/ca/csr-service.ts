@@ -1,4 +1,4 @@
-import { create, fromBinary, type JsonObject, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { Clock } from '#base/clock.ts';
 import { BulwarkError, isBulwarkError } from '#base/errors.ts';
 import { GRPC_STATUS, type GrpcCall, type GrpcService, GrpcStatusError } from '#base/grpc/grpc.ts';
@@ -6,6 +6,8 @@ import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
 import type { Authenticator, ProvenCaller } from '#ca/authenticator.ts';
 import { type CsrRefusal, refusalOf } from '#ca/csr-refusal.ts';
+import type { Impersonation } from '#ca/impersonation.ts';
+import type { Intermediates } from '#ca/intermediates.ts';
 import type { IssuanceRate } from '#ca/issuance-rate.ts';
 import type { IssuedCertificate, Issuer } from '#ca/issuer.ts';
 import type { IssuanceJournal } from '#ca/journal/journal.ts';
@@ -23,6 +25,8 @@ import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 export interface CsrServiceDeps {
   readonly authenticator: Authenticator;
   readonly issuer: Pick<Issuer, 'issueForWorkload'>;
+  readonly impersonation: Pick<Impersonation, 'identityFor'>;
+  readonly intermediates: Pick<Intermediates, 'issue' | 'rootsFor'>;
   readonly rate: IssuanceRate;
   readonly journal: Pick<IssuanceJournal, 'record'>;
   /** Whether an identity was taken back: it gets no certificates, however it proves itself. */
@@ -82,35 +86,91 @@ interface Asking {
   readonly caller: ProvenCaller;
   /** The address that asks. */
   readonly peer: string;
+  /** What the certificate is for, when it is not for a workload. */
+  readonly use?: string;
 }
 
 /** What can be refused is refused first, then a proof that is good once is used up. */
 async function issue(
   bytes: Uint8Array,
-  { caller, peer }: Asking,
+  asking: Asking,
   parts: ServiceParts,
 ): Promise<IssuedCertificate['chain']> {
-  const { identity } = caller;
-  const { issuer, rate } = parts;
   const request = decode(bytes);
-  refuseImpersonation(request.metadata);
+  const authority = wishOf(request, 'BulwarkAuthority');
+  if (authority !== '') return serveAuthority(authority, request, asking, parts);
+  const caller = await impersonated(asking.caller, request, parts);
+  const { identity } = caller;
   const csr = readCsr(request.csr);
   noteForeignNames(csr, identity, parts);
-  rate.take(identity);
+  parts.rate.take(identity);
   await caller.claim?.();
   const ttlMs = Number(request.validityDuration) * 1000;
-  const issued = await issuer.issueForWorkload({ identity, publicKey: csr.publicKey, ttlMs });
-  await keepRecord(issued, { caller, peer }, parts);
+  const issued = await parts.issuer.issueForWorkload({ identity, publicKey: csr.publicKey, ttlMs });
+  await keepRecord(issued, { ...asking, caller }, parts);
   return issued.chain;
+}
+
+/** For a server below this one: the roots alone, or a certificate to sign with. */
+async function serveAuthority(
+  wish: string,
+  request: IstioCertificateRequest,
+  asking: Asking,
+  parts: ServiceParts,
+): Promise<IssuedCertificate['chain']> {
+  const { intermediates, rate, metrics, log } = parts;
+  const { caller } = asking;
+  const { identity } = caller;
+  if (wish === 'roots') return [intermediates.rootsFor(identity)];
+  if (wish !== 'intermediate') {
+    const message = `nobody knows the kind of authority ${JSON.stringify(wish.slice(0, 64))}`;
+    throw new BulwarkError('CA_CSR_INVALID', message);
+  }
+  const { publicKey } = readCsr(request.csr);
+  rate.take(identity);
+  await caller.claim?.();
+  const issued = await intermediates.issue({ identity, publicKey });
+  await keepRecord(issued, { ...asking, use: 'intermediate authority' }, parts);
+  metrics.intermediates.add();
+  const { serial, notAfterAt } = issued.certificate;
+  const notAfter = new Date(notAfterAt).toISOString();
+  log.warn('an authority below this one was certified', { identity, serial, notAfter });
+  return issued.chain;
+}
+
+/** The caller, or whom it may stand for if it asks for another. */
+async function impersonated(
+  caller: ProvenCaller,
+  request: IstioCertificateRequest,
+  { impersonation, metrics }: ServiceParts,
+): Promise<ProvenCaller> {
+  const asked = wishOf(request, 'ImpersonatedIdentity');
+  if (asked === '') return caller;
+  try {
+    const identity = await impersonation.identityFor(caller, asked);
+    metrics.impersonations.add('granted');
+    return { ...caller, identity, proof: `${caller.proof} of ${caller.identity}` };
+  } catch (error) {
+    if (isBulwarkError(error, 'CA_IMPERSONATION_REFUSED')) metrics.impersonations.add('refused');
+    throw error;
+  }
+}
+
+/** A wish beside the request, by Istio's way for such; '' when there is none. */
+function wishOf({ metadata }: IstioCertificateRequest, name: string): string {
+  const wish = metadata !== undefined && Object.hasOwn(metadata, name) ? metadata[name] : '';
+  if (typeof wish === 'string') return wish;
+  throw new BulwarkError('CA_CSR_INVALID', `${name} in the metadata is no text`);
 }
 
 /** The record is on the disk before the certificate leaves. */
 async function keepRecord(
-  { certificate }: IssuedCertificate,
-  { caller, peer }: Asking,
+  { certificate }: Pick<IssuedCertificate, 'certificate'>,
+  { caller, peer, use }: Asking,
   { journal, clock, metrics, log }: ServiceParts,
 ): Promise<void> {
-  const { identity, method, proof } = caller;
+  const { identity, method } = caller;
+  const proof = use === undefined ? caller.proof : `${use}: ${caller.proof}`;
   const { serial, notBeforeAt, notAfterAt, authorityKeyId = '' } = certificate;
   const issuedAt = clock.now();
   const instants = { notBeforeAt, notAfterAt, issuedAt };
@@ -150,16 +210,6 @@ function decode(bytes: Uint8Array): IstioCertificateRequest {
       cause,
     });
   }
-}
-
-/**
- * Istio lets trusted node agents ask for others by this key (CA_TRUSTED_NODE_ACCOUNTS); here nobody
- * is trusted so.
- */
-function refuseImpersonation(metadata: JsonObject | undefined): void {
-  const impersonated = metadata?.ImpersonatedIdentity;
-  if (impersonated !== undefined && impersonated !== '')
-    throw new BulwarkError('CA_UNAUTHENTICATED', 'the caller asks for the identity of another');
 }
 
 function readCsr(pem: string): Csr {

@@ -1,6 +1,7 @@
-import type { KeyObject } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { assert } from '#base/assert.ts';
-import type { LeafTemplate, Signer } from '#ca/signer.ts';
+import type { IntermediateTemplate, LeafTemplate, Signer } from '#ca/signer.ts';
+import { buildAuthority } from '#pki/build-authority.ts';
 import { buildCertificate, EMPTY_NAME } from '#pki/build-certificate.ts';
 import { buildCrl, type CrlTemplate } from '#pki/build-crl.ts';
 import { type Certificate, isCertificateOfKey } from '#pki/certificate.ts';
@@ -40,6 +41,15 @@ export class KeySigner implements Signer {
   async signCrl(template: CrlTemplate): Promise<Uint8Array> {
     const [{ subject: name, subjectKeyId: keyId }] = this.issuers;
     return buildCrl(template, { name, keyId, privateKey: this.#privateKey });
+  }
+
+  async signIntermediate(template: IntermediateTemplate): Promise<Uint8Array> {
+    const { spki, ...rest } = template;
+    const publicKey = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+    return buildAuthority(
+      { ...rest, publicKey, pathLength: 0 },
+      { certificate: this.issuers[0], privateKey: this.#privateKey },
+    );
   }
 
   #sharedExtensions(purposes: readonly TlsPurpose[]): Uint8Array {

@@ -11,6 +11,7 @@ const SIGN_ERRORS = [
   'CERT_GEN_ERROR',
   'RATE_LIMITED',
   'NOT_RECORDED',
+  'INTERMEDIATE_REFUSED',
 ] as const;
 
 /** Why a certificate was not signed. */
@@ -34,7 +35,20 @@ export function declareCaMetrics(metrics: Metrics) {
     labels: ['method'],
   });
   for (const method of ATTESTATION_METHODS) proofs.inc({ method }, 0);
+  const impersonations = metrics.counter({
+    name: 'bulwark_ca_impersonations_total',
+    help: 'Requests of node agents for the identity of another, by what came of them.',
+    labels: ['result'],
+  });
+  for (const result of ['granted', 'refused'] as const) impersonations.inc({ result }, 0);
   return {
+    impersonations: {
+      add: (result: 'granted' | 'refused'): void => impersonations.inc({ result }),
+    },
+    intermediates: counter(
+      'bulwark_ca_intermediates_issued_total',
+      'Certificates that were issued to authorities below this one.',
+    ),
     proofs: { add: (method: AttestationMethod): void => proofs.inc({ method }) },
     requests: counter('citadel_server_csr_count', 'Requests for a certificate.'),
     issued: counter(

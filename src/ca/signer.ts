@@ -16,6 +16,20 @@ export interface LeafTemplate {
   readonly publicKey: PublicKey;
 }
 
+/** What the certificate of an authority below says; none may follow below it. */
+export interface IntermediateTemplate {
+  /** As in LeafTemplate. */
+  readonly serial: string;
+  readonly notBeforeAt: number;
+  readonly notAfterAt: number;
+  /** Its own name, DER. */
+  readonly name: Uint8Array;
+  /** SubjectPublicKeyInfo of its key, DER. */
+  readonly spki: Uint8Array;
+  /** The only trust domains whose identities it may sign; at least one. */
+  readonly trustDomains: readonly string[];
+}
+
 /**
  * Holds or reaches the key of an authority and signs with it, nothing else: what may be signed is
  * decided before, and the result is checked after (issuer.ts), whoever signs. The contract suite is
@@ -38,4 +52,6 @@ export interface Signer {
    * reach a key which is not theirs to speak for.
    */
   signCrl?(template: CrlTemplate): Promise<Uint8Array>;
+  /** Signs an authority below, DER; left out by signers that sign leaves only. */
+  signIntermediate?(template: IntermediateTemplate): Promise<Uint8Array>;
 }

@@ -6,8 +6,8 @@ export interface CertificateRequest {
   readonly csr: string;
   readonly validitySeconds: number;
   /**
-   * What a server below another one asks for, with the metadata `BulwarkAuthority`: a certificate to
-   * sign with, or the roots alone. Left out for the certificate of a workload.
+   * What a server below another one asks for, with the metadata `BulwarkAuthority`: a certificate
+   * to sign with, or the roots alone. Left out for the certificate of a workload.
    */
   readonly authority?: 'intermediate' | 'roots';
 }

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Clock } from '#base/clock.ts';
 import { ensurePrivateDirectory, writeFileAtomic } from '#base/files.ts';
 import type { Component } from '#base/lifecycle.ts';
@@ -6,11 +7,13 @@ import type { Metrics } from '#base/metrics.ts';
 import type { RandomSource } from '#base/random.ts';
 import type { Settings } from '#base/settings-table.ts';
 import { Issuer } from '#ca/issuer.ts';
+import { ListFiles } from '#ca/lists/list-files.ts';
 import { type CaMetrics, declareCaMetrics, declareExpiryMetrics } from '#ca/metrics.ts';
 import { PluggedInAuthority } from '#ca/plugged-in/plugged-in-authority.ts';
 import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
 import { RootSet } from '#ca/roots/root-set.ts';
 import type { DataPaths } from '#controlplane/data-folder.ts';
+import { openUpstream } from '#controlplane/upstream.ts';
 import { parseTrustDomain, type TrustDomain } from '#spiffe/spiffe-id.ts';
 
 export interface AuthorityDeps {
@@ -26,19 +29,24 @@ export interface Authority {
   readonly metrics: CaMetrics;
   /** The roots of the mesh, and the way from one to the next. */
   readonly roots: MeshRoots;
+  /** Where the last revocation list of each authority is kept. */
+  readonly listFiles: ListFiles;
   /** What is to run with the server. */
   readonly components: readonly Component[];
   /** PEM, the root that signs first: what everybody in the mesh verifies against now. */
   readonly rootPem: string;
+  /** Whether every certificate that it signs with holds now; else nobody gets one. */
+  canSign(): boolean;
 }
 
 /** Readable by everybody who gets into the data folder: it is no secret. */
 const READABLE = 0o644;
 
 /**
- * Opens the authority that the settings plug in, or else that in the data folder, making its root
- * at the first start; and puts the root certificate where agents are told to look.
- * @throws BulwarkError as `PluggedInAuthority.open` or `RootSet.open` does
+ * Opens the authority that the settings plug in, or that a server above signs, or else that in the
+ * data folder, making its root at the first start; and puts the root certificate where agents are
+ * told to look.
+ * @throws BulwarkError as `PluggedInAuthority.open`, `openUpstream` or `RootSet.open` does
  */
 export async function openAuthority(
   settings: Settings,
@@ -61,10 +69,12 @@ export async function openAuthority(
     issuer,
     metrics: declareCaMetrics(deps.metrics),
     roots,
+    listFiles: new ListFiles(join(paths.ca, 'lists'), deps),
     components,
     get rootPem() {
       return roots.bundlePem;
     },
+    canSign: () => roots.signer.issuers.every(({ notAfterAt }) => deps.clock.now() < notAfterAt),
   };
 }
 
@@ -77,6 +87,10 @@ async function openRoots(
   if (settings.caCertificates !== undefined) {
     const directory = settings.caCertificates;
     const authority = await PluggedInAuthority.open({ directory, trustDomain }, deps);
+    return { roots: authority, components: [authority] };
+  }
+  if (settings.upstreamCa !== undefined) {
+    const authority = await openUpstream(settings, { directory: paths.ca, trustDomain }, deps);
     return { roots: authority, components: [authority] };
   }
   const aliases = settings.trustDomainAliases.map(parseTrustDomain);

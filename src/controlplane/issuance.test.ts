@@ -30,12 +30,12 @@ async function setUp(t: TestContext, flags: Parameters<typeof resolveSettings>[0
   const common = { store, clock, random: systemRandom, log: silentLogger };
   const tokens = new ServiceAccountTokens({ issuer: API }, { ...common, key });
   const mesh = new Mesh(settings);
-  const { issuer } = await openCsrService(t);
+  const { issuer, roots } = await openCsrService(t);
   const { tokenAuthenticator } = openIssuance(settings, {
     ...common,
     mesh,
     tokens,
-    authority: { issuer, metrics: declareCaMetrics(new Metrics()) },
+    authority: { issuer, roots, metrics: declareCaMetrics(new Metrics()) },
     journal: { record: async () => {}, list: () => [] },
     oidcRules: [],
     revocation: new RevocationCheck(mesh),

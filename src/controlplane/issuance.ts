@@ -2,6 +2,7 @@ import type { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts'
 import type { Clock } from '#base/clock.ts';
 import type { GrpcService } from '#base/grpc/grpc.ts';
 import type { Logger } from '#base/log.ts';
+import type { RandomSource } from '#base/random.ts';
 import type { Settings } from '#base/settings-table.ts';
 import { CertificateAttestor } from '#ca/attestation/certificate.ts';
 import { JoinTokenAttestor } from '#ca/attestation/join-token.ts';
@@ -13,6 +14,7 @@ import { csrService } from '#ca/csr-service.ts';
 import { IssuanceRate } from '#ca/issuance-rate.ts';
 import type { IssuanceJournal } from '#ca/journal/journal.ts';
 import type { Authority } from '#controlplane/authority.ts';
+import { openDelegation } from '#controlplane/delegation.ts';
 import type { Mesh } from '#controlplane/mesh.ts';
 import type { RevocationCheck } from '#controlplane/revocation.ts';
 import { meshTrustDomains } from '#model/mesh-settings.ts';
@@ -21,13 +23,14 @@ import type { Store } from '#store/store.ts';
 /** What certificates are given out with. */
 export interface IssuanceParts {
   readonly mesh: Mesh;
-  readonly authority: Pick<Authority, 'issuer' | 'metrics'>;
+  readonly authority: Pick<Authority, 'issuer' | 'metrics' | 'roots'>;
   readonly store: Store;
   readonly tokens: ServiceAccountTokens;
   readonly journal: IssuanceJournal;
   readonly oidcRules: readonly OidcRule[];
   readonly revocation: RevocationCheck;
   readonly clock: Clock;
+  readonly random: RandomSource;
   readonly log: Logger;
 }
 
@@ -53,6 +56,7 @@ export function openIssuance(settings: Settings, parts: IssuanceParts): Issuance
   const service = csrService({
     authenticator: new AttestorList([certificates, joinTokens, ...tokenAttestors]),
     issuer: authority.issuer,
+    ...openDelegation(settings, parts),
     rate: new IssuanceRate({ perMinute: settings.certificatesPerMinute }, { clock }),
     journal,
     isRevoked: (identity) => revocation.covers({ identity }),

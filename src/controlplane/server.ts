@@ -151,7 +151,7 @@ export class ControlPlane implements Component {
     const api = await this.#startApi(parts, { port: ports.api, views, actions });
     const monitoring = new MonitoringServer(
       { host: LOOPBACK, port: ports.monitoring },
-      { metrics: this.#deps.metrics, isReady: () => this.#isReady },
+      { metrics: this.#deps.metrics, isReady: () => this.#isReady && authority.canSign() },
     );
     const controllers = new CaControllers(
       { settings, trustDomain },

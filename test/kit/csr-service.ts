@@ -12,16 +12,20 @@ import {
 } from '#ca/attestation/service-account-token.ts';
 import { type Attestor, AttestorList } from '#ca/authenticator.ts';
 import { csrService } from '#ca/csr-service.ts';
+import { Impersonation, type ImpersonationDeps } from '#ca/impersonation.ts';
+import { Intermediates } from '#ca/intermediates.ts';
 import { IssuanceRate } from '#ca/issuance-rate.ts';
 import { Issuer } from '#ca/issuer.ts';
 import type { IssuanceRecord } from '#ca/journal/journal.ts';
 import { declareCaMetrics } from '#ca/metrics.ts';
+import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
 import { SelfSignedSigner } from '#ca/self-signed-signer.ts';
+import type { Signer } from '#ca/signer.ts';
 import {
   IstioCertificateRequestSchema,
   IstioCertificateResponseSchema,
 } from '#gen/bulwark/istio/v1/auth/ca_pb.js';
-import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
+import { parseSpiffeId, type SpiffeId } from '#spiffe/spiffe-id.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
 import { createTestRoot, TEST_TRUST_DOMAIN } from './test-root.ts';
 
@@ -43,19 +47,25 @@ interface Asked {
   readonly bytes?: Uint8Array;
 }
 
+interface CsrServiceOptions {
+  /** More attestors, asked first. */
+  readonly attestors?: (clock: FakeClock) => readonly Attestor[];
+  readonly perMinute?: number;
+  readonly isRevoked?: (identity: string) => boolean;
+  readonly record?: (entry: IssuanceRecord) => Promise<void>;
+  /** Who may have an authority below, and who may ask for the workloads of its node. */
+  readonly authorities?: readonly SpiffeId[];
+  readonly nodeAgents?: readonly SpiffeId[];
+  readonly runsOn?: ImpersonationDeps['runsOn'];
+}
+
 /**
  * The service with everything around it that is seen from outside: answers, metrics and log.
  */
 export async function openCsrService(
   test: Pick<TestContext, 'after'>,
   reviewToken: ReviewToken = knowsFrontend,
-  options: {
-    /** More attestors, asked first. */
-    readonly attestors?: (clock: FakeClock) => readonly Attestor[];
-    readonly perMinute?: number;
-    readonly isRevoked?: (identity: string) => boolean;
-    readonly record?: (entry: IssuanceRecord) => Promise<void>;
-  } = {},
+  options: CsrServiceOptions = {},
 ) {
   // Whole seconds, as certificates have; real time, since TLS goes by it.
   const clock = new FakeClock(Math.floor(systemClock.now() / 1000) * 1000);
@@ -66,6 +76,7 @@ export async function openCsrService(
     { ttlMs: DAY_MS, ttlMsMax: 90 * DAY_MS },
     { signer: () => signer, clock, random: systemRandom },
   );
+  const isRevoked = options.isRevoked ?? (() => false);
   const tokens = new ServiceAccountTokenAttestor(
     { trustDomain: TEST_TRUST_DOMAIN, audiences: ['istio-ca'] },
     { reviewToken },
@@ -77,7 +88,8 @@ export async function openCsrService(
     issuer,
     rate: new IssuanceRate({ perMinute: options.perMinute ?? 0 }, { clock }),
     journal: { record: options.record ?? keep },
-    isRevoked: options.isRevoked ?? (() => false),
+    isRevoked,
+    ...delegationOf(options, { signer, issuer, clock, isRevoked }),
     clock,
     metrics: declareCaMetrics(registry),
     log: createLogger({ level: 'debug', sink: { write: (line) => lines.push(line) } }),
@@ -101,7 +113,36 @@ export async function openCsrService(
     const line = (await registry.text()).split('\n').find((text) => text.startsWith(`${name} `));
     return Number(line?.split(' ')[1]);
   };
-  return { clock, service, issuer, ask, lines, records, counted };
+  const roots: MeshRoots = {
+    roots: [],
+    signer,
+    bundlePem: issuer.trustBundle,
+    onChange: () => {},
+    step: async () => {},
+  };
+  return { clock, service, issuer, roots, ask, lines, records, counted };
+}
+
+interface Around {
+  readonly signer: Signer;
+  readonly issuer: Issuer;
+  readonly clock: FakeClock;
+  readonly isRevoked: (identity: string) => boolean;
+}
+
+/** Who may have more than its own certificate. */
+function delegationOf(options: CsrServiceOptions, { signer, issuer, clock, isRevoked }: Around) {
+  const { authorities, nodeAgents, runsOn = async () => false } = options;
+  const trustDomain = TEST_TRUST_DOMAIN;
+  const intermediates = new Intermediates(
+    { identities: new Set(authorities), trustDomains: [trustDomain], ttlMs: 7 * DAY_MS },
+    { signer: () => signer, trustBundle: () => issuer.trustBundle, clock, random: systemRandom },
+  );
+  const impersonation = new Impersonation(
+    { trustDomain, nodeAgents: new Set(nodeAgents) },
+    { runsOn, isRevoked },
+  );
+  return { intermediates, impersonation };
 }
 
 const knowsFrontend: ReviewToken = async (token, audiences) =>

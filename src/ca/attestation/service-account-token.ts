@@ -11,6 +11,8 @@ export type TokenReview =
       readonly serviceAccount: string;
       /** The token's `jti`; '' when it has none. */
       readonly tokenId?: string;
+      /** The node that the token is bound to, itself or by its pod. */
+      readonly node?: { readonly name: string };
     }
   | { readonly authenticated: false; readonly error: string };
 
@@ -47,11 +49,12 @@ export class ServiceAccountTokenAttestor implements Attestor {
     const review = await this.#reviewToken(token, audiences);
     if (!review.authenticated)
       throw new BulwarkError('CA_UNAUTHENTICATED', `the token does not hold: ${review.error}`);
-    const { namespace, serviceAccount, tokenId = '' } = review;
+    const { namespace, serviceAccount, tokenId = '', node } = review;
     return {
       identity: workloadSpiffeId({ trustDomain, namespace, serviceAccount }),
       method: 'service-account-token',
       proof: tokenId,
+      ...(node ? { node: node.name } : {}),
     };
   }
 }

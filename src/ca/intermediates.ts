@@ -1,0 +1,164 @@
+import type { Clock } from '#base/clock.ts';
+import { BulwarkError } from '#base/errors.ts';
+import type { RandomSource } from '#base/random.ts';
+import { CERTIFICATE_BACKDATE_MS } from '#ca/issuer.ts';
+import { SerialNumbers } from '#ca/serial.ts';
+import type { IntermediateTemplate, Signer } from '#ca/signer.ts';
+import { buildName } from '#pki/build-certificate.ts';
+import { type Certificate, parseCertificate } from '#pki/certificate.ts';
+import { verifySignature } from '#pki/chain.ts';
+import { KEY_USAGE } from '#pki/extensions.ts';
+import { encodePem, type PemText } from '#pki/pem.ts';
+import type { PublicKey } from '#pki/public-key.ts';
+import type { SpiffeId, TrustDomain } from '#spiffe/spiffe-id.ts';
+
+export interface IntermediatesOptions {
+  /** Who may have one; nobody when empty. */
+  readonly identities: ReadonlySet<SpiffeId>;
+  /** The only domains whose identities they may sign. */
+  readonly trustDomains: readonly TrustDomain[];
+  /** How long they live, milliseconds; cut to the life of the issuer. */
+  readonly ttlMs: number;
+}
+
+export interface IntermediatesDeps {
+  readonly signer: () => Signer;
+  /** The roots that go with each, PEM, the active one first. */
+  readonly trustBundle: () => PemText;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+}
+
+/** The certificate of an authority below this one. */
+export interface IssuedIntermediate {
+  readonly certificate: Certificate;
+  /** PEM: the new one, those above it, and the roots in the last text. */
+  readonly chain: readonly PemText[];
+}
+
+/**
+ * Certificates for servers below this one (ADR 14): each is bound to the trust domains of the mesh
+ * and may have no authority below it. Whoever has one can be everybody in the mesh, so only those
+ * who are named get one.
+ */
+export class Intermediates {
+  readonly #options: IntermediatesOptions;
+  readonly #deps: IntermediatesDeps;
+  readonly #serials: SerialNumbers;
+
+  constructor(options: IntermediatesOptions, deps: IntermediatesDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#serials = new SerialNumbers(deps.random);
+  }
+
+  /**
+   * The roots alone, for a server below that asks whether they have changed.
+   * @throws BulwarkError CA_INTERMEDIATE_REFUSED
+   */
+  rootsFor(identity: SpiffeId): PemText {
+    this.#check(identity);
+    return this.#deps.trustBundle();
+  }
+
+  /**
+   * @param request who asks, and the key whose possession it proved
+   * @throws BulwarkError CA_INTERMEDIATE_REFUSED, CA_KEY_UNUSABLE (the issuer expired),
+   *   CA_SIGN_FAILED
+   */
+  async issue(request: {
+    readonly identity: SpiffeId;
+    readonly publicKey: PublicKey;
+  }): Promise<IssuedIntermediate> {
+    this.#check(request.identity);
+    const signer = this.#deps.signer();
+    const { issuers } = signer;
+    const tooShort = issuers.find(({ pathLength }, above) => (pathLength ?? above + 1) <= above);
+    if (!signer.signIntermediate || tooShort) {
+      throw refused('the authority of this server may have none below it', {
+        remedy: 'give it a certificate whose path length allows one more, or ask the root itself',
+      });
+    }
+    const template = this.#template(request.publicKey, issuers);
+    const der = await signer.signIntermediate(template);
+    const certificate = verified(der, template, issuers[0]);
+    const above = issuers.slice(0, -1).map((one) => encodePem('CERTIFICATE', one.der));
+    const chain = [encodePem('CERTIFICATE', der), ...above, this.#deps.trustBundle()];
+    return { certificate, chain };
+  }
+
+  #check(identity: SpiffeId): void {
+    if (this.#options.identities.has(identity)) return;
+    throw refused(`${identity} may not have an authority`, {
+      remedy: 'name its service account in the setting intermediateAuthorities',
+    });
+  }
+
+  #template({ spki }: PublicKey, issuers: Signer['issuers']): IntermediateTemplate {
+    const { trustDomains, ttlMs } = this.#options;
+    const now = this.#deps.clock.now();
+    const endAt = Math.min(...issuers.map(({ notAfterAt }) => notAfterAt));
+    if (now >= endAt)
+      throw new BulwarkError('CA_KEY_UNUSABLE', 'the certificate of the authority has expired');
+    const serial = this.#serials.next();
+    const [organization = ''] = trustDomains;
+    return {
+      serial,
+      // Each has a name of its own, so that chains and lists of two never mix.
+      name: buildName({ organization, commonName: `Bulwark intermediate ${serial.slice(0, 17)}` }),
+      notBeforeAt: wholeSeconds(now - CERTIFICATE_BACKDATE_MS),
+      notAfterAt: wholeSeconds(Math.min(now + ttlMs, endAt)),
+      spki,
+      trustDomains,
+    };
+  }
+}
+
+/** Nothing leaves that could sign more than was meant. */
+function verified(der: Uint8Array, template: IntermediateTemplate, issuer: Certificate) {
+  const made = parseCertificate(der);
+  const wrong = CHECKS.find(({ isRight }) => !isRight(made, template, issuer));
+  if (wrong) {
+    throw new BulwarkError('CA_SIGN_FAILED', `the intermediate has a wrong ${wrong.field}`, {
+      data: { serial: made.serial },
+    });
+  }
+  verifySignature(made, issuer);
+  return made;
+}
+
+interface Check {
+  readonly field: string;
+  isRight(made: Certificate, wanted: IntermediateTemplate, issuer: Certificate): boolean;
+}
+
+const AUTHORITY_USAGE = KEY_USAGE.digitalSignature | KEY_USAGE.keyCertSign | KEY_USAGE.crlSign;
+const isSame = (one: Uint8Array, other: Uint8Array) => Buffer.compare(one, other) === 0;
+
+const CHECKS: readonly Check[] = [
+  { field: 'basic constraint', isRight: (made) => made.isCa && made.pathLength === 0 },
+  { field: 'serial', isRight: (made, wanted) => made.serial === wanted.serial },
+  { field: 'subject', isRight: (made, wanted) => isSame(made.subject, wanted.name) },
+  { field: 'public key', isRight: (made, wanted) => isSame(made.spki, wanted.spki) },
+  { field: 'issuer', isRight: (made, _, by) => isSame(made.issuer, by.subject) },
+  { field: 'issuer key id', isRight: (made, _, by) => made.authorityKeyId === by.subjectKeyId },
+  { field: 'key usage', isRight: (made) => made.keyUsage === AUTHORITY_USAGE },
+  { field: 'start', isRight: (made, wanted) => made.notBeforeAt === wanted.notBeforeAt },
+  { field: 'end', isRight: (made, wanted) => made.notAfterAt === wanted.notAfterAt },
+  {
+    // Missing for a domain that cannot stand in a constraint, such as an address.
+    field: 'name constraint',
+    isRight: ({ nameConstraints: found }, wanted) =>
+      wanted.trustDomains.length > 0 &&
+      found?.permitted.uriHosts.join() === wanted.trustDomains.join(),
+  },
+  { field: 'extension that is unknown', isRight: (made) => made.unknownCritical.length === 0 },
+];
+
+function refused(message: string, options: { readonly remedy: string }): BulwarkError {
+  return new BulwarkError('CA_INTERMEDIATE_REFUSED', message, options);
+}
+
+function wholeSeconds(atMs: number): number {
+  return Math.floor(atMs / 1000) * 1000;
+}
