@@ -25,7 +25,7 @@ import { OWNER_ONLY } from '#base/files.ts';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
-import type { CertificateAuthority } from '#caclient/ca-client.ts';
+import type { CertificateAuthority, TokenAuthority } from '#caclient/ca-client.ts';
 import type { ServerRoots } from '#caclient/server-roots.ts';
 import type { KeyChoice } from '#pki/keys.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
@@ -65,7 +65,7 @@ export interface WorkloadAgentOptions {
 }
 
 export interface WorkloadAgentDeps {
-  readonly authority: CertificateAuthority;
+  readonly authority: CertificateAuthority & TokenAuthority;
   /** What the control plane is verified against. */
   readonly roots: ServerRoots;
   readonly tokens: TokenSource;
@@ -233,6 +233,7 @@ export class WorkloadAgent implements Component {
         this.#outlets.publish(secret);
       },
       verdictOn: (name: string) => this.#sds.verdictOn(name),
+      wants: (name: string) => this.#sds.wants(name),
     };
     return new WorkloadTrust(options, { ...this.#deps, sds });
   }

@@ -38,8 +38,10 @@ describe('the table', () => {
       we: 'WorkloadEntry',
       wg: 'WorkloadGroup',
       pa: 'PeerAuthentication',
+      ra: 'RequestAuthentication',
       ap: 'AuthorizationPolicy',
       crev: 'CertificateRevocation',
+      tb: 'TrustBundle',
     });
   });
 

@@ -14,6 +14,9 @@ import { secret } from '#api/kinds/secret.ts';
 import { service } from '#api/kinds/service.ts';
 import { serviceAccount } from '#api/kinds/service-account.ts';
 import { serviceEntry } from '#api/kinds/service-entry.ts';
+import { serviceRole } from '#api/kinds/service-role.ts';
+import { serviceRoleBinding } from '#api/kinds/service-role-binding.ts';
+import { trustBundle } from '#api/kinds/trust-bundle.ts';
 import { virtualService } from '#api/kinds/virtual-service.ts';
 import { workloadEntry } from '#api/kinds/workload-entry.ts';
 import { workloadGroup } from '#api/kinds/workload-group.ts';
@@ -25,11 +28,11 @@ export const KINDS: readonly KindDefinition[] = [
   serviceAccount,
   secret,
   configMap,
+  node,
+  pod,
   service,
   workloadEntry,
   workloadGroup,
-  node,
-  pod,
   serviceEntry,
   destinationRule,
   virtualService,
@@ -38,7 +41,12 @@ export const KINDS: readonly KindDefinition[] = [
   meshPolicy,
   requestAuthentication,
   authorizationPolicy,
+  clusterRbacConfig,
+  rbacConfig,
+  serviceRole,
+  serviceRoleBinding,
   certificateRevocation,
+  trustBundle,
 ];
 
 const byId = new Map<KindId, KindDefinition>(KINDS.map((kind) => [kind.id, kind]));

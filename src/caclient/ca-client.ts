@@ -16,6 +16,11 @@ import {
   encodeCertificateRequest,
 } from '#caclient/ca-messages.ts';
 import { ServerRoots } from '#caclient/server-roots.ts';
+import {
+  decodeTokenResponse,
+  encodeTokenRequest,
+  type IssuedToken,
+} from '#caclient/token-messages.ts';
 
 /** Where the authority is and how it proves itself. */
 export interface CaClientOptions {
@@ -57,13 +62,38 @@ export interface CertificateAuthority {
   close(): void;
 }
 
-const METHOD = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
+/** Gives workloads tokens; the real one below, fakes in tests. */
+export interface TokenAuthority {
+  /**
+   * Has a JWT-SVID made for who has this certificate.
+   * @returns not checked yet
+   * @throws BulwarkError as `sign` does
+   */
+  issueToken(audience: readonly string[], own: OwnCertificate): Promise<IssuedToken>;
+}
+
+interface Method<Q, R> {
+  readonly path: string;
+  readonly encode: (request: Q) => Buffer;
+  readonly decode: (bytes: Buffer) => R;
+}
+
+const SIGN: Method<CertificateRequest, readonly string[]> = {
+  path: '/istio.v1.auth.IstioCertificateService/CreateCertificate',
+  encode: encodeCertificateRequest,
+  decode: decodeCertificateResponse,
+};
+const ISSUE_TOKEN: Method<readonly string[], IssuedToken> = {
+  path: '/bulwark.identity.v1.JwtSvidService/IssueJwtSvid',
+  encode: encodeTokenRequest,
+  decode: decodeTokenResponse,
+};
 const CALL_MS_MAX = 10_000;
 /** The connection is for one call now and the next at half life. */
 const IDLE_MS = 5000;
 
-/** The client of istio.v1.auth.IstioCertificateService, on TLS with a pinned root only. */
-export class CaClient implements CertificateAuthority {
+/** The client of the certificate service and of that for tokens, on TLS with a pinned root only. */
+export class CaClient implements CertificateAuthority, TokenAuthority {
   /** What the authority is verified against. */
   readonly roots: ServerRoots;
   readonly #options: CaClientOptions;
@@ -84,31 +114,37 @@ export class CaClient implements CertificateAuthority {
 
   async sign(request: CertificateRequest, credential: CaCredential): Promise<readonly string[]> {
     const metadata = new Metadata();
-    if (!(credential instanceof Secret)) {
-      // A connection for one call: what it proves goes with the call.
-      const own = await this.#connected(credential);
-      return this.#call(own, request, metadata).finally(() => own.close());
-    }
+    if (!(credential instanceof Secret)) return this.#callAs(credential, SIGN, request);
     metadata.set('authorization', `Bearer ${credential.reveal()}`);
-    return this.#call(await this.#connected(), request, metadata);
+    return this.#call(await this.#connected(), { ...SIGN, request }, metadata);
   }
 
-  #call(
+  async issueToken(audience: readonly string[], own: OwnCertificate): Promise<IssuedToken> {
+    return this.#callAs(own, ISSUE_TOKEN, audience);
+  }
+
+  /** On a connection for one call: what it proves goes with the call. */
+  async #callAs<Q, R>(own: OwnCertificate, method: Method<Q, R>, request: Q): Promise<R> {
+    const client = await this.#connected(own);
+    return this.#call(client, { ...method, request }, new Metadata()).finally(() => client.close());
+  }
+
+  #call<Q, R>(
     client: Client,
-    request: CertificateRequest,
+    { path, encode, decode, request }: Method<Q, R> & { readonly request: Q },
     metadata: Metadata,
-  ): Promise<readonly string[]> {
+  ): Promise<R> {
     const options = { deadline: this.#clock.now() + CALL_MS_MAX };
     return new Promise((resolve, reject) => {
       client.makeUnaryRequest(
-        METHOD,
-        encodeCertificateRequest,
-        decodeCertificateResponse,
+        path,
+        encode,
+        decode,
         request,
         metadata,
         options,
-        (error, chain) => {
-          if (!error) return resolve(chain ?? []);
+        (error, response) => {
+          if (!error) return resolve(response ?? decode(Buffer.alloc(0)));
           if (isUnreachable(error)) this.close();
           reject(this.#failure(error));
         },

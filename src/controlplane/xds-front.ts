@@ -26,6 +26,7 @@ import { trustBundles } from '#controlplane/trust-bundles.ts';
 import type { DomainEvidence } from '#controlplane/trust-domain-view.ts';
 import { xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
 import { meshTrustDomains } from '#model/mesh-settings.ts';
+import type { TrustBundles } from '#model/trust-bundles.ts';
 import type { Store } from '#store/store.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
 import type { XdsResource } from '#xds/resource.ts';
@@ -82,6 +83,8 @@ export class XdsFront implements Component {
   /** Tells workloads what to trust, and knows who does. */
   readonly trust: TrustServer;
   #grpc: GrpcServer | undefined;
+  /** As they were published last. */
+  #federated: TrustBundles | undefined;
 
   constructor(options: XdsFrontOptions, deps: XdsFrontDeps) {
     const { mesh, clock, metrics } = deps;
@@ -158,6 +161,8 @@ export class XdsFront implements Component {
   async start(): Promise<void> {
     const { mesh, store, serving, log } = this.#deps;
     const onChange = (): void => {
+      // Roots first: a proxy that hears of a trust domain then has what verifies its identities.
+      if (mesh.model.snapshot().trustBundles !== this.#federated) this.#publishBundles();
       this.#ads.configChanged();
       if (this.#revocation.hasChanged()) void this.#revoke();
     };
@@ -183,7 +188,9 @@ export class XdsFront implements Component {
 
   #publishBundles(): void {
     const { mesh } = this.#deps;
-    this.trust.publishBundles(trustBundles(mesh.settings, this.#deps));
+    const snapshot = mesh.model.snapshot();
+    this.#federated = snapshot.trustBundles;
+    this.trust.publishBundles(trustBundles(snapshot, this.#deps));
   }
 
   #trustResource(): XdsResource {

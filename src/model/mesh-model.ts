@@ -7,11 +7,15 @@ import {
 import { destinationRule } from '#api/kinds/destination-rule.ts';
 import { namespace as namespaceKind } from '#api/kinds/namespace.ts';
 import { peerAuthentication } from '#api/kinds/peer-authentication.ts';
+import { clusterRbacConfig, rbacConfig } from '#api/kinds/rbac-config.ts';
 import { requestAuthentication } from '#api/kinds/request-authentication.ts';
 import { secret } from '#api/kinds/secret.ts';
 import { type Service as ServiceObject, service } from '#api/kinds/service.ts';
 import { serviceAccount } from '#api/kinds/service-account.ts';
 import { type ServiceEntry, serviceEntry } from '#api/kinds/service-entry.ts';
+import { serviceRole } from '#api/kinds/service-role.ts';
+import { serviceRoleBinding } from '#api/kinds/service-role-binding.ts';
+import { type TrustBundle, trustBundle } from '#api/kinds/trust-bundle.ts';
 import { virtualService } from '#api/kinds/virtual-service.ts';
 import { type WorkloadEntry, workloadEntry } from '#api/kinds/workload-entry.ts';
 import { workloadGroup } from '#api/kinds/workload-group.ts';
@@ -31,6 +35,7 @@ import type { Service } from '#model/service.ts';
 import { readServiceEntry } from '#model/service-entry.ts';
 import { ServiceIndex } from '#model/service-index.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
+import { TrustBundles } from '#model/trust-bundles.ts';
 import type { Workload } from '#model/workload.ts';
 import { WorkloadIndex } from '#model/workload-index.ts';
 import { WorkloadReader } from '#model/workload-reader.ts';
@@ -43,6 +48,10 @@ const OBJECT_PARTS = {
   meshPolicies: meshPolicy.id,
   requestAuthentications: requestAuthentication.id,
   authorizationPolicies: authorizationPolicy.id,
+  clusterRbacConfigs: clusterRbacConfig.id,
+  rbacConfigs: rbacConfig.id,
+  serviceRoles: serviceRole.id,
+  serviceRoleBindings: serviceRoleBinding.id,
   destinationRules: destinationRule.id,
   virtualServices: virtualService.id,
   serviceAccounts: serviceAccount.id,
@@ -59,6 +68,7 @@ export const MODEL_KINDS: readonly KindId[] = [
   serviceEntry.id,
   workloadEntry.id,
   certificateRevocation.id,
+  trustBundle.id,
 ];
 
 /** Changes taken in since the last snapshot. */
@@ -98,12 +108,17 @@ export class MeshModel {
       meshPolicies: NamespacedObjects.empty(),
       requestAuthentications: NamespacedObjects.empty(),
       authorizationPolicies: NamespacedObjects.empty(),
+      clusterRbacConfigs: NamespacedObjects.empty(),
+      rbacConfigs: NamespacedObjects.empty(),
+      serviceRoles: NamespacedObjects.empty(),
+      serviceRoleBindings: NamespacedObjects.empty(),
       destinationRules: NamespacedObjects.empty(),
       virtualServices: NamespacedObjects.empty(),
       serviceAccounts: NamespacedObjects.empty(),
       secrets: NamespacedObjects.empty(),
       namespaces: NamespacedObjects.empty(),
       revocations: Revocations.none(),
+      trustBundles: TrustBundles.none(),
       keySets: KeySets.none,
     };
   }
@@ -145,6 +160,7 @@ export class MeshModel {
       workloads,
       endpoints: this.#nextEndpoints(before.endpoints, services, workloads),
       revocations: this.#nextRevocations(before.revocations),
+      trustBundles: this.#nextTrustBundles(before.trustBundles),
     };
     this.#pending = { namespaces: new Map(), entries: new Map() };
     return this.#snapshot;
@@ -172,6 +188,13 @@ export class MeshModel {
     const { id } = certificateRevocation;
     if (this.#changedNamespaces(id).size === 0) return before;
     return before.next(this.#objects.in(id, '').values() as Iterable<CertificateRevocation>);
+  }
+
+  #nextTrustBundles(before: TrustBundles): TrustBundles {
+    const { id } = trustBundle;
+    if (this.#changedNamespaces(id).size === 0) return before;
+    const objects = this.#objects.in(id, '').values() as Iterable<TrustBundle>;
+    return TrustBundles.of(objects, this.#settings);
   }
 
   #nextServices(before: ServiceIndex): ServiceIndex {

@@ -3,9 +3,12 @@ import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import type { DestinationRule } from '#api/kinds/destination-rule.ts';
 import type { Namespace } from '#api/kinds/namespace.ts';
 import type { PeerAuthentication } from '#api/kinds/peer-authentication.ts';
+import type { RbacConfig } from '#api/kinds/rbac-config.ts';
 import type { RequestAuthentication } from '#api/kinds/request-authentication.ts';
 import type { Secret } from '#api/kinds/secret.ts';
 import type { ServiceAccount } from '#api/kinds/service-account.ts';
+import type { ServiceRole } from '#api/kinds/service-role.ts';
+import type { ServiceRoleBinding } from '#api/kinds/service-role-binding.ts';
 import type { VirtualService } from '#api/kinds/virtual-service.ts';
 import type { WorkloadGroup } from '#api/kinds/workload-group.ts';
 import type { EndpointIndex } from '#model/endpoint-index.ts';
@@ -14,6 +17,7 @@ import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import type { Revocations } from '#model/revocations.ts';
 import type { ServiceIndex } from '#model/service-index.ts';
+import type { TrustBundles } from '#model/trust-bundles.ts';
 import type { WorkloadIndex } from '#model/workload-index.ts';
 
 /**
@@ -36,6 +40,11 @@ export interface MeshSnapshot {
   readonly meshPolicies: NamespacedObjects<AuthenticationPolicy>;
   readonly requestAuthentications: NamespacedObjects<RequestAuthentication>;
   readonly authorizationPolicies: NamespacedObjects<AuthorizationPolicy>;
+  /** At most one that counts, under the namespace ''. */
+  readonly clusterRbacConfigs: NamespacedObjects<RbacConfig>;
+  readonly rbacConfigs: NamespacedObjects<RbacConfig>;
+  readonly serviceRoles: NamespacedObjects<ServiceRole>;
+  readonly serviceRoleBindings: NamespacedObjects<ServiceRoleBinding>;
   readonly destinationRules: NamespacedObjects<DestinationRule>;
   readonly virtualServices: NamespacedObjects<VirtualService>;
   readonly serviceAccounts: NamespacedObjects<ServiceAccount>;
@@ -44,6 +53,8 @@ export interface MeshSnapshot {
   /** Namespaces, all under the namespace ''. */
   readonly namespaces: NamespacedObjects<Namespace>;
   readonly revocations: Revocations;
+  /** The trust domains that the mesh is federated with. */
+  readonly trustBundles: TrustBundles;
   /** What the control plane fetched from the issuers of tokens. */
   readonly keySets: KeySets;
 }

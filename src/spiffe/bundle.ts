@@ -20,6 +20,8 @@ export interface SpiffeBundle {
   readonly refreshHintSeconds?: number | undefined;
 }
 
+const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+
 type Json = Readonly<Record<string, unknown>>;
 
 /** Members that only a private or symmetric key has (RFC 7518 section 6). */
@@ -42,6 +44,23 @@ export function parseBundle(text: string): SpiffeBundle {
     throw invalid('it is no JSON', cause);
   }
   return bundleOf(document);
+}
+
+/**
+ * Reads a bundle as people hand it over: a SPIFFE bundle, or root certificates as PEM.
+ * @throws BulwarkError SPIFFE_BUNDLE_INVALID
+ */
+export function parseBundleText(text: string): SpiffeBundle {
+  if (text.trimStart().startsWith('{')) return parseBundle(text);
+  if (text.length > LIMITS.bundleBytesMax)
+    throw invalid(`it is larger than ${LIMITS.bundleBytesMax} bytes`);
+  const blocks = text.match(PEM_CERTIFICATE) ?? [];
+  if (text.replace(PEM_CERTIFICATE, '').includes('-----'))
+    throw invalid('it holds something else than certificates');
+  if (blocks.length === 0) throw invalid('it is neither a SPIFFE bundle nor PEM certificates');
+  if (blocks.length > LIMITS.bundleKeysMax)
+    throw invalid(`it has more than ${LIMITS.bundleKeysMax} roots`);
+  return { roots: blocks.map(certificateDer), jwtAuthorities: [] };
 }
 
 /**
@@ -87,11 +106,18 @@ export function bundleDocument(bundle: SpiffeBundle): Readonly<Record<string, un
 function rootOf({ x5c }: Json): Uint8Array {
   if (!Array.isArray(x5c) || x5c.length !== 1 || typeof x5c[0] !== 'string')
     throw invalid('a key for X.509 has not exactly one certificate');
+  return certificateDer(Buffer.from(x5c[0], 'base64'));
+}
+
+function certificateDer(encoded: string | Buffer): Uint8Array {
+  let certificate: X509Certificate;
   try {
-    return new X509Certificate(Buffer.from(x5c[0], 'base64')).raw;
+    certificate = new X509Certificate(encoded);
   } catch (cause) {
     throw invalid('a certificate does not parse', cause);
   }
+  if (!certificate.ca) throw invalid('a certificate is none of an authority');
+  return certificate.raw;
 }
 
 function jwtAuthority(key: Json): JwtAuthority {

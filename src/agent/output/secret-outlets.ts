@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { JwtSvidCache } from '#agent/jwt/jwt-svid-cache.ts';
 import { CertificateFiles } from '#agent/output/certificate-files.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
 import { WorkloadApi } from '#agent/workload-api/workload-api.ts';
@@ -6,6 +7,7 @@ import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
+import type { TokenAuthority } from '#caclient/ca-client.ts';
 
 export interface SecretOutletsOptions {
   /** The folder of the workload's sockets. */
@@ -18,6 +20,7 @@ export interface SecretOutletsDeps {
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: RandomSource;
+  readonly authority: TokenAuthority;
 }
 
 /**
@@ -33,7 +36,10 @@ export class SecretOutlets implements Component {
 
   constructor({ directory, filesDirectory }: SecretOutletsOptions, deps: SecretOutletsDeps) {
     this.socketPath = join(directory, 'workload.sock');
-    this.#api = new WorkloadApi({ socketPath: this.socketPath }, deps);
+    this.#api = new WorkloadApi(
+      { socketPath: this.socketPath },
+      { ...deps, tokens: new JwtSvidCache(deps) },
+    );
     if (filesDirectory !== undefined)
       this.#files = new CertificateFiles({ directory: filesDirectory }, deps);
   }

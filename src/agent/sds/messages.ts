@@ -8,6 +8,9 @@ import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 export const SECRET_TYPE_URL =
   'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret';
 
+const SPIFFE_VALIDATOR_URL =
+  'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig';
+
 /** What a client says in either variant of the protocol, of the fields that we use. */
 export interface SdsRequest {
   readonly typeUrl: string;
@@ -132,14 +135,55 @@ export function encodeTlsCertificate(name: string, chainPem: string, keyPem: str
   return writer.join().finish();
 }
 
-/** A Secret with a validation_context: the trusted roots and the revocation lists, PEM. */
-export function encodeValidationContext(name: string, rootsPem: string, crlPem = ''): Uint8Array {
+/** What peers are verified against, PEM. */
+interface ValidationContext {
+  readonly rootsPem: string;
+  /** Revocation lists; none when left out. */
+  readonly crlPem?: string | undefined;
+  /** Whether they are for the authorities above leaves only; true when left out. */
+  readonly isLeafOnly?: boolean | undefined;
+}
+
+/** A Secret with a validation_context: the trusted roots and the revocation lists. */
+export function encodeValidationContext(
+  name: string,
+  { rootsPem, crlPem = '', isLeafOnly = true }: ValidationContext,
+): Uint8Array {
   const writer = new BinaryWriter();
   writer.tag(1, WireType.LengthDelimited).string(name);
   writer.tag(4, WireType.LengthDelimited).fork();
   writeInlineBytes(writer, 1, rootsPem);
-  if (crlPem !== '') writeInlineBytes(writer, 7, crlPem);
+  if (crlPem !== '') {
+    writeInlineBytes(writer, 7, crlPem);
+    if (isLeafOnly) writer.tag(14, WireType.Varint).bool(true);
+  }
   return writer.join().finish();
+}
+
+/**
+ * A Secret with a validation_context by which each peer is verified with the roots of its own trust
+ * domain and no others (SPIFFECertValidatorConfig).
+ */
+export function encodeSpiffeContext(
+  name: string,
+  rootsPemByDomain: ReadonlyMap<string, string>,
+): Uint8Array {
+  const config = new BinaryWriter();
+  for (const [trustDomain, rootsPem] of rootsPemByDomain) {
+    config.tag(1, WireType.LengthDelimited).fork();
+    config.tag(1, WireType.LengthDelimited).string(trustDomain);
+    writeInlineBytes(config, 2, rootsPem);
+    config.join();
+  }
+  const writer = new BinaryWriter();
+  writer.tag(1, WireType.LengthDelimited).string(name);
+  writer.tag(4, WireType.LengthDelimited).fork();
+  writer.tag(12, WireType.LengthDelimited).fork();
+  writer.tag(1, WireType.LengthDelimited).string('envoy.tls.cert_validator.spiffe');
+  writer.tag(2, WireType.LengthDelimited).fork();
+  writer.tag(1, WireType.LengthDelimited).string(SPIFFE_VALIDATOR_URL);
+  writer.tag(2, WireType.LengthDelimited).bytes(config.finish());
+  return writer.join().join().join().finish();
 }
 
 /** A google.protobuf.Any that holds a Secret. */

@@ -2,12 +2,17 @@ import { createHash } from 'node:crypto';
 import type { AgentMetrics } from '#agent/metrics.ts';
 import type { FileSecrets } from '#agent/sds/file-secrets.ts';
 import {
+  encodeSpiffeContext,
   encodeTlsCertificate,
   encodeValidationContext,
   type RepeatableSecret,
 } from '#agent/sds/messages.ts';
 import { SdsStream, type SdsStreamHost, type SdsVariant } from '#agent/sds/sds-stream.ts';
-import { ROOT_SECRET_NAME, WORKLOAD_SECRET_NAME } from '#agent/sds/secret-names.ts';
+import {
+  FEDERATED_SECRET_NAME,
+  ROOT_SECRET_NAME,
+  WORKLOAD_SECRET_NAME,
+} from '#agent/sds/secret-names.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
 import type { Clock } from '#base/clock.ts';
 import { GRPC_STATUS, type GrpcServerStream, type GrpcService } from '#base/grpc/grpc.ts';
@@ -175,20 +180,43 @@ export class SdsServer implements Component {
 
 /** Metrics count all files as one: their names come from the control plane. */
 function labelOf(name: string): string {
-  return name === WORKLOAD_SECRET_NAME || name === ROOT_SECRET_NAME ? name : 'file';
+  const own = [WORKLOAD_SECRET_NAME, ROOT_SECRET_NAME, FEDERATED_SECRET_NAME];
+  return own.includes(name) ? name : 'file';
 }
 
 function encodeSecret(secret: WorkloadSecret): ReadonlyMap<string, RepeatableSecret> {
-  const { chainPem, rootsPem, crlPem = '', privateKeyPem } = secret;
+  const { chainPem, rootsPem, crlPem = '', isLeafOnly = true, privateKeyPem } = secret;
+  const byDomain = rootsByDomain(secret);
   // Versions come from the public part only: they are written into logs.
   return new Map([
     resource(WORKLOAD_SECRET_NAME, chainPem, (padding) =>
       encodeTlsCertificate(WORKLOAD_SECRET_NAME, `${chainPem}${padding}`, privateKeyPem.reveal()),
     ),
-    resource(ROOT_SECRET_NAME, `${rootsPem}${crlPem}`, (padding) =>
-      encodeValidationContext(ROOT_SECRET_NAME, `${rootsPem}${padding}`, crlPem),
+    resource(ROOT_SECRET_NAME, `${rootsPem}${crlPem}${isLeafOnly}`, (padding) =>
+      encodeValidationContext(ROOT_SECRET_NAME, {
+        rootsPem: `${rootsPem}${padding}`,
+        crlPem,
+        isLeafOnly,
+      }),
     ),
+    ...(byDomain.size === 0 ? [] : [federatedResource(byDomain)]),
   ]);
+}
+
+/** Its own trust domain by all its names, and those that it is federated with. */
+function rootsByDomain({ rootsPem, bundles }: WorkloadSecret): ReadonlyMap<string, string> {
+  if (!bundles) return new Map();
+  const others = [...bundles.byDomain]
+    .filter(([name, other]) => !bundles.own.includes(name) && other.rootsPem !== '')
+    .map(([name, other]) => [name, other.rootsPem] as const);
+  return new Map([...bundles.own.map((name) => [name, rootsPem] as const), ...others]);
+}
+
+function federatedResource(byDomain: ReadonlyMap<string, string>): [string, RepeatableSecret] {
+  return resource(FEDERATED_SECRET_NAME, JSON.stringify([...byDomain]), (padding) => {
+    const padded = [...byDomain].map(([name, pem]) => [name, `${pem}${padding}`] as const);
+    return encodeSpiffeContext(FEDERATED_SECRET_NAME, new Map(padded));
+  });
 }
 
 function resource(

@@ -1,3 +1,4 @@
+import type { KnownBundles } from '#agent/trust/known-bundles.ts';
 import type { Secret } from '#base/secret.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
@@ -12,6 +13,10 @@ export interface WorkloadSecret {
   readonly rootsPem: string;
   /** Revocation lists of the roots, PEM; none when left out. */
   readonly crlPem?: string | undefined;
+  /** Whether these are for the authorities above leaves only; true when left out. */
+  readonly isLeafOnly?: boolean | undefined;
+  /** All trust domains that the workload knows; unknown yet when left out. */
+  readonly bundles?: KnownBundles | undefined;
   /** Lower case hex. */
   readonly serial: string;
   /** Wall-clock milliseconds. */

@@ -1,5 +1,5 @@
 import { Client, type ClientDuplexStream, credentials, type ServiceError } from '@grpc/grpc-js';
-import { ROOT_SECRET_NAME } from '#agent/sds/secret-names.ts';
+import { ROOT_SECRET_NAME, TRUST_BUNDLES_NAME } from '#agent/sds/secret-names.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
 import type { TrustBundle } from '#agent/trust/trust-bundle.ts';
 import {
@@ -24,6 +24,8 @@ export interface TrustClientOptions {
   readonly node: TrustNode;
   /** Called with each bundle; `answer` is to be called once, with a reason when it is refused. */
   readonly onBundle: (bundle: TrustBundle, answer: (refusal?: string) => void) => void;
+  /** Called with what is known of all trust domains; gives the reason when it is refused. */
+  readonly onDomains: (text: string) => string | undefined;
 }
 
 export interface TrustClientDeps {
@@ -135,18 +137,22 @@ export class TrustClient {
     call.on('data', (response: TrustResponse) => this.#take(response, connection));
     call.on('error', (error: ServiceError) => this.#lost(error, connection));
     call.on('end', () => this.#lost(undefined, connection));
-    call.write({ node, subscribe: ROOT_SECRET_NAME });
+    call.write({ node, subscribe: [ROOT_SECRET_NAME, TRUST_BUNDLES_NAME] });
     return connection;
   }
 
-  #take({ nonce, bundles }: TrustResponse, connection: Connection): void {
-    const bundle = bundles.get(ROOT_SECRET_NAME);
-    if (connection !== this.#connection || !bundle) return;
-    this.#backoff.reset();
-    this.#options.onBundle(bundle, (refusal) => {
+  #take({ nonce, bundles, texts }: TrustResponse, connection: Connection): void {
+    if (connection !== this.#connection) return;
+    const answer = (refusal?: string): void => {
       if (connection !== this.#connection) return;
       connection.call.write(refusal === undefined ? { nonce } : { nonce, refusal });
-    });
+    };
+    const bundle = bundles.get(ROOT_SECRET_NAME);
+    const domains = texts.get(TRUST_BUNDLES_NAME);
+    if (!bundle && domains === undefined) return;
+    this.#backoff.reset();
+    if (domains !== undefined) answer(this.#options.onDomains(domains));
+    if (bundle) this.#options.onBundle(bundle, answer);
   }
 
   #lost(error: unknown, connection: Connection): void {

@@ -11,7 +11,7 @@ export interface TrustNode {
 /** What is sent: a subscription (with the node, once) or an answer. */
 export interface TrustRequest {
   readonly node?: TrustNode;
-  readonly subscribe?: string;
+  readonly subscribe?: readonly string[];
   readonly unsubscribe?: string;
   /** The response that this answers. */
   readonly nonce?: string;
@@ -24,6 +24,8 @@ export interface TrustResponse {
   readonly nonce: string;
   /** By the name of its secret. */
   readonly bundles: ReadonlyMap<string, TrustBundle>;
+  /** Other secrets of text, by name. */
+  readonly texts: ReadonlyMap<string, string>;
 }
 
 /** google.rpc.Code INVALID_ARGUMENT. */
@@ -35,7 +37,7 @@ export function encodeTrustRequest(request: TrustRequest): Buffer {
   const writer = new BinaryWriter();
   if (node) writeNode(writer.tag(1, WireType.LengthDelimited), node);
   writer.tag(2, WireType.LengthDelimited).string(SECRET_TYPE_URL);
-  if (subscribe !== undefined) writer.tag(3, WireType.LengthDelimited).string(subscribe);
+  for (const name of subscribe ?? []) writer.tag(3, WireType.LengthDelimited).string(name);
   if (unsubscribe !== undefined) writer.tag(4, WireType.LengthDelimited).string(unsubscribe);
   if (nonce !== undefined) writer.tag(6, WireType.LengthDelimited).string(nonce);
   if (refusal !== undefined) {
@@ -63,24 +65,44 @@ function writeNode(writer: BinaryWriter, { id, metadata }: TrustNode): void {
 }
 
 /**
- * The secrets with a validation context in a DeltaDiscoveryResponse; others are left out.
+ * The secrets with a validation context or a text in a DeltaDiscoveryResponse; others are left out.
  * @throws Error when the bytes are no such message
  */
 export function decodeTrustResponse(bytes: Uint8Array): TrustResponse {
   const bundles = new Map<string, TrustBundle>();
+  const texts = new Map<string, string>();
   const response = partsOf(bytes);
   for (const resource of response.get(2) ?? []) {
-    // Resource.resource (an Any), Any.value: the Secret; Secret.name, Secret.validation_context.
+    // Resource.resource (an Any), Any.value: the Secret; Secret.name, Secret.validation_context,
+    // Secret.generic_secret.secret.inline_bytes.
     const secret = partAt(resource, [2, 2]);
     const context = secret && partAt(secret, [4]);
+    const generic = secret && partAt(secret, [5, 1, 2]);
     if (secret && context) bundles.set(text(partAt(secret, [1])), bundleIn(context));
+    if (secret && generic) texts.set(text(partAt(secret, [1])), text(generic));
   }
-  return { nonce: text(response.get(5)?.at(-1)), bundles };
+  return { nonce: text(response.get(5)?.at(-1)), bundles, texts };
 }
 
 /** An envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext. */
 function bundleIn(context: Uint8Array): TrustBundle {
-  return { rootsPem: text(partAt(context, [1, 2])), crlPem: text(partAt(context, [7, 2])) };
+  return {
+    rootsPem: text(partAt(context, [1, 2])),
+    crlPem: text(partAt(context, [7, 2])),
+    isLeafOnly: isSet(context, 14),
+  };
+}
+
+/** Whether a field that is a truth value is true. */
+function isSet(bytes: Uint8Array, wanted: number): boolean {
+  const reader = new BinaryReader(bytes);
+  let value = false;
+  while (reader.pos < reader.len) {
+    const [field, type] = reader.tag();
+    if (field === wanted && type === WireType.Varint) value = reader.bool();
+    else reader.skip(type);
+  }
+  return value;
 }
 
 /** The last field of the first number, in it that of the second, and so on. */

@@ -13,8 +13,9 @@ import { systemRandom } from '#base/random.ts';
 import { ServerRoots } from '#caclient/server-roots.ts';
 import { xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
 import { parseCertificatesPem } from '#pki/certificate.ts';
+import { bundleDocument } from '#spiffe/bundle.ts';
 import { parseSpiffeId, parseTrustDomain } from '#spiffe/spiffe-id.ts';
-import { trustResource } from '#xds/serve/trust-resource.ts';
+import { trustBundlesResource, trustResource } from '#xds/serve/trust-resource.ts';
 import { TrustServer } from '#xds/serve/trust-server.ts';
 import { FakeAuthority } from '../../../test/fakes/fake-authority.ts';
 import { serveGrpc } from '../../../test/kit/grpc-server.ts';
@@ -50,15 +51,28 @@ class FakeEnvoy {
   /** What it says of the roots; undefined: nothing yet. */
   verdict: 'accepted' | 'rejected' | undefined = 'accepted';
 
+  /** Whether it verifies callers by the roots of each trust domain. */
+  isFederated = false;
+  federatedVerdict: 'accepted' | 'rejected' | undefined;
+
   publish(secret: WorkloadSecret): void {
     this.served = secret;
   }
 
-  verdictOn(name: string): PushOutcome | undefined {
-    if (name !== 'ROOTCA') return { version: '1', state: 'accepted', reason: undefined };
-    const reason = this.verdict === 'rejected' ? 'bad roots' : undefined;
-    return this.verdict && { version: '1', state: this.verdict, reason };
+  wants(name: string): boolean {
+    return name !== 'FEDERATED_ROOTCA' || this.isFederated;
   }
+
+  verdictOn(name: string): PushOutcome | undefined {
+    if (name === 'FEDERATED_ROOTCA')
+      return this.federatedVerdict && outcome(this.federatedVerdict, 'bad bundles');
+    if (name !== 'ROOTCA') return { version: '1', state: 'accepted', reason: undefined };
+    return this.verdict && outcome(this.verdict, 'bad roots');
+  }
+}
+
+function outcome(state: PushOutcome['state'], reason: string): PushOutcome {
+  return { version: '1', state, reason: state === 'rejected' ? reason : undefined };
 }
 
 async function setUp(t: TestContext, rootsPem: (own: FakeAuthority) => string) {
@@ -106,6 +120,45 @@ async function setUp(t: TestContext, rootsPem: (own: FakeAuthority) => string) {
 }
 
 describe('what a workload trusts', () => {
+  it('is said of a federated one only when its Envoy took both secrets', async (t) => {
+    const { authority, envoy, trust, peer, server } = await setUp(t, (own) => own.rootPem);
+    const [root] = parseCertificatesPem(authority.rootPem);
+    const roots = [root?.der ?? new Uint8Array()];
+    const document = bundleDocument({ roots, jwtAuthorities: [] });
+    const domains = { 'cluster.local': document, 'other.test': document };
+    server.publishBundles(trustBundlesResource({ own: ['cluster.local'], trust_domains: domains }));
+    envoy.isFederated = true;
+    trust.renewed(secretOf(authority));
+    await waitUntil(() => envoy.served?.bundles, 'the bundles');
+    const known = envoy.served?.bundles;
+    assert.deepEqual([...(known?.byDomain.keys() ?? [])], Object.keys(domains));
+    assert.equal(peer()?.accepted, undefined);
+    envoy.federatedVerdict = 'accepted';
+    trust.answered();
+    await waitUntil(() => {
+      trust.answered();
+      return peer()?.accepted === server.version;
+    }, 'the yes');
+  });
+
+  it('does not take bundles that are none, and keeps those before', async (t) => {
+    const { authority, envoy, trust, server, peer } = await setUp(t, (own) => own.rootPem);
+    const publish = (domains: Record<string, object>) =>
+      server.publishBundles(
+        trustBundlesResource({ own: ['cluster.local'], trust_domains: domains }),
+      );
+    publish({ 'other.test': { keys: [] } });
+    trust.renewed(secretOf(authority));
+    await waitUntil(() => envoy.served?.bundles, 'the bundles');
+    publish({ 'not a domain': { keys: [] } });
+    publish({ 'other.test': { keys: [{ use: 'x509-svid', x5c: ['AAAA'] }] } });
+    server.publish(
+      trustResource({ rootsPem: `${authority.rootPem}${authority.rootPem}`, crlPem: '' }),
+    );
+    await waitUntil(() => peer()?.accepted === server.version, 'what came after');
+    assert.deepEqual([...(envoy.served?.bundles?.byDomain.keys() ?? [])], ['other.test']);
+  });
+
   it('is said to the server only after its Envoy took it', async (t) => {
     const { authority, envoy, trust, peer, server } = await setUp(t, (own) => own.rootPem);
     envoy.verdict = undefined;

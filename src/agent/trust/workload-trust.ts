@@ -1,7 +1,12 @@
-import type { SdsServer } from '#agent/sds/sds-server.ts';
-import { ROOT_SECRET_NAME, WORKLOAD_SECRET_NAME } from '#agent/sds/secret-names.ts';
+import type { PushOutcome, SdsServer } from '#agent/sds/sds-server.ts';
+import {
+  FEDERATED_SECRET_NAME,
+  ROOT_SECRET_NAME,
+  WORKLOAD_SECRET_NAME,
+} from '#agent/sds/secret-names.ts';
 import type { RenewalReason } from '#agent/secrets/renewal.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
+import { type KnownBundles, parseKnownBundles } from '#agent/trust/known-bundles.ts';
 import { examineBundle, type TrustBundle } from '#agent/trust/trust-bundle.ts';
 import { TrustClient, type TrustClientDeps } from '#agent/trust/trust-client.ts';
 import type { TrustNode } from '#agent/trust/trust-messages.ts';
@@ -18,7 +23,7 @@ export interface WorkloadTrustOptions {
 }
 
 export interface WorkloadTrustDeps extends TrustClientDeps {
-  readonly sds: Pick<SdsServer, 'publish' | 'verdictOn'>;
+  readonly sds: Pick<SdsServer, 'publish' | 'verdictOn' | 'wants'>;
 }
 
 /**
@@ -39,6 +44,7 @@ export class WorkloadTrust {
   #secret: WorkloadSecret | undefined;
   /** The last bundle that Envoy took, or is to take. */
   #bundle: TrustBundle | undefined;
+  #domains: KnownBundles | undefined;
   /** The bundle that is not answered yet, and what to go back to. */
   #pending:
     | { readonly answer: (refusal?: string) => void; readonly before: TrustBundle | undefined }
@@ -54,6 +60,7 @@ export class WorkloadTrust {
         serverName,
         node,
         onBundle: (bundle, answer) => this.#offered(bundle, answer),
+        onDomains: (text) => this.#domainsOffered(text),
       },
       deps,
     );
@@ -64,7 +71,7 @@ export class WorkloadTrust {
     this.#secret = secret;
     const at = this.#deps.clock.now();
     // What came with the certificate is the fresher word when the bundle does not vouch for it.
-    if (this.#bundle && !examineBundle(this.#bundle, { chainPem: secret.chainPem, at }).isTrusted)
+    if (this.#bundle && !isFit(this.#bundle, { chainPem: secret.chainPem, at }))
       this.#bundle = undefined;
     if (this.#bundle) this.#examine(this.#bundle, secret);
     this.#publish();
@@ -74,7 +81,7 @@ export class WorkloadTrust {
   /** Envoy answered something, or a stream of it ended. */
   answered(): void {
     const { sds } = this.#deps;
-    const roots = sds.verdictOn(ROOT_SECRET_NAME);
+    const roots = this.#verdictOnRoots();
     if (this.#pending && roots) {
       const { answer, before } = this.#pending;
       this.#pending = undefined;
@@ -94,6 +101,26 @@ export class WorkloadTrust {
     this.#secret = undefined;
     this.#pending = undefined;
     return this.#client.close();
+  }
+
+  /** Of a federated mesh, Envoy verifies callers by another secret that holds our roots too. */
+  #verdictOnRoots(): PushOutcome | undefined {
+    const { sds } = this.#deps;
+    const verdict = sds.verdictOn(ROOT_SECRET_NAME);
+    if (verdict?.state !== 'accepted' || !sds.wants(FEDERATED_SECRET_NAME)) return verdict;
+    return sds.verdictOn(FEDERATED_SECRET_NAME);
+  }
+
+  #domainsOffered(text: string): string | undefined {
+    try {
+      this.#domains = parseKnownBundles(text);
+    } catch (error) {
+      if (!isBulwarkError(error)) throw error;
+      this.#deps.log.error('the trust bundles from the control plane are not used', { error });
+      return error.message;
+    }
+    this.#publish();
+    return undefined;
   }
 
   #offered(bundle: TrustBundle, answer: (refusal?: string) => void): void {
@@ -138,6 +165,16 @@ export class WorkloadTrust {
 
   #publish(): void {
     const secret = this.#secret;
-    if (secret) this.#deps.sds.publish(this.#bundle ? { ...secret, ...this.#bundle } : secret);
+    if (secret) this.#deps.sds.publish({ ...secret, ...this.#bundle, bundles: this.#domains });
+  }
+}
+
+/** Whether a bundle vouches for a certificate, and its lists do not end what it vouches for. */
+function isFit(...[bundle, own]: Parameters<typeof examineBundle>): boolean {
+  try {
+    return examineBundle(bundle, own).isTrusted;
+  } catch (error) {
+    if (isBulwarkError(error)) return false;
+    throw error;
   }
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { fromBinary } from '@bufbuild/protobuf';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
+import type { KnownBundles } from '#agent/trust/known-bundles.ts';
 import { WorkloadApi } from '#agent/workload-api/workload-api.ts';
 import { systemClock } from '#base/clock.ts';
 import { GRPC_STATUS } from '#base/grpc/grpc.ts';
@@ -16,7 +17,7 @@ import {
 } from '#gen/bulwark/spiffe/workload_pb.js';
 import { parseCertificatesPem } from '#pki/certificate.ts';
 import { encodePem } from '#pki/pem.ts';
-import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
+import { parseSpiffeId, parseTrustDomain } from '#spiffe/spiffe-id.ts';
 import { GrpcTestClient, type GrpcTestStream } from '../../../test/kit/grpc-client.ts';
 import { temporaryDirectory } from '../../../test/kit/temp-directory.ts';
 import { testAuthority } from '../../../test/kit/test-authority.ts';
@@ -43,7 +44,14 @@ function newSecret(changes: Partial<WorkloadSecret> = {}): WorkloadSecret {
 
 async function setUp(t: TestContext) {
   const socketPath = join(temporaryDirectory(t), 'workload.sock');
-  const api = new WorkloadApi({ socketPath }, { log: silentLogger, clock: systemClock });
+  const api = new WorkloadApi(
+    { socketPath },
+    {
+      log: silentLogger,
+      clock: systemClock,
+      tokens: { token: () => assert.fail('nobody asks for a token') },
+    },
+  );
   t.after(() => api.close());
   await api.start();
   const client = new GrpcTestClient(t, `unix:${socketPath}`);
@@ -54,6 +62,19 @@ async function setUp(t: TestContext) {
     return stream;
   };
   return { api, client, call, socketPath };
+}
+
+/** What is known of trust domains: the own one, and another with this root. */
+function federation(root: string | undefined): KnownBundles {
+  const own = parseTrustDomain('cluster.local');
+  const bundle = (rootsPem: string) => ({ rootsPem, jwtAuthorities: [] });
+  return {
+    own: [own],
+    byDomain: new Map([
+      [own, bundle(authority.root)],
+      ...(root === undefined ? [] : [[parseTrustDomain('other.test'), bundle(root)] as const]),
+    ]),
+  };
 }
 
 async function svidOf(stream: GrpcTestStream, index: number) {
@@ -157,13 +178,24 @@ describe('the SPIFFE Workload API', () => {
     await svidOf(call('FetchX509SVID'), 0);
   });
 
-  it('says that it does not offer tokens', async (t) => {
-    const { client, call } = await setUp(t);
-    for (const method of ['FetchJWTSVID', 'ValidateJWTSVID']) {
-      const { code } = await client.unary(`/SpiffeWorkloadAPI/${method}`, '', { metadata: GUARD });
-      assert.equal(code, GRPC_STATUS.unimplemented);
-    }
-    assert.equal((await call('FetchJWTBundles').outcome).code, GRPC_STATUS.unimplemented);
+  it('gives the roots of other trust domains apart from its own', async (t) => {
+    const { api, call } = await setUp(t);
+    const other = testAuthority('other').root;
+    api.publish(newSecret({ bundles: federation(other) }));
+    const stream = call('FetchX509SVID');
+    const { svids, federatedBundles } = fromBinary(X509SVIDResponseSchema, await stream.message(0));
+    const der = (pem: string): Buffer => new X509Certificate(pem).raw;
+    assert.deepEqual(Object.keys(federatedBundles), ['spiffe://other.test']);
+    assert.deepEqual(Buffer.from(federatedBundles['spiffe://other.test'] ?? []), der(other));
+    assert.deepEqual(Buffer.from(svids[0]?.bundle ?? []), der(authority.root));
+    const all = fromBinary(X509BundlesResponseSchema, await call('FetchX509Bundles').message(0));
+    assert.deepEqual(Object.keys(all.bundles).sort(), [
+      'spiffe://cluster.local',
+      'spiffe://other.test',
+    ]);
+    api.publish(newSecret({ bundles: federation(undefined) }));
+    const next = fromBinary(X509SVIDResponseSchema, await stream.message(1));
+    assert.deepEqual(next.federatedBundles, {});
   });
 
   it('ends its streams when the agent ends, so that clients come back', async (t) => {

@@ -1,5 +1,11 @@
+import type { JwtSvidCache } from '#agent/jwt/jwt-svid-cache.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
-import { encodeX509Bundles, encodeX509Svids } from '#agent/workload-api/messages.ts';
+import { JwtMethods } from '#agent/workload-api/jwt-methods.ts';
+import {
+  encodeJwtBundles,
+  encodeX509Bundles,
+  encodeX509Svids,
+} from '#agent/workload-api/messages.ts';
 import type { Clock } from '#base/clock.ts';
 import {
   frameMessage,
@@ -8,6 +14,7 @@ import {
   type GrpcServerStream,
   type GrpcService,
   GrpcStatusError,
+  type GrpcUnaryHandler,
 } from '#base/grpc/grpc.ts';
 import { GrpcServer } from '#base/grpc/server.ts';
 import type { Component } from '#base/lifecycle.ts';
@@ -21,6 +28,8 @@ export interface WorkloadApiOptions {
 export interface WorkloadApiDeps {
   readonly log: Logger;
   readonly clock: Clock;
+  /** Where tokens come from. */
+  readonly tokens: Pick<JwtSvidCache, 'token'>;
 }
 
 const SERVICE = '/SpiffeWorkloadAPI';
@@ -35,26 +44,30 @@ const REQUEST_BYTES_MAX = 16 * 1024;
 interface Answers {
   readonly svids: Buffer;
   readonly bundles: Buffer;
+  /** Undefined while it is not known which keys there are. */
+  readonly jwtBundles: Buffer | undefined;
   readonly notAfterAt: number;
 }
 
-type Kind = 'svids' | 'bundles';
+type Kind = 'svids' | 'bundles' | 'jwtBundles';
 
 /**
- * The SPIFFE Workload API for one workload: its certificate and key, and the roots of its trust
- * domain, to programs that speak TLS themselves. Each stream gets what there is, and what replaces
- * it, at once. Who may connect to the socket is the workload: it is for its owner only, in a folder
- * that nobody else may enter. JWT-SVIDs are not offered.
+ * The SPIFFE Workload API for one workload: its certificate and key, tokens, and what vouches for
+ * the trust domains that it knows, to programs that speak TLS themselves. Each stream gets what
+ * there is, and what replaces it, at once. Who may connect to the socket is the workload: it is for
+ * its owner only, in a folder that nobody else may enter.
  */
 export class WorkloadApi implements Component {
   readonly name = 'workload api';
   readonly #clock: Clock;
   readonly #server: GrpcServer;
+  readonly #jwt: JwtMethods;
   readonly #clients = new Map<GrpcServerStream, ApiClient>();
   #answers: Answers | undefined;
 
   constructor({ socketPath }: WorkloadApiOptions, deps: WorkloadApiDeps) {
     this.#clock = deps.clock;
+    this.#jwt = new JwtMethods(deps);
     const options = {
       name: 'workload api',
       listen: { path: socketPath },
@@ -81,26 +94,33 @@ export class WorkloadApi implements Component {
 
   /** Serves this from now on. The secret must have passed its checks. */
   publish(secret: WorkloadSecret): void {
+    const { bundles } = secret;
+    this.#jwt.publish(secret);
     this.#answers = {
       svids: frameMessage(encodeX509Svids(secret)),
       bundles: frameMessage(encodeX509Bundles(secret)),
+      jwtBundles: bundles && frameMessage(encodeJwtBundles(bundles)),
       notAfterAt: secret.notAfterAt,
     };
     for (const client of this.#clients.values()) client.offer(this.#answers[client.kind]);
   }
 
   #service(): GrpcService {
-    const refuse = async (_request: Uint8Array, call: GrpcCall): Promise<Uint8Array> =>
-      this.#refuseJwt(call);
+    const guarded =
+      (answer: (request: Uint8Array) => Promise<Uint8Array>): GrpcUnaryHandler =>
+      async (request, call) => {
+        checkGuard(call);
+        return answer(request);
+      };
     return {
       unary: {
-        [`${SERVICE}/FetchJWTSVID`]: refuse,
-        [`${SERVICE}/ValidateJWTSVID`]: refuse,
+        [`${SERVICE}/FetchJWTSVID`]: guarded((request) => this.#jwt.fetch(request)),
+        [`${SERVICE}/ValidateJWTSVID`]: guarded((request) => this.#jwt.validate(request)),
       },
       streams: {
         [`${SERVICE}/FetchX509SVID`]: (stream) => this.#serve(stream, 'svids'),
         [`${SERVICE}/FetchX509Bundles`]: (stream) => this.#serve(stream, 'bundles'),
-        [`${SERVICE}/FetchJWTBundles`]: ({ call }) => this.#refuseJwt(call),
+        [`${SERVICE}/FetchJWTBundles`]: (stream) => this.#serve(stream, 'jwtBundles'),
       },
     };
   }
@@ -115,11 +135,6 @@ export class WorkloadApi implements Component {
     this.#clients.set(stream, client);
     stream.call.signal.addEventListener('abort', () => this.#clients.delete(stream));
     stream.onMessage = () => client.offer((this.#answers ?? answers)[kind]);
-  }
-
-  #refuseJwt(call: GrpcCall): never {
-    checkGuard(call);
-    throw new GrpcStatusError(GRPC_STATUS.unimplemented, 'JWT-SVIDs are not offered');
   }
 }
 
@@ -142,9 +157,9 @@ class ApiClient {
     this.kind = kind;
   }
 
-  /** Sends an answer unless the client has the same. */
-  offer(frame: Buffer): void {
-    if (this.#last?.equals(frame)) return;
+  /** Sends an answer, if there is one, unless the client has the same. */
+  offer(frame: Buffer | undefined): void {
+    if (!frame || this.#last?.equals(frame)) return;
     this.#waiting = frame;
     if (!this.#isDraining) void this.#flush();
   }

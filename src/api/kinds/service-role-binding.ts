@@ -94,9 +94,7 @@ function checkSubject(given: RoleSubject, field: string, report: Report): void {
   const pairs = propertiesOf(given);
   const isEmpty = LISTS.every((name) => (given[name] ?? []).length === 0);
   if (isEmpty && !given.user && !given.group && pairs.length === 0) {
-    report(
-      required(field, 'a subject names at least one field', 'write `user: "*"` for everybody'),
-    );
+    report(required(field, 'at least one field; write `user: "*"` for everybody'));
   }
   if (given.user && given.names !== undefined)
     report(violates(field, 'user and names do not go together'));

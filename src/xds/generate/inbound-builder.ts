@@ -1,7 +1,6 @@
 import { type MeshSettings, meshTrustDomains } from '#model/mesh-settings.ts';
 import { PROTOCOLS } from '#model/protocol.ts';
 import { labelsOfProxy, workloadOfProxy } from '#model/registration.ts';
-import type { Revocations } from '#model/revocations.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import { readInstance, type Workload } from '#model/workload.ts';
 import { type InboundMode, type InboundMtls, modeOfPort } from '#policy/authn/mtls-mode.ts';
@@ -75,7 +74,7 @@ export class InboundBuilder {
     const mtls = this.#modes.of(workload, this.#modes.policiesOf(mesh));
     const ports = workloadPorts({ proxy, workload }, mesh);
     const { explicit } = proxy;
-    const context = this.#context(authorization, explicit, mesh.revocations);
+    const context = this.#context(authorization, explicit, mesh);
     return explicit
       ? this.#buildExplicit(explicit, ports, mtls, context)
       : this.#buildRedirected(ports, mtls, context);
@@ -84,14 +83,17 @@ export class InboundBuilder {
   #context(
     authorization: WorkloadAuthorization,
     explicit: ExplicitPorts | undefined,
-    revocations: Revocations,
+    { revocations, trustBundles }: MeshSnapshot,
   ): InboundContext {
     const { hardening, accessLog } = this.#settings;
     const { deny, allow } = authorization.tcp;
     const policy = tcpAuthzMarker(authorization, { listenPorts: explicit?.inbound });
     const judged = deny.enforced !== undefined || allow.enforced !== undefined;
     return {
-      trustDomains: meshTrustDomains(this.#settings),
+      trustDomains: {
+        own: meshTrustDomains(this.#settings),
+        federated: trustBundles.domains,
+      },
       hardening,
       accessLog,
       // A new revocation must end open connections, too.

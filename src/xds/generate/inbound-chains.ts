@@ -16,12 +16,12 @@ import { inboundHttpManager } from '#xds/generate/http-manager.ts';
 import { buildInboundRoute } from '#xds/generate/inbound-route.ts';
 import type { Init } from '#xds/generate/proto-values.ts';
 import { tcpProxy } from '#xds/generate/tcp-proxy.ts';
-import { MESH_ALPN, serverTls } from '#xds/generate/tls-context.ts';
+import { type CallerDomains, MESH_ALPN, serverTls } from '#xds/generate/tls-context.ts';
 
 /** What the chains of every port of a workload have in common. Plain JSON values. */
 export interface InboundContext {
   /** Callers must be of one of these. */
-  readonly trustDomains: readonly string[];
+  readonly trustDomains: CallerDomains;
   readonly hardening: HardeningProfile;
   readonly accessLog: LoggedRequests;
   /**

@@ -116,13 +116,15 @@ export class OutboundBuilder {
     const ownDomain = connectionDomain(proxy.identity, this.#settings);
     const rules = ruleScope(destinationRules, client);
     const secrets = this.#credentials.scopeOf(client, mesh);
-    const scope = `${interception} ${ownDomain ?? ''} ${rules}${secrets}`;
+    const federated = mesh.trustBundles.domains;
+    const scope = `${interception} ${ownDomain ?? ''} ${federated} ${rules}${secrets}`;
     return getOrAdd(known, scope, () => {
       const ports = outboundPorts({
         view,
         endpoints,
         rules: new ClientRules(destinationRules, client, this.#settings),
         settings: this.#settings,
+        federated,
         credential: (name) => this.#credentials.find(client, mesh, name),
         interception,
         ownDomain,

@@ -53,6 +53,8 @@ export type ClusterTls =
       readonly mode: 'mesh';
       readonly perEndpoint: boolean;
       readonly names: ServerNames;
+      /** Whether some of the names are of federated trust domains. */
+      readonly isFederated: boolean;
       readonly sni: string;
       /** As `connectionDomain` says; undefined while the mesh has one name only. */
       readonly ownDomain: TrustDomain | undefined;
@@ -179,7 +181,7 @@ function securityOf({ tls, http }: OutboundClusterInput): ClusterInit {
     case 'originate':
       return { transportSocket: originatedTls(tls.tls, ORIGIN_ALPN[http]) };
     case 'mesh': {
-      const socket = meshClientTls(tls.names, tls.sni, CLIENT_ALPN[http]);
+      const socket = meshClientTls(tls, CLIENT_ALPN[http]);
       const opened = openedAs(tls.ownDomain);
       if (!tls.perEndpoint) return { transportSocket: socket, ...opened };
       return {

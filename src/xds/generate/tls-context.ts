@@ -60,7 +60,7 @@ const PARAMETERS: TlsParameters = create(TlsParametersSchema, {
  * A secret of the agent. Written exactly as in Envoy's bootstrap, so that Envoy shares one
  * subscription; no time-out, so that a port opens when its certificate is there and not before.
  */
-function agentSecret(name: 'default' | 'ROOTCA'): SdsSecretConfig {
+function agentSecret(name: 'default' | 'ROOTCA' | 'FEDERATED_ROOTCA'): SdsSecretConfig {
   return fromAgent(name, { initialFetchTimeout: duration(0) });
 }
 
@@ -110,11 +110,15 @@ function fromAgent(name: string, config: Init<typeof ConfigSourceSchema>): SdsSe
   });
 }
 
+/** Whom a side of mutual TLS takes, and by which roots. */
+interface Peers {
+  readonly names: readonly SubjectAltNameMatcher[];
+  /** By the roots of each peer's own trust domain, because some are of others. */
+  readonly areFederated: boolean;
+}
+
 /** The workload's own certificate, and the mesh's roots with `names` as the only ones accepted. */
-function meshContext(
-  names: readonly SubjectAltNameMatcher[],
-  alpn: readonly string[],
-): CommonTlsContext {
+function meshContext({ names, areFederated }: Peers, alpn: readonly string[]): CommonTlsContext {
   return create(CommonTlsContextSchema, {
     tlsParams: PARAMETERS,
     alpnProtocols: [...alpn],
@@ -123,7 +127,7 @@ function meshContext(
       case: 'combinedValidationContext',
       value: {
         defaultValidationContext: { matchTypedSubjectAltNames: [...names] },
-        validationContextSdsSecretConfig: agentSecret('ROOTCA'),
+        validationContextSdsSecretConfig: agentSecret(areFederated ? 'FEDERATED_ROOTCA' : 'ROOTCA'),
       },
     },
   });
@@ -136,27 +140,41 @@ function uri(pattern: { readonly case: 'exact' | 'prefix'; readonly value: strin
   });
 }
 
+/** Trust domains whose identities may call. */
+export interface CallerDomains {
+  /** Those of the mesh. */
+  readonly own: readonly string[];
+  readonly federated: readonly string[];
+}
+
 /** Mutual TLS as a server: the caller must show a certificate of one of the trust domains. */
 export function serverTls(
-  trustDomains: readonly string[],
+  { own, federated }: CallerDomains,
   alpn: readonly string[],
 ): TransportSocket {
-  const callers = trustDomains.map((trustDomain) =>
+  const callers = [...own, ...federated].map((trustDomain) =>
     uri({ case: 'prefix', value: `spiffe://${trustDomain}/` }),
   );
   return create(TransportSocketSchema, {
     name: TLS_SOCKET,
     configType: typedConfig(DownstreamTlsContextSchema, {
       requireClientCertificate: true,
-      commonTlsContext: meshContext(callers, alpn),
+      commonTlsContext: meshContext({ names: callers, areFederated: federated.length > 0 }, alpn),
     }),
   });
 }
 
+/** Whom a client calls. */
+export interface MeshServer {
+  readonly names: ServerNames;
+  /** Whether some of the names are of federated trust domains. */
+  readonly isFederated: boolean;
+  readonly sni: string;
+}
+
 /** Mutual TLS as a client: the server must be one of `names`. */
 export function meshClientTls(
-  names: ServerNames,
-  sni: string,
+  { names, isFederated, sni }: MeshServer,
   alpn: readonly string[],
 ): TransportSocket {
   const matchers = [
@@ -167,7 +185,7 @@ export function meshClientTls(
     name: TLS_SOCKET,
     configType: typedConfig(UpstreamTlsContextSchema, {
       sni,
-      commonTlsContext: meshContext(matchers, alpn),
+      commonTlsContext: meshContext({ names: matchers, areFederated: isFederated }, alpn),
     }),
   });
 }

@@ -183,7 +183,8 @@ class TrustStream {
 
   /** Sends the next resource, as it is now, that the agent wants and does not have yet. */
   flush(): void {
-    const resource = [this.#deps.resource(), this.#deps.bundles()].find(
+    // Bundles first: whether the roots are taken may depend on them.
+    const resource = [this.#deps.bundles(), this.#deps.resource()].find(
       (one) => one && this.#wanted.has(one.name) && this.#sent.get(one.name) !== one.version,
     );
     if (!resource || this.#outstanding) return;
