@@ -16,7 +16,11 @@ export const SUITES: readonly SuiteEntry[] = [
     data: 'authz/cases.json',
     load: async () => (await import('./suites/authz.ts')).suite,
   },
-  { name: 'authn', data: 'authn.json' },
+  {
+    name: 'authn',
+    data: 'authn.json',
+    load: async () => (await import('./suites/authn.ts')).suite,
+  },
   { name: 'tls', data: 'tls.json' },
   { name: 'primitives', data: 'primitives.json' },
   { name: 'simulation', data: 'simulation.json' },
