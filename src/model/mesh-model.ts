@@ -8,11 +8,14 @@ import { destinationRule } from '#api/kinds/destination-rule.ts';
 import { namespace as namespaceKind } from '#api/kinds/namespace.ts';
 import { peerAuthentication } from '#api/kinds/peer-authentication.ts';
 import { clusterRbacConfig, rbacConfig } from '#api/kinds/rbac-config.ts';
+import { clusterRbacConfig, rbacConfig } from '#api/kinds/rbac-config.ts';
 import { requestAuthentication } from '#api/kinds/request-authentication.ts';
 import { secret } from '#api/kinds/secret.ts';
 import { type Service as ServiceObject, service } from '#api/kinds/service.ts';
 import { serviceAccount } from '#api/kinds/service-account.ts';
 import { type ServiceEntry, serviceEntry } from '#api/kinds/service-entry.ts';
+import { serviceRole } from '#api/kinds/service-role.ts';
+import { serviceRoleBinding } from '#api/kinds/service-role-binding.ts';
 import { serviceRole } from '#api/kinds/service-role.ts';
 import { serviceRoleBinding } from '#api/kinds/service-role-binding.ts';
 import { type TrustBundle, trustBundle } from '#api/kinds/trust-bundle.ts';
@@ -48,6 +51,10 @@ const OBJECT_PARTS = {
   meshPolicies: meshPolicy.id,
   requestAuthentications: requestAuthentication.id,
   authorizationPolicies: authorizationPolicy.id,
+  clusterRbacConfigs: clusterRbacConfig.id,
+  rbacConfigs: rbacConfig.id,
+  serviceRoles: serviceRole.id,
+  serviceRoleBindings: serviceRoleBinding.id,
   clusterRbacConfigs: clusterRbacConfig.id,
   rbacConfigs: rbacConfig.id,
   serviceRoles: serviceRole.id,
@@ -108,6 +115,10 @@ export class MeshModel {
       meshPolicies: NamespacedObjects.empty(),
       requestAuthentications: NamespacedObjects.empty(),
       authorizationPolicies: NamespacedObjects.empty(),
+      clusterRbacConfigs: NamespacedObjects.empty(),
+      rbacConfigs: NamespacedObjects.empty(),
+      serviceRoles: NamespacedObjects.empty(),
+      serviceRoleBindings: NamespacedObjects.empty(),
       clusterRbacConfigs: NamespacedObjects.empty(),
       rbacConfigs: NamespacedObjects.empty(),
       serviceRoles: NamespacedObjects.empty(),

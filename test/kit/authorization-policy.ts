@@ -3,10 +3,12 @@ import type {
   AuthorizationPolicySpec,
 } from '#api/kinds/authorization-policy.ts';
 import type { HardeningProfile } from '#model/mesh-settings.ts';
-import { NamespacedObjects } from '#model/namespaced-objects.ts';
+import type { MeshSnapshot } from '#model/snapshot.ts';
+import { readInstance, type Workload } from '#model/workload.ts';
 import type { AuthzContext } from '#policy/authz/compiled-policy.ts';
 import { Authorizer, type WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
+import { testMesh } from './mesh.ts';
 
 /**
  * A policy as an object of the API; in namespace `foo` and named `p` unless the metadata says
@@ -24,12 +26,23 @@ export function authorizationPolicy(
   };
 }
 
-/** Policies as a snapshot has them. */
-export function policyObjects(
-  policies: readonly AuthorizationPolicy[],
-): NamespacedObjects<AuthorizationPolicy> {
-  const byNamespace = Map.groupBy(policies, ({ metadata }) => metadata.namespace ?? '');
-  return NamespacedObjects.empty<AuthorizationPolicy>().replace(byNamespace);
+/** A mesh of these policies. */
+export function policyObjects(policies: readonly AuthorizationPolicy[]): MeshSnapshot {
+  return testMesh(policies).model.snapshot();
+}
+
+/** A workload of namespace `foo` without labels, or as `spec` says. */
+export function authorizedWorkload(
+  spec: { readonly namespace?: string; readonly labels?: Readonly<Record<string, string>> } = {},
+): Workload {
+  const { namespace = 'foo', labels = {} } = spec;
+  return readInstance({
+    name: 'w',
+    namespace,
+    spec: { address: '10.0.0.1', labels, serviceAccount: 'app' },
+    trustDomain: parseTrustDomain('cluster.local'),
+    applicationPorts: {},
+  });
 }
 
 /**
@@ -50,5 +63,5 @@ export function authorizationOf(
   hardening: HardeningProfile,
 ): WorkloadAuthorization {
   const authorizer = new Authorizer(authzContext(hardening));
-  return authorizer.authorizationFor({ namespace: 'foo', labels: {} }, policyObjects(policies));
+  return authorizer.authorizationFor(authorizedWorkload(), policyObjects(policies));
 }

@@ -1,14 +1,14 @@
 /** A rule of a policy, out of the id that Envoy's configuration gives it. */
 export interface PolicyRule {
-  /** `namespace/name` of the AuthorizationPolicy; the id itself when it has another form. */
+  /** `namespace/name` of the policy; the id itself when it has another form. */
   readonly policy: string;
   /** Number of the rule, from 0 on. */
   readonly rule: number | undefined;
 }
 
-const RULE_ID = /^ns\[([^\]]*)\]-policy\[([^\]]*)\]-rule\[(\d+)\]$/;
+const RULE_ID = /^ns\[([^\]]*)\]-(?:policy|binding|config)\[([^\]]*)\]-rule\[(\d+)\]$/;
 
-/** Reads `ns[foo]-policy[bar]-rule[0]`, Istio's form of ids. */
+/** Reads `ns[foo]-policy[bar]-rule[0]`, Istio's form of ids, and those of roles. */
 export function parseRuleId(id: string): PolicyRule {
   const match = RULE_ID.exec(id);
   if (!match) return { policy: id, rule: undefined };

@@ -33,6 +33,7 @@ export function compileAuthorizationPolicy(
   const http = rules.length === 0 ? [nothing] : compiled;
   const plain = forPlainConnections(http);
   return {
+    kind: 'AuthorizationPolicy',
     namespace,
     name: policy,
     action,

@@ -42,11 +42,19 @@ export type PolicyTarget =
   /** `targetRefs`: gateways and services, never a workload by its labels. */
   | { readonly kind: 'references' };
 
+/** The kinds that come to a compiled policy. */
+export type PolicyKind =
+  | 'AuthorizationPolicy'
+  | 'ServiceRoleBinding'
+  | 'ClusterRbacConfig'
+  | 'RbacConfig';
+
 /**
- * An AuthorizationPolicy in the one form that enforcement, the evaluator and the analyzers read.
+ * A policy, old or new, in the one form that enforcement, the evaluator and the analyzers read.
  * Immutable.
  */
 export interface CompiledPolicy {
+  readonly kind: PolicyKind;
   readonly namespace: string;
   readonly name: string;
   readonly action: AuthzAction;

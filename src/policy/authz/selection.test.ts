@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { AuthorizationPolicySpec } from '#api/kinds/authorization-policy.ts';
+import type {
+  AuthorizationPolicy,
+  AuthorizationPolicySpec,
+} from '#api/kinds/authorization-policy.ts';
+import type { MeshSnapshot } from '#model/snapshot.ts';
 import { Authorizer, type WorkloadAuthorization } from '#policy/authz/selection.ts';
 import {
   authorizationPolicy,
+  authorizedWorkload,
   authzContext,
   policyObjects,
 } from '../../../test/kit/authorization-policy.ts';
@@ -30,20 +35,20 @@ describe('the authorization of a workload', () => {
 
   it('has policies of its namespace and of the root namespace that select it', () => {
     const labels = { app: 'web', tier: 'front', version: 'v1' };
-    const authorization = authorizer.authorizationFor({ namespace: 'foo', labels }, policies);
+    const authorization = authorizer.authorizationFor(authorizedWorkload({ labels }), policies);
     assert.deepEqual(names(authorization), ['istio-system/mesh', 'foo/a', 'foo/b']);
   });
 
   it('has no policy of which a label is missing or different', () => {
     for (const labels of [{}, { app: 'web' }, { app: 'web', tier: 'back' }])
-      assert.deepEqual(names(authorizer.authorizationFor({ namespace: 'foo', labels }, policies)), [
-        'istio-system/mesh',
-        'foo/b',
-      ]);
+      assert.deepEqual(
+        names(authorizer.authorizationFor(authorizedWorkload({ labels }), policies)),
+        ['istio-system/mesh', 'foo/b'],
+      );
   });
 
   it('in the root namespace has each policy once', () => {
-    const root = { namespace: 'istio-system', labels: {} };
+    const root = authorizedWorkload({ namespace: 'istio-system' });
     assert.deepEqual(names(authorizer.authorizationFor(root, policies)), ['istio-system/mesh']);
   });
 
@@ -51,34 +56,36 @@ describe('the authorization of a workload', () => {
     const tricky = policyObjects([
       policy('p', 'foo', { selector: { matchLabels: { constructor: 'x' } } }),
     ]);
-    assert.deepEqual(
-      names(authorizer.authorizationFor({ namespace: 'foo', labels: {} }, tricky)),
-      [],
-    );
+    assert.deepEqual(names(authorizer.authorizationFor(authorizedWorkload(), tricky)), []);
   });
 
   it('is the same object for workloads with the same policies, also after others changed', () => {
-    const one = authorizer.authorizationFor({ namespace: 'foo', labels: {} }, policies);
-    const labelled = { namespace: 'foo', labels: { any: 'thing' } };
+    const one = authorizer.authorizationFor(authorizedWorkload(), policies);
+    const labelled = authorizedWorkload({ labels: { any: 'thing' } });
     assert.equal(authorizer.authorizationFor(labelled, policies), one);
-    const changed = policies.replace(new Map([['bar', [policy('other', 'bar', { rules: [{}] })]]]));
+    const changed = withPolicy(policies, policy('other', 'bar', { rules: [{}] }));
     assert.equal(authorizer.authorizationFor(labelled, changed), one);
   });
 
   it('is another object once one of its policies changed', () => {
-    const workload = { namespace: 'foo', labels: {} };
+    const workload = authorizedWorkload();
     const before = authorizer.authorizationFor(workload, policies);
-    const changed = policies.replace(new Map([['foo', [policy('b', 'foo', { rules: [{}] })]]]));
+    const changed = withPolicy(policies, policy('b', 'foo', { rules: [{}] }));
     assert.notEqual(authorizer.authorizationFor(workload, changed), before);
   });
 });
+
+/** The same mesh with this policy in place of all others of its namespace. */
+function withPolicy(mesh: MeshSnapshot, only: AuthorizationPolicy): MeshSnapshot {
+  const list = new Map([[only.metadata.namespace ?? '', [only]]]);
+  return { ...mesh, authorizationPolicies: mesh.authorizationPolicies.replace(list) };
+}
 
 describe('the rules of a workload', () => {
   function rulesOf(...specs: readonly (readonly [string, AuthorizationPolicySpec])[]) {
     const objects = specs.map(([name, spec]) => policy(name, 'foo', spec));
     const authorizer = new Authorizer(authzContext('istio'));
-    return authorizer.authorizationFor({ namespace: 'foo', labels: {} }, policyObjects(objects))
-      .http;
+    return authorizer.authorizationFor(authorizedWorkload(), policyObjects(objects)).http;
   }
 
   it('of an action without policies are undefined, which is not the same as none', () => {
@@ -118,7 +125,7 @@ describe('the rules of a workload', () => {
       ),
     ]);
     const authorizer = new Authorizer(authzContext('istio'));
-    const { http } = authorizer.authorizationFor({ namespace: 'foo', labels: {} }, objects);
+    const { http } = authorizer.authorizationFor(authorizedWorkload(), objects);
     assert.equal(http.deny.enforced, undefined);
     assert.equal(http.deny.dryRun?.length, 1);
   });

@@ -1,7 +1,9 @@
 import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
+import type { Workload } from '#model/workload.ts';
 import { compileAuthorizationPolicy } from '#policy/authz/compile.ts';
 import type { AuthzContext, CompiledPolicy, CompiledRule } from '#policy/authz/compiled-policy.ts';
+import { RoleFinder, type RoleSources } from '#policy/authz/roles/role-finder.ts';
 import { SharedByList } from '#policy/shared-by-list.ts';
 
 /** Rules of one action in the order in which Envoy tries them (by name). */
@@ -27,16 +29,18 @@ export interface TrafficRules {
 
 /** All authorization of one workload. The same set of policies gives the same object. Immutable. */
 export interface WorkloadAuthorization {
-  /** Those of the root namespace first, each group sorted by name. */
+  /**
+   * Those of the root namespace first, each group sorted by name; of roles their configuration
+   * first.
+   */
   readonly policies: readonly CompiledPolicy[];
   readonly http: TrafficRules;
   readonly tcp: TrafficRules;
 }
 
-/** The workload that policies are selected for. */
-export interface AuthorizedWorkload {
-  readonly namespace: string;
-  readonly labels: Readonly<Record<string, string>>;
+/** The parts of a snapshot that authorization comes from. */
+export interface AuthzSources extends RoleSources {
+  readonly authorizationPolicies: NamespacedObjects<AuthorizationPolicy>;
 }
 
 /**
@@ -49,9 +53,11 @@ export class Authorizer {
   readonly #compiled = new WeakMap<AuthorizationPolicy, CompiledPolicy>();
   readonly #lists = new WeakMap<readonly AuthorizationPolicy[], readonly CompiledPolicy[]>();
   readonly #shared = new SharedByList<CompiledPolicy, WorkloadAuthorization>();
+  readonly #roles: RoleFinder;
 
   constructor(context: AuthzContext) {
     this.#context = context;
+    this.#roles = new RoleFinder(context);
   }
 
   /** The compiled form of one policy; the same object for the same policy. */
@@ -65,22 +71,20 @@ export class Authorizer {
 
   /**
    * All that is enforced on a workload: policies of its namespace and of the root namespace that
-   * select it. Workloads with the same policies get the same object, also after other policies
-   * changed.
+   * select it; where there are none, what roles say of it. Workloads with the same policies get the
+   * same object, also after other policies changed.
    */
-  authorizationFor(
-    workload: AuthorizedWorkload,
-    policies: NamespacedObjects<AuthorizationPolicy>,
-  ): WorkloadAuthorization {
+  authorizationFor(workload: Workload, sources: AuthzSources): WorkloadAuthorization {
     const { rootNamespace } = this.#context;
     const namespaces = new Set([rootNamespace, workload.namespace]);
-    const selected = [...namespaces]
-      .flatMap((namespace) => this.#compileAll(policies.in(namespace)))
+    const selecting = [...namespaces]
+      .flatMap((namespace) => this.#compileAll(sources.authorizationPolicies.in(namespace)))
       .filter((policy) => selects(policy, workload));
-    return this.#shared.get(selected, () => ({
-      policies: selected,
-      http: trafficRules(selected, 'http'),
-      tcp: trafficRules(selected, 'tcp'),
+    const policies = selecting.length > 0 ? selecting : this.#roles.policiesFor(workload, sources);
+    return this.#shared.get(policies, () => ({
+      policies,
+      http: trafficRules(policies, 'http'),
+      tcp: trafficRules(policies, 'tcp'),
     }));
   }
 
@@ -93,7 +97,7 @@ export class Authorizer {
   }
 }
 
-function selects({ target }: CompiledPolicy, workload: AuthorizedWorkload): boolean {
+function selects({ target }: CompiledPolicy, workload: Workload): boolean {
   if (target.kind === 'references') return false;
   return Object.entries(target.labels).every(([label, value]) => workload.labels[label] === value);
 }

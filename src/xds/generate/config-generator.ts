@@ -62,7 +62,7 @@ export class ConfigGenerator {
   snapshotFor(proxy: ProxyNode, mesh: MeshSnapshot): XdsSnapshot {
     const { explicit } = proxy;
     const workload = servedWorkload(proxy, mesh);
-    const authorization = this.#authorizer.authorizationFor(workload, mesh.authorizationPolicies);
+    const authorization = this.#authorizer.authorizationFor(workload, mesh);
     const inbound = this.#inbound.build(proxy, workload, authorization, mesh);
     const upstreams = this.#outbound.upstreams(workload, mesh, proxy);
     const outbound = explicit

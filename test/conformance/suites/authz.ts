@@ -9,10 +9,10 @@ import { RBACSchema as HttpRbacSchema } from '#gen/envoy-api/envoy/extensions/fi
 import { HttpFilterSchema } from '#gen/envoy-api/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { RBACSchema as NetworkRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { UriTemplateMatchConfigSchema } from '#gen/envoy-api/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
-import { NamespacedObjects } from '#model/namespaced-objects.ts';
 import { Authorizer, type RuleSet, type WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
 import { buildHttpRbac, buildNetworkRbac, type RbacAction } from '#xds/generate/authz/rbac.ts';
+import { authorizedWorkload, policyObjects } from '../../kit/authorization-policy.ts';
 import { jsonDifference } from '../json-difference.ts';
 import type { CaseResult, ConformanceSuite } from '../suite.ts';
 
@@ -87,9 +87,7 @@ function authorize(one: HeadCase, policies: readonly AuthorizationPolicy[]): Wor
     rootNamespace: 'istio-system',
     hardening: 'istio',
   });
-  const byNamespace = Map.groupBy(policies, ({ metadata }) => metadata.namespace ?? '');
-  const objects = NamespacedObjects.empty<AuthorizationPolicy>().replace(byNamespace);
-  return authorizer.authorizationFor(one.proxy, objects);
+  return authorizer.authorizationFor(authorizedWorkload(one.proxy), policyObjects(policies));
 }
 
 function httpFilters(authorization: WorkloadAuthorization): JsonValue[] {
