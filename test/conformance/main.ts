@@ -1,8 +1,8 @@
-// npm run conformance -- DIR [--suite NAME]… [--json] [--known FILE]
+// npm run conformance -- DIR [--suite NAME]… [--family NAME,…] [--json] [--known FILE]
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { formatJson, formatText, parseKnown, runSuites, surprises } from './runner.ts';
+import { formatJson, formatText, knownOf, parseKnown, runSuites, surprises } from './runner.ts';
 import { SUITES, type SuiteEntry } from './suites.ts';
 
 /** A command line that makes no sense. */
@@ -23,18 +23,22 @@ async function main(): Promise<number> {
     allowPositionals: true,
     options: {
       suite: { type: 'string', multiple: true },
+      family: { type: 'string' },
       json: { type: 'boolean' },
       known: { type: 'string' },
     },
   });
   const [directory, ...rest] = positionals;
   if (directory === undefined || rest.length > 0)
-    throw new Error('usage: npm run conformance -- DIR [--suite NAME] [--json] [--known FILE]');
+    throw new Error(
+      'usage: npm run conformance -- DIR [--suite NAME] [--family NAME,…] [--json] [--known FILE]',
+    );
   if (!existsSync(directory)) throw new Error(`there is no folder ${directory}`);
   const entries = chosen(values.suite ?? []);
-  const known = values.known === undefined ? {} : parseKnown(readFileSync(values.known, 'utf8'));
-  const reports = await runSuites(resolve(directory), entries);
-  const unexpected = surprises(reports, known);
+  const families = values.family?.split(',');
+  const reports = await runSuites(resolve(directory), entries, { families });
+  const listed = values.known === undefined ? {} : parseKnown(readFileSync(values.known, 'utf8'));
+  const unexpected = surprises(reports, families ? knownOf(reports, listed) : listed);
   if (values.known !== undefined)
     process.stderr.write(unexpected.map((sentence) => `conformance: ${sentence}\n`).join(''));
   process.stdout.write(values.json ? formatJson(reports) : formatText(reports));

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { formatJson, formatText, parseKnown, runSuites, surprises } from './runner.ts';
+import { formatJson, formatText, knownOf, parseKnown, runSuites, surprises } from './runner.ts';
 import type { CaseResult } from './suite.ts';
 import { SUITES, type SuiteEntry } from './suites.ts';
 
@@ -89,6 +89,26 @@ describe('the conformance runner', () => {
   test('leaves known failures of suites that did not run alone', async () => {
     const reports = await runSuites(directory, [notBuilt]);
     assert.deepEqual(surprises(reports, { two: { x: 'why' }, three: { y: 'why' } }), []);
+  });
+
+  test('runs some families only, and leaves known failures of others alone', async () => {
+    const asked: unknown[] = [];
+    const picky: SuiteEntry = {
+      name: 'one',
+      data: 'one.json',
+      load: async () => ({
+        name: 'one',
+        run: async (_, filter) => {
+          asked.push(filter?.families);
+          return RESULTS;
+        },
+      }),
+    };
+    const reports = await runSuites(directory, [picky], { families: ['x'] });
+    assert.deepEqual(asked, [['x']]);
+    const known = knownOf(reports, { one: { b: 'why', gone: 'why' }, two: { y: 'why' } });
+    assert.deepEqual(known, { one: { b: 'why' }, two: {} });
+    assert.deepEqual(surprises(reports, known), []);
   });
 
   test('wants a reason for every known failure', () => {

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { CaseResult } from './suite.ts';
+import type { CaseFilter, CaseResult } from './suite.ts';
 import type { SuiteEntry } from './suites.ts';
 
 /** What became of one suite. */
@@ -18,6 +18,7 @@ export type KnownFailures = Readonly<Record<string, Readonly<Record<string, stri
 export async function runSuites(
   directory: string,
   entries: readonly SuiteEntry[],
+  filter: CaseFilter = {},
 ): Promise<SuiteReport[]> {
   const reports: SuiteReport[] = [];
   for (const { name, data, load } of entries) {
@@ -28,7 +29,7 @@ export async function runSuites(
     }
     try {
       const suite = await load();
-      reports.push({ name, built: true, results: await suite.run(directory) });
+      reports.push({ name, built: true, results: await suite.run(directory, filter) });
     } catch (error) {
       const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
       reports.push({ name, built: true, results: [{ case: '*', outcome: 'failed', detail }] });
@@ -102,6 +103,20 @@ export function surprises(reports: readonly SuiteReport[], known: KnownFailures)
           .map((caseName) => `${name}: ${caseName} is listed as a known failure and does not fail`),
       ];
     });
+}
+
+/** The known failures of cases that ran; for a run of some cases only. */
+export function knownOf(reports: readonly SuiteReport[], known: KnownFailures): KnownFailures {
+  const ran = new Map(reports.map(({ name, results }) => [name, new Set(results.map(caseOf))]));
+  const entries = Object.entries(known).map(([suite, cases]) => {
+    const kept = Object.entries(cases).filter(([name]) => ran.get(suite)?.has(name));
+    return [suite, Object.fromEntries(kept)] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+function caseOf(result: CaseResult): string {
+  return result.case;
 }
 
 /**

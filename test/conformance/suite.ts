@@ -10,6 +10,12 @@ export interface CaseResult {
   readonly detail?: string;
 }
 
+/** Which cases of a suite are to be run. */
+export interface CaseFilter {
+  /** Families, for suites that have any; absent = all. */
+  readonly families?: readonly string[] | undefined;
+}
+
 /** One suite of the conformance data. */
 export interface ConformanceSuite {
   /** As in the README of the data: `authz`. */
@@ -18,5 +24,5 @@ export interface ConformanceSuite {
    * Runs every case found under `directory`, the folder that holds all suites. Never throws for a
    * failing case.
    */
-  run(directory: string): Promise<readonly CaseResult[]>;
+  run(directory: string, filter?: CaseFilter): Promise<readonly CaseResult[]>;
 }

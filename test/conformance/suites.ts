@@ -31,6 +31,10 @@ export const SUITES: readonly SuiteEntry[] = [
   { name: 'behaviour', data: 'behaviour' },
   { name: 'capture', data: 'capture/cases.json' },
   { name: 'jwt', data: 'jwt/tokens.tsv' },
-  { name: 'traffic', data: 'traffic/traffic.json' },
+  {
+    name: 'traffic',
+    data: 'traffic/traffic.json',
+    load: async () => (await import('./suites/traffic.ts')).suite,
+  },
   { name: 'kubeapi', data: 'kubeapi' },
 ];

@@ -42,7 +42,10 @@ export interface RoutingScope {
   readonly hasCluster: (name: string) => boolean;
 }
 
-/** The routes for a destination; undefined where no VirtualService says any. */
+/**
+ * The routes for a destination; undefined where no VirtualService says any for its port, so that
+ * requests go to the service itself.
+ */
 export function plannedRoutes(
   { service, port }: Destination,
   scope: RoutingScope,
@@ -51,6 +54,7 @@ export function plannedRoutes(
   if (!object) return undefined;
   const { name: objectName, namespace = '' } = object.metadata;
   const routes = scope.objects.routesOf(object, port.port);
+  if (routes.length === 0) return undefined;
   return routes.flatMap(({ route, match }, index) => {
     const { match: _, route: destinations = [], name, ...does } = route;
     if (does.delegate) return [];

@@ -35,8 +35,14 @@ class Driver:
             for name, pod in topo.PODS.items()
             if pod['kind'] == 'sidecar'
         ]
-        directory = os.path.join(topo.RUN, 'bulwark')
-        self._ask('start', hub=topo.HUB, prefix=topo.PFX, directory=directory, pods=pods)
+        self._ask(
+            'start',
+            hub=topo.HUB,
+            prefix=topo.PFX,
+            directory=os.path.join(topo.RUN, 'bulwark'),
+            files=os.path.join(topo.RUN, 'pki'),
+            pods=pods,
+        )
 
     def mesh(self, yaml_text):
         self._ask('mesh', text=yaml_text)

@@ -18,11 +18,12 @@ function started(): TrafficMesh {
 }
 
 const METHODS: Readonly<Record<string, (call: Call) => unknown>> = {
-  start: async ({ hub, prefix, directory, pods }) => {
+  start: async ({ hub, prefix, directory, files, pods }) => {
     mesh = new TrafficMesh({
       hub: String(hub),
       prefix: String(prefix),
       directory: String(directory),
+      files: String(files),
     });
     await mesh.start(pods as readonly PodDescription[]);
   },

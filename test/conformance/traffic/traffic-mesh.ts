@@ -30,6 +30,8 @@ export interface TrafficMeshOptions {
   readonly prefix: string;
   /** For data, logs and sockets; made when it is missing. */
   readonly directory: string;
+  /** Files that DestinationRules of the data name. */
+  readonly files: string;
 }
 
 const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
@@ -135,7 +137,7 @@ export class TrafficMesh {
   }
 
   async #startAgent(pod: PodDescription, envoyPath: string): Promise<void> {
-    const { directory, hub, prefix } = this.#options;
+    const { directory, hub, prefix, files } = this.#options;
     const runDirectory = this.#runDirectory(pod.name);
     mkdirSync(runDirectory, { mode: 0o700 });
     const tokenFile = join(directory, `${pod.name}.token`);
@@ -151,6 +153,7 @@ export class TrafficMesh {
       envoyPath,
       envoyConcurrency: 1,
       drainDuration: '1s',
+      secretDirectories: [files],
       workloads: [{ ...workload, addresses: [address] }],
     };
     writeFileSync(config, JSON.stringify(settings));
