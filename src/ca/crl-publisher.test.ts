@@ -10,7 +10,7 @@ import type { Signer } from '#ca/signer.ts';
 import type { RevokedCertificate } from '#pki/build-crl.ts';
 import { isListOf, parseCrlsPem } from '#pki/crl.ts';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
-import { type ChainAuthority, makeAuthority } from '../../test/kit/authority-chain.ts';
+import { type ChainAuthority, crlOf, makeAuthority } from '../../test/kit/authority-chain.ts';
 import { temporaryDirectory } from '../../test/kit/temp-directory.ts';
 import { waitUntil } from '../../test/kit/wait-until.ts';
 
@@ -169,16 +169,8 @@ test('a signer is announced before it signs', async (t) => {
 
 test('lists that came with the authority go out when they are complete', async (t) => {
   const { lists, revoked, root, below, mesh, clock } = await setUp(t, { isBelow: true });
-  const given = async (authority: ChainAuthority, serial: string, days: number) => {
-    const der = await signerOf(authority).signCrl?.({
-      number: 1,
-      thisUpdateAt: clock.now() - 1000,
-      nextUpdateAt: clock.now() + days * DAY_MS,
-      revoked: [{ ...REVOKED, serial }],
-    });
-    return `-----BEGIN X509 CRL-----\n${Buffer.from(der ?? []).toString('base64')}\n-----END X509 CRL-----\n`;
-  };
-  mesh.crlPem = (await given(root, 'f1', 30)) + (await given(below, 'f2', 30));
+  const nextUpdateAt = clock.now() + 30 * DAY_MS;
+  mesh.crlPem = crlOf(root, ['f1'], { nextUpdateAt }) + crlOf(below, ['f2'], { nextUpdateAt });
   await lists.update();
   assert.deepEqual(namedBy(lists, root), ['f1'], 'though nothing is revoked here');
   assert.deepEqual(namedBy(lists, below), ['f2'], 'what it said is in ours');

@@ -10,7 +10,7 @@ import { parseCertificatesPem } from '#pki/certificate.ts';
 import { bulwark } from '../kit/bulwark.ts';
 import type { ManagedProcess } from '../kit/child-process.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
-import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import { answersFresh, startHandshakes } from '../kit/fresh-handshakes.ts';
 import { RealMesh, startLoad } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
@@ -71,38 +71,6 @@ async function startMesh(t: TestContext) {
   const tcpPort = caller.upstreams[0]?.listen ?? 0;
   await waitUntil(() => answersFresh(tcpPort), 'the first answer over TCP');
   return { mesh, httpPort: caller.httpProxyPort, tcpPort };
-}
-
-/** Asks on a connection of its own: behind a TCP listener, that is a handshake of its own. */
-async function answersFresh(port: number): Promise<boolean> {
-  const client = new KeepAliveClient({ port });
-  try {
-    return (await client.ask({ target: '/' })).status === 200;
-  } catch {
-    return false;
-  } finally {
-    client.close();
-  }
-}
-
-/** A new handshake again and again; gives how many there were and how many failed. */
-function startHandshakes(t: TestContext, port: number) {
-  let count = 0;
-  let failed = 0;
-  let isStopped = false;
-  const running = (async () => {
-    while (!isStopped) {
-      count += 1;
-      if (!(await answersFresh(port))) failed += 1;
-    }
-  })();
-  const stop = async () => {
-    isStopped = true;
-    await running;
-    return { count, failed };
-  };
-  t.after(stop);
-  return { stop };
 }
 
 function rotate(t: TestContext, mesh: RealMesh, ...args: readonly string[]): ManagedProcess {

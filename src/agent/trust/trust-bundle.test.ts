@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { examineBundle } from '#agent/trust/trust-bundle.ts';
-import { buildCrl } from '#pki/build-crl.ts';
 import { parseCertificatesPem } from '#pki/certificate.ts';
-import { encodePem } from '#pki/pem.ts';
-import { type ChainAuthority, makeAuthority, makeLeaf } from '../../../test/kit/authority-chain.ts';
+import { crlOf, makeAuthority, makeLeaf } from '../../../test/kit/authority-chain.ts';
 import { testAuthority } from '../../../test/kit/test-authority.ts';
 
 const DAY_MS = 86_400_000;
-const REASON = 'unspecified' as const;
 const authority = testAuthority();
 const other = testAuthority('other root');
 const { certificate: chainPem } = authority.issue({ uris: ['spiffe://cluster.local/ns/a/sa/b'] });
@@ -48,22 +45,15 @@ test('below an intermediate its list is needed, and those above it when they are
   const stranger = makeAuthority();
   const leaf = makeLeaf(middle, { uris: ['spiffe://cluster.local/ns/a/sa/b'] });
   const own = { chainPem: `${leaf.pem}${middle.pem}`, at };
-  const crl = ({ certificate, keys }: ChainAuthority, ...serials: readonly string[]): string => {
-    const revoked = serials.map((one) => ({ serial: one, revokedAt: at, reason: REASON }));
-    const times = { thisUpdateAt: at - DAY_MS, nextUpdateAt: at + DAY_MS };
-    const issuer = { name: certificate.subject, keyId: certificate.subjectKeyId };
-    const { privateKey } = keys;
-    return encodePem(
-      'X509 CRL',
-      buildCrl({ number: 1, ...times, revoked }, { ...issuer, privateKey }),
-    );
-  };
   const standing = (crlPem: string, isLeafOnly: boolean) =>
     examineBundle({ rootsPem: root.pem, crlPem, isLeafOnly }, own);
   const missing = { message: /an authority has no revocation list/ };
-  assert.equal(standing(crl(middle, leaf.certificate.serial), true).isRevoked, true);
-  assert.equal(standing(crl(middle) + crl(stranger, 'ab'), true).isRevoked, false);
-  assert.throws(() => standing(crl(root), true), missing);
-  assert.throws(() => standing(crl(middle), false), missing);
-  assert.equal(standing(crl(middle) + crl(root), false).isRevoked, false);
+  const [good, strange] = [crlOf(middle, []), crlOf(stranger, ['ab'])];
+  assert.equal(standing(crlOf(middle, [leaf.certificate.serial]), true).isRevoked, true);
+  assert.equal(standing(good + strange, true).isRevoked, false);
+  assert.throws(() => standing(crlOf(root, []), true), missing);
+  assert.throws(() => standing(good, false), missing);
+  assert.equal(standing(good + crlOf(root, []), false).isRevoked, false);
+  const ofMiddle = crlOf(root, [middle.certificate.serial]);
+  assert.equal(standing(good + ofMiddle, false).isRevoked, true, 'its authority is');
 });

@@ -51,11 +51,11 @@ export function examineBundle(
   };
   const isTrusted = vouches(roots);
   const above = isTrusted && leaf ? authoritiesAbove(leaf, [...intermediates, ...roots]) : [];
-  const revoked = revokedSerials(bundle, { roots, above, at: own.at });
+  const lists = checkedLists(bundle, { roots, above, at: own.at });
   return {
     isTrusted,
     isCurrent: vouches(roots.slice(0, 1)),
-    isRevoked: leaf !== undefined && revoked.has(leaf.serial),
+    isRevoked: leaf !== undefined && isNamed([leaf, ...above], lists),
   };
 }
 
@@ -100,7 +100,7 @@ function hasSigned(authority: Certificate, below: Certificate): boolean {
  * must not come that far. A list of an authority that is not known here may be right: another
  * workload has its certificate from there.
  */
-function revokedSerials(
+function checkedLists(
   { crlPem, isLeafOnly = true }: TrustBundle,
   {
     roots,
@@ -111,8 +111,8 @@ function revokedSerials(
     readonly above: readonly Certificate[];
     readonly at: number;
   },
-): ReadonlySet<string> {
-  if (crlPem === '') return new Set();
+): readonly CertificateList[] {
+  if (crlPem === '') return [];
   const lists = parseLists(crlPem);
   const known = [...above, ...roots];
   for (const list of lists) {
@@ -130,8 +130,17 @@ function revokedSerials(
   const isDirect = issuer !== undefined && roots.includes(issuer);
   const needed = [...(isLeafOnly ? above.slice(0, 1) : above), ...(isDirect ? roots : [])];
   if (!needed.every(isSpokenFor)) throw refused('an authority has no revocation list');
-  const own = lists.filter((list) => issuer !== undefined && isListOf(list, issuer));
-  return new Set(own.flatMap(({ revokedSerials: serials }) => serials));
+  return lists;
+}
+
+/** Whether a certificate of a path is named by the list of the authority above it. */
+function isNamed(path: readonly Certificate[], lists: readonly CertificateList[]): boolean {
+  return path.some((one, index) => {
+    const authority = path[index + 1];
+    return lists.some(
+      (list) => authority && list.revokedSerials.includes(one.serial) && isListOf(list, authority),
+    );
+  });
 }
 
 function parseLists(pem: string): readonly CertificateList[] {

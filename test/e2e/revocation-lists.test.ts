@@ -1,0 +1,208 @@
+// CA-4: lists of revoked certificates with every kind of authority. They reach every Envoy together
+// with the roots, no handshake fails by them while authorities and roots are replaced, and a revoked
+// server and a revoked client are refused by their peers.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { ServerAddresses } from '#controlplane/addresses.ts';
+import { type ChainAuthority, crlOf, makeAuthority } from '../kit/authority-chain.ts';
+import { bulwark } from '../kit/bulwark.ts';
+import { caFilesOf, writeCaFiles } from '../kit/ca-files.ts';
+import { startEchoApp } from '../kit/echo-app.ts';
+import { answersFresh, startHandshakes } from '../kit/fresh-handshakes.ts';
+import { callPeer } from '../kit/peer-call.ts';
+import { RealMesh, waitForRenewals } from '../kit/real-mesh.ts';
+import { temporaryDirectory } from '../kit/temp-directory.ts';
+import { waitUntil } from '../kit/wait-until.ts';
+
+const OBJECTS = `
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop }
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: caller, namespace: shop }
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: web, namespace: shop }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: shop }
+spec: { selector: { app: web }, ports: [{ name: tcp, port: 81, targetPort: tcp }] }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: { name: web, namespace: shop }
+spec:
+  metadata: { labels: { app: web } }
+  template: { serviceAccount: web, ports: { tcp: 8081 } }
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: default, namespace: shop }
+spec: { mtls: { mode: STRICT } }
+`;
+const WITHIN_MS = 1000;
+
+/** An authority of several levels, as files. */
+const below = (...above: readonly [ChainAuthority, ...ChainAuthority[]]) => {
+  const trustDomains = ['cluster.local'];
+  return caFilesOf([...above, makeAuthority({ trustDomains, pathLength: 0 }, above.at(-1))]);
+};
+
+/** A caller that reaches a server by TCP, each with an agent of its own. */
+async function startMesh(t: TestContext, ...args: readonly string[]) {
+  const mesh = new RealMesh(t);
+  await mesh.startServer(...args);
+  await mesh.apply(OBJECTS);
+  const workload = (name: string, more: object) => ({
+    secretTtl: '20s',
+    workloads: [{ namespace: 'shop', serviceAccount: name, name, mode: 'explicit', ...more }],
+  });
+  const ports = [{ name: 'tcp', port: await startEchoApp(t, 'web') }];
+  const web = await mesh.startAgent('web', workload('web', { group: 'web', app: { ports } }));
+  const outputCerts = join(mesh.directory, 'certs');
+  const more = { upstreams: ['web.shop:81'], outputCerts };
+  const caller = await mesh.startAgent('caller', workload('caller', more));
+  const port = (await caller('caller')).ports.upstreams[0]?.listen ?? 0;
+  await waitUntil(() => answersFresh(port), 'the first answer');
+  const cert = async (...words: readonly string[]): Promise<void> => {
+    const command = bulwark(['cert', ...words, '--kubeconfig', mesh.kubeconfig]);
+    await command.ended;
+    assert.equal(command.exit?.code, 0, command.tail());
+  };
+  return { mesh, port, outputCerts, cert, web: () => web('web'), caller: () => caller('caller') };
+}
+
+type Mesh = Awaited<ReturnType<typeof startMesh>>;
+
+async function metric({ data }: RealMesh, name: string): Promise<number> {
+  const addresses = readFileSync(join(data, 'addresses.json'), 'utf8');
+  const { monitoring } = JSON.parse(addresses) as ServerAddresses;
+  const text = await (await fetch(`${monitoring}/metrics`)).text();
+  return Number(new RegExp(`^${name} (\\S+)`, 'm').exec(text)?.[1]);
+}
+
+/** Revokes what the server shows while its agent can do nothing about it, and lets it recover. */
+async function refusesRevokedServer({ mesh, port, web, cert }: Mesh): Promise<void> {
+  const { serial } = (await web()).certificate;
+  const pid = await mesh.agentPid('web');
+  process.kill(pid, 'SIGSTOP');
+  try {
+    assert.ok(await answersFresh(port));
+    await cert('revoke', '--serial', serial);
+    await waitUntil(async () => !(await answersFresh(port)), 'the server is refused', {
+      withinMs: WITHIN_MS,
+    });
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+  await waitUntil(() => answersFresh(port), 'its agent has another certificate');
+  assert.notEqual((await web()).certificate.serial, serial);
+  await cert('unrevoke', '--serial', serial);
+}
+
+/** Revokes a copy of the caller's certificate; the handshake says why it is refused. */
+async function refusesRevokedClient({ outputCerts, web, caller, cert }: Mesh): Promise<void> {
+  const read = (name: string) => readFileSync(join(outputCerts, name), 'utf8');
+  const stolen = { certificate: read('cert-chain.pem'), privateKey: read('key.pem') };
+  const port = (await web()).ports.inbound[0]?.listen ?? 0;
+  const call = () => callPeer({ port, certificate: stolen, alpn: ['istio'], data: ASK }, /200/);
+  assert.match((await call()).text, /200/);
+  const { serial } = (await caller()).certificate;
+  await cert('revoke', '--serial', serial);
+  await waitUntil(async () => /revoked/i.test((await call()).error ?? ''), 'it is revoked', {
+    withinMs: WITHIN_MS,
+  });
+  await cert('unrevoke', '--serial', serial);
+  await waitUntil(async () => /200/.test((await call()).text), 'it is taken again');
+}
+
+const ASK = 'GET / HTTP/1.1\r\nhost: web\r\n\r\n';
+
+test('below several levels of authorities', { timeout: 180_000 }, async (t) => {
+  const root = makeAuthority();
+  const middle = makeAuthority({}, root);
+  const directory = join(temporaryDirectory(t), 'cacerts');
+  writeCaFiles(directory, below(root, middle).files);
+  const set = await startMesh(t, '--ca-certificates', directory);
+  const { mesh, port, cert } = set;
+
+  await t.test('a revoked server is refused by its clients', () => refusesRevokedServer(set));
+  await t.test('a revoked client is refused in the handshake', () => refusesRevokedClient(set));
+
+  await t.test('another authority takes over, and no handshake fails', async () => {
+    await cert('revoke', '--serial', 'ab12');
+    const handshakes = startHandshakes(t, port);
+    writeCaFiles(directory, below(root, middle).files);
+    await Promise.all([
+      waitForRenewals(set.web, 1, 30_000),
+      waitForRenewals(set.caller, 1, 30_000),
+    ]);
+    const { count, failed } = await handshakes.stop();
+    assert.equal(failed, 0, `${failed} of ${count} handshakes`);
+    assert.ok(count > 100, `${count} handshakes`);
+    await refusesRevokedServer(set);
+  });
+
+  await t.test('a restart keeps the list of the one before', async () => {
+    await mesh.startServer('--ca-certificates', directory);
+    assert.equal(await metric(mesh, 'bulwark_ca_crl_missing_issuers'), 0);
+    assert.ok((await metric(mesh, 'bulwark_ca_crl_next_update_timestamp')) > Date.now() / 1000);
+    await waitUntil(() => answersFresh(port), 'handshakes go on');
+    await refusesRevokedServer(set);
+  });
+});
+
+test('lists that come with an authority', { timeout: 120_000 }, async (t) => {
+  const root = makeAuthority();
+  const [first, second] = [below(root), below(root)];
+  const directory = join(temporaryDirectory(t), 'cacerts');
+  writeCaFiles(directory, { ...first.files, crl: crlOf(root, []) });
+  const set = await startMesh(t, '--ca-certificates', directory);
+  const { mesh, port } = set;
+
+  await t.test('end no handshake, and what is revoked here is refused', async () => {
+    assert.ok((await metric(mesh, 'bulwark_ca_crl_next_update_timestamp')) > 0);
+    assert.ok(await answersFresh(port));
+    await refusesRevokedServer(set);
+  });
+
+  await t.test('refuse whatever a revoked authority has signed', async () => {
+    const stopped = await mesh.agentPid('web');
+    process.kill(stopped, 'SIGSTOP');
+    try {
+      const revoked = first.authorities.at(-1)?.certificate.serial ?? '';
+      writeCaFiles(directory, { ...second.files, crl: crlOf(root, [revoked]) });
+      await waitUntil(async () => !(await answersFresh(port)), 'the old certificates are refused', {
+        withinMs: 20_000,
+      });
+    } finally {
+      process.kill(stopped, 'SIGCONT');
+    }
+    await waitUntil(() => answersFresh(port), 'all have certificates of the new one');
+  });
+});
+
+test('while the root is replaced', { timeout: 180_000 }, async (t) => {
+  const set = await startMesh(t);
+  const { mesh, port, cert } = set;
+  await cert('revoke', '--serial', 'ab12');
+  for (const step of ['prepare', 'activate', 'taint', 'revoke'] as const) {
+    await t.test(`${step} leaves no handshake without its list`, async () => {
+      const handshakes = startHandshakes(t, port);
+      const command = bulwark(['ca', 'rotate', step, '--kubeconfig', mesh.kubeconfig]);
+      await command.ended;
+      assert.equal(command.exit?.code, 0, command.tail());
+      const { count, failed } = await handshakes.stop();
+      assert.equal(failed, 0, `${failed} of ${count} handshakes`);
+      assert.ok(count > 10, `${count} handshakes`);
+      await refusesRevokedServer(set);
+    });
+  }
+  await t.test('a revoked client is refused under the new root', () => refusesRevokedClient(set));
+});

@@ -1,0 +1,34 @@
+import type { TestContext } from 'node:test';
+import { KeepAliveClient } from './keep-alive-client.ts';
+
+/** Asks on a connection of its own: behind a TCP listener, that is a handshake of its own. */
+export async function answersFresh(port: number): Promise<boolean> {
+  const client = new KeepAliveClient({ port });
+  try {
+    return (await client.ask({ target: '/' })).status === 200;
+  } catch {
+    return false;
+  } finally {
+    client.close();
+  }
+}
+
+/** A new handshake again and again; gives how many there were and how many failed. */
+export function startHandshakes(t: Pick<TestContext, 'after'>, port: number) {
+  let count = 0;
+  let failed = 0;
+  let isStopped = false;
+  const running = (async () => {
+    while (!isStopped) {
+      count += 1;
+      if (!(await answersFresh(port))) failed += 1;
+    }
+  })();
+  const stop = async () => {
+    isStopped = true;
+    await running;
+    return { count, failed };
+  };
+  t.after(stop);
+  return { stop };
+}
