@@ -61,7 +61,7 @@ export async function boundClaims(
   { account, ref }: { readonly account: ApiObject; readonly ref: BoundObjectRef },
 ): Promise<Binding> {
   const { namespace = '', name: accountName } = account.metadata;
-  const kind = ref.apiVersion === 'v1' ? BINDABLE[ref.kind] : undefined;
+  const kind = ref.apiVersion === 'v1' ? BINDABLE.find((one) => one.kind === ref.kind) : undefined;
   if (!kind)
     throw badRequest(`cannot bind token to object of type ${ref.apiVersion}, Kind=${ref.kind}`);
   const key = { kind: kind.id, name: ref.name, namespace: kind.namespaced ? namespace : '' };
@@ -90,11 +90,7 @@ export async function boundClaims(
   return { claims: { pod: claim, node: nodeClaim }, ref: shown };
 }
 
-const BINDABLE: Readonly<Record<string, typeof pod | typeof node | typeof secret | undefined>> = {
-  Pod: pod,
-  Node: node,
-  Secret: secret,
-};
+const BINDABLE = [pod, node, secret];
 
 function claimOf({ metadata: { name, uid } }: ApiObject): ObjectClaim {
   return uid === undefined ? { name } : { name, uid };
