@@ -118,33 +118,59 @@ export function declareExpiryMetrics(
 export interface RevocationFigures {
   /** CertificateRevocation objects in force. */
   readonly revocations: () => number;
-  /** Certificates in the list. */
-  readonly certificates: () => number;
-  /** The list that is published, in wall-clock milliseconds; undefined while there is none. */
-  readonly list: () => { readonly thisUpdateAt: number; readonly nextUpdateAt: number } | undefined;
+  readonly figures: () => ListFigures;
   readonly clock: Clock;
 }
 
-/** Gauges of what is revoked, and of the age of the list that says so. */
+/** The revocation lists that are given out; times in wall-clock milliseconds, 0 = there are none. */
+export interface ListFigures {
+  /** When the oldest of them was signed that can be signed anew. */
+  readonly thisUpdateAt: number;
+  /** When the first of them expires. */
+  readonly nextUpdateAt: number;
+  /** Authorities without a list, for want of which none is given out. */
+  readonly missing: number;
+  /** Revoked certificates that found no place in the lists. */
+  readonly leftOut: number;
+  /** Revoked certificates. */
+  readonly certificates: number;
+}
+
+/** Gauges of what is revoked, and of the age of the lists that say so. */
 export function declareRevocationMetrics(
   metrics: Metrics,
-  { revocations, certificates, list, clock }: RevocationFigures,
+  { revocations, figures, clock }: RevocationFigures,
 ): void {
   const gauge = (name: string, help: string, value: () => number): void =>
     metrics.gaugeOf({ name, help }, value);
   gauge('bulwark_ca_revocations', 'CertificateRevocation objects in force.', () => revocations());
-  gauge('bulwark_ca_revoked_certificates', 'Certificates that are revoked.', () => certificates());
+  gauge(
+    'bulwark_ca_revoked_certificates',
+    'Certificates that are revoked.',
+    () => figures().certificates,
+  );
+  gauge(
+    'bulwark_ca_crl_left_out_certificates',
+    'Revoked certificates for which the revocation lists have no place.',
+    () => figures().leftOut,
+  );
+  gauge(
+    'bulwark_ca_crl_missing_issuers',
+    'Authorities without a revocation list, for want of which none is given out.',
+    () => figures().missing,
+  );
   gauge(
     'bulwark_ca_crl_age_seconds',
-    'Seconds since the revocation list was signed, 0 while there is none; alarm above two days.',
+    'Seconds since the oldest revocation list was signed, 0 while none is given out; alarm above ' +
+      'two days.',
     () => {
-      const signedAt = list()?.thisUpdateAt;
-      return signedAt === undefined ? 0 : (clock.now() - signedAt) / 1000;
+      const { thisUpdateAt } = figures();
+      return thisUpdateAt === 0 ? 0 : (clock.now() - thisUpdateAt) / 1000;
     },
   );
   gauge(
     'bulwark_ca_crl_next_update_timestamp',
-    'When the revocation list expires, in seconds since 1970; 0 while there is none.',
-    () => (list()?.nextUpdateAt ?? 0) / 1000,
+    'When the first revocation list expires, in seconds since 1970; 0 while none is given out.',
+    () => figures().nextUpdateAt / 1000,
   );
 }
