@@ -1,0 +1,120 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { startEchoApp } from './echo-app.ts';
+import { RealMesh } from './real-mesh.ts';
+
+/** Trust domains of the two meshes: `shop.test` calls, `bank.test` serves. */
+export const FEDERATION = { caller: 'shop.test', server: 'bank.test' } as const;
+
+/** The host by which the caller knows the service of the other mesh, through an HTTP proxy. */
+export const FEDERATED_HOST = 'http://ledger.bank/';
+
+const ACCOUNTS = (namespace: string, account: string) => `
+apiVersion: v1
+kind: Namespace
+metadata: { name: ${namespace} }
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: ${account}, namespace: ${namespace} }
+---
+`;
+
+const SERVER_OBJECTS = `${ACCOUNTS('bank', 'ledger')}
+apiVersion: v1
+kind: Service
+metadata: { name: ledger, namespace: bank }
+spec: { selector: { app: ledger }, ports: [{ name: http, port: 80, targetPort: http }] }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: { name: ledger, namespace: bank }
+spec:
+  metadata: { labels: { app: ledger } }
+  template: { serviceAccount: ledger, ports: { http: 8080 } }
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: default, namespace: bank }
+spec: { mtls: { mode: STRICT } }
+---
+${allowPrincipal(`${FEDERATION.caller}/ns/shop/sa/web`)}
+`;
+
+function callerObjects(port: number): string {
+  return `${ACCOUNTS('shop', 'web')}
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: ledger, namespace: shop }
+spec:
+  hosts: [ledger.bank]
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  endpoints: [{ address: 127.0.0.1, ports: { http: ${port} } }]
+  subjectAltNames: ['spiffe://${FEDERATION.server}/ns/bank/sa/ledger']
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: ledger, namespace: shop }
+spec: { host: ledger.bank, trafficPolicy: { tls: { mode: ISTIO_MUTUAL } } }
+`;
+}
+
+/** The policy of the service: only this principal may call. */
+export function allowPrincipal(principal: string): string {
+  return `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: callers, namespace: bank }
+spec:
+  selector: { matchLabels: { app: ledger } }
+  rules: [{ from: [{ source: { principals: ['${principal}'] } }] }]
+`;
+}
+
+/** A TrustBundle with this bundle, or what else its spec says. */
+export function trustBundleOf(trustDomain: string, spec: Readonly<Record<string, unknown>>) {
+  return JSON.stringify({
+    apiVersion: 'bulwark.mesh/v1alpha1',
+    kind: 'TrustBundle',
+    metadata: { name: trustDomain },
+    spec: { trustDomain, ...spec },
+  });
+}
+
+/** The roots of a mesh as the server writes them, PEM. */
+export function rootsOf(mesh: RealMesh): string {
+  return readFileSync(join(mesh.data, 'root-cert.pem'), 'utf8');
+}
+
+/**
+ * Two meshes that do not know each other yet: in one `web` calls `ledger` in the other, which
+ * allows just that caller.
+ */
+export async function startTwoMeshes(
+  t: TestContext,
+  serverArgs: Readonly<Partial<Record<keyof typeof FEDERATION, readonly string[]>>> = {},
+) {
+  const [caller, server] = [new RealMesh(t), new RealMesh(t)];
+  await caller.startServer('--trust-domain', FEDERATION.caller, ...(serverArgs.caller ?? []));
+  await server.startServer('--trust-domain', FEDERATION.server, ...(serverArgs.server ?? []));
+  await server.apply(SERVER_OBJECTS);
+  const app = { ports: [{ name: 'http', port: await startEchoApp(t, 'ledger') }] };
+  const ledger = await server.startAgent('ledger', {
+    trustDomain: FEDERATION.server,
+    workloads: [workload('bank', 'ledger', { group: 'ledger', app })],
+  });
+  const listen = (await ledger('ledger')).ports.inbound[0]?.listen ?? 0;
+  await caller.apply(callerObjects(listen));
+  const web = await caller.startAgent('web', {
+    trustDomain: FEDERATION.caller,
+    workloads: [workload('shop', 'web', {})],
+  });
+  return { caller, server, listen, web, ledger, proxyPort: (await web('web')).ports.httpProxyPort };
+}
+
+function workload(namespace: string, name: string, more: object) {
+  return { namespace, serviceAccount: name, name, mode: 'explicit', ...more };
+}
