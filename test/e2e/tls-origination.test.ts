@@ -1,41 +1,12 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { type TestContext, test } from 'node:test';
-import type { ApiObject } from '#api/object.ts';
+import { test } from 'node:test';
 import { ExplicitMesh } from '../kit/explicit-workload.ts';
+import { secretObject, startHttpsApp } from '../kit/https-app.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
 import { testMesh } from '../kit/mesh.ts';
 import { groupObject, objectsOf } from '../kit/objects.ts';
-import { type TestAuthority, testAuthority } from '../kit/test-authority.ts';
+import { testAuthority } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
-
-/**
- * A server outside of the mesh that answers over TLS with the name in its certificate, to callers
- * with a certificate of `clients` only where there are any. Gives its port.
- */
-async function startOutside(
-  t: TestContext,
-  authority: TestAuthority,
-  name: string,
-  clients?: TestAuthority,
-): Promise<number> {
-  const { certificate, privateKey } = authority.issue({ dnsNames: [name] });
-  const options = {
-    cert: certificate,
-    key: privateKey,
-    ...(clients && { ca: clients.root, requestCert: true, rejectUnauthorized: true }),
-  };
-  const server = createServer(options, (_request, response) => response.end(name));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return (server.address() as AddressInfo).port;
-}
 
 function outsideService(host: string, port: number) {
   return objectsOf(`
@@ -61,8 +32,8 @@ spec: { host: '*.example.com', trafficPolicy: { tls: ${tls} } }
 
 test('TLS to servers outside of the mesh', { timeout: 60_000 }, async (t) => {
   const publicRoots = testAuthority('public');
-  const honest = await startOutside(t, publicRoots, 'api.example.com');
-  const fake = await startOutside(t, publicRoots, 'evil.example.org');
+  const honest = await startHttpsApp(t, { authority: publicRoots, name: 'api.example.com' });
+  const fake = await startHttpsApp(t, { authority: publicRoots, name: 'evil.example.org' });
   const objects = [
     groupObject('web', 'caller'),
     ...outsideService('api.example.com', honest),
@@ -108,22 +79,12 @@ test('TLS to servers outside of the mesh', { timeout: 60_000 }, async (t) => {
   });
 });
 
-function secret(namespace: string, data: Readonly<Record<string, string>>): ApiObject {
-  const entries = Object.entries(data).map(([key, text]) => [
-    key,
-    Buffer.from(text).toString('base64'),
-  ]);
-  const metadata = { name: 'partner', namespace };
-  const encoded = { type: 'Opaque', data: Object.fromEntries(entries) as object };
-  return { apiVersion: 'v1', kind: 'Secret', metadata, ...encoded };
-}
-
 test('a certificate from a Secret, and hosts that requests name', {
   timeout: 60_000,
 }, async (t) => {
   const [roots, clients] = [testAuthority('partner'), testAuthority('clients')];
-  const partner = await startOutside(t, roots, 'api.partner.com', clients);
-  const wild = await startOutside(t, roots, 'eu.wild.example');
+  const partner = await startHttpsApp(t, { authority: roots, name: 'api.partner.com', clients });
+  const wild = await startHttpsApp(t, { authority: roots, name: 'eu.wild.example' });
   const own = clients.issue({ dnsNames: ['caller'] });
   const whole = { cert: own.certificate, key: own.privateKey, cacert: roots.root };
   const rules = objectsOf(`
@@ -161,13 +122,13 @@ spec: { host: '*.wild.example', trafficPolicy: { tls: { mode: SIMPLE } } }
   const statusOf = async (host: string) => (await client.ask({ target: `http://${host}/` })).status;
 
   await t.test('a Secret of another namespace is of no use', async () => {
-    mesh.mesh.put(secret('shop', whole));
+    mesh.mesh.put(secretObject('shop', 'partner', whole));
     mesh.publish();
     assert.equal(await statusOf('api.partner.com'), 503);
   });
 
   await t.test('a server that the authorities of the Secret do not know is refused', async () => {
-    mesh.mesh.put(secret('web', { ...whole, cacert: clients.root }));
+    mesh.mesh.put(secretObject('web', 'partner', { ...whole, cacert: clients.root }));
     mesh.publish();
     const reasons = () =>
       caller.accessLog().map((line) => String(line.upstream_transport_failure_reason));
@@ -178,7 +139,7 @@ spec: { host: '*.wild.example', trafficPolicy: { tls: { mode: SIMPLE } } }
   });
 
   await t.test('with the Secret the caller proves itself, and verifies the server', async () => {
-    mesh.mesh.put(secret('web', whole));
+    mesh.mesh.put(secretObject('web', 'partner', whole));
     mesh.publish();
     await waitUntil(async () => (await statusOf('api.partner.com')) === 200, 'the partner answers');
   });

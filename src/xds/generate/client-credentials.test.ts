@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ApiObject } from '#api/object.ts';
 import { TYPE_URL } from '#xds/resource.ts';
+import { secretObject } from '../../../test/kit/https-app.ts';
 import { testMesh, testProxy } from '../../../test/kit/mesh.ts';
 import { objectsOf } from '../../../test/kit/objects.ts';
 import { testAuthority } from '../../../test/kit/test-authority.ts';
@@ -29,19 +30,8 @@ spec:
   trafficPolicy: { tls: { mode: MUTUAL, credentialName: partner } }
 `);
 
-function secret(namespace: string, data: Readonly<Record<string, string>>, name = 'partner') {
-  const encoded = Object.entries(data).map(([key, value]) => [
-    key,
-    Buffer.from(value).toString('base64'),
-  ]);
-  return {
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata: { name, namespace },
-    type: 'Opaque',
-    data: Object.fromEntries(encoded) as Record<string, string>,
-  } as ApiObject;
-}
+const secret = (namespace: string, values: Readonly<Record<string, string>>, name = 'partner') =>
+  secretObject(namespace, name, values);
 
 const WHOLE = { cert: good.certificate, key: good.privateKey, cacert: authority.root };
 
