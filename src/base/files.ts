@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { BulwarkError, systemCode } from '#base/errors.ts';
 import { LIMITS } from '#base/limits.ts';
@@ -34,6 +34,23 @@ export async function writeFileAtomic(
   } catch (error) {
     await rm(temporary, { force: true });
     throw writeError(path, error);
+  }
+}
+
+/** The name that `writeFileAtomic` gives a file until it is whole. */
+const TEMPORARY = /^\.[0-9a-f]{12}\.tmp$/;
+
+/**
+ * Removes what a crash left of `writeFileAtomic` in a directory, which may hold half a secret. Only
+ * for directories that no other process writes to. One that is not there has nothing in it.
+ * @throws BulwarkError FILES_UNWRITABLE
+ */
+export async function removeLeftovers(directory: string): Promise<void> {
+  try {
+    for (const name of await readdir(directory))
+      if (TEMPORARY.test(name)) await rm(join(directory, name), { force: true });
+  } catch (cause) {
+    if (systemCode(cause) !== 'ENOENT') throw writeError(directory, cause);
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -30,6 +30,17 @@ describe('the data folder', () => {
     const second = new DataFolder(path);
     await second.open();
     second.close();
+  });
+
+  it('is rid of what a crash left half written, and of nothing else', async (t) => {
+    const path = temporaryDirectory(t);
+    const folder = new DataFolder(path);
+    const names = ['.0123456789ab.tmp', '.0123456789ab.tmp.bak', '.x.tmp', 'ca-key.pem'];
+    mkdirSync(folder.paths.ca);
+    for (const name of names) writeFileSync(join(folder.paths.ca, name), 'PRIVATE KEY');
+    await folder.open();
+    folder.close();
+    assert.deepEqual(readdirSync(folder.paths.ca), names.slice(1));
   });
 
   it('that is a file is refused', async (t) => {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { BulwarkError } from '#base/errors.ts';
-import { ensurePrivateDirectory } from '#base/files.ts';
+import { ensurePrivateDirectory, removeLeftovers } from '#base/files.ts';
 
 /** Paths of what a server keeps, below its data folder. */
 export interface DataPaths {
@@ -32,7 +32,8 @@ export class DataFolder {
   }
 
   /**
-   * Makes the folder, for the owner only, and takes it. The lock is SQLite's on a file of its own:
+   * Makes the folder, for the owner only, takes it, and removes what a crash left half written. The
+   * lock is SQLite's on a file of its own:
    * the system drops it when the process ends, however it ends.
    * @throws BulwarkError FILES_UNWRITABLE, also when another server holds the folder
    */
@@ -55,6 +56,8 @@ export class DataFolder {
         },
       );
     }
+    const { ca, access } = this.paths;
+    for (const directory of [this.path, ca, access]) await removeLeftovers(directory);
   }
 
   close(): void {

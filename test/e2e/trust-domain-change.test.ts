@@ -9,8 +9,11 @@ import { KeepAliveClient } from '../kit/keep-alive-client.ts';
 import { RealMesh, startLoad } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-/** With it certificates are renewed within seconds. */
-const TTL = '6s';
+/**
+ * Certificates are renewed after half of it. A workload whose certificate expires while the server
+ * is away is forgotten, so it has to be longer than any start takes.
+ */
+const TTL = '20s';
 const TARGET = 'http://web.shop/';
 
 const objects = (domain: string) => `

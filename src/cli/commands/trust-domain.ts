@@ -77,6 +77,7 @@ function describe({ trustDomain, aliases, workloads, missing, objects }: TrustDo
   }
   if (missing.length > 0) lines.push('Wait before the next step.');
   else if (aliases.length === 0) lines.push('No change is under way.');
+  else if (workloads === 0) lines.push('No workload has come back yet, if there is any.');
   else lines.push('Everybody follows: the next step can be taken (docs/guide/trust-domain.md).');
   return `${lines.join('\n')}\n`;
 }
