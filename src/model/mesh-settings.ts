@@ -6,6 +6,15 @@ import type { TrustDomain } from '#spiffe/spiffe-id.ts';
  */
 export type HardeningProfile = 'strict' | 'istio';
 
+/** What is made of the path of a request before policy sees it, as Istio's MeshConfig says it. */
+export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
+
+/** The normalization of each profile, where the mesh says nothing else. */
+export const PROFILE_PATHS: Readonly<Record<HardeningProfile, PathNormalization>> = {
+  istio: 'BASE',
+  strict: 'DECODE_AND_MERGE_SLASHES',
+};
+
 /**
  * Settings of the whole mesh that the configuration of proxies depends on. Fixed for the life of a
  * model.
@@ -23,6 +32,7 @@ export interface MeshSettings {
   /** What becomes of calls to hosts that the mesh does not know, where traffic is redirected. */
   readonly outboundTraffic: 'ALLOW_ANY' | 'REGISTRY_ONLY';
   readonly hardening: HardeningProfile;
+  readonly pathNormalization: PathNormalization;
   /** Which requests a proxy writes a line about: those denied or failed, or every one. */
   readonly accessLog: 'failures' | 'all';
 }
@@ -40,6 +50,7 @@ export function meshSettings(
     autoMtls: true,
     outboundTraffic: 'ALLOW_ANY',
     hardening: 'strict',
+    pathNormalization: PROFILE_PATHS[changes.hardening ?? 'strict'],
     accessLog: 'failures',
     ...changes,
   };

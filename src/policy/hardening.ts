@@ -24,13 +24,6 @@ export interface Hardening {
    * A principal may be written with its `spiffe://`; Istio takes that for a principal nobody has.
    */
   readonly principalSchemeIsOptional: boolean;
-  /** Envoy joins repeated slashes of a path before policy sees it (`merge_slashes`). */
-  readonly mergeSlashes: boolean;
-  /**
-   * Envoy decodes `%2f` and `%5c` of a path before policy sees it
-   * (`path_with_escaped_slashes_action`).
-   */
-  readonly unescapeSlashes: boolean;
   /**
    * An inbound proxy takes the connection's address for the caller's, whatever X-Forwarded-For
    * says.
@@ -64,8 +57,6 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     allowByExclusionNeedsPeer: false,
     templateMatchesAnyCharacter: false,
     principalSchemeIsOptional: false,
-    mergeSlashes: false,
-    unescapeSlashes: false,
     callerAddressIsPeers: false,
     proxyHeadersAreStripped: false,
     unknownServersAreNarrowed: false,
@@ -78,8 +69,6 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     allowByExclusionNeedsPeer: true,
     templateMatchesAnyCharacter: true,
     principalSchemeIsOptional: true,
-    mergeSlashes: true,
-    unescapeSlashes: true,
     callerAddressIsPeers: true,
     proxyHeadersAreStripped: true,
     unknownServersAreNarrowed: true,

@@ -16,10 +16,10 @@ import { systemCode } from '#base/errors.ts';
 import { RBACSchema as HttpRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RBACSchema as NetworkRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { UriTemplateMatchConfigSchema } from '#gen/envoy-api/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
-import type { HardeningProfile } from '#model/mesh-settings.ts';
+import { type HardeningProfile, PROFILE_PATHS } from '#model/mesh-settings.ts';
 import type { AuthzRequest } from '#policy/authz/request.ts';
 import type { WorkloadAuthorization } from '#policy/authz/selection.ts';
-import { HARDENING } from '#policy/hardening.ts';
+import { PATH_NORMALIZATIONS } from '#policy/path-normalization.ts';
 import { buildHttpRbac, buildNetworkRbac } from '#xds/generate/authz/rbac.ts';
 import { startEnvoy } from './envoy.ts';
 import { type TestAuthority, type TestCertificate, testAuthority } from './test-authority.ts';
@@ -158,7 +158,7 @@ function typed<D extends DescMessage>(name: string, schema: D, message: MessageS
 const samePort = (port: number): readonly number[] => [port];
 
 function httpManager({ http }: WorkloadAuthorization, profile: HardeningProfile) {
-  const { mergeSlashes, unescapeSlashes } = HARDENING[profile];
+  const { mergesSlashes, unescapesSlashes } = PATH_NORMALIZATIONS[PROFILE_PATHS[profile]];
   const route = {
     virtual_hosts: [
       {
@@ -174,8 +174,10 @@ function httpManager({ http }: WorkloadAuthorization, profile: HardeningProfile)
       '@type': `${EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
       stat_prefix: 'test',
       normalize_path: true,
-      merge_slashes: mergeSlashes,
-      path_with_escaped_slashes_action: unescapeSlashes ? 'UNESCAPE_AND_FORWARD' : 'KEEP_UNCHANGED',
+      merge_slashes: mergesSlashes,
+      path_with_escaped_slashes_action: unescapesSlashes
+        ? 'UNESCAPE_AND_FORWARD'
+        : 'KEEP_UNCHANGED',
       route_config: route,
       local_reply_config: {
         body_format: { text_format_source: { inline_string: '%RESPONSE_CODE_DETAILS%' } },

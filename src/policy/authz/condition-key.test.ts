@@ -5,6 +5,7 @@ import { parseConditionKey } from '#policy/authz/condition-key.ts';
 describe('a key of `when`', () => {
   it('names an attribute', () => {
     assert.deepEqual(parseConditionKey('source.ip'), { on: 'sourceIp' });
+    assert.deepEqual(parseConditionKey('source.trustDomain'), { on: 'trustDomain' });
     assert.deepEqual(parseConditionKey('connection.sni'), { on: 'serverName' });
     assert.deepEqual(parseConditionKey('request.auth.audiences'), { on: 'claim', path: ['aud'] });
   });

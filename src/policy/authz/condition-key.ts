@@ -7,6 +7,7 @@ const PLAIN_KEYS: Readonly<Record<string, Subject>> = {
   'source.principal': { on: 'principal' },
   'source.namespace': { on: 'namespace' },
   'source.serviceAccount': { on: 'serviceAccount' },
+  'source.trustDomain': { on: 'trustDomain' },
   'request.auth.principal': { on: 'requestPrincipal' },
   'request.auth.audiences': { on: 'claim', path: ['aud'] },
   'request.auth.presenter': { on: 'claim', path: ['azp'] },

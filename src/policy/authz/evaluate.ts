@@ -1,4 +1,8 @@
-import type { HardeningProfile } from '#model/mesh-settings.ts';
+import {
+  type HardeningProfile,
+  type PathNormalization,
+  PROFILE_PATHS,
+} from '#model/mesh-settings.ts';
 import type { Clause, CompiledPolicy, CompiledRule } from '#policy/authz/compiled-policy.ts';
 import type { Condition } from '#policy/authz/condition.ts';
 import { conditionHolds } from '#policy/authz/condition-test.ts';
@@ -36,14 +40,15 @@ const NEAREST_MAX = 3;
 /**
  * Decides as Envoy does under this authorization: DENY before ALLOW, of several rules that match
  * the first by name. Pure and total. The profile is the one that the authorization was compiled
- * for.
+ * for, `paths` what the mesh says, if it is not the profile's own.
  */
 export function evaluate(
   authorization: WorkloadAuthorization,
   request: AuthzRequest,
   profile: HardeningProfile,
+  paths: PathNormalization = PROFILE_PATHS[profile],
 ): AuthzDecision {
-  const facts = factsOf(request, profile);
+  const facts = factsOf(request, paths);
   if (facts === undefined) return { decision: 'deny', because: 'the request is malformed' };
   const { deny, allow } = request.http === undefined ? authorization.tcp : authorization.http;
   const denying = deny.enforced?.find((rule) => ruleMatches(rule, facts));

@@ -28,9 +28,9 @@ describe('the path that policies see', () => {
     ['http://x?/admin', '/'],
   ] as const;
   for (const [target, path] of both) {
-    it(`of ${target} is ${path} in both profiles`, () => {
-      assert.equal(canonicalPath(target, 'istio'), path);
-      assert.equal(canonicalPath(target, 'strict'), path);
+    it(`of ${target} is ${path} whatever becomes of slashes`, () => {
+      assert.equal(canonicalPath(target, 'BASE'), path);
+      assert.equal(canonicalPath(target, 'DECODE_AND_MERGE_SLASHES'), path);
     });
   }
 
@@ -44,23 +44,37 @@ describe('the path that policies see', () => {
     ['//', '//', '//'],
   ] as const;
   for (const [target, istio, strict] of different) {
-    it(`of ${target} is ${istio} for istio and ${strict} for strict`, () => {
-      assert.equal(canonicalPath(target, 'istio'), istio);
-      assert.equal(canonicalPath(target, 'strict'), strict);
+    it(`of ${target} is ${istio} for BASE and ${strict} with slashes decoded`, () => {
+      assert.equal(canonicalPath(target, 'BASE'), istio);
+      assert.equal(canonicalPath(target, 'DECODE_AND_MERGE_SLASHES'), strict);
     });
   }
 
+  it('is left as it is, or has slashes merged only, where the mesh says so', () => {
+    assert.equal(canonicalPath('//x/../%61%00', 'NONE'), '//x/../%61%00');
+    assert.equal(canonicalPath('/a#b', 'NONE'), undefined);
+    assert.equal(canonicalPath('//admin%2fx', 'MERGE_SLASHES'), '/admin%2fx');
+  });
+
   it('is none where Envoy answers 400', () => {
     for (const target of ['/a#b', '/a%00', '/a b', '/\u00e9', '/\u0000', 'admin', '', '*'])
-      assert.equal(canonicalPath(target, 'strict'), undefined, JSON.stringify(target));
+      assert.equal(
+        canonicalPath(target, 'DECODE_AND_MERGE_SLASHES'),
+        undefined,
+        JSON.stringify(target),
+      );
   });
 
   it('is already canonical, but for escapes that escaped', () => {
     fc.assert(
-      fc.property(fc.webPath(), fc.constantFrom('istio', 'strict'), (target, profile) => {
-        const path = canonicalPath(target === '' ? '/' : target, profile);
-        if (path !== undefined) assert.equal(canonicalPath(path, profile), path);
-      }),
+      fc.property(
+        fc.webPath(),
+        fc.constantFrom('BASE', 'DECODE_AND_MERGE_SLASHES'),
+        (target, profile) => {
+          const path = canonicalPath(target === '' ? '/' : target, profile);
+          if (path !== undefined) assert.equal(canonicalPath(path, profile), path);
+        },
+      ),
     );
   });
 });

@@ -1,5 +1,5 @@
-import type { HardeningProfile } from '#model/mesh-settings.ts';
-import { HARDENING } from '#policy/hardening.ts';
+import type { PathNormalization } from '#model/mesh-settings.ts';
+import { PATH_NORMALIZATIONS } from '#policy/path-normalization.ts';
 
 /** Envoy's answer to these is 400, whatever the policy: a fragment, what is not printable ASCII. */
 const REFUSED = /[^\x21-\x22\x24-\x7e]/;
@@ -19,19 +19,20 @@ const UNSAFE = /["<>^`{|}]/g;
 
 /**
  * The path that policies see: what Envoy makes of the target of a request (in origin or absolute
- * form) under the settings of the profile, without query. Undefined for a target that Envoy
- * refuses.
+ * form) under a normalization, without query. Undefined for a target that Envoy refuses.
  */
-export function canonicalPath(target: string, profile: HardeningProfile): string | undefined {
-  const { mergeSlashes, unescapeSlashes } = HARDENING[profile];
+export function canonicalPath(target: string, paths: PathNormalization): string | undefined {
+  const { normalizes, mergesSlashes, unescapesSlashes } = PATH_NORMALIZATIONS[paths];
   if (REFUSED.test(target)) return undefined;
   const [path = ''] = withoutOrigin(target).split('?', 1);
-  if (!path.startsWith('/') || path.includes(ESCAPED_ZERO)) return undefined;
-  const unescaped = unescapeSlashes
+  if (!path.startsWith('/')) return undefined;
+  if (!normalizes) return path;
+  if (path.includes(ESCAPED_ZERO)) return undefined;
+  const unescaped = unescapesSlashes
     ? path.replace(ESCAPED_SLASH, '/').replace(ESCAPED_BACKSLASH, '\\')
     : path;
   const resolved = resolveDots(unescaped.replaceAll('\\', '/').split('/').slice(1));
-  return mergeSlashes ? merged(resolved) : resolved;
+  return mergesSlashes ? merged(resolved) : resolved;
 }
 
 function withoutOrigin(target: string): string {

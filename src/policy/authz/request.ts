@@ -1,4 +1,4 @@
-import type { HardeningProfile } from '#model/mesh-settings.ts';
+import type { PathNormalization } from '#model/mesh-settings.ts';
 import { canonicalPath } from '#policy/authz/request-path.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
@@ -63,9 +63,9 @@ export interface AuthzFacts {
  * The facts of a request as Envoy would see them; undefined for one that Envoy refuses before
  * policy is asked.
  */
-export function factsOf(request: AuthzRequest, profile: HardeningProfile): AuthzFacts | undefined {
+export function factsOf(request: AuthzRequest, paths: PathNormalization): AuthzFacts | undefined {
   const { source, destination, http } = request;
-  const path = http === undefined ? '' : canonicalPath(http.target, profile);
+  const path = http === undefined ? '' : canonicalPath(http.target, paths);
   if (path === undefined) return undefined;
   const headers = headersOf(http, path);
   return {

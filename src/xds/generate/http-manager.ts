@@ -12,8 +12,9 @@ import {
   HttpConnectionManagerSchema,
 } from '#gen/envoy-api/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { HeaderMutationSchema } from '#gen/envoy-api/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.js';
-import type { HardeningProfile } from '#model/mesh-settings.ts';
+import type { HardeningProfile, PathNormalization } from '#model/mesh-settings.ts';
 import { HARDENING } from '#policy/hardening.ts';
+import { PATH_NORMALIZATIONS } from '#policy/path-normalization.ts';
 import { httpAccessLog, type LoggedRequests } from '#xds/generate/access-log.ts';
 import { inboundHttpFilters, outboundHttpFilters } from '#xds/generate/http-filters.ts';
 import { duration, type Init, pack, typedConfig } from '#xds/generate/proto-values.ts';
@@ -23,6 +24,7 @@ type ManagerInit = Init<typeof HttpConnectionManagerSchema>;
 /** What both directions need to know. */
 interface ManagerInput {
   readonly hardening: HardeningProfile;
+  readonly pathNormalization: PathNormalization;
   readonly accessLog: LoggedRequests;
   readonly statPrefix: string;
   /** For the log: the port of the workload or of the service; 0 = any. */
@@ -101,8 +103,8 @@ export function outboundHttpManager(input: OutboundManagerInput): Filter {
   });
 }
 
-function common({ hardening, statPrefix }: ManagerInput): ManagerInit {
-  const { mergeSlashes, unescapeSlashes } = HARDENING[hardening];
+function common({ pathNormalization, statPrefix }: ManagerInput): ManagerInit {
+  const { normalizes, mergesSlashes, unescapesSlashes } = PATH_NORMALIZATIONS[pathNormalization];
   const action = HttpConnectionManager_PathWithEscapedSlashesAction;
   return {
     statPrefix,
@@ -110,9 +112,9 @@ function common({ hardening, statPrefix }: ManagerInput): ManagerInit {
     streamIdleTimeout: duration(STREAM_IDLE_MS),
     requestHeadersTimeout: duration(REQUEST_HEADERS_MS),
     upgradeConfigs: [{ upgradeType: 'websocket' }],
-    normalizePath: true,
-    mergeSlashes,
-    pathWithEscapedSlashesAction: unescapeSlashes
+    normalizePath: normalizes,
+    mergeSlashes: mergesSlashes,
+    pathWithEscapedSlashesAction: unescapesSlashes
       ? action.UNESCAPE_AND_FORWARD
       : action.KEEP_UNCHANGED,
   };

@@ -85,7 +85,7 @@ export class InboundBuilder {
     explicit: ExplicitPorts | undefined,
     { revocations, trustBundles }: MeshSnapshot,
   ): InboundContext {
-    const { hardening, accessLog } = this.#settings;
+    const { hardening, pathNormalization, accessLog } = this.#settings;
     const { deny, allow } = authorization.tcp;
     const policy = tcpAuthzMarker(authorization, { listenPorts: explicit?.inbound });
     const judged = deny.enforced !== undefined || allow.enforced !== undefined;
@@ -95,6 +95,7 @@ export class InboundBuilder {
         federated: trustBundles.domains,
       },
       hardening,
+      pathNormalization,
       accessLog,
       // A new revocation must end open connections, too.
       tcpPolicy: `${policy}${revocations.marker === '' ? '' : `/${revocations.marker}`}`,

@@ -6,7 +6,7 @@ import {
   FilterChainSchema,
 } from '#gen/envoy-api/envoy/config/listener/v3/listener_components_pb.js';
 import type { RouteConfiguration } from '#gen/envoy-api/envoy/config/route/v3/route_pb.js';
-import type { HardeningProfile } from '#model/mesh-settings.ts';
+import type { HardeningProfile, PathNormalization } from '#model/mesh-settings.ts';
 import { PROTOCOLS, type Protocol } from '#model/protocol.ts';
 import type { MtlsMode } from '#policy/authn/mtls-mode.ts';
 import type { LoggedRequests } from '#xds/generate/access-log.ts';
@@ -23,6 +23,7 @@ export interface InboundContext {
   /** Callers must be of one of these. */
   readonly trustDomains: CallerDomains;
   readonly hardening: HardeningProfile;
+  readonly pathNormalization: PathNormalization;
   readonly accessLog: LoggedRequests;
   /**
    * tcpAuthzMarker: stands in the metadata of TCP chains, so that a change of TCP policy drains
@@ -164,6 +165,7 @@ function httpFilter(port: InboundPort, context: InboundContext): Filter {
   const route: RouteConfiguration = buildInboundRoute(port);
   return inboundHttpManager({
     hardening: context.hardening,
+    pathNormalization: context.pathNormalization,
     accessLog: context.accessLog,
     statPrefix: `inbound_0.0.0.0_${port.port ?? 'other'};`,
     port: port.port ?? 0,

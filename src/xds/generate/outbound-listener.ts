@@ -9,7 +9,7 @@ import {
 } from '#gen/envoy-api/envoy/config/listener/v3/listener_components_pb.js';
 import { ListenerSchema } from '#gen/envoy-api/envoy/config/listener/v3/listener_pb.js';
 import { HttpInspectorSchema } from '#gen/envoy-api/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
-import type { HardeningProfile } from '#model/mesh-settings.ts';
+import type { HardeningProfile, PathNormalization } from '#model/mesh-settings.ts';
 import type { LoggedRequests } from '#xds/generate/access-log.ts';
 import { outboundHttpManager } from '#xds/generate/http-manager.ts';
 import { CLUSTER_NAMES, REDIRECT_PORTS } from '#xds/generate/naming.ts';
@@ -35,6 +35,7 @@ export interface OutboundListenerInput {
   readonly servicePort: number;
   readonly accessLog: LoggedRequests;
   readonly hardening: HardeningProfile;
+  readonly pathNormalization: PathNormalization;
 }
 
 const HTTP_INSPECTOR: ListenerFilter = create(ListenerFilterSchema, {
@@ -135,6 +136,7 @@ function httpChain(
     filters: [
       outboundHttpManager({
         hardening: input.hardening,
+        pathNormalization: input.pathNormalization,
         accessLog: input.accessLog,
         statPrefix: `outbound_${input.address}_${input.port};`,
         port: input.servicePort,

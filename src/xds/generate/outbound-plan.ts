@@ -10,8 +10,10 @@ import type { PlannedRoute } from '#xds/generate/route-plan.ts';
 export function listenerContext(settings: MeshSettings): {
   readonly accessLog: LoggedRequests;
   readonly hardening: MeshSettings['hardening'];
+  readonly pathNormalization: MeshSettings['pathNormalization'];
 } {
-  return { accessLog: settings.accessLog, hardening: settings.hardening };
+  const { accessLog, hardening, pathNormalization } = settings;
+  return { accessLog, hardening, pathNormalization };
 }
 
 /** A service and one of its ports. */
