@@ -50,7 +50,7 @@ const REISSUE_MS = 24 * 3_600_000;
 /** How often it is looked whether one is due. */
 const LOOK_MS = 3_600_000;
 const RETRY_MS = 60_000;
-/** A list that nobody can sign anew goes so long before it is over: it outlives its leaves by that. */
+/** A list that nobody can sign anew goes so long before it is over; its leaves are over by then. */
 const FORGET_MS = 24 * 3_600_000;
 
 interface KeptList extends IssuerList {
@@ -64,7 +64,7 @@ interface KeptList extends IssuerList {
  * for one authority of several, fails every handshake below it. So lists are signed for all of them
  * at all times and kept on disk, where they outlive the keys; they go out in one piece with the
  * roots, complete or not at all, while something is revoked; and they live longer than every
- * certificate: when the control plane is gone for long, it is never the list that ends a connection.
+ * certificate: when the control plane is gone for long, no list ends a connection.
  */
 export class CrlPublisher implements Component {
   readonly name = 'revocation lists';

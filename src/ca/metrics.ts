@@ -122,7 +122,7 @@ export interface RevocationFigures {
   readonly clock: Clock;
 }
 
-/** The revocation lists that are given out; times in wall-clock milliseconds, 0 = there are none. */
+/** The revocation lists that are given out; wall-clock milliseconds, 0 = there are none. */
 export interface ListFigures {
   /** When the oldest of them was signed that can be signed anew. */
   readonly thisUpdateAt: number;

@@ -1,6 +1,6 @@
 // CA-4: lists of revoked certificates with every kind of authority. They reach every Envoy together
-// with the roots, no handshake fails by them while authorities and roots are replaced, and a revoked
-// server and a revoked client are refused by their peers.
+// with the roots, no handshake fails by them while authorities and roots are replaced, and revoked
+// servers and clients are refused by their peers.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

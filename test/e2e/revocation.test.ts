@@ -76,7 +76,20 @@ test('a revoked peer', { timeout: 90_000 }, async (t) => {
     await waitUntil(async () => statusOf(await call(thief)) === 200, 'the list is gone');
   });
 
+  const others = Array.from({ length: 1000 }, (_, index) =>
+    index % 2 === 0
+      ? revocation(`other-${index}`, `{ serial: "${(index + 0xa000).toString(16)}" }`)
+      : revocation(`other-${index}`, `{ identity: spiffe://cluster.local/ns/x/sa/a${index} }`),
+  ).flat();
   const cases = {
+    'among a thousand by serial': [
+      ...others.slice(1),
+      ...revocation('stolen', `{ serial: "${serial}" }`),
+    ],
+    'among a thousand by identity': [
+      ...others.slice(1),
+      ...revocation('gone', '{ identity: spiffe://cluster.local/ns/web/sa/thief }'),
+    ],
     'by serial': revocation('stolen', `{ serial: "${serial}", reason: keyCompromise }`),
     'by identity': revocation('gone', '{ identity: spiffe://cluster.local/ns/web/sa/thief }'),
   };

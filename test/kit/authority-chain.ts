@@ -88,7 +88,7 @@ export function makeLeaf(
   };
 }
 
-/** The list of an authority that names these serials, PEM; good for a month unless said otherwise. */
+/** The list of an authority that names these serials, PEM; good for a month when not told. */
 export function crlOf(
   { certificate, keys }: ChainAuthority,
   serials: readonly string[],

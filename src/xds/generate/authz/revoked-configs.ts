@@ -16,6 +16,7 @@ import { type RevokedPeer, revokedPeer } from '#policy/authz/revoked-peers.ts';
 import { extensionConfig } from '#xds/generate/authz/extension-configs.ts';
 import { AUTHZ_CONFIG_NAMES } from '#xds/generate/authz/filters.ts';
 import { PEER_SERIAL_KEY } from '#xds/generate/authz/peer-serial.ts';
+import { revokedMatcher } from '#xds/generate/authz/revoked-matcher.ts';
 import type { XdsResource } from '#xds/resource.ts';
 
 /**
@@ -27,7 +28,7 @@ export function revokedConfigs(
   settings: MeshSettings,
 ): readonly XdsResource[] {
   const peers = all.map((revocation) => revokedPeer(revocation, settings));
-  const rules = peers.length === 0 ? {} : { rules: denyRules(peers) };
+  const rules = engineFor(peers);
   const { http, tcp } = AUTHZ_CONFIG_NAMES;
   return [
     extensionConfig(
@@ -41,6 +42,16 @@ export function revokedConfigs(
       create(NetworkRbacSchema, { ...rules, statPrefix: 'bulwark_revoked.' }),
     ),
   ];
+}
+
+/** From so many on, rules that are tried one by one cost more than the maps are large. */
+const MAPS_FROM = 32;
+
+function engineFor(peers: readonly RevokedPeer[]) {
+  if (peers.length === 0) return {};
+  return peers.length < MAPS_FROM
+    ? { rules: denyRules(peers) }
+    : { matcher: revokedMatcher(peers) };
 }
 
 function denyRules(peers: readonly RevokedPeer[]): RBAC {
