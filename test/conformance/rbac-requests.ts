@@ -109,8 +109,8 @@ export function* requestsFor({ policies }: RbacV2, rounds: number): Generator<At
       yield asked;
       for (const change of leaves) {
         yield { ...asked, ...change };
-        const gone = Object.keys(change).filter((name) => !(name in NOTHING));
-        yield { ...asked, ...Object.fromEntries(gone.map((name) => [name, undefined])) };
+        const without = Object.keys(change).map((name) => [name, NOTHING[name]] as const);
+        yield { ...asked, ...Object.fromEntries(without) };
       }
     }
   }
