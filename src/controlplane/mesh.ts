@@ -1,17 +1,41 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { MeshConfig } from '#api/mesh-config.ts';
 import type { Settings } from '#base/settings-table.ts';
+import { configuredSettings } from '#model/configured-settings.ts';
 import { MeshModel } from '#model/mesh-model.ts';
 import { type MeshSettings, meshSettings } from '#model/mesh-settings.ts';
+import type { MeshTlsLimits } from '#model/tls-limits.ts';
 import { Authorizer } from '#policy/authz/selection.ts';
+import { type Findings, findingsOf } from '#policy/findings.ts';
 import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
 import { ConfigGenerator } from '#xds/generate/config-generator.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
 import type { XdsSnapshot } from '#xds/resource.ts';
 
+/** The choices are checked with the settings. */
+function tlsLimits(settings: Settings): MeshTlsLimits {
+  return {
+    mesh: {
+      minVersion: settings.meshTlsMinVersion,
+      cipherSuites: settings.meshTlsCipherSuites,
+      curves: settings.meshTlsCurves,
+    },
+    outside: {
+      minVersion: 'TLSV1_2',
+      cipherSuites: settings.outsideTlsCipherSuites,
+      curves: settings.outsideTlsCurves,
+    },
+  };
+}
+
 /** The pure middle: objects go in, configuration of proxies comes out. */
 export class Mesh {
-  readonly settings: MeshSettings;
   readonly model: MeshModel;
-  readonly #generator: ConfigGenerator;
+  /** Those that the server was started with. */
+  readonly #started: MeshSettings;
+  #settings: MeshSettings;
+  readonly #authorizer: Authorizer;
+  #generator: ConfigGenerator;
 
   /** @throws BulwarkError SPIFFE_INVALID when the trust domain is none */
   constructor(settings: Settings) {
@@ -19,7 +43,7 @@ export class Mesh {
     const { hardening, accessLog } = settings;
     const domain = parseTrustDomain(settings.trustDomain);
     const trustDomainAliases = settings.trustDomainAliases.map(parseTrustDomain);
-    this.settings = meshSettings(domain, {
+    this.#started = meshSettings(domain, {
       trustDomainAliases,
       clusterDomain,
       rootNamespace,
@@ -27,15 +51,35 @@ export class Mesh {
       outboundTraffic,
       hardening,
       accessLog,
+      tls: tlsLimits(settings),
     });
-    this.model = new MeshModel(this.settings);
-    const authorizer = new Authorizer({
+    this.#settings = this.#started;
+    this.model = new MeshModel(this.#settings);
+    this.#authorizer = new Authorizer({
       trustDomain: domain,
       trustDomainAliases,
       rootNamespace,
-      hardening: this.settings.hardening,
+      hardening,
     });
-    this.#generator = new ConfigGenerator(this.settings, { authorizer });
+    this.#generator = new ConfigGenerator(this.#settings, { authorizer: this.#authorizer });
+  }
+
+  /** The settings of the mesh as they are now. */
+  get settings(): MeshSettings {
+    return this.#settings;
+  }
+
+  /**
+   * Takes over what the mesh configuration says, in place of what the server was started with.
+   * @returns whether that changed anything
+   */
+  useConfig(config: MeshConfig): boolean {
+    const settings = { ...this.#started, ...configuredSettings(config) };
+    if (isDeepStrictEqual(settings, this.#settings)) return false;
+    this.#settings = settings;
+    this.model.useSettings(settings);
+    this.#generator = new ConfigGenerator(settings, { authorizer: this.#authorizer });
+    return true;
   }
 
   /**
@@ -44,5 +88,9 @@ export class Mesh {
    */
   snapshotFor(proxy: ProxyNode): XdsSnapshot {
     return this.#generator.snapshotFor(proxy, this.model.snapshot());
+  }
+  /** What users should know about their policies, as the mesh is now. */
+  findings(): Findings {
+    return findingsOf(this.model.snapshot(), this.#authorizer);
   }
 }

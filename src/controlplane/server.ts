@@ -32,6 +32,7 @@ import { openJwtKeys } from '#controlplane/jwt-svids.ts';
 import { Mesh } from '#controlplane/mesh.ts';
 import { MonitoringServer } from '#controlplane/monitoring-server.ts';
 import { reachableAt, urlHost } from '#controlplane/network.ts';
+import { PolicyStatus } from '#controlplane/policy-status.ts';
 import { proxiesView } from '#controlplane/proxies-view.ts';
 import { RootRotation } from '#controlplane/root-rotation.ts';
 import { RootWatch } from '#controlplane/root-watch.ts';
@@ -157,13 +158,14 @@ export class ControlPlane implements Component {
       { settings, trustDomain },
       { ...this.#deps, mesh, authority, journal, store },
     );
+    const status = new PolicyStatus({ ...this.#deps, store, findings: () => mesh.findings() });
     authority.roots.onChange(async () => {
       await serving.renewNow();
       await xds.publishTrust();
       await controllers.bundleChanged();
     });
     const { components } = authority;
-    await this.#lifecycle.start([xds, controllers, ...components, watch, monitoring]);
+    await this.#lifecycle.start([xds, controllers, ...components, watch, status, monitoring]);
     const { port } = api.address;
     await this.#publish({ api: port, secure: xds.port, monitoring: monitoring.port });
     this.#isReady = true;

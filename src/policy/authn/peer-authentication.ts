@@ -69,6 +69,11 @@ export function selectsWorkloads(policy: PeerAuthentication): boolean {
   return Object.keys(policy.spec?.selector?.matchLabels ?? {}).length > 0;
 }
 
+/** Whether the policy itself says which connections the workload takes. */
+export function hasMode(policy: PeerAuthentication): boolean {
+  return modeOf(policy.spec?.mtls) !== undefined;
+}
+
 function modeOf(mtls: MutualTls | undefined): MtlsMode | undefined {
   const mode = mtls?.mode;
   return mode === undefined || mode === 'UNSET' ? undefined : mode;

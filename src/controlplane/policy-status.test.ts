@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import type { Diagnostic } from '#api/diagnostic.ts';
+import type { IstioStatus } from '#api/kinds/istio-status.ts';
+import type { ApiObject } from '#api/object.ts';
+import { silentLogger } from '#base/log.ts';
+import { systemRandom } from '#base/random.ts';
+import { PolicyStatus } from '#controlplane/policy-status.ts';
+import { MemoryStore } from '#store/memory-store.ts';
+import { FakeClock } from '../../test/fakes/fake-clock.ts';
+import { waitUntil } from '../../test/kit/wait-until.ts';
+
+const KEY = { kind: 'policies.authentication.istio.io', namespace: 'shop', name: 'web' } as const;
+const POLICY: ApiObject = {
+  apiVersion: 'authentication.istio.io/v1alpha1',
+  kind: 'Policy',
+  metadata: { name: KEY.name, namespace: KEY.namespace },
+};
+
+type WithStatus = ApiObject & { readonly status?: IstioStatus };
+
+/** A controller with a policy about which `found` is found, at a time that a test moves. */
+async function setUp(t: TestContext, ...found: readonly Diagnostic[]) {
+  const clock = new FakeClock();
+  const deps = { clock, random: systemRandom, log: silentLogger };
+  const store = new MemoryStore(deps);
+  const world = { found };
+  const findings = () => new Map(world.found.length === 0 ? [] : [[POLICY, world.found]]);
+  const controller = new PolicyStatus({ ...deps, store, findings });
+  t.after(() => controller.close());
+  await store.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } });
+  await store.create(POLICY);
+  await controller.start();
+  const status = async () => ((await store.get(KEY)) as WithStatus | undefined)?.status;
+  const touch = async () => {
+    const labels = { touched: `${clock.now()}` };
+    const now = (await store.get(KEY)) as ApiObject;
+    await store.update({ ...now, metadata: { ...now.metadata, labels } });
+  };
+  /** Lets time pass until the status is as wanted. */
+  const reaches = (holds: (status: IstioStatus | undefined) => boolean) =>
+    waitUntil(async () => {
+      clock.advance(600);
+      return holds(await status());
+    }, 'the status is as wanted');
+  return { store, world, status, touch, reaches };
+}
+
+function finding(severity: Diagnostic['severity'], message: string, remedy?: string): Diagnostic {
+  return { severity, field: 'spec', message, ...(remedy === undefined ? {} : { remedy }) };
+}
+
+const conditionOf = (status: IstioStatus | undefined) =>
+  status?.conditions?.find(({ type }) => type === 'Findings');
+
+describe('the status of policies', () => {
+  it('says what was found, the worst first, with what to do', async (t) => {
+    const world = await setUp(t, finding('warning', 'b', 'do c'), finding('error', 'a'));
+    await world.reaches((status) => conditionOf(status) !== undefined);
+    const { lastTransitionTime, ...condition } = conditionOf(await world.status()) ?? {};
+    assert.deepEqual(condition, {
+      type: 'Findings',
+      status: 'True',
+      reason: 'Error',
+      message: 'spec: a; spec: b (do c)',
+      observedGeneration: 1,
+    });
+    assert.match(lastTransitionTime ?? '', /^2026-01-01T/);
+  });
+
+  it('loses the condition with its reasons, and keeps those of others', async (t) => {
+    const world = await setUp(t, finding('warning', 'a'));
+    await world.reaches((status) => conditionOf(status) !== undefined);
+    const now = (await world.store.get(KEY)) as WithStatus;
+    const conditions = [...(now.status?.conditions ?? []), { type: 'Reconciled', status: 'True' }];
+    await world.store.updateStatus({ ...now, status: { conditions } } as ApiObject);
+    world.world.found = [];
+    await world.touch();
+    await world.reaches((status) => conditionOf(status) === undefined);
+    assert.deepEqual((await world.status())?.conditions, [{ type: 'Reconciled', status: 'True' }]);
+  });
+
+  it('is not written while nothing changes', async (t) => {
+    const world = await setUp(t, finding('warning', 'a'));
+    await world.reaches((status) => conditionOf(status) !== undefined);
+    const version = await world.store.currentVersion();
+    await world.reaches(() => true);
+    await world.reaches(() => true);
+    assert.equal(await world.store.currentVersion(), version);
+  });
+
+  it('is not touched where nothing is found', async (t) => {
+    const world = await setUp(t);
+    await world.reaches(() => true);
+    assert.equal(await world.status(), undefined);
+  });
+});
