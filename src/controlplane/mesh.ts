@@ -1,10 +1,6 @@
-import { isDeepStrictEqual } from 'node:util';
-import type { MeshConfig } from '#api/mesh-config.ts';
 import type { Settings } from '#base/settings-table.ts';
-import { configuredSettings } from '#model/configured-settings.ts';
 import { MeshModel } from '#model/mesh-model.ts';
 import { type MeshSettings, meshSettings } from '#model/mesh-settings.ts';
-import type { MeshTlsLimits } from '#model/tls-limits.ts';
 import { Authorizer } from '#policy/authz/selection.ts';
 import { type Findings, findingsOf } from '#policy/findings.ts';
 import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
@@ -12,30 +8,12 @@ import { ConfigGenerator } from '#xds/generate/config-generator.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
 import type { XdsSnapshot } from '#xds/resource.ts';
 
-/** The choices are checked with the settings. */
-function tlsLimits(settings: Settings): MeshTlsLimits {
-  return {
-    mesh: {
-      minVersion: settings.meshTlsMinVersion,
-      cipherSuites: settings.meshTlsCipherSuites,
-      curves: settings.meshTlsCurves,
-    },
-    outside: {
-      minVersion: 'TLSV1_2',
-      cipherSuites: settings.outsideTlsCipherSuites,
-      curves: settings.outsideTlsCurves,
-    },
-  };
-}
-
 /** The pure middle: objects go in, configuration of proxies comes out. */
 export class Mesh {
+  readonly settings: MeshSettings;
   readonly model: MeshModel;
-  /** Those that the server was started with. */
-  readonly #started: MeshSettings;
-  #settings: MeshSettings;
   readonly #authorizer: Authorizer;
-  #generator: ConfigGenerator;
+  readonly #generator: ConfigGenerator;
 
   /** @throws BulwarkError SPIFFE_INVALID when the trust domain is none */
   constructor(settings: Settings) {
@@ -43,7 +21,7 @@ export class Mesh {
     const { hardening, accessLog } = settings;
     const domain = parseTrustDomain(settings.trustDomain);
     const trustDomainAliases = settings.trustDomainAliases.map(parseTrustDomain);
-    this.#started = meshSettings(domain, {
+    this.settings = meshSettings(domain, {
       trustDomainAliases,
       clusterDomain,
       rootNamespace,
@@ -51,35 +29,15 @@ export class Mesh {
       outboundTraffic,
       hardening,
       accessLog,
-      tls: tlsLimits(settings),
     });
-    this.#settings = this.#started;
-    this.model = new MeshModel(this.#settings);
+    this.model = new MeshModel(this.settings);
     this.#authorizer = new Authorizer({
       trustDomain: domain,
       trustDomainAliases,
       rootNamespace,
-      hardening,
+      hardening: this.settings.hardening,
     });
-    this.#generator = new ConfigGenerator(this.#settings, { authorizer: this.#authorizer });
-  }
-
-  /** The settings of the mesh as they are now. */
-  get settings(): MeshSettings {
-    return this.#settings;
-  }
-
-  /**
-   * Takes over what the mesh configuration says, in place of what the server was started with.
-   * @returns whether that changed anything
-   */
-  useConfig(config: MeshConfig): boolean {
-    const settings = { ...this.#started, ...configuredSettings(config) };
-    if (isDeepStrictEqual(settings, this.#settings)) return false;
-    this.#settings = settings;
-    this.model.useSettings(settings);
-    this.#generator = new ConfigGenerator(settings, { authorizer: this.#authorizer });
-    return true;
+    this.#generator = new ConfigGenerator(this.settings, { authorizer: this.#authorizer });
   }
 
   /**
