@@ -15,7 +15,7 @@ export interface SettingDefinition {
   /** For integers: the bounds. For durations: in text form. */
   readonly min?: string;
   readonly max?: string;
-  /** The accepted texts, when it is a choice. */
+  /** The accepted texts, when it is a choice; of a list, those of its items. */
   readonly choices?: readonly string[];
   readonly unit?: string;
   readonly doc: string;
@@ -27,6 +27,19 @@ export interface SettingDefinition {
 function table<const T extends Record<string, SettingDefinition>>(definitions: T): T {
   return definitions;
 }
+
+/** Those of TLS 1.2 that Envoy knows and that have forward secrecy. */
+const CIPHER_SUITES = [
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+] as const;
+
+/** Groups that Envoy knows. */
+const CURVES = ['X25519MLKEM768', 'X25519', 'P-256', 'P-384', 'P-521'] as const;
 
 /**
  * Every setting, once. The name in camelCase is the key in a settings file; the flag is the same in
@@ -106,6 +119,47 @@ export const SETTINGS = table({
     default: 'failures',
     choices: ['failures', 'all'],
     doc: 'Which requests proxies write a line about: those denied or failed, or every one.',
+    scope: ['server'],
+  },
+  meshTlsMinVersion: {
+    type: 'string',
+    env: ['BULWARK_MESH_TLS_MIN_VERSION'],
+    default: 'TLSV1_2',
+    choices: ['TLSV1_2', 'TLSV1_3'],
+    doc: 'The oldest version of TLS between proxies (meshMTLS.minProtocolVersion of Istio).',
+    scope: ['server'],
+  },
+  meshTlsCipherSuites: {
+    type: 'list',
+    env: ['BULWARK_MESH_TLS_CIPHER_SUITES'],
+    default:
+      'ECDHE-ECDSA-AES256-GCM-SHA384,ECDHE-RSA-AES256-GCM-SHA384,ECDHE-ECDSA-AES128-GCM-SHA256,ECDHE-RSA-AES128-GCM-SHA256',
+    choices: CIPHER_SUITES,
+    doc: 'Cipher suites of TLS 1.2 between proxies (meshMTLS.cipherSuites of Istio).',
+    scope: ['server'],
+  },
+  meshTlsCurves: {
+    type: 'list',
+    env: ['BULWARK_MESH_TLS_CURVES'],
+    default: '',
+    choices: CURVES,
+    doc: 'Groups for the key exchange between proxies, the preferred first; none = the list of Envoy (meshMTLS.ecdhCurves of Istio).',
+    scope: ['server'],
+  },
+  outsideTlsCipherSuites: {
+    type: 'list',
+    env: ['BULWARK_OUTSIDE_TLS_CIPHER_SUITES'],
+    default: '',
+    choices: CIPHER_SUITES,
+    doc: 'Cipher suites of TLS 1.2 that proxies open to servers outside of the mesh; none = the list of Envoy (tlsDefaults.cipherSuites of Istio).',
+    scope: ['server'],
+  },
+  outsideTlsCurves: {
+    type: 'list',
+    env: ['BULWARK_OUTSIDE_TLS_CURVES'],
+    default: '',
+    choices: CURVES,
+    doc: 'Groups for the key exchange with servers outside of the mesh; none = the list of Envoy (tlsDefaults.ecdhCurves of Istio).',
     scope: ['server'],
   },
   data: {

@@ -90,20 +90,26 @@ function nearest(key: string): string {
   return close ? `; did you mean "${close}"?` : '';
 }
 
+function itemsOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter(Boolean);
+}
+
 function parse(definition: SettingDefinition, { text, from }: Found, directory: string): unknown {
-  if (definition.choices && !definition.choices.includes(text)) {
-    throw invalid(`${from} is "${text}"; accepted: ${definition.choices.join(', ')}`);
-  }
+  const { choices } = definition;
+  const wrong = definition.type === 'list' ? itemsOf(text) : [text];
+  const unknown = choices && wrong.find((item) => !choices.includes(item));
+  if (unknown !== undefined)
+    throw invalid(`${from} is "${unknown}"; accepted: ${choices?.join(', ')}`);
   switch (definition.type) {
     case 'string':
       return text;
     case 'path':
       return isAbsolute(text) ? text : resolve(directory, text);
     case 'list':
-      return text
-        .split(',')
-        .map((item) => item.trim())
-        .filter(Boolean);
+      return itemsOf(text);
     case 'boolean':
       if (!/^(true|false|1|0)$/i.test(text))
         throw invalid(`${from} is "${text}"; accepted: true, false`);

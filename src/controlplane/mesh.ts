@@ -1,12 +1,29 @@
 import type { Settings } from '#base/settings-table.ts';
 import { MeshModel } from '#model/mesh-model.ts';
 import { type MeshSettings, meshSettings } from '#model/mesh-settings.ts';
+import type { MeshTlsLimits } from '#model/tls-limits.ts';
 import { Authorizer } from '#policy/authz/selection.ts';
 import { type Findings, findingsOf } from '#policy/findings.ts';
 import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
 import { ConfigGenerator } from '#xds/generate/config-generator.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
 import type { XdsSnapshot } from '#xds/resource.ts';
+
+/** The choices are checked with the settings. */
+function tlsLimits(settings: Settings): MeshTlsLimits {
+  return {
+    mesh: {
+      minVersion: settings.meshTlsMinVersion,
+      cipherSuites: settings.meshTlsCipherSuites,
+      curves: settings.meshTlsCurves,
+    },
+    outside: {
+      minVersion: 'TLSV1_2',
+      cipherSuites: settings.outsideTlsCipherSuites,
+      curves: settings.outsideTlsCurves,
+    },
+  };
+}
 
 /** The pure middle: objects go in, configuration of proxies comes out. */
 export class Mesh {
@@ -29,6 +46,7 @@ export class Mesh {
       outboundTraffic,
       hardening,
       accessLog,
+      tls: tlsLimits(settings),
     });
     this.model = new MeshModel(this.settings);
     this.#authorizer = new Authorizer({

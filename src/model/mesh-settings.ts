@@ -1,3 +1,4 @@
+import { DEFAULT_TLS_LIMITS, type MeshTlsLimits } from '#model/tls-limits.ts';
 import type { TrustDomain } from '#spiffe/spiffe-id.ts';
 
 /**
@@ -35,6 +36,7 @@ export interface MeshSettings {
   readonly pathNormalization: PathNormalization;
   /** Which requests a proxy writes a line about: those denied or failed, or every one. */
   readonly accessLog: 'failures' | 'all';
+  readonly tls: MeshTlsLimits;
 }
 
 /** The settings of a new installation, for a trust domain. */
@@ -52,6 +54,7 @@ export function meshSettings(
     hardening: 'strict',
     pathNormalization: PROFILE_PATHS[changes.hardening ?? 'strict'],
     accessLog: 'failures',
+    tls: DEFAULT_TLS_LIMITS,
     ...changes,
   };
 }

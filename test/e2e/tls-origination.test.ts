@@ -8,13 +8,13 @@ import { groupObject, objectsOf } from '../kit/objects.ts';
 import { testAuthority } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-function outsideService(host: string, port: number) {
+function outsideService(name: string, port: number, host = name) {
   return objectsOf(`
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
-metadata: { name: ${host}, namespace: web }
+metadata: { name: ${name}, namespace: web }
 spec:
-  hosts: [${host}]
+  hosts: ['${host}']
   ports: [{ number: 80, name: http }]
   resolution: STATIC
   endpoints: [{ address: 127.0.0.1, ports: { http: ${port} } }]
@@ -101,14 +101,10 @@ kind: DestinationRule
 metadata: { name: wild, namespace: web }
 spec: { host: '*.wild.example', trafficPolicy: { tls: { mode: SIMPLE } } }
 `);
-  const wildService = outsideService('wild.example', wild).map((object) => ({
-    ...object,
-    spec: { ...(object.spec as object), hosts: ['*.wild.example'] },
-  }));
   const objects = [
     groupObject('web', 'caller'),
     ...outsideService('api.partner.com', partner),
-    ...wildService,
+    ...outsideService('wild', wild, '*.wild.example'),
     ...rules,
   ];
   const mesh = new ExplicitMesh(testMesh(objects), testAuthority());

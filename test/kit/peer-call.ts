@@ -11,6 +11,8 @@ export interface PeerCall {
   readonly certificate?: TestCertificate;
   /** Application protocols to offer. */
   readonly alpn?: readonly string[];
+  /** The newest version of TLS that the caller speaks; the newest there is when left out. */
+  readonly maxVersion?: 'TLSv1.2';
   /** The bytes to send. */
   readonly data: string;
 }
@@ -47,13 +49,15 @@ export async function callPeer(call: PeerCall, enough: RegExp = /$^/): Promise<P
 }
 
 /** A connection as `callPeer` makes it, for more than one exchange. */
-export function openPeer({ port, host = '127.0.0.1', certificate, alpn }: PeerCall): Socket {
+export function openPeer(call: PeerCall): Socket {
+  const { port, host = '127.0.0.1', certificate, alpn, maxVersion } = call;
   if (!certificate) return connectTcp(port, host);
   return connectTls({
     port,
     host,
     cert: certificate.certificate,
     key: certificate.privateKey,
+    ...(maxVersion && { maxVersion }),
     ALPNProtocols: [...(alpn ?? ['istio-http/1.1'])],
     // Whether the caller checks the server is not what is tested here.
     rejectUnauthorized: false,

@@ -97,6 +97,7 @@ export class InboundBuilder {
       hardening,
       pathNormalization,
       accessLog,
+      tls: this.#settings.tls.mesh,
       // A new revocation must end open connections, too.
       tcpPolicy: `${policy}${revocations.marker === '' ? '' : `/${revocations.marker}`}`,
       tcpWaitsForCaller: judged && HARDENING[hardening].tcpWaitsForCaller,

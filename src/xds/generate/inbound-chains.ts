@@ -8,6 +8,7 @@ import {
 import type { RouteConfiguration } from '#gen/envoy-api/envoy/config/route/v3/route_pb.js';
 import type { HardeningProfile, PathNormalization } from '#model/mesh-settings.ts';
 import { PROTOCOLS, type Protocol } from '#model/protocol.ts';
+import type { TlsLimits } from '#model/tls-limits.ts';
 import type { MtlsMode } from '#policy/authn/mtls-mode.ts';
 import type { LoggedRequests } from '#xds/generate/access-log.ts';
 import { networkAuthzFilters } from '#xds/generate/authz/filters.ts';
@@ -25,6 +26,8 @@ export interface InboundContext {
   readonly hardening: HardeningProfile;
   readonly pathNormalization: PathNormalization;
   readonly accessLog: LoggedRequests;
+  /** What connections of the mesh are made with at least. */
+  readonly tls: TlsLimits;
   /**
    * tcpAuthzMarker: stands in the metadata of TCP chains, so that a change of TCP policy drains
    * them.
@@ -127,7 +130,9 @@ export function inboundChains(
     return create(FilterChainSchema, {
       name: chainName(port, arrival),
       filterChainMatch: matchOf(port, arrival, matchesPort),
-      ...(arrival.tls === 'mesh' && { transportSocket: serverTls(context.trustDomains, alpn) }),
+      ...(arrival.tls === 'mesh' && {
+        transportSocket: serverTls(context.trustDomains, alpn, context.tls),
+      }),
       ...(arrival.as === 'http'
         ? { filters: [...first, httpFilter(port, context)] }
         : {

@@ -69,7 +69,7 @@ export class OutboundBuilder {
   readonly #virtualOutbound: XdsResource;
   readonly #maps = new SharedMaps();
   readonly #small = new SmallMaps();
-  readonly #clusters = new BuildCache(buildOutboundCluster);
+  readonly #clusters: BuildCache<OutboundClusterInput, XdsResource>;
   readonly #listeners = new BuildCache(buildOutboundListener);
   readonly #routes = new BuildCache(buildOutboundRoute);
   readonly #assignments = new WeakMap<readonly Endpoint[], ByText<XdsResource>>();
@@ -93,6 +93,7 @@ export class OutboundBuilder {
   constructor(settings: MeshSettings, modes: MtlsModes, credentials: ClientCredentials) {
     this.#settings = settings;
     this.#credentials = credentials;
+    this.#clusters = new BuildCache((input) => buildOutboundCluster(input, settings.tls));
     this.#modes = modes;
     this.#virtualOutbound = buildVirtualOutbound(
       unknownCluster(settings),

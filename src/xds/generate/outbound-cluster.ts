@@ -15,6 +15,7 @@ import { ApiVersion } from '#gen/envoy-api/envoy/config/core/v3/config_source_pb
 import { ClusterLoadAssignmentSchema } from '#gen/envoy-api/envoy/config/endpoint/v3/endpoint_pb.js';
 import { DnsLookupFamily } from '#gen/envoy-api/envoy/extensions/clusters/common/dns/v3/dns_pb.js';
 import { DnsClusterSchema } from '#gen/envoy-api/envoy/extensions/clusters/dns/v3/dns_cluster_pb.js';
+import type { MeshTlsLimits } from '#model/tls-limits.ts';
 import type { ServerNames } from '#policy/tls/server-names.ts';
 import type { TlsOrigination } from '#policy/tls/upstream-tls.ts';
 import type { TrustDomain } from '#spiffe/spiffe-id.ts';
@@ -111,7 +112,10 @@ const DNS_CLUSTER: Cluster_CustomClusterType = create(Cluster_CustomClusterTypeS
 type ClusterInit = Init<typeof ClusterSchema>;
 
 /** The cluster of one service port. */
-export function buildOutboundCluster(input: OutboundClusterInput): XdsResource {
+export function buildOutboundCluster(
+  input: OutboundClusterInput,
+  limits: MeshTlsLimits,
+): XdsResource {
   const cluster = create(ClusterSchema, {
     name: input.name,
     connectTimeout: duration(CONNECT_TIMEOUT_MS),
@@ -120,7 +124,7 @@ export function buildOutboundCluster(input: OutboundClusterInput): XdsResource {
     commonLbConfig: { healthyPanicThreshold: { value: 0 } },
     typedExtensionProtocolOptions: httpProtocolOptions(input.http, namesFromRequests(input)),
     ...discoveryOf(input),
-    ...securityOf(input),
+    ...securityOf(input, limits),
   });
   return encodeResource(TYPE_URL.cluster, input.name, ClusterSchema, cluster);
 }
@@ -174,14 +178,14 @@ function discoveryOf({ name, discovery }: OutboundClusterInput): ClusterInit {
   }
 }
 
-function securityOf({ tls, http }: OutboundClusterInput): ClusterInit {
+function securityOf({ tls, http }: OutboundClusterInput, limits: MeshTlsLimits): ClusterInit {
   switch (tls.mode) {
     case 'plain':
       return {};
     case 'originate':
-      return { transportSocket: originatedTls(tls.tls, ORIGIN_ALPN[http]) };
+      return { transportSocket: originatedTls(tls.tls, ORIGIN_ALPN[http], limits.outside) };
     case 'mesh': {
-      const socket = meshClientTls(tls, CLIENT_ALPN[http]);
+      const socket = meshClientTls(tls, CLIENT_ALPN[http], limits.mesh);
       const opened = openedAs(tls.ownDomain);
       if (!tls.perEndpoint) return { transportSocket: socket, ...opened };
       return {
@@ -215,9 +219,9 @@ const CLIENT_ALPN: Readonly<Record<UpstreamHttp, readonly string[]>> = {
   none: ['istio'],
 };
 
-/** What is offered to servers outside of the mesh. */
+/** What is offered to servers outside of the mesh; nothing means HTTP/1.1 to those who care. */
 const ORIGIN_ALPN: Readonly<Record<UpstreamHttp, readonly string[]>> = {
-  http1: ['http/1.1'],
+  http1: [],
   http2: ['h2'],
   caller: [],
   none: [],

@@ -1,37 +1,25 @@
-import { isIP } from 'node:net';
 import { create } from '@bufbuild/protobuf';
 import {
   type TransportSocket,
   TransportSocketSchema,
 } from '#gen/envoy-api/envoy/config/core/v3/base_pb.js';
-import {
-  ApiConfigSource_ApiType,
-  ApiVersion,
-  type ConfigSourceSchema,
-} from '#gen/envoy-api/envoy/config/core/v3/config_source_pb.js';
 import { RawBufferSchema } from '#gen/envoy-api/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
-import {
-  type SubjectAltNameMatcher,
-  SubjectAltNameMatcher_SanType,
-  SubjectAltNameMatcherSchema,
-  type TlsParameters,
-  TlsParameters_TlsProtocol,
-  TlsParametersSchema,
-} from '#gen/envoy-api/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
-import {
-  type SdsSecretConfig,
-  SdsSecretConfigSchema,
-} from '#gen/envoy-api/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import type { SubjectAltNameMatcher } from '#gen/envoy-api/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
+import type { SdsSecretConfig } from '#gen/envoy-api/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import {
   type CommonTlsContext,
   CommonTlsContextSchema,
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from '#gen/envoy-api/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+import type { TlsLimits } from '#model/tls-limits.ts';
 import type { ServerNames } from '#policy/tls/server-names.ts';
 import type { TlsOrigination } from '#policy/tls/upstream-tls.ts';
-import { CLUSTER_NAMES, CREDENTIAL } from '#xds/generate/naming.ts';
-import { duration, type Init, typedConfig } from '#xds/generate/proto-values.ts';
+import { CREDENTIAL } from '#xds/generate/naming.ts';
+import { typedConfig } from '#xds/generate/proto-values.ts';
+import { subjectAltName, uriPrefix } from '#xds/generate/san-matcher.ts';
+import { agentFile, agentSecret, fromControlPlane } from '#xds/generate/sds-source.ts';
+import { tlsParameters } from '#xds/generate/tls-parameters.ts';
 
 /**
  * Application protocols that proxies of the mesh offer each other, so that a server can tell HTTP
@@ -44,72 +32,6 @@ export const MESH_ALPN = {
 
 const TLS_SOCKET = 'envoy.transport_sockets.tls';
 
-/** TLS 1.2 with forward secrecy and authenticated encryption, or TLS 1.3. */
-const PARAMETERS: TlsParameters = create(TlsParametersSchema, {
-  tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
-  tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
-  cipherSuites: [
-    'ECDHE-ECDSA-AES256-GCM-SHA384',
-    'ECDHE-RSA-AES256-GCM-SHA384',
-    'ECDHE-ECDSA-AES128-GCM-SHA256',
-    'ECDHE-RSA-AES128-GCM-SHA256',
-  ],
-});
-
-/**
- * A secret of the agent. Written exactly as in Envoy's bootstrap, so that Envoy shares one
- * subscription; no time-out, so that a port opens when its certificate is there and not before.
- */
-function agentSecret(name: 'default' | 'ROOTCA' | 'FEDERATED_ROOTCA'): SdsSecretConfig {
-  return fromAgent(name, { initialFetchTimeout: duration(0) });
-}
-
-/**
- * A file that the agent reads and watches, by the names that Istio's agent knows. Not read by Envoy
- * itself: it would refuse the whole cluster while the file is not there. Until the agent has it,
- * connections fail.
- */
-function agentFile(name: `file-root:${string}` | `file-cert:${string}`): SdsSecretConfig {
-  return fromAgent(name, {});
-}
-
-/**
- * A Secret of the client's namespace, as the control plane serves it: `kubernetes://<name>`, the
- * name that Istio gives it.
- */
-function fromControlPlane(name: string): SdsSecretConfig {
-  return create(SdsSecretConfigSchema, {
-    name,
-    sdsConfig: {
-      resourceApiVersion: ApiVersion.V3,
-      configSourceSpecifier: { case: 'ads', value: {} },
-    },
-  });
-}
-
-function fromAgent(name: string, config: Init<typeof ConfigSourceSchema>): SdsSecretConfig {
-  return create(SdsSecretConfigSchema, {
-    name,
-    sdsConfig: {
-      ...config,
-      resourceApiVersion: ApiVersion.V3,
-      configSourceSpecifier: {
-        case: 'apiConfigSource',
-        value: {
-          apiType: ApiConfigSource_ApiType.DELTA_GRPC,
-          transportApiVersion: ApiVersion.V3,
-          setNodeOnFirstMessageOnly: true,
-          grpcServices: [
-            {
-              targetSpecifier: { case: 'envoyGrpc', value: { clusterName: CLUSTER_NAMES.sds } },
-            },
-          ],
-        },
-      },
-    },
-  });
-}
-
 /** Whom a side of mutual TLS takes, and by which roots. */
 interface Peers {
   readonly names: readonly SubjectAltNameMatcher[];
@@ -118,9 +40,13 @@ interface Peers {
 }
 
 /** The workload's own certificate, and the mesh's roots with `names` as the only ones accepted. */
-function meshContext({ names, areFederated }: Peers, alpn: readonly string[]): CommonTlsContext {
+function meshContext(
+  { names, areFederated }: Peers,
+  alpn: readonly string[],
+  limits: TlsLimits,
+): CommonTlsContext {
   return create(CommonTlsContextSchema, {
-    tlsParams: PARAMETERS,
+    tlsParams: tlsParameters(limits),
     alpnProtocols: [...alpn],
     tlsCertificateSdsSecretConfigs: [agentSecret('default')],
     validationContextType: {
@@ -130,13 +56,6 @@ function meshContext({ names, areFederated }: Peers, alpn: readonly string[]): C
         validationContextSdsSecretConfig: agentSecret(areFederated ? 'FEDERATED_ROOTCA' : 'ROOTCA'),
       },
     },
-  });
-}
-
-function uri(pattern: { readonly case: 'exact' | 'prefix'; readonly value: string }) {
-  return create(SubjectAltNameMatcherSchema, {
-    sanType: SubjectAltNameMatcher_SanType.URI,
-    matcher: { matchPattern: pattern },
   });
 }
 
@@ -151,15 +70,20 @@ export interface CallerDomains {
 export function serverTls(
   { own, federated }: CallerDomains,
   alpn: readonly string[],
+  limits: TlsLimits,
 ): TransportSocket {
   const callers = [...own, ...federated].map((trustDomain) =>
-    uri({ case: 'prefix', value: `spiffe://${trustDomain}/` }),
+    uriPrefix(`spiffe://${trustDomain}/`),
   );
   return create(TransportSocketSchema, {
     name: TLS_SOCKET,
     configType: typedConfig(DownstreamTlsContextSchema, {
       requireClientCertificate: true,
-      commonTlsContext: meshContext({ names: callers, areFederated: federated.length > 0 }, alpn),
+      commonTlsContext: meshContext(
+        { names: callers, areFederated: federated.length > 0 },
+        alpn,
+        limits,
+      ),
     }),
   });
 }
@@ -176,28 +100,30 @@ export interface MeshServer {
 export function meshClientTls(
   { names, isFederated, sni }: MeshServer,
   alpn: readonly string[],
+  limits: TlsLimits,
 ): TransportSocket {
-  const matchers = [
-    ...names.ids.map(subjectAltName),
-    ...names.idPrefixes.map((value) => uri({ case: 'prefix', value })),
-  ];
+  const matchers = [...names.ids.map(subjectAltName), ...names.idPrefixes.map(uriPrefix)];
   return create(TransportSocketSchema, {
     name: TLS_SOCKET,
     configType: typedConfig(UpstreamTlsContextSchema, {
       sni,
-      commonTlsContext: meshContext({ names: matchers, areFederated: isFederated }, alpn),
+      commonTlsContext: meshContext({ names: matchers, areFederated: isFederated }, alpn, limits),
     }),
   });
 }
 
 /** TLS to servers outside of the mesh's identities. */
-export function originatedTls(tls: TlsOrigination, alpn: readonly string[]): TransportSocket {
+export function originatedTls(
+  tls: TlsOrigination,
+  alpn: readonly string[],
+  limits: TlsLimits,
+): TransportSocket {
   return create(TransportSocketSchema, {
     name: TLS_SOCKET,
     configType: typedConfig(UpstreamTlsContextSchema, {
       sni: tls.sni,
       commonTlsContext: {
-        tlsParams: PARAMETERS,
+        tlsParams: tlsParameters(limits),
         alpnProtocols: [...alpn],
         tlsCertificateSdsSecretConfigs: clientCertificate(tls),
         ...(tls.verifiesServer && {
@@ -233,19 +159,6 @@ export const PLAINTEXT: TransportSocket = create(TransportSocketSchema, {
   name: 'envoy.transport_sockets.raw_buffer',
   configType: typedConfig(RawBufferSchema, {}),
 });
-
-/** A name as users write it: a SPIFFE id or other URI, an IP address, or a DNS name. */
-function subjectAltName(name: string): SubjectAltNameMatcher {
-  const sanType = name.includes('://')
-    ? SubjectAltNameMatcher_SanType.URI
-    : isIP(name) === 0
-      ? SubjectAltNameMatcher_SanType.DNS
-      : SubjectAltNameMatcher_SanType.IP_ADDRESS;
-  return create(SubjectAltNameMatcherSchema, {
-    sanType,
-    matcher: { matchPattern: { case: 'exact', value: name } },
-  });
-}
 
 function file(filename: string) {
   return { specifier: { case: 'filename' as const, value: filename } };
