@@ -2,6 +2,7 @@ import type {
   AuthorizationPolicy,
   AuthorizationPolicySpec,
 } from '#api/kinds/authorization-policy.ts';
+import type { ApiObject } from '#api/object.ts';
 import type { HardeningProfile } from '#model/mesh-settings.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import { readInstance, type Workload } from '#model/workload.ts';
@@ -26,9 +27,9 @@ export function authorizationPolicy(
   };
 }
 
-/** A mesh of these policies. */
-export function policyObjects(policies: readonly AuthorizationPolicy[]): MeshSnapshot {
-  return testMesh(policies).model.snapshot();
+/** A mesh of these objects. */
+export function policyObjects(objects: readonly ApiObject[]): MeshSnapshot {
+  return testMesh(objects).model.snapshot();
 }
 
 /** A workload of namespace `foo` without labels, or as `spec` says. */
@@ -57,11 +58,12 @@ export function authzContext(hardening: HardeningProfile): AuthzContext {
   };
 }
 
-/** What the policies come to for a workload of namespace `foo` without labels. */
+/** What the objects come to for a workload of namespace `foo`, without labels if none are given. */
 export function authorizationOf(
-  policies: readonly AuthorizationPolicy[],
+  objects: readonly ApiObject[],
   hardening: HardeningProfile,
+  labels: Readonly<Record<string, string>> = {},
 ): WorkloadAuthorization {
   const authorizer = new Authorizer(authzContext(hardening));
-  return authorizer.authorizationFor(authorizedWorkload(), policyObjects(policies));
+  return authorizer.authorizationFor(authorizedWorkload({ labels }), policyObjects(objects));
 }

@@ -54,6 +54,19 @@ const PATHS = [
 const TEXTS = ['v1', 'v2', 'v*', '*1', '*'];
 const REQUEST_PRINCIPALS = ['iss/sub', 'iss/*', '*/sub', 'iss*', '*sub', '*', 'https://i/sub'];
 
+/** The words, for generators of other kinds. */
+export const WORDS = {
+  principals: PRINCIPALS,
+  namespaces: NAMESPACES,
+  blocks: BLOCKS,
+  methods: METHODS,
+  hosts: HOSTS,
+  ports: PORTS,
+  plainPaths: PATHS.filter((path) => !path.includes('{')),
+  texts: TEXTS,
+  requestPrincipals: REQUEST_PRINCIPALS,
+};
+
 const CONDITIONS: Readonly<Record<string, readonly string[]>> = {
   'source.principal': PRINCIPALS,
   'source.namespace': NAMESPACES,
@@ -87,7 +100,7 @@ function some(words: readonly string[], nonsense?: string): fc.Arbitrary<string[
 }
 
 /** An object with one to three of the fields. */
-function someFields(
+export function someFields(
   fields: Readonly<Record<string, fc.Arbitrary<string[]>>>,
 ): fc.Arbitrary<Readonly<Record<string, string[]>>> {
   const pairs = Object.entries(fields).map(([name, values]) =>
