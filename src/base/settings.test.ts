@@ -45,6 +45,15 @@ describe('settings', () => {
     refuses({ flags: { securePort: '80.5' } }, /--secure-port/);
     refuses({ flags: { envoyConcurrency: '' } }, /--envoy-concurrency.*whole number/);
     refuses({ file: { logLevel: 'loud' } }, /"logLevel" in the settings file is "loud".*debug/);
+    refuses(
+      { flags: { meshTlsCurves: 'X25519,P-1' } },
+      /--mesh-tls-curves is "P-1".*X25519, P-256/,
+    );
+  });
+
+  it('take a list of choices, item by item', () => {
+    const { meshTlsCurves } = resolveSettings({ flags: { meshTlsCurves: 'X25519, P-256' } });
+    assert.deepEqual(meshTlsCurves, ['X25519', 'P-256']);
   });
 
   it('refuse an unknown name in the file and suggest the near one', () => {
