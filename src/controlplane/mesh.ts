@@ -1,4 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { MeshConfig } from '#api/mesh-config.ts';
 import type { Settings } from '#base/settings-table.ts';
+import { configuredSettings } from '#model/configured-settings.ts';
 import { MeshModel } from '#model/mesh-model.ts';
 import { type MeshSettings, meshSettings } from '#model/mesh-settings.ts';
 import type { MeshTlsLimits } from '#model/tls-limits.ts';
@@ -27,10 +30,12 @@ function tlsLimits(settings: Settings): MeshTlsLimits {
 
 /** The pure middle: objects go in, configuration of proxies comes out. */
 export class Mesh {
-  readonly settings: MeshSettings;
   readonly model: MeshModel;
+  /** Those that the server was started with. */
+  readonly #started: MeshSettings;
+  #settings: MeshSettings;
   readonly #authorizer: Authorizer;
-  readonly #generator: ConfigGenerator;
+  #generator: ConfigGenerator;
 
   /** @throws BulwarkError SPIFFE_INVALID when the trust domain is none */
   constructor(settings: Settings) {
@@ -38,7 +43,7 @@ export class Mesh {
     const { hardening, accessLog } = settings;
     const domain = parseTrustDomain(settings.trustDomain);
     const trustDomainAliases = settings.trustDomainAliases.map(parseTrustDomain);
-    this.settings = meshSettings(domain, {
+    this.#started = meshSettings(domain, {
       trustDomainAliases,
       clusterDomain,
       rootNamespace,
@@ -48,14 +53,33 @@ export class Mesh {
       accessLog,
       tls: tlsLimits(settings),
     });
-    this.model = new MeshModel(this.settings);
+    this.#settings = this.#started;
+    this.model = new MeshModel(this.#settings);
     this.#authorizer = new Authorizer({
       trustDomain: domain,
       trustDomainAliases,
       rootNamespace,
-      hardening: this.settings.hardening,
+      hardening,
     });
-    this.#generator = new ConfigGenerator(this.settings, { authorizer: this.#authorizer });
+    this.#generator = new ConfigGenerator(this.#settings, { authorizer: this.#authorizer });
+  }
+
+  /** The settings of the mesh as they are now. */
+  get settings(): MeshSettings {
+    return this.#settings;
+  }
+
+  /**
+   * Takes over what the mesh configuration says, in place of what the server was started with.
+   * @returns whether that changed anything
+   */
+  useConfig(config: MeshConfig): boolean {
+    const settings = { ...this.#started, ...configuredSettings(config) };
+    if (isDeepStrictEqual(settings, this.#settings)) return false;
+    this.#settings = settings;
+    this.model.useSettings(settings);
+    this.#generator = new ConfigGenerator(settings, { authorizer: this.#authorizer });
+    return true;
   }
 
   /**

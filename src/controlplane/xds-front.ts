@@ -17,6 +17,7 @@ import type { Authority } from '#controlplane/authority.ts';
 import { type Issuance, openIssuance } from '#controlplane/issuance.ts';
 import { openJwtSvids } from '#controlplane/jwt-svids.ts';
 import type { Mesh } from '#controlplane/mesh.ts';
+import { MeshConfigWatch } from '#controlplane/mesh-config-watch.ts';
 import { ModelFeed } from '#controlplane/model-feed.ts';
 import { serverReflection } from '#controlplane/reflection.ts';
 import { RevocationCheck } from '#controlplane/revocation.ts';
@@ -166,13 +167,14 @@ export class XdsFront implements Component {
       this.#ads.configChanged();
       if (this.#revocation.hasChanged()) void this.#revoke();
     };
+    const config = new MeshConfigWatch({ store, mesh, onChange, log });
     const feed = new ModelFeed({ store, model: mesh.model, onChange, log });
     const grpc = this.#grpcServer(present(serving.material, 'the serving certificate'));
     this.#grpc = grpc;
     serving.onRenewed((material) => grpc.updateTls(this.#tls(material)));
     this.#deps.jwtKeys.onChange(() => this.#publishBundles());
     this.#publishBundles();
-    await this.#lifecycle.start([feed, this.#crl, this.#registration, grpc]);
+    await this.#lifecycle.start([config, feed, this.#crl, this.#registration, grpc]);
   }
 
   async close(): Promise<void> {

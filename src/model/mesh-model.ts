@@ -8,14 +8,11 @@ import { destinationRule } from '#api/kinds/destination-rule.ts';
 import { namespace as namespaceKind } from '#api/kinds/namespace.ts';
 import { peerAuthentication } from '#api/kinds/peer-authentication.ts';
 import { clusterRbacConfig, rbacConfig } from '#api/kinds/rbac-config.ts';
-import { clusterRbacConfig, rbacConfig } from '#api/kinds/rbac-config.ts';
 import { requestAuthentication } from '#api/kinds/request-authentication.ts';
 import { secret } from '#api/kinds/secret.ts';
 import { type Service as ServiceObject, service } from '#api/kinds/service.ts';
 import { serviceAccount } from '#api/kinds/service-account.ts';
 import { type ServiceEntry, serviceEntry } from '#api/kinds/service-entry.ts';
-import { serviceRole } from '#api/kinds/service-role.ts';
-import { serviceRoleBinding } from '#api/kinds/service-role-binding.ts';
 import { serviceRole } from '#api/kinds/service-role.ts';
 import { serviceRoleBinding } from '#api/kinds/service-role-binding.ts';
 import { type TrustBundle, trustBundle } from '#api/kinds/trust-bundle.ts';
@@ -51,10 +48,6 @@ const OBJECT_PARTS = {
   meshPolicies: meshPolicy.id,
   requestAuthentications: requestAuthentication.id,
   authorizationPolicies: authorizationPolicy.id,
-  clusterRbacConfigs: clusterRbacConfig.id,
-  rbacConfigs: rbacConfig.id,
-  serviceRoles: serviceRole.id,
-  serviceRoleBindings: serviceRoleBinding.id,
   clusterRbacConfigs: clusterRbacConfig.id,
   rbacConfigs: rbacConfig.id,
   serviceRoles: serviceRole.id,
@@ -119,10 +112,6 @@ export class MeshModel {
       rbacConfigs: NamespacedObjects.empty(),
       serviceRoles: NamespacedObjects.empty(),
       serviceRoleBindings: NamespacedObjects.empty(),
-      clusterRbacConfigs: NamespacedObjects.empty(),
-      rbacConfigs: NamespacedObjects.empty(),
-      serviceRoles: NamespacedObjects.empty(),
-      serviceRoleBindings: NamespacedObjects.empty(),
       destinationRules: NamespacedObjects.empty(),
       virtualServices: NamespacedObjects.empty(),
       serviceAccounts: NamespacedObjects.empty(),
@@ -155,6 +144,12 @@ export class MeshModel {
     const before = this.snapshot();
     if (before.keySets === keySets) return;
     this.#snapshot = { ...before, keySets, version: before.version + 1 };
+  }
+
+  /** Takes settings in that may change while the mesh runs; names of its domains may not. */
+  useSettings(settings: MeshSettings): void {
+    const before = this.snapshot();
+    this.#snapshot = { ...before, settings, version: before.version + 1 };
   }
 
   /** The mesh with every change so far; the same object when nothing changed since. */

@@ -17,8 +17,8 @@ export const PROFILE_PATHS: Readonly<Record<HardeningProfile, PathNormalization>
 };
 
 /**
- * Settings of the whole mesh that the configuration of proxies depends on. Fixed for the life of a
- * model.
+ * Settings of the whole mesh that the configuration of proxies depends on. Names (of trust domains,
+ * the cluster domain, the root namespace) are fixed for the life of a model.
  */
 export interface MeshSettings {
   readonly trustDomain: TrustDomain;

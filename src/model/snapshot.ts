@@ -4,12 +4,9 @@ import type { DestinationRule } from '#api/kinds/destination-rule.ts';
 import type { Namespace } from '#api/kinds/namespace.ts';
 import type { PeerAuthentication } from '#api/kinds/peer-authentication.ts';
 import type { RbacConfig } from '#api/kinds/rbac-config.ts';
-import type { RbacConfig } from '#api/kinds/rbac-config.ts';
 import type { RequestAuthentication } from '#api/kinds/request-authentication.ts';
 import type { Secret } from '#api/kinds/secret.ts';
 import type { ServiceAccount } from '#api/kinds/service-account.ts';
-import type { ServiceRole } from '#api/kinds/service-role.ts';
-import type { ServiceRoleBinding } from '#api/kinds/service-role-binding.ts';
 import type { ServiceRole } from '#api/kinds/service-role.ts';
 import type { ServiceRoleBinding } from '#api/kinds/service-role-binding.ts';
 import type { VirtualService } from '#api/kinds/virtual-service.ts';
@@ -43,11 +40,6 @@ export interface MeshSnapshot {
   readonly meshPolicies: NamespacedObjects<AuthenticationPolicy>;
   readonly requestAuthentications: NamespacedObjects<RequestAuthentication>;
   readonly authorizationPolicies: NamespacedObjects<AuthorizationPolicy>;
-  /** At most one that counts, under the namespace ''. */
-  readonly clusterRbacConfigs: NamespacedObjects<RbacConfig>;
-  readonly rbacConfigs: NamespacedObjects<RbacConfig>;
-  readonly serviceRoles: NamespacedObjects<ServiceRole>;
-  readonly serviceRoleBindings: NamespacedObjects<ServiceRoleBinding>;
   /** At most one that counts, under the namespace ''. */
   readonly clusterRbacConfigs: NamespacedObjects<RbacConfig>;
   readonly rbacConfigs: NamespacedObjects<RbacConfig>;

@@ -8,6 +8,7 @@ import {
   decodedBytes,
   textBytes,
 } from '#api/kinds/stored-data.ts';
+import { MESH_CONFIG, readMeshConfig } from '#api/mesh-config.ts';
 import type { ApiObject } from '#api/object.ts';
 import { flag, map, text } from '#api/schema.ts';
 
@@ -47,7 +48,7 @@ export const configMap = defineKind<ConfigMap>({
     },
     ageColumn,
   ],
-  check({ data = {}, binaryData = {} }, report) {
+  check({ metadata, data = {}, binaryData = {} }, report) {
     checkDataKeys(data, 'data', report);
     checkDataKeys(binaryData, 'binaryData', report);
     for (const key of Object.keys(data)) {
@@ -56,6 +57,9 @@ export const configMap = defineKind<ConfigMap>({
     }
     const bytes = textBytes(data) + decodedBytes(binaryData);
     if (bytes > DATA_BYTES_MAX) report(tooLong('', DATA_BYTES_MAX));
+    const mesh = metadata.name === MESH_CONFIG.name ? data[MESH_CONFIG.key] : undefined;
+    if (mesh === undefined) return;
+    readMeshConfig(mesh, `data[${MESH_CONFIG.key}]`).diagnostics.forEach(report);
   },
   checkChange(before, after, report) {
     checkImmutableData(before, after, ['data', 'binaryData'], report);

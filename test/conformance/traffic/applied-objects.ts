@@ -13,8 +13,10 @@ export class AppliedObjects {
   readonly #namespaces = new Set<string>();
   #objects = new Map<string, ApiObject>();
 
-  constructor(client: KubeClient) {
+  /** `before`: what the same API holds, from an earlier connection. */
+  constructor(client: KubeClient, before?: AppliedObjects) {
     this.#client = client;
+    if (before) this.#objects = before.#objects;
   }
 
   /**
@@ -42,11 +44,10 @@ export class AppliedObjects {
     return refused.filter((line) => !line.startsWith(`Gateway/istio-system/${MARKER}:`));
   }
 
-  /** Writes the mesh configuration where users of Istio have it; '' = none. */
+  /** Writes the mesh configuration where users of Istio have it. */
   async setMesh(namespace: string, text: string): Promise<void> {
     const path = `/api/v1/namespaces/${namespace}/configmaps`;
     await this.#client.send({ method: 'DELETE', path: `${path}/istio` });
-    if (text === '') return;
     const metadata = { name: 'istio', namespace };
     const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { mesh: text } };
     await this.#client.expect({ method: 'POST', path, body });

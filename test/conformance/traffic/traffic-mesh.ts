@@ -9,6 +9,8 @@ import {
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
+import { parse } from 'yaml';
 import { KubeClient } from '#kubeclient/kube-client.ts';
 import { readKubeconfig } from '#kubeclient/kubeconfig.ts';
 import { ManagedProcess } from '../../kit/child-process.ts';
@@ -34,6 +36,11 @@ export interface TrafficMeshOptions {
   readonly files: string;
 }
 
+/** What of a mesh configuration is handled here. */
+interface MeshConfig {
+  readonly trustDomainAliases?: readonly string[];
+}
+
 const MAIN = fileURLToPath(new URL('../../../src/cli/main.ts', import.meta.url));
 const ENVOY = new URL('../../../gen/envoy.json', import.meta.url);
 /** The user and group of proxies, whose traffic is not redirected. */
@@ -52,6 +59,7 @@ export class TrafficMesh {
   #client: KubeClient | undefined;
   #objects: AppliedObjects | undefined;
   #meshText = '';
+  #aliases: readonly string[] = [];
   #linesRead = 0;
   /** Configuration that was refused, by the API or by a proxy, in order. */
   readonly refusals: string[] = [];
@@ -70,11 +78,19 @@ export class TrafficMesh {
     await Promise.all(pods.map((pod) => this.#startAgent(pod, envoy)));
   }
 
-  /** The mesh configuration from now on, beside trust domain and root namespace. */
+  /**
+   * The mesh configuration from now on, beside trust domain and root namespace. Other names of the
+   * trust domain are known to a server from its start on.
+   */
   async setMesh(text: string): Promise<void> {
     if (text === this.#meshText) return;
     this.#meshText = text;
-    await this.#present().setMesh(ROOT_NAMESPACE, text);
+    const { trustDomainAliases = [], ...config } = (parse(text) ?? {}) as MeshConfig;
+    if (!isDeepStrictEqual(trustDomainAliases, this.#aliases)) {
+      this.#aliases = trustDomainAliases;
+      await this.#startServer();
+    }
+    await this.#present().setMesh(ROOT_NAMESPACE, JSON.stringify(config));
   }
 
   /** The whole configuration from now on: JSON documents between lines of `---`. */
@@ -115,14 +131,17 @@ export class TrafficMesh {
 
   async #startServer(): Promise<void> {
     const { hub, directory } = this.#options;
+    await this.#server?.stop();
+    this.#client?.close();
     const data = join(directory, 'data');
     const ports = ['--secure-port', '15012', '--monitoring-port', '0'];
-    const profile = ['--hardening', 'istio', '--bind-address', hub];
+    const names = ['--trust-domain-aliases', this.#aliases.join(',')];
+    const profile = ['--hardening', 'istio', '--bind-address', hub, ...names];
     const args = [...NODE_FLAGS, MAIN, 'server', '--data', data, ...ports, ...profile];
     this.#server = this.#run('server', process.execPath, args);
     await this.#server.waitForLine((line) => line === 'ready' || undefined, START_MS_MAX);
     this.#client = new KubeClient(await readKubeconfig(join(data, 'admin.kubeconfig')));
-    this.#objects = new AppliedObjects(this.#client);
+    this.#objects = new AppliedObjects(this.#client, this.#objects);
     copyFileSync(join(data, 'root-cert.pem'), join(directory, 'root-cert.pem'));
     chmodSync(join(directory, 'root-cert.pem'), 0o644);
   }

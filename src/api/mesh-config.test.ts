@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { readMeshConfig } from '#api/mesh-config.ts';
+import { errorsOf, warningsOf } from '../../test/kit/object-verdict.ts';
+
+const messages = (text: string): string[] =>
+  readMeshConfig(text, 'mesh').diagnostics.map(({ field, message }) => `${field}: ${message}`);
+
+describe('the mesh configuration', () => {
+  test('is read as Istio writes it', () => {
+    const text = 'outboundTrafficPolicy: {mode: REGISTRY_ONLY}\nenableAutoMtls: false\n';
+    assert.deepEqual(readMeshConfig(text, 'mesh'), {
+      config: { outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' }, enableAutoMtls: false },
+      diagnostics: [],
+    });
+    assert.deepEqual(readMeshConfig('', 'mesh'), { config: {}, diagnostics: [] });
+  });
+
+  test('says what of it has no effect', () => {
+    assert.deepEqual(messages('accessLogFile: /dev/stdout'), [
+      'mesh.accessLogFile: unknown field "mesh.accessLogFile"',
+    ]);
+    assert.deepEqual(messages('trustDomain: a'), [
+      'mesh.trustDomain: trustDomain has no effect here',
+    ]);
+  });
+
+  test('is not taken when a part of it cannot be', () => {
+    for (const text of [
+      'enableAutoMtls: maybe',
+      'outboundTrafficPolicy: {mode: NONE}',
+      '{',
+      '[]',
+    ]) {
+      const { config, diagnostics } = readMeshConfig(text, 'mesh');
+      assert.deepEqual(config, {}, text);
+      assert.equal(diagnostics[0]?.severity, 'error', text);
+    }
+  });
+
+  test('is checked where it is written: in the ConfigMap istio', () => {
+    const configMap = (name: string, mesh: string) => ({
+      kind: 'ConfigMap',
+      metadata: { name, namespace: 'istio-system' },
+      data: { mesh },
+    });
+    assert.deepEqual(errorsOf(configMap('istio', 'enableAutoMtls: true')), []);
+    assert.match(errorsOf(configMap('istio', 'enableAutoMtls: 1'))[0] ?? '', /^data\[mesh\]/);
+    assert.match(warningsOf(configMap('istio', 'rootNamespace: a'))[0] ?? '', /no effect/);
+    assert.deepEqual(errorsOf(configMap('other', 'enableAutoMtls: 1')), []);
+  });
+});

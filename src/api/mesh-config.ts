@@ -1,0 +1,75 @@
+import { checkSchema } from '#api/check-schema.ts';
+import type { Diagnostic } from '#api/diagnostic.ts';
+import { readDocuments } from '#api/documents.ts';
+import { warning } from '#api/field-error.ts';
+import { choice, flag, list, object, text, type ValueOf } from '#api/schema.ts';
+
+/** The ConfigMap, in the root namespace, in which Istio keeps the settings of the mesh. */
+export const MESH_CONFIG = { name: 'istio', key: 'mesh' } as const;
+
+const meshConfig = object('Settings of the mesh that may change while it runs.', {
+  enableAutoMtls: flag('Mutual TLS to every endpoint that can, with nothing configured.', {
+    nullable: true,
+  }),
+  outboundTrafficPolicy: object('What becomes of calls to hosts that the mesh does not know.', {
+    mode: choice('ALLOW_ANY when left out.', ['ALLOW_ANY', 'REGISTRY_ONLY']),
+  }),
+  pathNormalization: object('What is made of a path before policy sees it.', {
+    normalization: choice('DEFAULT is the way of the hardening profile.', [
+      'DEFAULT',
+      'NONE',
+      'BASE',
+      'MERGE_SLASHES',
+      'DECODE_AND_MERGE_SLASHES',
+    ]),
+  }),
+  trustDomain: text('The trust domain; has no effect here.'),
+  trustDomainAliases: list('Its other names; have no effect here.', text('A trust domain.')),
+  rootNamespace: text('The root namespace; has no effect here.'),
+});
+
+/** Istio's MeshConfig, as far as it may change while the server runs. */
+export interface MeshConfig extends ValueOf<typeof meshConfig> {}
+
+/** What a text holds, and what is wrong with it; nothing is taken of a text with an error. */
+export interface MeshConfigReading {
+  readonly config: MeshConfig;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** Settings on which certificates and stored data depend; the server takes them when it starts. */
+const FIXED = ['trustDomain', 'trustDomainAliases', 'rootNamespace'] as const;
+
+/**
+ * Reads the settings of the mesh.
+ * @param source YAML, as Istio has it in its ConfigMap
+ * @param field where it stands, for diagnostics
+ */
+export function readMeshConfig(source: string, field: string): MeshConfigReading {
+  const { documents, diagnostics: unreadable } = readDocuments(source, { source: field });
+  if (unreadable.length > 0) return { config: {}, diagnostics: unreadable.map(at(field)) };
+  const diagnostics: Diagnostic[] = [];
+  const value = checkSchema(meshConfig, documents[0]?.value ?? {}, field, {
+    unknownFields: 'warning',
+    full: false,
+    report: (diagnostic) => diagnostics.push(diagnostic),
+  }) as MeshConfig;
+  for (const name of FIXED) {
+    if (value[name] === undefined) continue;
+    const remedy = 'set it where the server is started';
+    diagnostics.push(warning(`${field}.${name}`, `${name} has no effect here`, remedy));
+  }
+  const isBroken = diagnostics.some(({ severity }) => severity === 'error');
+  return { config: isBroken ? {} : value, diagnostics };
+}
+
+/** Where a text stands in an object its own lines say nothing to the user. */
+function at(field: string): (diagnostic: Diagnostic) => Diagnostic {
+  return ({ severity, message, reason, remedy }) => ({
+    severity,
+    field,
+    message,
+    ...(reason === undefined ? {} : { reason }),
+    ...(remedy === undefined ? {} : { remedy }),
+  });
+}
