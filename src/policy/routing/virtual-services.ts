@@ -4,7 +4,8 @@ import type { HttpRoute } from '#api/kinds/virtual-service-route.ts';
 import { olderFirst } from '#model/age.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
-import { type Labels, labelsMatch } from '#model/selector.ts';
+import type { Labels } from '#model/selector.ts';
+import { canHold, MESH } from '#policy/routing/source-match.ts';
 import { hostCovers, narrowerFirst, resolveHost } from '#policy/tls/host-match.ts';
 
 /** Who calls. */
@@ -12,9 +13,6 @@ export interface RoutingClient {
   readonly namespace: string;
   readonly labels: Labels;
 }
-
-/** The word for all sidecars, among gateways. */
-const MESH = 'mesh';
 
 interface Candidate {
   readonly host: string;
@@ -64,7 +62,7 @@ export class ClientVirtualServices {
     const client = this.#client;
     return (spec.http ?? []).flatMap((route) => {
       const { match = [] } = route;
-      const possible = match.filter((one) => canHold(one, { client, port }));
+      const possible = match.filter((one) => canHold(one, { client, port, gateway: MESH }));
       return match.length > 0 && possible.length === 0 ? [] : [{ route, match: possible }];
     });
   }
@@ -104,16 +102,4 @@ function hostsOf(object: VirtualService, clusterDomain: string): readonly Candid
   const { hosts = [] } = object.spec ?? {};
   const namespace = object.metadata.namespace ?? '';
   return hosts.map((host) => ({ host: resolveHost(host, namespace, clusterDomain), object }));
-}
-
-/** Whether a condition may hold for a client and port, as far as requests do not matter. */
-function canHold(
-  match: HttpMatch,
-  at: { readonly client: RoutingClient; readonly port: number },
-): boolean {
-  const { gateways = [], port, sourceNamespace, sourceLabels } = match;
-  if (gateways.length > 0 && !gateways.includes(MESH)) return false;
-  if (port !== undefined && port !== 0 && port !== at.port) return false;
-  if (sourceNamespace && sourceNamespace !== at.client.namespace) return false;
-  return sourceLabels === undefined || labelsMatch(sourceLabels, at.client.labels);
 }
