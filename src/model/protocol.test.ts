@@ -17,6 +17,7 @@ test('the name of a port says what is spoken there', () => {
     tcp: 'tcp',
     'mongo-x': 'tcp',
     mysql: 'mysql',
+    'smtp-relay': 'smtp',
     udp: 'udp',
     web: 'auto',
     httpx: 'auto',
@@ -42,6 +43,7 @@ test('an appProtocol that is not known leaves it to the name', () => {
 
 test('a well-known number counts only where nothing else does', () => {
   assert.equal(declaredProtocol({ port: 3306 }), 'mysql');
+  assert.equal(declaredProtocol({ port: 25 }), 'smtp');
   assert.equal(declaredProtocol({ name: 'http', port: 3306 }), 'http');
 });
 

@@ -1,7 +1,7 @@
 /**
  * What a service port speaks. `auto` = not declared: the proxy looks at the first bytes. `tls` is
- * TLS of the application's own, passed through (also `https`). `mysql` is TCP in which the server
- * speaks first.
+ * TLS of the application's own, passed through (also `https`). `mysql` and `smtp` are TCP in which
+ * the server speaks first.
  */
 export type Protocol =
   | 'http'
@@ -11,6 +11,7 @@ export type Protocol =
   | 'tcp'
   | 'tls'
   | 'mysql'
+  | 'smtp'
   | 'udp'
   | 'auto';
 
@@ -38,6 +39,7 @@ export const PROTOCOLS: Readonly<Record<Protocol, ProtocolTraits>> = {
   tcp: { handling: 'tcp', ...PLAIN },
   tls: { handling: 'tcp', ...PLAIN },
   mysql: { handling: 'tcp', http2: false, serverFirst: true },
+  smtp: { handling: 'tcp', http2: false, serverFirst: true },
   udp: { handling: 'none', ...PLAIN },
   auto: { handling: 'sniffed', ...PLAIN },
 };
@@ -60,6 +62,7 @@ const WORDS: Readonly<Record<string, Protocol>> = {
   mongo: 'tcp',
   redis: 'tcp',
   mysql: 'mysql',
+  smtp: 'smtp',
   udp: 'udp',
 };
 
@@ -82,7 +85,7 @@ export interface PortDeclaration {
  * sniffing breaks.
  */
 const WELL_KNOWN: Readonly<Record<number, Protocol>> = {
-  25: 'tcp',
+  25: 'smtp',
   53: 'tcp',
   853: 'tcp',
   3306: 'mysql',

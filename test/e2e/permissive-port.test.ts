@@ -1,0 +1,185 @@
+// One port in PERMISSIVE tells mutual TLS, plain HTTP/1, HTTP/2, gRPC, TLS of the application's own
+// and raw TCP apart, and a server that speaks first is heard within the stated time.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
+import { type AddressInfo, connect as connectTcp, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
+import { startEchoApp, startTcpApp } from '../kit/echo-app.ts';
+import { ExplicitMesh } from '../kit/explicit-workload.ts';
+import { testMesh } from '../kit/mesh.ts';
+import { objectsOf, serviceObjects } from '../kit/objects.ts';
+import { callPeer, httpRequest, openPeer } from '../kit/peer-call.ts';
+import { type TestCertificate, testAuthority } from '../kit/test-authority.ts';
+import { waitUntil } from '../kit/wait-until.ts';
+
+const CALLER = 'spiffe://cluster.local/ns/web/sa/caller';
+/** The time after which a silent plaintext caller is let through (docs/guide/mutual-tls.md). */
+const SILENT_MS = 1000;
+/** Room for a busy machine; far below the time above. */
+const AT_ONCE_MS = 700;
+const GREETING = '220 ready\r\n';
+
+/** A gRPC server as far as HTTP/2 goes: it answers with the path, and its status in trailers. */
+async function startGrpcApp(t: TestContext): Promise<number> {
+  const server = createHttp2Server();
+  server.on('stream', (stream, headers) => {
+    stream.respond(
+      { ':status': 200, 'content-type': 'application/grpc' },
+      { waitForTrailers: true },
+    );
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+    stream.end(`${headers[':path']} ${headers['x-forwarded-client-cert'] ?? ''}`);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => void server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+async function startTlsApp(t: TestContext, certificate: TestCertificate): Promise<number> {
+  const { certificate: cert, privateKey: key } = certificate;
+  const server = createTlsServer({ cert, key }, (socket) => socket.end('own TLS'));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => void server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+/** Calls gRPC over a connection that is there; gives the message and `grpc-status`. */
+async function callGrpc(t: TestContext, socket: Socket): Promise<string> {
+  const session = connectHttp2('http://test', { createConnection: () => socket });
+  t.after(() => session.destroy());
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': '/shop.Cart/Add',
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  });
+  let text = '';
+  let status = '';
+  stream.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  stream.on('trailers', (trailers) => {
+    status = String(trailers['grpc-status']);
+  });
+  stream.end();
+  await once(stream, 'end');
+  return `${text}|${status}`;
+}
+
+/** Milliseconds until a silent caller hears the greeting; a connection that ends hears none. */
+async function heardAfter(socket: Socket): Promise<number> {
+  const started = performance.now();
+  let text = '';
+  socket.on('error', () => socket.destroy());
+  socket.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+    socket.destroy();
+  });
+  await once(socket, 'close');
+  return text === GREETING ? performance.now() - started : Number.POSITIVE_INFINITY;
+}
+
+test('a PERMISSIVE port', { timeout: 90_000 }, async (t) => {
+  const services = ['web', 'grpcish', 'raw', 'own', 'first', 'mysql'].map((name, index) => ({
+    // No name of a protocol, but for the last.
+    name,
+    port: 80 + index,
+  }));
+  const mesh = new ExplicitMesh(
+    testMesh(serviceObjects('shop', 'backend', services)),
+    testAuthority(),
+  );
+  const certificate = mesh.authority.issue({ uris: [CALLER] });
+  const greeter = (await startTcpApp(t, GREETING)).port;
+  const backend = await mesh.start(t, {
+    namespace: 'shop',
+    name: 'backend',
+    ports: {
+      web: await startEchoApp(t, 'web'),
+      grpcish: await startGrpcApp(t),
+      raw: (await startTcpApp(t)).port,
+      own: await startTlsApp(t, mesh.authority.issue({ uris: [CALLER] })),
+      first: greeter,
+      mysql: (await startTcpApp(t, GREETING)).port,
+    },
+  });
+  const port = (name: string) => backend.listenPort(name);
+  const meshTls = (name: string, alpn: string): Socket =>
+    openPeer({ port: port(name), certificate, alpn: [alpn], data: '' });
+
+  await t.test('HTTP/1, plain and over mutual TLS', async () => {
+    const data = httpRequest('/');
+    const plain = await callPeer({ port: port('web'), data });
+    assert.match(plain.text, /^HTTP\/1\.1 200/);
+    assert.doesNotMatch(plain.text, /x-forwarded-client-cert/);
+    const mutual = await callPeer({ port: port('web'), data, certificate });
+    assert.match(mutual.text, new RegExp(`URI=${CALLER}`));
+  });
+
+  await t.test('HTTP/2 and gRPC, plain and over mutual TLS', async () => {
+    const plain = await callGrpc(t, connectTcp(port('grpcish'), '127.0.0.1'));
+    assert.equal(plain, '/shop.Cart/Add |0');
+    const socket = meshTls('grpcish', 'istio-h2');
+    await once(socket, 'secureConnect');
+    assert.match(await callGrpc(t, socket), new RegExp(`^/shop.Cart/Add .*URI=${CALLER}\\|0$`));
+  });
+
+  await t.test('raw TCP, plain and over mutual TLS', async () => {
+    const data = 'PING\n';
+    for (const call of [{ data }, { data, certificate, alpn: ['istio'] }]) {
+      const started = performance.now();
+      const { text } = await callPeer({ port: port('raw'), ...call }, /PING/);
+      assert.equal(text, data);
+      assert.ok(performance.now() - started < AT_ONCE_MS, 'at once');
+    }
+  });
+
+  await t.test('TLS of the application reaches the application', async () => {
+    const socket = connectTls({ port: port('own'), host: '127.0.0.1', rejectUnauthorized: false });
+    const [first] = (await once(socket, 'data')) as [Buffer];
+    assert.equal(first.toString(), 'own TLS');
+    assert.match(socket.getPeerCertificate().subjectaltname ?? '', /sa\/caller/);
+    socket.destroy();
+  });
+
+  await t.test(
+    'a server that speaks first: at once over mutual TLS, in time over plain',
+    async () => {
+      for (const name of ['first', 'mysql']) {
+        assert.ok((await heardAfter(meshTls(name, 'istio'))) < AT_ONCE_MS, `${name}, mutual TLS`);
+        const plainMs = await heardAfter(connectTcp(port(name), '127.0.0.1'));
+        assert.ok(plainMs < SILENT_MS + AT_ONCE_MS, `${name}, plaintext: ${plainMs} ms`);
+      }
+    },
+  );
+
+  await t.test('in DISABLE a declared port, in STRICT every port, is heard at once', async () => {
+    const mode = (name: string) =>
+      objectsOf(`
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: default, namespace: shop }
+spec: { mtls: { mode: ${name} } }
+`);
+    mesh.mesh.put(...mode('DISABLE'));
+    mesh.publish();
+    await waitUntil(
+      async () => (await heardAfter(connectTcp(port('mysql'), '127.0.0.1'))) < AT_ONCE_MS,
+      'the greeting comes at once in DISABLE',
+    );
+    mesh.mesh.put(...mode('STRICT'));
+    mesh.publish();
+    const data = httpRequest('/');
+    await waitUntil(
+      async () => (await callPeer({ port: port('web'), data })).text === '',
+      'STRICT counts',
+    );
+    for (const name of ['first', 'mysql']) {
+      assert.ok((await heardAfter(meshTls(name, 'istio'))) < AT_ONCE_MS, `${name}, STRICT`);
+    }
+  });
+});
