@@ -7,6 +7,8 @@ export const ADMIN_PATHS = {
   proxies: '/bulwark/v1alpha1/proxies',
   /** RootsView; `POST` a RootsRequest to take a step of the rotation. */
   roots: '/bulwark/v1alpha1/roots',
+  /** JwksView; `POST` to fetch all of them now, answered with a JwksView. */
+  jwks: '/bulwark/v1alpha1/jwks',
   /** CertificatesView. */
   certificates: '/bulwark/v1alpha1/certificates',
   /** TrustDomainView. */
@@ -137,4 +139,29 @@ export interface RootsRefusal {
   readonly message: string;
   readonly remedy?: string;
   readonly missing: readonly MissingTrustView[];
+}
+
+/** The keys of one issuer of tokens. Instants in RFC 3339. */
+export interface JwksSourceView {
+  /** The issuer that is asked where its keys are, or the URL at which they are. */
+  readonly from: 'issuer' | 'url';
+  readonly place: string;
+  /**
+   * `READY`: proxies have keys, and the last attempt worked. `STALE`: it failed, they have the keys
+   * from before. `NO_KEYS`: there never were any, so every token is refused.
+   */
+  readonly state: 'READY' | 'STALE' | 'NO_KEYS';
+  readonly keys: number;
+  readonly fetchedAt: string | undefined;
+  /** Undefined while they are being fetched. */
+  readonly nextAt: string | undefined;
+  /** Why the last attempt failed. */
+  readonly error: string | undefined;
+  /** `<kind> <namespace>/<name>` of the objects that name it. */
+  readonly usedBy: readonly string[];
+}
+
+/** `GET /bulwark/v1alpha1/jwks`. */
+export interface JwksView {
+  readonly sources: readonly JwksSourceView[];
 }

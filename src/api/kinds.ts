@@ -9,14 +9,11 @@ import { node } from '#api/kinds/node.ts';
 import { peerAuthentication } from '#api/kinds/peer-authentication.ts';
 import { pod } from '#api/kinds/pod.ts';
 import { clusterRbacConfig, rbacConfig } from '#api/kinds/rbac-config.ts';
-import { clusterRbacConfig, rbacConfig } from '#api/kinds/rbac-config.ts';
 import { requestAuthentication } from '#api/kinds/request-authentication.ts';
 import { secret } from '#api/kinds/secret.ts';
 import { service } from '#api/kinds/service.ts';
 import { serviceAccount } from '#api/kinds/service-account.ts';
 import { serviceEntry } from '#api/kinds/service-entry.ts';
-import { serviceRole } from '#api/kinds/service-role.ts';
-import { serviceRoleBinding } from '#api/kinds/service-role-binding.ts';
 import { serviceRole } from '#api/kinds/service-role.ts';
 import { serviceRoleBinding } from '#api/kinds/service-role-binding.ts';
 import { trustBundle } from '#api/kinds/trust-bundle.ts';
@@ -44,10 +41,6 @@ export const KINDS: readonly KindDefinition[] = [
   meshPolicy,
   requestAuthentication,
   authorizationPolicy,
-  clusterRbacConfig,
-  rbacConfig,
-  serviceRole,
-  serviceRoleBinding,
   clusterRbacConfig,
   rbacConfig,
   serviceRole,

@@ -49,6 +49,7 @@ export const ERROR_CODES = {
   FILES_UNREADABLE: 'A file could not be read.',
   FILES_UNWRITABLE: 'A file could not be written.',
   GRPC_FAILED: 'A gRPC call failed.',
+  JWKS_FETCH_FAILED: 'The keys of an issuer of tokens could not be fetched.',
   NET_PORT_TAKEN: 'A port is in use by another process.',
   NET_CONNECTION_FAILED: 'A connection to another process failed.',
   NET_LISTEN_FAILED: 'A socket could not be opened for listening.',

@@ -54,6 +54,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('#cli/commands/join.ts')).registerJoinCommand,
   },
   {
+    name: 'jwks',
+    summary: 'the keys of the issuers of tokens for end users',
+    load: async () => (await import('#cli/commands/jwks.ts')).registerJwksCommand,
+  },
+  {
     name: 'proxy-status',
     summary: 'show which proxies are connected and whether they took their configuration',
     load: async () => (await import('#cli/commands/proxy-status.ts')).registerProxyStatusCommand,

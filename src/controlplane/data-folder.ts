@@ -8,6 +8,8 @@ export interface DataPaths {
   readonly store: string;
   readonly ca: string;
   readonly access: string;
+  /** Keys of issuers of tokens. */
+  readonly keys: string;
   readonly kubeconfig: string;
   readonly addresses: string;
   readonly rootCertificate: string;
@@ -25,6 +27,7 @@ export class DataFolder {
       store: join(path, 'store'),
       ca: join(path, 'ca'),
       access: join(path, 'access'),
+      keys: join(path, 'keys'),
       kubeconfig: join(path, 'admin.kubeconfig'),
       addresses: join(path, 'addresses.json'),
       rootCertificate: join(path, 'root-cert.pem'),

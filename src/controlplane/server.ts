@@ -28,6 +28,7 @@ import { type Authority, openAuthority } from '#controlplane/authority.ts';
 import { CaControllers } from '#controlplane/ca-controllers.ts';
 import { certificatesView } from '#controlplane/certificates-view.ts';
 import { DataFolder } from '#controlplane/data-folder.ts';
+import { IssuerKeys } from '#controlplane/issuer-keys.ts';
 import { openJwtKeys } from '#controlplane/jwt-svids.ts';
 import { Mesh } from '#controlplane/mesh.ts';
 import { MonitoringServer } from '#controlplane/monitoring-server.ts';
@@ -131,10 +132,12 @@ export class ControlPlane implements Component {
     const journal = new SqliteIssuanceJournal({ path: join(paths.ca, 'issuance.db') }, this.#deps);
     const serving = this.#servingCertificate(authority, journal);
     const jwtKeys = openJwtKeys(paths.ca, this.#deps);
-    await this.#lifecycle.start([store, journal, serving, jwtKeys]);
+    const issuerKeys = new IssuerKeys({ settings, folder: paths.keys }, { ...this.#deps, mesh });
+    await this.#lifecycle.start([store, journal, serving, jwtKeys, issuerKeys]);
     const tokens = await this.#tokens(store);
     const oidcRules = await readOidcRules(settings.oidcRules);
-    const parts = { oidcRules, mesh, authority, store, serving, tokens, journal, jwtKeys };
+    const own = { mesh, authority, store, serving, journal };
+    const parts = { ...own, oidcRules, tokens, jwtKeys, issuerKeys };
     const xds = new XdsFront({ settings, port: ports.secure }, { ...this.#deps, ...parts });
     const { peers } = xds.trust;
     const memory = new TrustMemory(memoryFile, { ...this.#deps, peers });
@@ -146,9 +149,13 @@ export class ControlPlane implements Component {
       [ADMIN_PATHS.roots]: () => rotation.view(),
       [ADMIN_PATHS.proxies]: () => proxiesView(xds.proxies()),
       [ADMIN_PATHS.certificates]: () => certificatesView(journal.list()),
+      [ADMIN_PATHS.jwks]: () => issuerKeys.view(),
       [ADMIN_PATHS.trustDomain]: () => trustDomainView(xds.domainEvidence(), store),
     };
-    const actions = { [ADMIN_PATHS.roots]: (body: unknown) => rotation.act(body) };
+    const actions = {
+      [ADMIN_PATHS.roots]: (body: unknown) => rotation.act(body),
+      [ADMIN_PATHS.jwks]: () => issuerKeys.refresh(),
+    };
     const api = await this.#startApi(parts, { port: ports.api, views, actions });
     const monitoring = new MonitoringServer(
       { host: LOOPBACK, port: ports.monitoring },

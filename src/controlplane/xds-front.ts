@@ -15,6 +15,7 @@ import type { JwtKeys } from '#ca/jwt/jwt-keys.ts';
 import { WorkloadRegistration } from '#controllers/workload-registration.ts';
 import type { Authority } from '#controlplane/authority.ts';
 import { type Issuance, openIssuance } from '#controlplane/issuance.ts';
+import type { IssuerKeys } from '#controlplane/issuer-keys.ts';
 import { openJwtSvids } from '#controlplane/jwt-svids.ts';
 import type { Mesh } from '#controlplane/mesh.ts';
 import { MeshConfigWatch } from '#controlplane/mesh-config-watch.ts';
@@ -47,6 +48,8 @@ export interface ServerParts {
   readonly oidcRules: readonly OidcRule[];
   /** Started. */
   readonly jwtKeys: JwtKeys;
+  /** Started. */
+  readonly issuerKeys: IssuerKeys;
 }
 
 export interface XdsFrontOptions {
@@ -167,8 +170,11 @@ export class XdsFront implements Component {
       this.#ads.configChanged();
       if (this.#revocation.hasChanged()) void this.#revoke();
     };
+    const { issuerKeys } = this.#deps;
+    issuerKeys.onChange(onChange);
+    const changed = (): void => issuerKeys.meshChanged();
     const config = new MeshConfigWatch({ store, mesh, onChange, log });
-    const feed = new ModelFeed({ store, model: mesh.model, onChange, log });
+    const feed = new ModelFeed({ store, model: mesh.model, onChange: changed, log });
     const grpc = this.#grpcServer(present(serving.material, 'the serving certificate'));
     this.#grpc = grpc;
     serving.onRenewed((material) => grpc.updateTls(this.#tls(material)));

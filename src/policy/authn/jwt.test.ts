@@ -93,12 +93,17 @@ describe('the keys of a rule', () => {
   });
 
   test('are fetched once for each place', () => {
-    const found = keySourcesOf([
-      policy('a', 'x', { jwtRules: [{ issuer: 'https://b' }, { jwksUri: 'https://a/keys' }] }),
-      policy('b', 'x', { jwtRules: [{ issuer: 'https://b' }, { jwks: '{}' }] }),
-      policy('c', 'x', undefined),
+    const jwtRules = [
+      { issuer: 'https://b' },
+      { jwksUri: 'https://a/keys' },
+      { issuer: 'https://b', audiences: ['x'] },
+      { jwks: '{}' },
+    ];
+    assert.deepEqual(keySourcesOf(policy('a', 'x', { jwtRules })), [
+      'issuer https://b',
+      'keys https://a/keys',
     ]);
-    assert.deepEqual(found, ['issuer https://b', 'keys https://a/keys']);
+    assert.deepEqual(keySourcesOf(policy('a', 'x', undefined)), []);
   });
 });
 

@@ -98,15 +98,13 @@ function compileTokens(policies: readonly RequestAuthentication[]): WorkloadToke
   };
 }
 
-/** Where the keys of these policies are to be fetched from; sorted, each once. */
-export function keySourcesOf(policies: Iterable<RequestAuthentication>): readonly KeySource[] {
-  const sources = [...policies].flatMap((policy) =>
-    (policy.spec?.jwtRules ?? []).flatMap((rule) => {
-      const keys = tokenKeys(rule);
-      return keys.from === 'source' ? [keys.source] : [];
-    }),
-  );
-  return [...new Set(sources)].sort();
+/** Where the keys that a policy names are to be fetched from; each once. */
+export function keySourcesOf(policy: RequestAuthentication): readonly KeySource[] {
+  const sources = (policy.spec?.jwtRules ?? []).flatMap((rule) => {
+    const keys = tokenKeys(rule);
+    return keys.from === 'source' ? [keys.source] : [];
+  });
+  return [...new Set(sources)];
 }
 
 function selects({ spec }: RequestAuthentication, workload: TokenWorkload): boolean {

@@ -1,0 +1,160 @@
+import type { JwksSourceView, JwksView } from '#admin/contract.ts';
+import type { ActionOutcome } from '#apiserver/dispatch.ts';
+import type { Clock, Timer } from '#base/clock.ts';
+import type { Component } from '#base/lifecycle.ts';
+import type { Logger } from '#base/log.ts';
+import type { Metrics } from '#base/metrics.ts';
+import type { RandomSource } from '#base/random.ts';
+import type { Settings } from '#base/settings-table.ts';
+import type { Mesh } from '#controlplane/mesh.ts';
+import { AddressRules } from '#jwks/address-rules.ts';
+import { ExtraRoots } from '#jwks/extra-roots.ts';
+import { fetchKeys } from '#jwks/fetch-keys.ts';
+import { KeyFolder } from '#jwks/key-folder.ts';
+import { KeyResolver } from '#jwks/key-resolver.ts';
+import type { KeyStatus } from '#jwks/key-state.ts';
+import type { KeySource } from '#model/key-sets.ts';
+import type { MeshSnapshot } from '#model/snapshot.ts';
+import { keySourcesOf } from '#policy/authn/jwt.ts';
+
+export interface IssuerKeysOptions {
+  readonly settings: Settings;
+  /** The folder in which keys are kept over a restart. */
+  readonly folder: string;
+}
+
+export interface IssuerKeysDeps {
+  readonly mesh: Mesh;
+  readonly clock: Clock;
+  readonly random: RandomSource;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}
+
+/** How long to wait for an issuer. */
+const FETCH_MS = 5000;
+/**
+ * A rule without keys refuses valid tokens. So proxies hear of a rule for a new issuer when its
+ * keys are there, but not later than this; and so seldom that it is no way to hold up others.
+ */
+const HOLD_MS = { max: 1000, between: 10_000 } as const;
+
+/** The keys of the issuers that the policies of a mesh name. */
+export class IssuerKeys implements Component {
+  readonly name = 'issuer-keys';
+  readonly #deps: IssuerKeysDeps;
+  readonly #resolver: KeyResolver;
+  #sources: ReadonlyMap<KeySource, readonly string[]> = new Map();
+  /** Those that `#sources` is of. */
+  #policies: MeshSnapshot['requestAuthentications'] | undefined;
+  #held: Timer | undefined;
+  #heldAt = Number.NEGATIVE_INFINITY;
+  #announce: () => void = () => {};
+
+  /** @throws BulwarkError SETTINGS_INVALID when a block of addresses is none */
+  constructor({ settings, folder }: IssuerKeysOptions, deps: IssuerKeysDeps) {
+    const log = deps.log.child({ component: 'jwks' });
+    this.#deps = deps;
+    const rules = new AddressRules({
+      blocked: settings.jwksBlockedAddresses,
+      allowed: settings.jwksAllowedAddresses,
+    });
+    const roots = new ExtraRoots(settings.jwksRoots);
+    this.#resolver = new KeyResolver(
+      { refreshMs: settings.jwksRefreshInterval },
+      {
+        ...deps,
+        log,
+        folder: new KeyFolder(folder, { log }),
+        fetch: (source) => fetchKeys(source, { timeoutMs: FETCH_MS }, { rules, roots }),
+        onChange: (keySets) => {
+          deps.mesh.model.useKeySets(keySets);
+          if (this.#held === undefined) this.#announce();
+        },
+      },
+    );
+  }
+
+  start(): Promise<void> {
+    return this.#resolver.start();
+  }
+
+  async close(): Promise<void> {
+    this.#held?.cancel();
+    await this.#resolver.close();
+  }
+
+  /** `announce` tells proxies that there is something new. */
+  onChange(announce: () => void): void {
+    this.#announce = announce;
+  }
+
+  /** To be called when the mesh changed: announces it, with the keys that it needs. */
+  meshChanged(): void {
+    const mesh = this.#deps.mesh.model.snapshot();
+    if (this.#policies !== mesh.requestAuthentications) {
+      this.#policies = mesh.requestAuthentications;
+      this.#sources = sourcesOf(mesh);
+      this.#resolver.want([...this.#sources.keys()]);
+    }
+    if (this.#held !== undefined) return;
+    const now = this.#deps.clock.monotonicMs();
+    if (!this.#resolver.isWaiting || now - this.#heldAt < HOLD_MS.between) {
+      this.#announce();
+      return;
+    }
+    this.#heldAt = now;
+    this.#held = this.#deps.clock.after(HOLD_MS.max, () => this.#release());
+    void this.#resolver.tried().then(() => this.#release());
+  }
+
+  /** The state of every source, for administrators. */
+  view(): JwksView {
+    return { sources: this.#resolver.statuses().map((status) => this.#viewOf(status)) };
+  }
+
+  /** Fetches everything now. */
+  async refresh(): Promise<ActionOutcome> {
+    await this.#resolver.refresh();
+    return { code: 200, body: this.view() };
+  }
+
+  #release(): void {
+    if (this.#held === undefined) return;
+    this.#held.cancel();
+    this.#held = undefined;
+    this.#announce();
+  }
+
+  #viewOf({ source, count, fetchedAt, nextAt, error }: KeyStatus): JwksSourceView {
+    const from = source.startsWith('issuer ') ? 'issuer' : 'url';
+    return {
+      from,
+      place: source.slice(source.indexOf(' ') + 1),
+      state: count === 0 ? 'NO_KEYS' : error === undefined ? 'READY' : 'STALE',
+      keys: count,
+      fetchedAt: instant(fetchedAt),
+      nextAt: instant(nextAt),
+      error,
+      usedBy: this.#sources.get(source) ?? [],
+    };
+  }
+}
+
+/** Every place of keys, and the objects that name it. */
+function sourcesOf(mesh: MeshSnapshot): ReadonlyMap<KeySource, readonly string[]> {
+  const sources = new Map<KeySource, string[]>();
+  for (const policy of mesh.requestAuthentications.all()) {
+    const { namespace = '', name } = policy.metadata;
+    for (const source of keySourcesOf(policy)) {
+      const users = sources.get(source) ?? [];
+      sources.set(source, users);
+      users.push(`${policy.kind} ${namespace}/${name}`);
+    }
+  }
+  return sources;
+}
+
+function instant(atMs: number | undefined): string | undefined {
+  return atMs === undefined ? undefined : new Date(atMs).toISOString();
+}
