@@ -40,6 +40,11 @@ export interface Hardening {
    */
   readonly unknownServersAreNarrowed: boolean;
   /**
+   * A server outside of the mesh must have the name that it is asked for, also where the connection
+   * is not HTTP and where a rule gives `sni` alone.
+   */
+  readonly outsideServersAreNamed: boolean;
+  /**
    * Where policy selects a TCP port, nothing is connected to the application before the caller's
    * first byte was judged. Ports declared for a protocol in which the server speaks first are left
    * out: there the greeting leaks.
@@ -60,6 +65,7 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     callerAddressIsPeers: false,
     proxyHeadersAreStripped: false,
     unknownServersAreNarrowed: false,
+    outsideServersAreNamed: false,
     tcpWaitsForCaller: false,
     requiredTokensAreEnforced: false,
   },
@@ -72,6 +78,7 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     callerAddressIsPeers: true,
     proxyHeadersAreStripped: true,
     unknownServersAreNarrowed: true,
+    outsideServersAreNamed: true,
     tcpWaitsForCaller: true,
     requiredTokensAreEnforced: true,
   },

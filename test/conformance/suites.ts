@@ -21,7 +21,11 @@ export const SUITES: readonly SuiteEntry[] = [
     data: 'authn.json',
     load: async () => (await import('./suites/authn.ts')).suite,
   },
-  { name: 'tls', data: 'tls.json' },
+  {
+    name: 'tls',
+    data: 'tls.json',
+    load: async () => (await import('./suites/tls.ts')).suite,
+  },
   { name: 'primitives', data: 'primitives.json' },
   { name: 'simulation', data: 'simulation.json' },
   { name: 'validation', data: 'validation.json' },

@@ -41,6 +41,7 @@ interface Question {
   readonly subset?: string;
   readonly autoMtls?: boolean;
   readonly credential?: Credential;
+  readonly outsideIsNamed?: boolean;
 }
 
 function decide(rules: ReturnType<typeof rule>, question: Question = {}): UpstreamTls {
@@ -55,13 +56,14 @@ function decide(rules: ReturnType<typeof rule>, question: Question = {}): Upstre
     mesh.settings,
   );
   const autoMtls = question.autoMtls ?? true;
-  const { credential = NO_CREDENTIAL } = question;
+  const { credential = NO_CREDENTIAL, outsideIsNamed = true } = question;
   return upstreamTls({
     service,
     port,
     rule: seen.ruleFor(service),
     subset,
     autoMtls,
+    outsideIsNamed,
     credential: () => credential,
   });
 }
@@ -177,6 +179,19 @@ function decideSelected(settings: string, credential: Credential): UpstreamTls {
 
 const KEY_PAIR = { certificates: 'c', privateKey: 'k' };
 const TRUST = { roots: 'r', crl: undefined };
+
+test('the profile istio verifies the name only where each request gives it', () => {
+  const host = 'api.example.com';
+  const named = (tls: string) => {
+    const spec = `{ host: ${host}, trafficPolicy: { tls: ${tls} } }`;
+    const found = decide(rule('shop', 'r', spec), { host, outsideIsNamed: false });
+    assert.ok(found.mode === 'originate');
+    return [found.tls.sni, found.tls.subjectAltNames];
+  };
+  assert.deepEqual(named('{ mode: SIMPLE }'), ['', []]);
+  assert.deepEqual(named('{ mode: SIMPLE, sni: x.test }'), ['x.test', []]);
+  assert.deepEqual(named('{ mode: SIMPLE, subjectAltNames: [y.test] }'), ['', ['y.test']]);
+});
 
 test('a Secret stands for files, where the rule selects the caller', () => {
   const settings = '{ mode: MUTUAL, credentialName: partner }';

@@ -60,6 +60,8 @@ export interface UpstreamTlsInput {
   /** A subset of the rule; '' = the service as a whole. */
   readonly subset: string;
   readonly autoMtls: boolean;
+  /** Hardening.outsideServersAreNamed. */
+  readonly outsideIsNamed: boolean;
   /** What a credentialName stands for, for this client. */
   readonly credential: (name: string) => Credential;
 }
@@ -106,13 +108,14 @@ export function writtenTls(rule: ClientRule, port: number, subset: string): Writ
 }
 
 function origination(tls: ClientTls, input: UpstreamTlsInput): UpstreamTls {
-  const { service } = input;
+  const { service, outsideIsNamed } = input;
   const wildcard = service.host.startsWith('*');
-  const sni = tls.sni || (wildcard ? '' : service.host);
+  const sni = tls.sni || (wildcard || !outsideIsNamed ? '' : service.host);
   const verifiesServer = tls.insecureSkipVerify !== true;
   const given = tls.subjectAltNames?.length ? tls.subjectAltNames : service.subjectAltNames;
-  const subjectAltNames = given.length > 0 || sni === '' ? given : [sni];
-  if (verifiesServer && subjectAltNames.length === 0 && !isHttp(input))
+  const asked = sni !== '' && outsideIsNamed ? [sni] : [];
+  const subjectAltNames = given.length > 0 ? given : asked;
+  if (outsideIsNamed && verifiesServer && subjectAltNames.length === 0 && !isHttp(input))
     return refuse('a wildcard host needs sni or subjectAltNames where the port is not HTTP');
   const names = { sni, subjectAltNames, verifiesServer };
   return tls.credentialName

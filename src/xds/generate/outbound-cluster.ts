@@ -132,7 +132,8 @@ export function buildOutboundCluster(
 function namesFromRequests({ tls }: OutboundClusterInput): NamesFromRequests {
   if (tls.mode !== 'originate') return { sni: false, verified: false };
   const { sni, subjectAltNames, verifiesServer } = tls.tls;
-  return { sni: sni === '', verified: verifiesServer && subjectAltNames.length === 0 };
+  const bySelf = sni === '';
+  return { sni: bySelf, verified: bySelf && verifiesServer && subjectAltNames.length === 0 };
 }
 
 function discoveryOf({ name, discovery }: OutboundClusterInput): ClusterInit {

@@ -106,7 +106,8 @@ function tlsOf(
   const { autoMtls, hardening } = scope.settings;
   const subset = target.subset?.name ?? '';
   const { credential } = scope;
-  const tls = upstreamTls({ service, port, rule, subset, autoMtls, credential });
+  const outsideIsNamed = HARDENING[hardening].outsideServersAreNamed;
+  const tls = upstreamTls({ service, port, rule, subset, autoMtls, outsideIsNamed, credential });
   switch (tls.mode) {
     case 'plain':
       return { mode: 'plain' };
