@@ -55,3 +55,12 @@ export function filesDirectoryOf(
   if (outputCerts === undefined) return undefined;
   return workloads === 1 ? resolve(outputCerts) : resolve(join(outputCerts, workloadKey(workload)));
 }
+
+/** Where the key of a workload is kept over restarts, absolute; undefined where it is not. */
+export function statePathOf(
+  workload: WorkloadOptions,
+  { stateDirectory }: Settings,
+): string | undefined {
+  if (stateDirectory === undefined) return undefined;
+  return resolve(join(stateDirectory, `${workloadKey(workload)}.json`));
+}

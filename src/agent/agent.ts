@@ -2,6 +2,7 @@ import {
   checkedAddress,
   filesDirectoryOf,
   required,
+  statePathOf,
   workloadSettings,
 } from '#agent/agent-settings.ts';
 import type { WorkloadOptions } from '#agent/config/workload-options.ts';
@@ -9,6 +10,7 @@ import { ENVOY_VERSION_TESTED, findEnvoy } from '#agent/envoy/find-envoy.ts';
 import { type AgentMetrics, createAgentMetrics } from '#agent/metrics.ts';
 import { ProcessGuard } from '#agent/process/process-guard.ts';
 import { RunDirectory } from '#agent/run-directory.ts';
+import { SecretState } from '#agent/secrets/secret-state.ts';
 import type { AgentStatus } from '#agent/status.ts';
 import { StatusServer } from '#agent/status-server.ts';
 import { JoinTokenSource } from '#agent/tokens/join-token.ts';
@@ -25,7 +27,7 @@ import type { Metrics } from '#base/metrics.ts';
 import type { RandomSource } from '#base/random.ts';
 import type { Settings } from '#base/settings-table.ts';
 import { CaClient } from '#caclient/ca-client.ts';
-import { parseTrustDomain, workloadSpiffeId } from '#spiffe/spiffe-id.ts';
+import { parseTrustDomain, type SpiffeId, workloadSpiffeId } from '#spiffe/spiffe-id.ts';
 
 /** What an agent is to do. */
 export interface AgentOptions {
@@ -174,13 +176,16 @@ export class Agent implements Component {
     await this.#guard.start();
     this.#workloads = this.#options.workloads.map((workload, index) => {
       const { namespace, serviceAccount } = workload;
+      const [identity, ...identityAliases] = [trustDomain, ...aliases].map((domain) =>
+        workloadSpiffeId({ trustDomain: domain, namespace, serviceAccount }),
+      ) as [SpiffeId, ...SpiffeId[]];
+      const path = statePathOf(workload, settings);
+      const stateOptions = path === undefined ? undefined : { path, identity, identityAliases };
       return new WorkloadAgent(
         {
           workload,
-          identity: workloadSpiffeId({ trustDomain, namespace, serviceAccount }),
-          identityAliases: aliases.map((alias) =>
-            workloadSpiffeId({ trustDomain: alias, namespace, serviceAccount }),
-          ),
+          identity,
+          identityAliases,
           directory: directory.workload(index),
           filesDirectory: filesDirectoryOf(workload, settings, this.#options.workloads.length),
           binary,
@@ -194,6 +199,7 @@ export class Agent implements Component {
           authority,
           roots: authority.roots,
           tokens: this.#tokenSource(workload),
+          state: stateOptions && new SecretState(stateOptions, this.#deps),
           guard: this.#guard,
         },
       );

@@ -16,6 +16,7 @@ import { FileSecrets } from '#agent/sds/file-secrets.ts';
 import { SdsServer } from '#agent/sds/sds-server.ts';
 import { WORKLOAD_SECRET_NAME } from '#agent/sds/secret-names.ts';
 import { SecretCache } from '#agent/secrets/secret-cache.ts';
+import type { SecretState } from '#agent/secrets/secret-state.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
 import type { WorkloadStatus } from '#agent/status.ts';
 import type { TokenSource } from '#agent/tokens/token-source.ts';
@@ -69,6 +70,8 @@ export interface WorkloadAgentDeps {
   /** What the control plane is verified against. */
   readonly roots: ServerRoots;
   readonly tokens: TokenSource;
+  /** What outlives this agent; nothing does when left out. */
+  readonly state?: SecretState | undefined;
   readonly guard: ProcessGuard;
   readonly clock: Clock;
   readonly random: RandomSource;
@@ -120,6 +123,12 @@ export class WorkloadAgent implements Component {
     await mkdir(this.#options.directory, { mode: 0o700 });
     await this.#sds.start();
     await this.#outlets.start();
+    const { state, roots } = this.#deps;
+    const kept = await state?.read();
+    if (kept) {
+      await roots.recall(kept.secret.rootsPem, kept.savedAt);
+      this.#cache.restore(kept.secret);
+    }
     await this.#cache.start();
   }
 

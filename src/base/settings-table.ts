@@ -510,3 +510,10 @@ export type Settings = {
     ? ValueOf<(typeof SETTINGS)[N]> | undefined
     : ValueOf<(typeof SETTINGS)[N]>;
 };
+  stateDirectory: {
+    type: 'path',
+    env: ['BULWARK_STATE_DIRECTORY'],
+    default: undefined,
+    doc: 'A folder in which the agent keeps key and certificate of each workload, to go on with them after a restart or a reboot: what machines that joined with a token need. Puts private keys on disk, for the user of the agent only.',
+    scope: ['agent'],
+  },

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { BulwarkError } from '#base/errors.ts';
 
 /**
@@ -35,6 +35,17 @@ export class ServerRoots {
     });
     if (this.#learned?.filePem !== this.#filePem) this.#learned = undefined;
     return this.#learned?.rootsPem ?? this.#filePem;
+  }
+
+  /**
+   * Roots that were learned before a restart, at `learnedAt` (wall-clock milliseconds); not when
+   * the file was written after that.
+   * @throws BulwarkError FILES_UNREADABLE
+   */
+  async recall(rootsPem: string, learnedAt: number): Promise<void> {
+    await this.current();
+    const { mtimeMs } = await stat(this.file);
+    if (mtimeMs <= learnedAt) this.learn(rootsPem);
   }
 
   /** Roots that came over a verified stream and passed their checks. */

@@ -1,24 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, readlink, rename, rm, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { LatestWrite, type LatestWriteDeps } from '#agent/output/latest-write.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
-import { Backoff } from '#base/backoff.ts';
-import { type Clock, delay } from '#base/clock.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { ensurePrivateDirectory, OWNER_ONLY } from '#base/files.ts';
 import type { Component } from '#base/lifecycle.ts';
-import type { Logger } from '#base/log.ts';
-import type { RandomSource } from '#base/random.ts';
 
 export interface CertificateFilesOptions {
   /** Absolute; made when there is none. */
   readonly directory: string;
-}
-
-export interface CertificateFilesDeps {
-  readonly log: Logger;
-  readonly clock: Clock;
-  readonly random: RandomSource;
 }
 
 /** The link to the folder with the present files, as Kubernetes has it in its volumes. */
@@ -27,7 +18,6 @@ const CURRENT = '..data';
 const GENERATION = /^\.\.[0-9a-f]{16}$/;
 /** Permission bits that let the group or others write. */
 const OTHERS_WRITE = 0o022;
-const RETRY_DELAY = { delayMsMin: 500, delayMsMax: 30_000 };
 
 /**
  * Key, chain and roots of a workload as `key.pem`, `cert-chain.pem` and `root-cert.pem` in a
@@ -39,16 +29,13 @@ const RETRY_DELAY = { delayMsMin: 500, delayMsMax: 30_000 };
 export class CertificateFiles implements Component {
   readonly name = 'certificate files';
   readonly #directory: string;
-  readonly #deps: CertificateFilesDeps;
-  readonly #backoff: Backoff;
-  readonly #closing = new AbortController();
-  #due: WorkloadSecret | undefined;
-  #writing: Promise<void> | undefined;
+  readonly #deps: LatestWriteDeps;
+  readonly #writes: LatestWrite<WorkloadSecret>;
 
-  constructor({ directory }: CertificateFilesOptions, deps: CertificateFilesDeps) {
+  constructor({ directory }: CertificateFilesOptions, deps: LatestWriteDeps) {
     this.#directory = directory;
     this.#deps = deps;
-    this.#backoff = new Backoff(RETRY_DELAY, deps.random);
+    this.#writes = new LatestWrite('the certificate files', (secret) => this.#write(secret), deps);
   }
 
   /**
@@ -70,32 +57,11 @@ export class CertificateFiles implements Component {
 
   /** Writes these files, and goes on trying until they are written or replaced by later ones. */
   publish(secret: WorkloadSecret): void {
-    this.#due = secret;
-    this.#writing ??= this.#writeDue().finally(() => {
-      this.#writing = undefined;
-    });
+    this.#writes.publish(secret);
   }
 
   async close(): Promise<void> {
-    this.#closing.abort();
-    await this.#writing;
-  }
-
-  async #writeDue(): Promise<void> {
-    const { log, clock } = this.#deps;
-    const { signal } = this.#closing;
-    while (this.#due && !signal.aborted) {
-      const secret = this.#due;
-      try {
-        await this.#write(secret);
-        this.#backoff.reset();
-        if (this.#due === secret) this.#due = undefined;
-      } catch (error) {
-        const retryMs = this.#backoff.nextDelayMs();
-        log.error('the certificate files could not be written', { error, retryMs });
-        await delay(clock, retryMs, signal);
-      }
-    }
+    await this.#writes.close();
   }
 
   async #write({ privateKeyPem, chainPem, rootsPem }: WorkloadSecret): Promise<void> {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { JwtSvidCache } from '#agent/jwt/jwt-svid-cache.ts';
 import { CertificateFiles } from '#agent/output/certificate-files.ts';
+import type { SecretState } from '#agent/secrets/secret-state.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
 import { WorkloadApi } from '#agent/workload-api/workload-api.ts';
 import type { Clock } from '#base/clock.ts';
@@ -21,11 +22,14 @@ export interface SecretOutletsDeps {
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly authority: TokenAuthority;
+  /** What outlives the agent, where that is asked for. */
+  readonly state?: SecretState | undefined;
 }
 
 /**
  * How an application gets the certificate of its workload, beside its Envoy: the SPIFFE Workload
- * API on a socket, and files where that is asked for.
+ * API on a socket, and files where that is asked for; and how the agent itself has it again after a
+ * restart.
  */
 export class SecretOutlets implements Component {
   readonly name = 'secret outlets';
@@ -33,9 +37,11 @@ export class SecretOutlets implements Component {
   readonly socketPath: string;
   readonly #api: WorkloadApi;
   readonly #files: CertificateFiles | undefined;
+  readonly #state: SecretState | undefined;
 
   constructor({ directory, filesDirectory }: SecretOutletsOptions, deps: SecretOutletsDeps) {
     this.socketPath = join(directory, 'workload.sock');
+    this.#state = deps.state;
     this.#api = new WorkloadApi(
       { socketPath: this.socketPath },
       { ...deps, tokens: new JwtSvidCache(deps) },
@@ -44,19 +50,21 @@ export class SecretOutlets implements Component {
       this.#files = new CertificateFiles({ directory: filesDirectory }, deps);
   }
 
-  /** @throws BulwarkError as the two do */
+  /** @throws BulwarkError as each of them does */
   async start(): Promise<void> {
+    await this.#state?.start();
     await this.#files?.start();
     await this.#api.start();
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#api.close(), this.#files?.close()]);
+    await Promise.all([this.#api.close(), this.#files?.close(), this.#state?.close()]);
   }
 
   /** Hands this on from now on. The secret must have passed its checks. */
   publish(secret: WorkloadSecret): void {
     this.#api.publish(secret);
     this.#files?.publish(secret);
+    this.#state?.publish(secret);
   }
 }

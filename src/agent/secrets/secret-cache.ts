@@ -110,6 +110,12 @@ export class SecretCache implements Component {
     this.#waiting.abort();
   }
 
+  /** Goes on with a certificate from before a restart, which holds. To be called before `start`. */
+  restore(secret: WorkloadSecret): void {
+    this.#use(secret);
+    this.#options.onSecret(secret);
+  }
+
   /** Begins; the first certificate comes by `onSecret`. */
   async start(): Promise<void> {
     this.#running ??= this.#run();
@@ -149,16 +155,15 @@ export class SecretCache implements Component {
   }
 
   async #renew({ reason, message }: RenewalReason): Promise<void> {
-    const { random, metrics, log } = this.#deps;
+    const { metrics, log } = this.#deps;
     const secret = await this.#obtain();
     if (this.#closing.signal.aborted) return;
     if (this.#secret) {
       this.#renewals += 1;
       metrics.renewals.inc();
     }
-    this.#secret = secret;
+    this.#use(secret);
     this.#requested = undefined;
-    this.#renewAt = renewalTime(secret, random.fraction());
     this.#backoff.reset();
     this.#lastError = undefined;
     log.info('certificate obtained', {
@@ -169,6 +174,11 @@ export class SecretCache implements Component {
       renewAt: new Date(this.#renewAt).toISOString(),
     });
     this.#options.onSecret(secret);
+  }
+
+  #use(secret: WorkloadSecret): void {
+    this.#secret = secret;
+    this.#renewAt = renewalTime(secret, this.#deps.random.fraction());
   }
 
   async #obtain(): Promise<WorkloadSecret> {
