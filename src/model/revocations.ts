@@ -12,6 +12,8 @@ export interface Revocation {
   readonly serial: string | undefined;
   /** A SPIFFE id; undefined when a certificate is revoked. */
   readonly identity: string | undefined;
+  /** Whom a revoked certificate was issued to, a SPIFFE id; undefined when that is not known. */
+  readonly issuedTo: string | undefined;
   readonly reason: RevocationReason;
   /** When it was revoked, wall-clock milliseconds. */
   readonly revokedAt: number;
@@ -60,11 +62,11 @@ export class Revocations {
 }
 
 function readRevocation({ metadata, spec }: CertificateRevocation): Revocation {
-  const { serial, identity, reason = 'unspecified' } = spec;
+  const { serial, identity, issuedTo, reason = 'unspecified' } = spec;
   const digits = serial?.toLowerCase().replace(/^0+/, '');
   const { name, uid = '', creationTimestamp = '' } = metadata;
   const revokedAt = Date.parse(creationTimestamp) || 0;
-  return { name, uid, serial: digits, identity, reason, revokedAt };
+  return { name, uid, serial: digits, identity, issuedTo, reason, revokedAt };
 }
 
 function keyOf({ name, uid }: Revocation): string {

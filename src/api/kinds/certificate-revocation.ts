@@ -27,6 +27,11 @@ const spec = object('What is revoked: exactly one of serial and identity.', {
       'object exists.',
     { maxLength: 2048 },
   ),
+  issuedTo: text(
+    'For a serial: whom the certificate was issued to, a SPIFFE id. Its callers then also open ' +
+      'their connections to it anew.',
+    { maxLength: 2048 },
+  ),
   reason: choice('Why, by the names of RFC 5280 section 5.3.1.', REVOCATION_REASONS, {
     default: 'unspecified',
   }),
@@ -86,16 +91,22 @@ export const certificateRevocation: KindDefinition<CertificateRevocation> =
     }),
   });
 
-function checkSpec({ serial, identity }: CertificateRevocationSpec, report: Report): void {
+function checkSpec(
+  { serial, identity, issuedTo }: CertificateRevocationSpec,
+  report: Report,
+): void {
   if (serial === undefined && identity === undefined)
     report(required('spec', 'one of serial and identity'));
   if (serial !== undefined && identity !== undefined)
     report(forbidden('spec.identity', 'only one of serial and identity'));
   if (serial !== undefined && /^0*$/.test(serial))
     report(invalid('spec.serial', serial, 'no certificate has the serial number 0'));
-  if (identity !== undefined && !isWorkload(identity)) {
+  if (issuedTo !== undefined && serial === undefined)
+    report(forbidden('spec.issuedTo', 'only beside a serial'));
+  for (const [field, id] of Object.entries({ identity, issuedTo })) {
+    if (id === undefined || isWorkload(id)) continue;
     const form = 'spiffe://<trust domain>/ns/<namespace>/sa/<service account>';
-    report(invalid('spec.identity', identity, `must be ${form}`));
+    report(invalid(`spec.${field}`, id, `must be ${form}`));
   }
 }
 

@@ -80,8 +80,8 @@ async function make(client: KubeClient, flags: RevokeFlags): Promise<string> {
   const target = targetOf(flags);
   const same = (await all(client)).find((one) => isOf(one, target));
   if (same) return `${described(target)} is revoked already (${same.metadata.name})\n`;
-  const notAfter = 'serial' in target ? await endOf(client, target.serial) : undefined;
-  const spec = { ...target, reason: flags.reason, ...(notAfter === undefined ? {} : { notAfter }) };
+  const more = 'serial' in target ? await knownOf(client, target.serial) : {};
+  const spec = { ...target, reason: flags.reason, ...more };
   const body = { apiVersion, kind, metadata: { generateName: 'revoked-' }, spec };
   const made = (await client.expect({ method: 'POST', path: COLLECTION, body })) as
     | CertificateRevocation
@@ -112,13 +112,18 @@ async function all(client: KubeClient): Promise<readonly CertificateRevocation[]
   return (list as { readonly items: readonly CertificateRevocation[] }).items;
 }
 
-/** When the certificate expires, if the server still knows it: the revocation is over then, too. */
-async function endOf(client: KubeClient, serial: string): Promise<string | undefined> {
+/**
+ * Whose certificate it is, and when it expires, if the server still knows it: the revocation is over
+ * then, too.
+ */
+async function knownOf(client: KubeClient, serial: string) {
   const answer = await client.send({ method: 'GET', path: ADMIN_PATHS.certificates });
-  if (answer.status >= 400) return undefined; // only a convenience: it is over later without it
+  if (answer.status >= 400) return {}; // only a convenience: it is over later without it
   const { certificates } = answer.body as CertificatesView;
-  const end = certificates.find((one) => one.serial === serial)?.notAfter;
-  return end === undefined || Date.parse(end) < systemClock.now() ? undefined : end;
+  const found = certificates.find((one) => one.serial === serial);
+  if (!found || Date.parse(found.notAfter) < systemClock.now()) return {};
+  const isWorkload = found.identity.startsWith('spiffe://');
+  return { notAfter: found.notAfter, ...(isWorkload && { issuedTo: found.identity }) };
 }
 
 function isOf({ spec }: CertificateRevocation, target: Target): boolean {

@@ -14,6 +14,7 @@ const revocation = {
   uid: '',
   serial: undefined,
   identity: undefined,
+  issuedTo: undefined,
   reason: 'unspecified',
   revokedAt: 0,
 } as const;

@@ -4,12 +4,14 @@ import type { Endpoint } from '#model/endpoint.ts';
 import type { EndpointIndex } from '#model/endpoint-index.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
+import type { Revocations } from '#model/revocations.ts';
 import { type Labels, labelsMatch } from '#model/selector.ts';
 import type { ServiceView } from '#model/service-index.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { PeerPolicies } from '#policy/authn/inbound-mtls.ts';
 import { modeOfPort } from '#policy/authn/mtls-mode.ts';
 import { ClientRules, type RuleClient, ruleScope } from '#policy/tls/destination-rules.ts';
+import { RevokedServers } from '#policy/tls/revoked-servers.ts';
 import { BuildCache, IdentityCache } from '#xds/generate/build-cache.ts';
 import type { ClientCredentials } from '#xds/generate/client-credentials.ts';
 import { connectionDomain } from '#xds/generate/connection-domain.ts';
@@ -21,7 +23,11 @@ import { explicitListeners, httpProxyRoute, upstreamRoutes } from '#xds/generate
 import { BLACK_HOLE, PASSTHROUGH } from '#xds/generate/fixed-clusters.ts';
 import type { MtlsModes } from '#xds/generate/mtls-modes.ts';
 import { buildOutboundCluster, type OutboundClusterInput } from '#xds/generate/outbound-cluster.ts';
-import { buildOutboundListener, buildVirtualOutbound } from '#xds/generate/outbound-listener.ts';
+import {
+  buildOutboundListener,
+  buildVirtualOutbound,
+  type OutboundListenerInput,
+} from '#xds/generate/outbound-listener.ts';
 import { listenerContext } from '#xds/generate/outbound-plan.ts';
 import { type OutboundPort, outboundPorts } from '#xds/generate/outbound-ports.ts';
 import { buildOutboundRoute, type OutboundRouteInput } from '#xds/generate/outbound-routes.ts';
@@ -44,7 +50,12 @@ type UpstreamsOf = Pick<ProxyNode, 'interception' | 'identity'>;
 export interface Upstreams {
   readonly clusters: ResourceMap;
   readonly endpoints: ResourceMap;
+  /** Clusters with revoked servers, each with the revocations; the same map while it is empty. */
+  readonly revokedBy: RevokedClusters;
 }
+
+type RevokedClusters = ReadonlyMap<string, string>;
+const NONE_REVOKED: RevokedClusters = new Map();
 
 /** Listeners and routes for the calls of a workload. */
 export interface OutboundTraffic {
@@ -81,10 +92,14 @@ export class OutboundBuilder {
     () => new Map(),
   );
   readonly #upstreams = new IdentityCache<
-    [ServiceView, EndpointIndex, NamespacedObjects<DestinationRule>, PeerPolicies],
+    [ServiceView, EndpointIndex, NamespacedObjects<DestinationRule>, PeerPolicies, RevokedServers],
     ByText<Upstreams>
   >(() => new Map());
-  readonly #redirectListeners: IdentityCache<[ServiceView, EndpointIndex], ResourceMap>;
+  readonly #revoked: IdentityCache<[Revocations], RevokedServers>;
+  readonly #redirectListeners: IdentityCache<
+    [ServiceView, EndpointIndex, RevokedClusters],
+    ResourceMap
+  >;
   readonly #sharedRoutes = new IdentityCache<
     [ServiceView, NamespacedObjects<VirtualService>, ResourceMap],
     ByText<ResourceMap>
@@ -102,8 +117,9 @@ export class OutboundBuilder {
     this.#assigned = new IdentityCache((endpoints, policies) =>
       endpoints.map((endpoint) => ({ endpoint, mtls: this.#takesMtls(endpoint, policies) })),
     );
-    this.#redirectListeners = new IdentityCache((view, endpoints) =>
-      this.#buildRedirectListeners(view, endpoints),
+    this.#revoked = new IdentityCache((revocations) => new RevokedServers(revocations, settings));
+    this.#redirectListeners = new IdentityCache((view, endpoints, revokedBy) =>
+      this.#buildRedirectListeners(view, endpoints, revokedBy),
     );
   }
 
@@ -113,7 +129,8 @@ export class OutboundBuilder {
     const view = mesh.services.viewOf(client.namespace);
     const { endpoints, destinationRules } = mesh;
     const policies = this.#modes.policiesOf(mesh);
-    const known = this.#upstreams.get(view, endpoints, destinationRules, policies);
+    const revoked = this.#revoked.get(mesh.revocations);
+    const known = this.#upstreams.get(view, endpoints, destinationRules, policies, revoked);
     const ownDomain = connectionDomain(proxy.identity, this.#settings);
     const rules = ruleScope(destinationRules, client);
     const secrets = this.#credentials.scopeOf(client, mesh);
@@ -129,6 +146,7 @@ export class OutboundBuilder {
         credential: (name) => this.#credentials.find(client, mesh, name),
         interception,
         ownDomain,
+        revoked,
         select: (among, labels) => this.#select(among, labels),
         assign: (among) => this.#assign(among, policies),
       });
@@ -137,7 +155,11 @@ export class OutboundBuilder {
   }
 
   /** Where the calls of a workload are taken, where traffic is redirected. */
-  redirected(client: RuleClient, mesh: MeshSnapshot, { clusters }: Upstreams): OutboundTraffic {
+  redirected(
+    client: RuleClient,
+    mesh: MeshSnapshot,
+    { clusters, revokedBy }: Upstreams,
+  ): OutboundTraffic {
     const { namespace } = client;
     const { view, known, scope } = this.#routing(client, mesh, clusters);
     const routes = getOrAdd(known, `redirect ${scope}`, () => {
@@ -146,7 +168,7 @@ export class OutboundBuilder {
         redirectRoutes(view.services, namespace, this.#settings, findRoutes),
       );
     });
-    return { listeners: this.#redirectListeners.get(view, mesh.endpoints), routes };
+    return { listeners: this.#redirectListeners.get(view, mesh.endpoints, revokedBy), routes };
   }
 
   /** Where the calls of a workload are taken, where nothing is redirected. */
@@ -154,7 +176,7 @@ export class OutboundBuilder {
     client: RuleClient,
     explicit: ExplicitPorts,
     mesh: MeshSnapshot,
-    { clusters }: Upstreams,
+    { clusters, revokedBy }: Upstreams,
   ): OutboundTraffic {
     const { namespace } = client;
     const settings = this.#settings;
@@ -163,7 +185,9 @@ export class OutboundBuilder {
     const shared = getOrAdd(known, `explicit ${scope}`, () =>
       this.#buildRoutes([httpProxyRoute(view, namespace, settings, findRoutes)]),
     );
-    const listeners = explicitListeners(explicit, view, namespace, settings);
+    const listeners = explicitListeners(explicit, view, namespace, settings).map((input) =>
+      towardsRevoked(input, revokedBy),
+    );
     const own = upstreamRoutes(explicit, view, namespace, settings, findRoutes);
     return {
       listeners: this.#small.of(listeners.map((input) => this.#listeners.get(input))),
@@ -212,6 +236,7 @@ export class OutboundBuilder {
     return {
       clusters: this.#maps.share(`clusters ${scope}`, resourceMap([...fixed, ...clusters])),
       endpoints: this.#maps.share(`endpoints ${scope}`, resourceMap(assignments)),
+      revokedBy: revokedClusters(ports),
     };
   }
 
@@ -232,16 +257,34 @@ export class OutboundBuilder {
     );
   }
 
-  #buildRedirectListeners(view: ServiceView, endpoints: EndpointIndex): ResourceMap {
-    const settings = this.#settings;
-    const inputs = redirectListeners(view.services, endpoints, settings);
-    const listeners = inputs.map((input) => this.#listeners.get(input));
+  #buildRedirectListeners(
+    view: ServiceView,
+    endpoints: EndpointIndex,
+    revokedBy: RevokedClusters,
+  ): ResourceMap {
+    const inputs = redirectListeners(view.services, endpoints, this.#settings);
+    const listeners = inputs.map((input) => this.#listeners.get(towardsRevoked(input, revokedBy)));
     return this.#maps.share('listeners', resourceMap([this.#virtualOutbound, ...listeners]));
   }
 
   #buildRoutes(inputs: readonly OutboundRouteInput[]): ResourceMap {
     return resourceMap(inputs.map((input) => this.#routes.get(input)));
   }
+}
+
+function revokedClusters(ports: readonly OutboundPort[]): RevokedClusters {
+  const entries = ports.flatMap(({ cluster: { name, tls } }) =>
+    tls.mode === 'mesh' && tls.revokedBy !== '' ? [[name, tls.revokedBy] as const] : [],
+  );
+  return entries.length === 0 ? NONE_REVOKED : new Map(entries);
+}
+
+function towardsRevoked(
+  input: OutboundListenerInput,
+  revokedBy: RevokedClusters,
+): OutboundListenerInput {
+  const mark = input.tcpCluster === undefined ? undefined : revokedBy.get(input.tcpCluster);
+  return mark === undefined ? input : { ...input, revokedBy: mark };
 }
 
 function getOrAdd<V>(map: Map<string, V>, key: string, make: () => V): V {

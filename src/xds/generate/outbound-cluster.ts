@@ -59,6 +59,8 @@ export type ClusterTls =
       readonly sni: string;
       /** As `connectionDomain` says; undefined while the mesh has one name only. */
       readonly ownDomain: TrustDomain | undefined;
+      /** As `NarrowedServers` has it. */
+      readonly revokedBy: string;
     }
   | { readonly mode: 'originate'; readonly tls: TlsOrigination };
 
@@ -187,7 +189,7 @@ function securityOf({ tls, http }: OutboundClusterInput, limits: MeshTlsLimits):
       return { transportSocket: originatedTls(tls.tls, ORIGIN_ALPN[http], limits.outside) };
     case 'mesh': {
       const socket = meshClientTls(tls, CLIENT_ALPN[http], limits.mesh);
-      const opened = openedAs(tls.ownDomain);
+      const opened = openedAs(tls);
       if (!tls.perEndpoint) return { transportSocket: socket, ...opened };
       return {
         transportSocketMatches: [
@@ -201,14 +203,17 @@ function securityOf({ tls, http }: OutboundClusterInput, limits: MeshTlsLimits):
 }
 
 /**
- * Has no effect but that Envoy sees another cluster when the trust domain of the caller's identity
- * is another one: it then opens its connections anew and lets the old ones end after what they
- * carry (docs/adr/0015-change-of-trust-domain.md).
+ * Has no effect but that Envoy sees another cluster: it then opens its connections anew and lets the
+ * old ones end after what they carry. So it is when the trust domain of the caller's identity is
+ * another one (docs/adr/0015-change-of-trust-domain.md), and when a server is revoked.
  */
-function openedAs(ownDomain: TrustDomain | undefined): ClusterInit {
-  if (ownDomain === undefined) return {};
-  const filterMetadata = { bulwark: { openedAs: ownDomain } };
-  return { metadata: create(MetadataSchema, { filterMetadata }) };
+function openedAs({ ownDomain, revokedBy }: Extract<ClusterTls, { mode: 'mesh' }>): ClusterInit {
+  if (ownDomain === undefined && revokedBy === '') return {};
+  const bulwark = {
+    ...(ownDomain !== undefined && { openedAs: ownDomain }),
+    ...(revokedBy !== '' && { revokedBy }),
+  };
+  return { metadata: create(MetadataSchema, { filterMetadata: { bulwark } }) };
 }
 
 /** What a proxy of the mesh offers, so that the other side can tell HTTP from TCP. */

@@ -31,6 +31,11 @@ export interface OutboundListenerInput {
   readonly routeName?: string;
   /** Cluster for everything else. */
   readonly tcpCluster?: string;
+  /**
+   * Names the revocations of servers behind `tcpCluster`; when it changes, open connections end.
+   * HTTP is sent elsewhere request by request.
+   */
+  readonly revokedBy?: string;
   /** For the log: the port that callers meant; 0 = any. */
   readonly servicePort: number;
   readonly accessLog: LoggedRequests;
@@ -147,10 +152,14 @@ function httpChain(
 }
 
 function tcpChain(
-  input: Pick<OutboundListenerInput, 'servicePort' | 'accessLog'> & { readonly tcpCluster: string },
+  input: Pick<OutboundListenerInput, 'servicePort' | 'accessLog' | 'revokedBy'> & {
+    readonly tcpCluster: string;
+  },
 ): FilterChain {
+  const { revokedBy = '' } = input;
   return create(FilterChainSchema, {
     name: 'tcp',
+    ...(revokedBy !== '' && { metadata: { filterMetadata: { bulwark: { revokedBy } } } }),
     filters: [
       tcpProxy({
         cluster: input.tcpCluster,

@@ -8,6 +8,7 @@ import type { ServiceView } from '#model/service-index.ts';
 import { HARDENING } from '#policy/hardening.ts';
 import type { Credential } from '#policy/tls/credential.ts';
 import type { ClientRule, ClientRules, ClientSubset } from '#policy/tls/destination-rules.ts';
+import type { RevokedServers } from '#policy/tls/revoked-servers.ts';
 import { serverNames } from '#policy/tls/server-names.ts';
 import { upstreamTls } from '#policy/tls/upstream-tls.ts';
 import type { TrustDomain } from '#spiffe/spiffe-id.ts';
@@ -40,6 +41,8 @@ export interface OutboundScope {
   readonly interception: 'redirect' | 'explicit';
   /** What the client's connections are kept apart by; see `connectionDomain`. */
   readonly ownDomain: TrustDomain | undefined;
+  /** Servers that nobody is to take any more. */
+  readonly revoked: RevokedServers;
   /** Those endpoints that have the labels; the same array for the same question. */
   readonly select: (endpoints: readonly Endpoint[], labels: Labels) => readonly Endpoint[];
   /** Marks the endpoints that are to get mutual TLS. */
@@ -125,7 +128,7 @@ function tlsOf(
       const trustDomains = meshTrustDomains(scope.settings);
       const unknownIsNarrowed = HARDENING[hardening].unknownServersAreNarrowed;
       const given = { service, endpoints: behind, trustDomains, asked, unknownIsNarrowed };
-      const names = serverNames(given);
+      const { names, revokedBy } = scope.revoked.narrow(serverNames(given));
       return {
         mode: 'mesh',
         perEndpoint,
@@ -133,6 +136,7 @@ function tlsOf(
         isFederated: names.ids.some((id) => isOfOne(id, scope.federated)),
         sni: sni ?? meshServerName(port, subset, service.host),
         ownDomain: scope.ownDomain,
+        revokedBy,
       };
     }
   }

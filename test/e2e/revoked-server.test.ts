@@ -1,0 +1,127 @@
+// CA-4: what clients do with connections that they have open to a server that is revoked.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { bulwark } from '../kit/bulwark.ts';
+import { startEchoApp, startTcpApp } from '../kit/echo-app.ts';
+import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import { RealMesh } from '../kit/real-mesh.ts';
+import { waitUntil } from '../kit/wait-until.ts';
+
+const ACCOUNTS = ['caller', 'web', 'other'];
+const SERVERS = ['web', 'other'];
+const OBJECTS = [
+  'apiVersion: v1\nkind: Namespace\nmetadata: { name: shop }',
+  ...ACCOUNTS.map(
+    (name) => `apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: ${name}, namespace: shop }`,
+  ),
+  ...SERVERS.map(
+    (name) => `
+apiVersion: v1
+kind: Service
+metadata: { name: ${name}, namespace: shop }
+spec:
+  selector: { app: ${name} }
+  ports:
+    - { name: http, port: 80, targetPort: http }
+    - { name: tcp, port: 81, targetPort: tcp }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: { name: ${name}, namespace: shop }
+spec:
+  metadata: { labels: { app: ${name} } }
+  template: { serviceAccount: ${name}, ports: { http: 8080, tcp: 8081 } }
+`,
+  ),
+].join('\n---\n');
+const WITHIN_MS = 1000;
+/** The default of `drainDuration`. */
+const DRAIN_MS = 5000;
+
+/** A connection to an echoing server. */
+async function openTcp(t: TestContext, port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1');
+  t.after(() => socket.destroy());
+  socket.on('error', () => socket.destroy());
+  socket.write('hello');
+  await once(socket, 'data');
+  return socket;
+}
+
+test('a client gives up its connections to a revoked server', { timeout: 120_000 }, async (t) => {
+  const mesh = new RealMesh(t);
+  await mesh.startServer();
+  await mesh.apply(OBJECTS);
+  const workload = (name: string, more: object) => ({
+    workloads: [{ namespace: 'shop', serviceAccount: name, name, mode: 'explicit', ...more }],
+  });
+  const agents: Awaited<ReturnType<RealMesh['startAgent']>>[] = [];
+  for (const name of SERVERS) {
+    const ports = [
+      { name: 'http', port: await startEchoApp(t, name) },
+      { name: 'tcp', port: (await startTcpApp(t)).port },
+    ];
+    agents.push(await mesh.startAgent(name, workload(name, { group: name, app: { ports } })));
+  }
+  const [web] = agents;
+  assert.ok(web);
+  const more = { upstreams: ['web.shop:81'] };
+  const status = await mesh.startAgent('caller', workload('caller', more));
+  const { ports } = await status('caller');
+  const toWeb = ports.upstreams[0]?.listen ?? 0;
+  const client = (name: string) => {
+    const made = new KeepAliveClient({ port: ports.httpProxyPort });
+    t.after(() => made.close());
+    return async () => (await made.ask({ target: `http://${name}.shop/` })).status;
+  };
+  const [askWeb, askOther] = [client('web'), client('other')];
+  const cert = async (...words: readonly string[]): Promise<void> => {
+    const command = bulwark(['cert', ...words, '--kubeconfig', mesh.kubeconfig]);
+    await command.ended;
+    assert.equal(command.exit?.code, 0, command.tail());
+  };
+  const identity = 'spiffe://cluster.local/ns/shop/sa/web';
+  await waitUntil(async () => (await askWeb()) === 200, 'the first answer');
+  await waitUntil(async () => (await askOther()) === 200, 'the first answer');
+
+  /** Runs while agent and Envoy of the revoked server do nothing: what took it over would not. */
+  const withStopped = async (pids: readonly number[], run: () => Promise<void>): Promise<void> => {
+    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    try {
+      await run();
+    } finally {
+      for (const pid of pids) process.kill(pid, 'SIGCONT');
+    }
+  };
+  const measured = async (what: string, withinMs: number, until: () => Promise<boolean>) => {
+    const startMs = performance.now();
+    await waitUntil(until, what, { withinMs });
+    t.diagnostic(`${what}: ${(performance.now() - startMs).toFixed(0)} ms after the command`);
+  };
+
+  await t.test('whose identity is revoked, at the next request', async () => {
+    await withStopped([await mesh.agentPid('web')], async () => {
+      await cert('revoke', '--identity', identity);
+      await measured('HTTP goes there no more', WITHIN_MS, async () => (await askWeb()) === 503);
+      assert.equal(await askOther(), 200);
+    });
+    await cert('unrevoke', '--identity', identity);
+    await waitUntil(async () => (await askWeb()) === 200, 'it is back', { withinMs: 30_000 });
+  });
+
+  for (const what of ['--identity', '--serial'] as const) {
+    await t.test(`of TCP, by ${what}, within the time for draining`, async () => {
+      const { certificate, envoy } = await web('web');
+      const value = what === '--serial' ? certificate.serial : identity;
+      const tcp = await openTcp(t, toWeb);
+      await withStopped([await mesh.agentPid('web'), envoy.pid ?? 0], async () => {
+        await cert('revoke', what, value);
+        await measured('TCP is closed', DRAIN_MS + WITHIN_MS, async () => tcp.destroyed);
+      });
+      await cert('unrevoke', what, value);
+      await waitUntil(async () => (await askWeb()) === 200, 'it is back', { withinMs: 30_000 });
+    });
+  }
+});
