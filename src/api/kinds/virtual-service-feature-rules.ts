@@ -1,23 +1,17 @@
 import { checkDuration } from '#api/duration.ts';
-import { invalid, required, tooLong, violates, warning } from '#api/field-error.ts';
+import { invalid, required, tooLong, violates } from '#api/field-error.ts';
 import type { Report } from '#api/kind.ts';
 import { checkPort } from '#api/kinds/endpoint-rules.ts';
 import { checkDestination } from '#api/kinds/virtual-service-destination-rules.ts';
 import type { HttpRoute } from '#api/kinds/virtual-service-route.ts';
 import { regexProblem } from '#api/regex.ts';
 
-/** Parts of a route that are taken and kept, but that no proxy acts on. */
-const NOT_YET = ['delegate', 'fault', 'mirror', 'mirrors', 'corsPolicy'] as const;
 /** Envoy takes no larger body. */
 const BODY_BYTES_MAX = 1024 * 1024;
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
 
 /** Reports what is wrong with the parts of a route beside its conditions and destinations. */
 export function checkFeatures(route: HttpRoute, field: string, report: Report): void {
-  for (const name of NOT_YET) {
-    if (route[name] === undefined) continue;
-    report(warning(`${field}.${name}`, `${name} is not acted on yet`, 'do not rely on it'));
-  }
   checkRedirect(route, field, report);
   checkDirectResponse(route, field, report);
   checkRewrite(route, field, report);

@@ -1,6 +1,7 @@
 import { flag, integer, list, map, object, text, type ValueOf } from '#api/schema.ts';
 
-const stringMatch = object('How a text is compared: by one of exact, prefix and regex.', {
+/** How a text is compared. */
+export const stringMatch = object('How a text is compared: by one of exact, prefix and regex.', {
   exact: text('The whole text.'),
   prefix: text('How the text begins.'),
   regex: text('A regular expression (RE2) for the whole text.'),

@@ -1,4 +1,4 @@
-import { httpMatch } from '#api/kinds/virtual-service-match.ts';
+import { httpMatch, stringMatch } from '#api/kinds/virtual-service-match.ts';
 import {
   choice,
   decimal,
@@ -104,7 +104,7 @@ const fault = object('Faults made on purpose.', {
 
 const corsPolicy = object('What pages of other origins may do.', {
   allowOrigin: list('Origins; replaced by `allowOrigins`.', text('An origin.')),
-  allowOrigins: list('Origins that may ask.', httpMatch.properties?.uri ?? text('An origin.')),
+  allowOrigins: list('Origins that may ask.', stringMatch),
   allowMethods: list('Methods that may be used.', text('A method.')),
   allowHeaders: list('Headers that may be sent.', text('A header.')),
   exposeHeaders: list('Headers that may be read.', text('A header.')),

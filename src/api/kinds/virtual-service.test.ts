@@ -48,8 +48,9 @@ describe('the object', () => {
 
   test('says which parts of it are not acted on', () => {
     assert.deepEqual(warnings({}), []);
-    const fault = { abort: { httpStatus: 500 } };
-    assert.match(warnings({ http: [{ route, fault }] })[0] ?? '', /fault is not acted on yet/);
+    const headers = { '@request.auth.claims.sub': { exact: 'a' } };
+    const http = [{ route, match: [{ headers }] }];
+    assert.match(warnings({ http })[0] ?? '', /claims are not acted on yet/);
     assert.match(warnings({ tcp: [{ route }] })[0] ?? '', /TCP routes are not acted on yet/);
     assert.match(warnings({ gateways: ['front'] })[0] ?? '', /nothing is routed there/);
   });

@@ -94,3 +94,31 @@ test('conditions on callers and ports leave routes out for others', () => {
     false,
   );
 });
+
+test('delegated routes count under the conditions of both, or not at all', () => {
+  const root = `{ hosts: [b], http: [
+    { match: [{ uri: { prefix: /d } }], timeout: 5s, delegate: { name: d, namespace: far } },
+    { delegate: { name: hidden, namespace: far } },
+    { delegate: { name: missing } },
+  ] }`;
+  const to = 'route: [{ destination: { host: b } }]';
+  const leaf = `{ http: [
+    { match: [{ uri: { exact: /d/x }, headers: { a: {} } }, { uri: { prefix: /e } }], ${to} },
+    { match: [{ uri: { prefix: /e } }], ${to} },
+    { timeout: 1s, ${to} },
+  ] }`;
+  const mesh = meshOf(
+    ['v', 'shop', root],
+    ['d', 'far', leaf],
+    ['hidden', 'far', `{ exportTo: ['.'], ${http()} }`],
+  );
+  const client = { namespace: 'shop', labels: {} };
+  const seen = new ClientVirtualServices(mesh.virtualServices, client, mesh.settings);
+  const object = seen.forHost('b.shop.svc.cluster.local');
+  assert.ok(object);
+  const routes = seen.routesOf(object, 80).map(({ route, match }) => [route.timeout, match]);
+  assert.deepEqual(routes, [
+    ['5s', [{ uri: { exact: '/d/x' }, headers: { a: {} } }]],
+    ['1s', [{ uri: { prefix: '/d' } }]],
+  ]);
+});

@@ -5,6 +5,7 @@ import { olderFirst } from '#model/age.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import type { Labels } from '#model/selector.ts';
+import { delegatedRoutes } from '#policy/routing/delegate.ts';
 import { canHold, MESH } from '#policy/routing/source-match.ts';
 import { hostCovers, narrowerFirst, resolveHost } from '#policy/tls/host-match.ts';
 
@@ -33,6 +34,7 @@ export interface ClientRoute {
  */
 export class ClientVirtualServices {
   readonly #client: RoutingClient;
+  readonly #objects: NamespacedObjects<VirtualService>;
   readonly #candidates: readonly Candidate[];
 
   constructor(
@@ -41,6 +43,7 @@ export class ClientVirtualServices {
     settings: Pick<MeshSettings, 'clusterDomain'>,
   ) {
     this.#client = client;
+    this.#objects = objects;
     this.#candidates = objects
       .all()
       .filter((object) => isForSidecars(object) && visibility(object, client.namespace) > 0)
@@ -58,13 +61,24 @@ export class ClientVirtualServices {
   }
 
   /** The routes of an object for requests to a port, in their order. */
-  routesOf({ spec = {} }: VirtualService, port: number): readonly ClientRoute[] {
+  routesOf(object: VirtualService, port: number): readonly ClientRoute[] {
     const client = this.#client;
-    return (spec.http ?? []).flatMap((route) => {
+    const routes = (object.spec?.http ?? []).flatMap((route) => this.#delegated(route, object));
+    return routes.flatMap((route) => {
       const { match = [] } = route;
       const possible = match.filter((one) => canHold(one, { client, port, gateway: MESH }));
       return match.length > 0 && possible.length === 0 ? [] : [{ route, match: possible }];
     });
+  }
+
+  /** The route itself, or what it delegates to; nothing where that is not there. */
+  #delegated(route: HttpRoute, { metadata }: VirtualService): readonly HttpRoute[] {
+    const { delegate } = route;
+    if (!delegate) return [route];
+    const own = metadata.namespace ?? '';
+    const target = this.#objects.get(delegate.namespace || own, delegate.name ?? '');
+    if (!target || target.spec?.hosts?.length || visibility(target, own) === 0) return [];
+    return delegatedRoutes(route, target);
   }
 }
 

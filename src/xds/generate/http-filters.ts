@@ -2,6 +2,8 @@ import { create } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { FilterConfigSchema } from '#gen/envoy-api/envoy/config/route/v3/route_components_pb.js';
 import { FilterStateValue_SharedWithUpstream } from '#gen/envoy-api/envoy/extensions/filters/common/set_filter_state/v3/value_pb.js';
+import { CorsSchema } from '#gen/envoy-api/envoy/extensions/filters/http/cors/v3/cors_pb.js';
+import { HTTPFaultSchema } from '#gen/envoy-api/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import { RouterSchema } from '#gen/envoy-api/envoy/extensions/filters/http/router/v3/router_pb.js';
 import { ConfigSchema as SetFilterStateSchema } from '#gen/envoy-api/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js';
 import {
@@ -13,7 +15,13 @@ import { httpAuthzFilters } from '#xds/generate/authz/filters.ts';
 import { pack, typedConfig } from '#xds/generate/proto-values.ts';
 
 /** What a filter of an HTTP connection manager is there for. */
-type HttpFilterRole = 'authentication' | 'authorization' | 'applicationProtocol' | 'router';
+type HttpFilterRole =
+  | 'authentication'
+  | 'authorization'
+  | 'origins'
+  | 'fault'
+  | 'applicationProtocol'
+  | 'router';
 
 /**
  * The order in which filters run: every role has its place, and no filter stands in a manager
@@ -22,6 +30,8 @@ type HttpFilterRole = 'authentication' | 'authorization' | 'applicationProtocol'
 const ORDER: Readonly<Record<HttpFilterRole, number>> = {
   authentication: 5,
   authorization: 10,
+  origins: 14,
+  fault: 16,
   applicationProtocol: 20,
   router: 30,
 };
@@ -64,6 +74,29 @@ export const OFFERS_HTTP: Readonly<Record<string, Any>> = {
   [APPLICATION_PROTOCOL_FILTER]: pack(FilterConfigSchema, { config: {} }),
 };
 
+/** Names of filters that routes of a VirtualService turn on. */
+export const CORS_FILTER = 'envoy.filters.http.cors';
+/** As above. */
+export const FAULT_FILTER = 'envoy.filters.http.fault';
+
+const CORS: Placed = [
+  'origins',
+  create(HttpFilterSchema, {
+    name: CORS_FILTER,
+    disabled: true,
+    configType: typedConfig(CorsSchema, {}),
+  }),
+];
+
+const FAULT: Placed = [
+  'fault',
+  create(HttpFilterSchema, {
+    name: FAULT_FILTER,
+    disabled: true,
+    configType: typedConfig(HTTPFaultSchema, {}),
+  }),
+];
+
 const ROUTER: Placed = [
   'router',
   create(HttpFilterSchema, {
@@ -83,7 +116,7 @@ export function inboundHttpFilters(): HttpFilter[] {
 
 /** The filters for the workload's own calls. */
 export function outboundHttpFilters(): HttpFilter[] {
-  return inOrder([APPLICATION_PROTOCOL, ROUTER]);
+  return inOrder([CORS, FAULT, APPLICATION_PROTOCOL, ROUTER]);
 }
 
 /** Filters of one role keep the order that they were given in. */

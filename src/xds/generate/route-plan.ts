@@ -26,9 +26,11 @@ export interface PlannedRoute {
   /** Absent = every request. */
   readonly match?: HttpMatch;
   /** What becomes of the request: as the object says it. */
-  readonly does: Omit<HttpRoute, 'match' | 'route' | 'name'>;
+  readonly does: Omit<HttpRoute, 'match' | 'route' | 'name' | 'delegate'>;
   /** Empty where the proxy answers by itself. */
   readonly clusters: readonly RoutedCluster[];
+  /** Clusters that get a copy of the request, with their share in per cent. */
+  readonly mirrors: readonly { readonly name: string; readonly percent: number }[];
   /** The port that the caller means. */
   readonly port: number;
 }
@@ -57,7 +59,6 @@ export function plannedRoutes(
   if (routes.length === 0) return undefined;
   return routes.flatMap(({ route, match }, index) => {
     const { match: _, route: destinations = [], name, ...does } = route;
-    if (does.delegate) return [];
     const clusters = destinations.map(({ destination, weight = 0, headers }) => ({
       ...clusterAt(destination, namespace, port.port, scope),
       weight: destinations.length === 1 ? 100 : weight,
@@ -67,12 +68,31 @@ export function plannedRoutes(
       name: name || `${objectName}.${namespace}-http[${index}]`,
       does,
       clusters: clusters.filter(({ weight }) => weight > 0),
+      mirrors: mirrorsOf(route, namespace, port.port, scope),
       port: port.port,
     };
     const possible = match.filter(isOfRequest);
     if (match.length === 0) return [planned];
     return possible.map((one) => ({ ...planned, match: one }));
   });
+}
+
+/** Copies go where the route says, each with its share: all requests when it says none. */
+function mirrorsOf(
+  route: HttpRoute,
+  namespace: string,
+  calledPort: number,
+  scope: RoutingScope,
+): PlannedRoute['mirrors'] {
+  const { mirror, mirrors = [], mirrorPercentage, mirrorPercent, mirror_percent: old } = route;
+  const share = mirrorPercentage ? mirrorPercentage.value : (mirrorPercent ?? old ?? undefined);
+  const single = mirror ? [{ destination: mirror, percentage: { value: share ?? 100 } }] : [];
+  return [...single, ...mirrors]
+    .map(({ destination, percentage }) => ({
+      name: clusterAt(destination, namespace, calledPort, scope).name,
+      percent: percentage ? (percentage.value ?? 0) : 100,
+    }))
+    .filter(({ percent }) => percent > 0);
 }
 
 /** Claims in tokens (`@request.auth.claims`) are known to gateways only: no request has them. */

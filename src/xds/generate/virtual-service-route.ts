@@ -18,6 +18,7 @@ import { OFFERS_HTTP } from '#xds/generate/http-filters.ts';
 import { UNLIMITED } from '#xds/generate/inbound-route.ts';
 import { CLUSTER_NAMES } from '#xds/generate/naming.ts';
 import { duration, type Init } from '#xds/generate/proto-values.ts';
+import { routeFilters, shareOf } from '#xds/generate/route-filters.ts';
 import { routeMatch } from '#xds/generate/route-match.ts';
 import type { PlannedRoute, RoutedCluster } from '#xds/generate/route-plan.ts';
 import { retryPolicy } from '#xds/generate/route-retries.ts';
@@ -29,12 +30,13 @@ import { retryPolicy } from '#xds/generate/route-retries.ts';
 export function virtualServiceRoute(planned: PlannedRoute, authority: string): Route {
   const { name, match, does, clusters } = planned;
   const only = clusters.length === 1 ? clusters[0] : undefined;
+  const filters = { ...routeFilters(does), ...(only?.offersHttp && OFFERS_HTTP) };
   return create(RouteSchema, {
     name,
     match: routeMatch(match),
     action: actionOf(planned, authority),
     ...headerChanges(does.headers, only?.headers),
-    ...(only?.offersHttp && { typedPerFilterConfig: { ...OFFERS_HTTP } }),
+    typedPerFilterConfig: filters,
   });
 }
 
@@ -88,7 +90,7 @@ function redirectOf(
 }
 
 function forwardingOf(planned: PlannedRoute, authority: string): Init<typeof RouteActionSchema> {
-  const { does, clusters } = planned;
+  const { does, clusters, mirrors } = planned;
   const { rewrite, timeout, retries } = does;
   const asked = clusters.map((cluster) => cluster.headers?.request?.set ?? {});
   const host = rewrite?.authority || hostIn(does.headers?.request?.set, ...asked) || authority;
@@ -105,6 +107,10 @@ function forwardingOf(planned: PlannedRoute, authority: string): Init<typeof Rou
       },
     }),
     ...(retry && { retryPolicy: retry }),
+    requestMirrorPolicies: mirrors.map(({ name, percent }) => ({
+      cluster: name,
+      runtimeFraction: { defaultValue: shareOf({ value: percent }) },
+    })),
     ...limitsOf(timeout),
   };
 }
