@@ -26,7 +26,7 @@ export interface PolicyStatusDeps {
 
 type Condition = NonNullable<IstioStatus['conditions']>[number];
 
-/** The condition that holds what users should know about an object; absent when there is nothing. */
+/** The condition that says what users should know about an object; absent without findings. */
 const CONDITION = 'Findings';
 /** Policies whose status is looked after. */
 const POLICY_KINDS: readonly KindId[] = [
@@ -34,6 +34,7 @@ const POLICY_KINDS: readonly KindId[] = [
   'peerauthentications.security.istio.io',
   'policies.authentication.istio.io',
   'meshpolicies.authentication.istio.io',
+  'destinationrules.networking.istio.io',
 ];
 /** Changes mostly come several at once. */
 const SETTLE_MS = 500;

@@ -124,15 +124,21 @@ function checkTarget({ name, ports }: Target, field: string, report: Report): vo
   }
 }
 
-/** `mtls` in whichever spelling; undefined = the peer is not mutual TLS. */
+/**
+ * `mtls` in whichever spelling; undefined = the peer is not mutual TLS. `kubectl apply` leaves out
+ * what is null, so an entry with nothing in it is `mtls:` without a value.
+ */
 export function mtlsOfPeer(peer: Peer): NonNullable<Peer['mtls']> | undefined {
-  if (peer.mtls !== undefined) return peer.mtls ?? {};
-  return peer.mTLS === undefined ? undefined : (peer.mTLS ?? {});
+  const said = peer.mtls ?? peer.mTLS;
+  if (said) return said;
+  return peer.jwt === undefined ? {} : undefined;
 }
 
 function checkPeer(peer: Peer, field: string, report: Report): void {
   const ways = [peer.mtls, peer.mTLS, peer.jwt].filter((way) => way !== undefined).length;
-  if (ways === 0) report(required(field, 'one of mtls and jwt'));
+  if (ways === 0) {
+    report(warning(field, 'nothing is said; it is taken for mtls: {}', 'write mtls: {}'));
+  }
   if (ways > 1) report(violates(field, 'a peer is either mtls or jwt, once'));
   if (peer.mTLS !== undefined) {
     const message = 'the field is written mtls; mTLS is taken for it';

@@ -52,7 +52,7 @@ test('mutual TLS is asked for in all the spellings of the documents', () => {
     assert.deepEqual(warnings({ targets, peers: [{ mtls }] }), []);
   }
   assert.match(peers({ mtls: { mode: 'DISABLE' } })[0] ?? '', /Unsupported value: "DISABLE"/);
-  assert.match(peers({})[0] ?? '', /one of mtls and jwt/);
+  assert.deepEqual(peers({}), []);
   assert.match(peers({ mtls: {}, mTLS: {} })[0] ?? '', /a peer is either/);
 });
 
@@ -74,6 +74,12 @@ test('the spelling mTLS is taken, and the right one said', () => {
   const spec = { targets, peers: [{ mTLS: { mode: 'PERMISSIVE' } }] };
   assert.deepEqual(errors(spec), []);
   assert.match(warnings(spec)[0] ?? '', /^spec.peers\[0\].mTLS: the field is written mtls/);
+});
+
+test('a peer that says nothing is mutual TLS, since kubectl leaves out what is null', () => {
+  const spec = { targets, peers: [{}] };
+  assert.deepEqual(errors(spec), []);
+  assert.match(warnings(spec)[0] ?? '', /^spec.peers\[0\]: nothing is said; .* mtls: {}/);
 });
 
 test('what is old or means nothing is said', () => {

@@ -53,7 +53,7 @@ describe('peers', () => {
   const mode = (spec: string) => modesOf(policy('default', spec))[0];
 
   test('every way to write mutual TLS without a mode is STRICT', () => {
-    for (const mtls of ['{ mtls: {} }', '{ mtls: null }', '{ mtls: }', '{ mTLS: {} }']) {
+    for (const mtls of ['{ mtls: {} }', '{ mtls: null }', '{ mtls: }', '{ mTLS: {} }', '{}']) {
       assert.equal(mode(`{ peers: [${mtls}] }`), 'STRICT', mtls);
     }
     assert.equal(mode('{ peers: [{ mtls: { mode: STRICT } }] }'), 'STRICT');
