@@ -12,6 +12,9 @@ export interface Admitted {
   readonly warnings: readonly string[];
 }
 
+/** Finds what is wrong with an object that fits its kind. */
+export type ObjectCheck = (object: ApiObject) => readonly Diagnostic[];
+
 export interface AdmitOptions {
   readonly kind: KindDefinition;
   /** Version in the path. */
@@ -19,6 +22,8 @@ export interface AdmitOptions {
   readonly fieldValidation: WriteOptions['fieldValidation'];
   /** Paths of fields that the body had twice. */
   readonly duplicates: readonly string[];
+  /** What this server minds beyond the rules of the kind; nothing when left out. */
+  readonly check?: ObjectCheck | undefined;
   /** Makes the error for fields that a strict client does not want to be ignored. */
   readonly strictError: (problems: readonly string[]) => ApiError;
 }
@@ -85,7 +90,8 @@ export function admit(candidate: JsonObject, options: AdmitOptions): Admitted {
   const { kind, version, fieldValidation, duplicates } = options;
   const unknownFields = fieldValidation === 'Strict' ? 'error' : 'warning';
   const { object, diagnostics } = validateObject(candidate, { unknownFields });
-  const errors = diagnostics.filter(({ severity }) => severity === 'error');
+  const minded = object ? (options.check?.(object) ?? []) : [];
+  const errors = [...diagnostics, ...minded].filter(({ severity }) => severity === 'error');
   const wrongType = errors.find(({ reason }) => reason === 'FieldValueTypeInvalid');
   if (wrongType && !kind.custom) throw decodingError(wrongType, kind, version);
   const doubled = duplicates.map((path) => `duplicate field "${path}"`);

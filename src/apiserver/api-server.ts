@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { ObjectCheck } from '#apiserver/admit.ts';
 import { authenticate } from '#apiserver/authenticate.ts';
 import { type Authorizer, DefaultAuthorizer, refusal } from '#apiserver/authorize.ts';
 import { ClusterIps } from '#apiserver/cluster-ips.ts';
@@ -36,6 +37,8 @@ export interface ApiServerDeps {
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly log: Logger;
+  /** What is minded of objects beyond the rules of their kinds. */
+  readonly check?: ObjectCheck;
   /** The built-in rules when left out. */
   readonly authorizer?: Authorizer;
   /** Further documents, for who may do everything. */
@@ -72,6 +75,7 @@ export class ApiServer implements Component {
       clusterIps: this.#clusterIps,
       namespaces: this.#namespaces,
       turns: new Turns(),
+      check: deps.check,
       views: deps.views ?? {},
       actions: deps.actions ?? {},
       documents: new Documents(() => `${this.address.address}:${this.address.port}`),

@@ -45,6 +45,7 @@ export async function createObject(context: ResourceContext): Promise<Answer> {
       version: info.version,
       fieldValidation: options.fieldValidation,
       duplicates: body.duplicates,
+      check: context.deps.check,
       strictError: strictDecodingError(kind, info.version),
     });
     try {

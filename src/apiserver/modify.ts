@@ -76,12 +76,13 @@ async function modifyInTurn(
 }
 
 function admitted(
-  { kind, info }: ResourceContext,
+  { kind, info, deps }: ResourceContext,
   { fieldValidation }: WriteOptions,
   { candidate, duplicates, strictError }: Proposal,
 ): Admitted {
   const { version } = info;
-  return admit(candidate, { kind, version, fieldValidation, duplicates, strictError });
+  const { check } = deps;
+  return admit(candidate, { kind, version, fieldValidation, duplicates, check, strictError });
 }
 
 /** @throws ApiError 400 when the body is about another object than the path */

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { KindDefinition } from '#api/kind.ts';
 import type { ObjectKey } from '#api/object.ts';
 import { type ObjectFormat, objectFormat } from '#apiserver/accept.ts';
+import type { ObjectCheck } from '#apiserver/admit.ts';
 import type { Caller } from '#apiserver/authorize.ts';
 import type { ClusterIps } from '#apiserver/cluster-ips.ts';
 import type { NamespaceLife } from '#apiserver/namespace-life.ts';
@@ -38,6 +39,8 @@ export interface ResourceDeps {
   readonly log: Logger;
   readonly clusterIps: ClusterIps;
   readonly namespaces: NamespaceLife;
+  /** What is minded of objects beyond the rules of their kinds. */
+  readonly check?: ObjectCheck | undefined;
   /** Of clients that change the same object. */
   readonly turns: Turns;
 }

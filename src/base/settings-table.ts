@@ -203,14 +203,14 @@ export const SETTINGS = table({
     type: 'list',
     env: ['BULWARK_JWKS_BLOCKED_ADDRESSES', 'BLOCKED_CIDRS_IN_JWKS_URIS'],
     default: '',
-    doc: 'Addresses (CIDR) that keys are never fetched from, beside this host, its links and metadata services of clouds.',
+    doc: 'Addresses (CIDR) that keys of issuers and trust bundles are never fetched from, beside this host, its links and metadata services of clouds.',
     scope: ['server'],
   },
   jwksAllowedAddresses: {
     type: 'list',
     env: ['BULWARK_JWKS_ALLOWED_ADDRESSES'],
     default: '',
-    doc: 'Addresses (CIDR) that keys may be fetched from though they are blocked by default: 127.0.0.0/8 where the issuer runs on this host.',
+    doc: 'Addresses (CIDR) that keys of issuers and trust bundles may be fetched from though they are blocked by default: 127.0.0.0/8 where the issuer runs on this host.',
     scope: ['server'],
   },
   jwksRoots: {
@@ -354,8 +354,8 @@ export const SETTINGS = table({
     env: ['BULWARK_JWT_POLICY', 'JWT_POLICY'],
     default: 'third-party-jwt',
     choices: ['third-party-jwt', 'first-party-jwt'],
-    doc: 'Which tokens prove a workload: those with an audience of tokenAudiences only, or also those for the API server itself, as old clusters mount them.',
-    scope: ['server'],
+    doc: 'Which tokens prove a workload: those with an audience of tokenAudiences only, or also those for the API server itself, as old clusters mount them. The agent shows a mounted token of that kind only with the same policy.',
+    scope: ['server', 'agent'],
   },
   trustedNodeAccounts: {
     type: 'list',
@@ -379,6 +379,36 @@ export const SETTINGS = table({
     max: '1000000',
     unit: 'certificates',
     doc: 'How many certificates one identity gets in a minute, all its workloads together; as many at once after a rest. 0 = no limit.',
+    scope: ['server'],
+  },
+  bundleEndpointPort: {
+    type: 'port',
+    env: ['BULWARK_BUNDLE_ENDPOINT_PORT'],
+    default: undefined,
+    doc: 'The port of the bundle endpoint (HTTPS), where other trust domains fetch what vouches for this one. 0 = any free one. Without it there is no endpoint.',
+    scope: ['server'],
+  },
+  bundleEndpointCertificate: {
+    type: 'path',
+    env: ['BULWARK_BUNDLE_ENDPOINT_CERTIFICATE'],
+    default: undefined,
+    doc: 'PEM chain for the bundle endpoint by the profile https_web, read anew when it changes. Without it the endpoint has a certificate of the mesh (https_spiffe).',
+    scope: ['server'],
+  },
+  bundleEndpointKey: {
+    type: 'path',
+    env: ['BULWARK_BUNDLE_ENDPOINT_KEY'],
+    default: undefined,
+    doc: 'The private key of that certificate, PEM.',
+    scope: ['server'],
+  },
+  bundleRefreshHint: {
+    type: 'duration',
+    env: ['BULWARK_BUNDLE_REFRESH_HINT'],
+    default: '5m',
+    min: '1s',
+    max: '1h',
+    doc: 'How often other trust domains are asked to fetch our bundle. A new root has to be known there before it signs: wait so long between the steps of a rotation.',
     scope: ['server'],
   },
   jwtSvidTtl: {
@@ -475,6 +505,13 @@ export const SETTINGS = table({
     doc: 'A folder to write key.pem, cert-chain.pem and root-cert.pem to, for applications that do TLS themselves. Puts a private key on disk. With several workloads each has a folder NAME.NAMESPACE in it.',
     scope: ['agent'],
   },
+  stateDirectory: {
+    type: 'path',
+    env: ['BULWARK_STATE_DIRECTORY'],
+    default: undefined,
+    doc: 'A folder in which the agent keeps key and certificate of each workload, to go on with them after a restart or a reboot: what machines that joined with a token need. Puts private keys on disk, for the user of the agent only.',
+    scope: ['agent'],
+  },
   secretDirectories: {
     type: 'list',
     env: ['BULWARK_SECRET_DIRECTORIES'],
@@ -510,10 +547,3 @@ export type Settings = {
     ? ValueOf<(typeof SETTINGS)[N]> | undefined
     : ValueOf<(typeof SETTINGS)[N]>;
 };
-  stateDirectory: {
-    type: 'path',
-    env: ['BULWARK_STATE_DIRECTORY'],
-    default: undefined,
-    doc: 'A folder in which the agent keeps key and certificate of each workload, to go on with them after a restart or a reboot: what machines that joined with a token need. Puts private keys on disk, for the user of the agent only.',
-    scope: ['agent'],
-  },

@@ -44,6 +44,8 @@ export interface ServerAddresses {
   readonly discovery: string;
   /** `http://HOST:PORT` of health and metrics. */
   readonly monitoring: string;
+  /** `https://HOST:PORT` of the bundle endpoint, where there is one. */
+  readonly bundleEndpoint?: string;
   readonly ports: ServerPorts;
 }
 

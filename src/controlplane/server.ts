@@ -28,6 +28,7 @@ import { type Authority, openAuthority } from '#controlplane/authority.ts';
 import { CaControllers } from '#controlplane/ca-controllers.ts';
 import { certificatesView } from '#controlplane/certificates-view.ts';
 import { DataFolder } from '#controlplane/data-folder.ts';
+import { Federation, ownDomainRefusal } from '#controlplane/federation.ts';
 import { IssuerKeys } from '#controlplane/issuer-keys.ts';
 import { openJwtKeys } from '#controlplane/jwt-svids.ts';
 import { Mesh } from '#controlplane/mesh.ts';
@@ -165,6 +166,7 @@ export class ControlPlane implements Component {
       { settings, trustDomain },
       { ...this.#deps, mesh, authority, journal, store },
     );
+    const federation = this.#federation(parts);
     const status = new PolicyStatus({ ...this.#deps, store, findings: () => mesh.findings() });
     authority.roots.onChange(async () => {
       await serving.renewNow();
@@ -172,19 +174,22 @@ export class ControlPlane implements Component {
       await controllers.bundleChanged();
     });
     const { components } = authority;
-    await this.#lifecycle.start([xds, controllers, ...components, watch, status, monitoring]);
+    await this.#lifecycle.start([xds, controllers, ...components, watch, federation]);
+    await this.#lifecycle.start([status, monitoring]);
     const { port } = api.address;
-    await this.#publish({ api: port, secure: xds.port, monitoring: monitoring.port });
+    const served = { api: port, secure: xds.port, monitoring: monitoring.port };
+    await this.#publish(served, federation.endpointPort);
     this.#isReady = true;
   }
 
   /** Tells where everything is, to whom it may concern: files for agents, the log for people. */
-  async #publish(ports: ServerPorts): Promise<void> {
+  async #publish(ports: ServerPorts, bundlePort: number | undefined): Promise<void> {
     const host = urlHost(this.#options.settings.bindAddress);
     this.#addresses = {
       api: `https://${host}:${ports.api}`,
       discovery: `${host}:${ports.secure}`,
       monitoring: `http://${LOOPBACK}:${ports.monitoring}`,
+      ...(bundlePort !== undefined && { bundleEndpoint: `https://${host}:${bundlePort}` }),
       ports,
     };
     await writeAddresses(this.#folder.paths.addresses, this.#addresses);
@@ -218,6 +223,13 @@ export class ControlPlane implements Component {
     });
   }
 
+  #federation(parts: ServerParts): Federation {
+    const { settings } = this.#options;
+    const directory = this.#folder.paths.ca;
+    const options = { settings, mesh: parts.mesh.settings, directory };
+    return new Federation(options, { ...this.#deps, ...parts });
+  }
+
   #rootWatch(rotation: RootRotation): RootWatch {
     const { rootRotation, caCertificates } = this.#options.settings;
     const isAutomatic = rootRotation === 'automatic' && caCertificates === undefined;
@@ -244,7 +256,9 @@ export class ControlPlane implements Component {
     parts: ServerParts,
     options: { readonly port: number; readonly views: Views; readonly actions: Actions },
   ): Promise<ApiServer> {
-    const { store, tokens, serving, authority } = parts;
+    const { store, tokens, serving, authority, mesh } = parts;
+    const { views, actions } = options;
+    const check = ownDomainRefusal(mesh.settings);
     const { bindAddress, rootNamespace, caNamespace } = this.#options.settings;
     const clients = await loadClientAuthority(this.#folder.paths.access, this.#deps);
     const tlsOf = ({ privateKeyPem, certificateChainPem }: ServingMaterial) => ({
@@ -259,7 +273,7 @@ export class ControlPlane implements Component {
         initialNamespaces: [...new Set([rootNamespace, caNamespace])],
         tls: tlsOf(present(serving.material, 'the serving certificate')),
       },
-      { ...this.#deps, store, tokens, views: options.views, actions: options.actions },
+      { ...this.#deps, store, tokens, views, actions, check },
     );
     await this.#lifecycle.start([api]);
     serving.onRenewed((material) => api.updateTls(tlsOf(material)));

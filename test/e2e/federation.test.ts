@@ -1,6 +1,11 @@
 // Two meshes of different trust domains, each with server, agents and Envoys of its own.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import type { TrustBundle } from '#api/kinds/trust-bundle.ts';
+import type { ServerAddresses } from '#controlplane/addresses.ts';
+import { bulwark } from '../kit/bulwark.ts';
 import {
   allowPrincipal,
   FEDERATED_HOST,
@@ -11,6 +16,7 @@ import {
 } from '../kit/federation.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
 import { callPeer, httpRequest, statusOf } from '../kit/peer-call.ts';
+import { RealMesh, startLoad } from '../kit/real-mesh.ts';
 import { testAuthority } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
@@ -76,4 +82,67 @@ test('identities of another trust domain', { timeout: 180_000 }, async (t) => {
     await server.api.expect({ method: 'DELETE', path });
     await becomes(503, 'the call is refused');
   });
+});
+
+/** A TrustBundle for a mesh that serves its bundle: the roots that it has now, then its endpoint. */
+function fetchedFrom(mesh: RealMesh, trustDomain: string): string {
+  const addresses = readFileSync(join(mesh.data, 'addresses.json'), 'utf8');
+  const { bundleEndpoint: url } = JSON.parse(addresses) as ServerAddresses;
+  const endpointSpiffeId = `spiffe://${trustDomain}/ns/istio-system/sa/bundle-endpoint`;
+  const endpoint = { url, profile: 'https_spiffe', endpointSpiffeId };
+  return trustBundleOf(trustDomain, { bundle: rootsOf(mesh), endpoint });
+}
+
+test('the other side replaces its root, and no request fails', { timeout: 240_000 }, async (t) => {
+  const args = ['--bundle-endpoint-port', '0', '--bundle-refresh-hint', '1s'];
+  const both = [...args, '--jwks-allowed-addresses', '127.0.0.0/8'];
+  const { caller, server, proxyPort } = await startTwoMeshes(t, { caller: both, server: both });
+  await caller.apply(fetchedFrom(server, FEDERATION.server));
+  await server.apply(fetchedFrom(caller, FEDERATION.caller));
+  const client = new KeepAliveClient({ port: proxyPort });
+  t.after(() => client.close());
+  await waitUntil(
+    async () => (await client.ask({ target: FEDERATED_HOST })).status === 200,
+    'the first answer',
+    WITHIN,
+  );
+  const load = startLoad(t, { port: proxyPort, target: FEDERATED_HOST });
+  const path = `/apis/bulwark.mesh/v1alpha1/trustbundles/${FEDERATION.server}`;
+  const hasRoots = (count: number) =>
+    waitUntil(
+      async () => (await caller.get<TrustBundle>(path))?.status?.roots === count,
+      `${count} roots of the other side`,
+      WITHIN,
+    );
+  const rotate = async (step: string) => {
+    const command = bulwark(['ca', 'rotate', step, '--kubeconfig', server.kubeconfig]);
+    t.after(() => command.kill());
+    await command.ended;
+    assert.equal(command.exit?.code, 0, command.tail());
+  };
+  await hasRoots(1);
+  await rotate('prepare');
+  await hasRoots(2);
+  await rotate('activate');
+  await rotate('taint');
+  await rotate('revoke');
+  await hasRoots(1);
+  assert.equal((await client.ask({ target: FEDERATED_HOST })).status, 200);
+  const { answers, failures } = await load.stop();
+  assert.deepEqual(failures, []);
+  assert.ok(answers > 50, `${answers} answers`);
+  const status = (await caller.get<TrustBundle>(path))?.status;
+  assert.ok(status?.sequence && status.notAfter && status.lastFetched && !status.error);
+});
+
+test('nobody speaks for a trust domain of the mesh', { timeout: 60_000 }, async (t) => {
+  const mesh = new RealMesh(t);
+  await mesh.startServer('--trust-domain', 'shop.test', '--trust-domain-aliases', 'old.test');
+  const { root } = testAuthority('foreign');
+  for (const trustDomain of ['shop.test', 'old.test'])
+    await assert.rejects(
+      mesh.apply(trustBundleOf(trustDomain, { bundle: root })),
+      /a trust domain of this mesh/,
+    );
+  await mesh.apply(trustBundleOf('other.test', { bundle: root }));
 });

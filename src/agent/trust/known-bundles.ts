@@ -20,10 +20,11 @@ export interface KnownBundles {
 }
 
 /**
- * Reads what the control plane says of trust domains, JSON.
- * @throws BulwarkError AGENT_TRUST_REFUSED when a part of it is not what it should be
+ * Reads what the control plane says of trust domains, JSON. Where the bundle of another trust domain
+ * cannot be read, what was known of it before stays: it must not keep news of others away.
+ * @throws BulwarkError AGENT_TRUST_REFUSED when the rest is not what it should be
  */
-export function parseKnownBundles(text: string): KnownBundles {
+export function parseKnownBundles(text: string, before?: KnownBundles): KnownBundles {
   try {
     const { own, trust_domains: domains } = JSON.parse(text) as {
       readonly own: readonly string[];
@@ -31,16 +32,29 @@ export function parseKnownBundles(text: string): KnownBundles {
     };
     const entries = Object.entries(domains);
     if (entries.length > LIMITS.trustBundlesMax * 2) throw new Error('too many trust domains');
-    return {
-      own: own.map(parseTrustDomain),
-      byDomain: new Map(
-        entries.map(([name, document]) => [parseTrustDomain(name), domainBundle(document)]),
-      ),
-    };
+    const byDomain = new Map<TrustDomain, DomainBundle>();
+    for (const [name, document] of entries) {
+      const trustDomain = parseTrustDomain(name);
+      const kept = own.includes(name) ? undefined : before?.byDomain.get(trustDomain);
+      const bundle = own.includes(name)
+        ? domainBundle(document)
+        : (readableBundle(document) ?? kept);
+      if (bundle) byDomain.set(trustDomain, bundle);
+    }
+    return { own: own.map(parseTrustDomain), byDomain };
   } catch (cause) {
     const reason = isBulwarkError(cause) ? cause.message : 'it does not parse';
     const message = `the trust bundles from the control plane are not used: ${reason}`;
     throw new BulwarkError('AGENT_TRUST_REFUSED', message, { data: { reason }, cause });
+  }
+}
+
+function readableBundle(document: unknown): DomainBundle | undefined {
+  try {
+    return domainBundle(document);
+  } catch (error) {
+    if (isBulwarkError(error)) return undefined;
+    throw error;
   }
 }
 

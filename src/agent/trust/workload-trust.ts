@@ -113,7 +113,7 @@ export class WorkloadTrust {
 
   #domainsOffered(text: string): string | undefined {
     try {
-      this.#domains = parseKnownBundles(text);
+      this.#domains = parseKnownBundles(text, this.#domains);
     } catch (error) {
       if (!isBulwarkError(error)) throw error;
       this.#deps.log.error('the trust bundles from the control plane are not used', { error });
