@@ -4,6 +4,7 @@ import type { MeshSnapshot } from '#model/snapshot.ts';
 import { peerAuthenticationFindings } from '#policy/authn/peer-authentication-findings.ts';
 import { policyFindings } from '#policy/authn/policy-findings.ts';
 import type { Authorizer } from '#policy/authz/selection.ts';
+import { destinationRuleFindings } from '#policy/tls/destination-rule-findings.ts';
 
 /** Takes what is found about an object of the mesh. */
 export type Report = (object: ApiObject, diagnostic: Diagnostic) => void;
@@ -27,5 +28,6 @@ export function findingsOf(mesh: MeshSnapshot, authorizer: Authorizer): Findings
   }
   peerAuthenticationFindings(mesh, report);
   policyFindings(mesh, report);
+  destinationRuleFindings(mesh, report);
   return found;
 }

@@ -67,6 +67,16 @@ interface Defaults {
   readonly sni: string;
 }
 
+/** A context or an error: named, or one after the other. */
+interface UpstreamResult {
+  readonly tlsContext?: unknown;
+  readonly err?: unknown;
+}
+
+function isList(value: object): value is readonly unknown[] {
+  return Array.isArray(value);
+}
+
 function upstreamContext(fields: TlsCase['fields']): string | undefined {
   const {
     opts,
@@ -75,9 +85,9 @@ function upstreamContext(fields: TlsCase['fields']): string | undefined {
   } = fields as {
     readonly opts: { readonly mutable?: { readonly $cluster?: string } };
     readonly tls: ClientTls;
-    readonly result: { readonly tlsContext?: unknown; readonly err?: unknown } | readonly unknown[];
+    readonly result: UpstreamResult | readonly unknown[];
   };
-  const wanted = Array.isArray(expected) ? expected : [expected.tlsContext, expected.err];
+  const wanted = isList(expected) ? expected : [expected.tlsContext, expected.err];
   const isHttp2 = /h2|http2/i.test(opts.mutable?.$cluster ?? '');
   const decided = decide({ tls, external: true, autoMtls: false });
   if (decided.mode === 'refuse') return wanted[1] ? undefined : decided.reason;
