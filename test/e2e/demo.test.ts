@@ -6,6 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ManagedProcess } from '../kit/child-process.ts';
 import { processTree } from '../kit/processes.ts';
+import { SecondOpinion } from '../kit/second-opinion.ts';
 import { temporaryDirectory } from '../kit/temp-directory.ts';
 
 const DEMO = fileURLToPath(new URL('../../tools/demo.ts', import.meta.url));
@@ -29,12 +30,17 @@ const NAMES = [
   'root-rotated-under-load',
 ];
 
-function startDemo(test: TestContext, args: readonly string[], directory: string): ManagedProcess {
+function startDemo(
+  test: TestContext,
+  args: readonly string[],
+  directory: string,
+  env: Readonly<Record<string, string>> = {},
+): ManagedProcess {
   const demo = new ManagedProcess({
     name: 'demo',
     command: process.execPath,
     args: ['--disable-warning=ExperimentalWarning', DEMO, ...args],
-    env: { TMPDIR: directory, NO_COLOR: '1' },
+    env: { TMPDIR: directory, NO_COLOR: '1', ...env },
   });
   test.after(() => demo.stop());
   return demo;
@@ -42,7 +48,9 @@ function startDemo(test: TestContext, args: readonly string[], directory: string
 
 async function runToEnd(test: TestContext): Promise<void> {
   const directory = temporaryDirectory(test);
-  const demo = startDemo(test, ['--json'], directory);
+  const opinion = new SecondOpinion();
+  test.after(() => opinion.close());
+  const demo = startDemo(test, ['--json'], directory, opinion.env);
   await demo.ended;
   assert.equal(demo.exit?.code, 0, demo.tail(80));
   const report = JSON.parse(demo.lines.join('\n')) as {
@@ -56,6 +64,8 @@ async function runToEnd(test: TestContext): Promise<void> {
     assert.ok(ok && detail !== '' && ms >= 0, name);
   }
   assert.deepEqual(readdirSync(directory), [], 'nothing is left on disk');
+  const signed = await opinion.verify();
+  assert.ok(signed.filter(({ kind }) => kind === 'leaf').length > 5, 'others verified the leaves');
 }
 
 describe('the demo', { timeout: DEMO_MS_MAX }, () => {

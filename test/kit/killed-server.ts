@@ -2,32 +2,23 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { ADMIN_PATHS, type RootsView } from '#admin/contract.ts';
+import type { RootsView } from '#admin/contract.ts';
 import { systemClock } from '#base/clock.ts';
 import { silentLogger } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
-import { Secret } from '#base/secret.ts';
 import { SqliteIssuanceJournal } from '#ca/journal/sqlite-issuance-journal.ts';
 import { RootSet } from '#ca/roots/root-set.ts';
 import { afterStep, nextStep, type RootSlot } from '#ca/roots/root-states.ts';
-import { CaClient } from '#caclient/ca-client.ts';
 import { DataFolder } from '#controlplane/data-folder.ts';
-import { KubeClient } from '#kubeclient/kube-client.ts';
-import { readKubeconfig } from '#kubeclient/kubeconfig.ts';
-import { parseCertificatesPem } from '#pki/certificate.ts';
-import { buildCsr } from '#pki/csr.ts';
-import { generateKeyPair } from '#pki/keys.ts';
-import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
 import { SqliteStore } from '#store/sqlite-store.ts';
 import { bulwark } from './bulwark.ts';
+import { CertificateCaller } from './certificate-caller.ts';
 import type { ManagedProcess } from './child-process.ts';
 import { FAULT_ENV } from './fault-names.ts';
 import { ROOT_TTL_MS, TEST_TRUST_DOMAIN } from './test-root.ts';
 
 const PRELOAD = new URL('fault-points.ts', import.meta.url).href;
-const REVOCATIONS = '/apis/bulwark.mesh/v1alpha1/certificaterevocations';
 const READY_MS_MAX = 60_000;
-const IDENTITY = parseSpiffeId(`spiffe://${TEST_TRUST_DOMAIN}/ns/default/sa/default`);
 
 /** What was acknowledged: it may never be undone by a crash. */
 interface Acknowledged {
@@ -101,10 +92,10 @@ export class KilledServer {
 
   /** Asks for everything once; returns early when the server is gone. */
   async #drive(server: ManagedProcess): Promise<void> {
-    let caller: Caller | undefined;
+    let caller: CertificateCaller | undefined;
     try {
       await server.waitForLine((line) => line === 'ready' || undefined, READY_MS_MAX);
-      caller = await Caller.connect(this.#data);
+      caller = await CertificateCaller.connect(this.#data);
       await this.#everything(caller);
     } catch (error) {
       // Whatever fails when the server dies fails for that; its end may be noticed a little later.
@@ -118,10 +109,10 @@ export class KilledServer {
     }
   }
 
-  async #everything(caller: Caller): Promise<void> {
+  async #everything(caller: CertificateCaller): Promise<void> {
     const { serials, revocations } = this.#known;
     const sign = async (): Promise<string> => {
-      const serial = await caller.sign();
+      const { serial } = await caller.sign();
       serials.push(serial);
       return serial;
     };
@@ -206,86 +197,6 @@ export class KilledServer {
       assert.ok(this.#known.revocations.has(name) || name === revocation, `${name} is revoked`);
     this.#known.revocations.clear();
     for (const name of found) this.#known.revocations.add(name);
-  }
-}
-
-/** Who has the server do things. */
-class Caller {
-  readonly #api: KubeClient;
-  readonly #authority: CaClient;
-  #token: Secret<string> | undefined;
-
-  private constructor(api: KubeClient, authority: CaClient) {
-    this.#api = api;
-    this.#authority = authority;
-  }
-
-  static async connect(data: string): Promise<Caller> {
-    const api = new KubeClient(await readKubeconfig(join(data, 'admin.kubeconfig')));
-    const { discovery } = JSON.parse(readFileSync(join(data, 'addresses.json'), 'utf8'));
-    const authority = new CaClient(
-      {
-        address: String(discovery),
-        serverName: 'istiod.istio-system.svc',
-        rootFile: join(data, 'root-cert.pem'),
-      },
-      { clock: systemClock },
-    );
-    return new Caller(api, authority);
-  }
-
-  /** The serial of a new certificate. */
-  async sign(): Promise<string> {
-    this.#token ??= await this.#requestToken();
-    const csr = buildCsr(IDENTITY, generateKeyPair());
-    const [leaf = ''] = await this.#authority.sign({ csr, validitySeconds: 3600 }, this.#token);
-    return parseCertificatesPem(leaf)[0]?.serial ?? assert.fail('no certificate');
-  }
-
-  async revoke(name: string, serial: string): Promise<void> {
-    const body = {
-      apiVersion: 'bulwark.mesh/v1alpha1',
-      kind: 'CertificateRevocation',
-      metadata: { name },
-      spec: { serial },
-    };
-    await this.#api.expect({ method: 'POST', path: REVOCATIONS, body });
-  }
-
-  async unrevoke(name: string): Promise<void> {
-    await this.#api.expect({ method: 'DELETE', path: `${REVOCATIONS}/${name}` });
-  }
-
-  async roots(): Promise<RootsView> {
-    return (await this.#api.expect({ method: 'GET', path: ADMIN_PATHS.roots })) as RootsView;
-  }
-
-  async rotate(step: RootsView['next']): Promise<RootsView> {
-    const body = { step, leaveBehind: [] };
-    return (await this.#api.expect({
-      method: 'POST',
-      path: ADMIN_PATHS.roots,
-      body,
-    })) as RootsView;
-  }
-
-  close(): void {
-    this.#api.close();
-    this.#authority.close();
-  }
-
-  async #requestToken(): Promise<Secret<string>> {
-    const account = '/api/v1/namespaces/default/serviceaccounts/default';
-    const answer = (await this.#api.expect({
-      method: 'POST',
-      path: `${account}/token`,
-      body: {
-        apiVersion: 'authentication.k8s.io/v1',
-        kind: 'TokenRequest',
-        spec: { audiences: ['istio-ca'], expirationSeconds: 600 },
-      },
-    })) as { readonly status: { readonly token: string } };
-    return new Secret(answer.status.token);
   }
 }
 

@@ -12,24 +12,31 @@ import { bulwark } from './bulwark.ts';
 import type { ManagedProcess } from './child-process.ts';
 import { KeepAliveClient } from './keep-alive-client.ts';
 import { objectsOf } from './objects.ts';
+import { SecondOpinion } from './second-opinion.ts';
 import { temporaryDirectory } from './temp-directory.ts';
 import { waitUntil } from './wait-until.ts';
 
 const START_MS_MAX = 30_000;
 
-/** A control plane and agents, each a process of its own, as users run them; ends with the test. */
+/**
+ * A control plane and agents, each a process of its own, as users run them; ends with the test.
+ * Everything that the control plane signs is verified by others then.
+ */
 export class RealMesh {
   readonly directory: string;
   readonly #test: Pick<TestContext, 'after'>;
+  readonly #opinion: SecondOpinion;
   #server: ManagedProcess | undefined;
   #client: KubeClient | undefined;
 
   constructor(test: Pick<TestContext, 'after'>) {
     this.#test = test;
     this.directory = temporaryDirectory(test);
+    this.#opinion = new SecondOpinion();
     test.after(async () => {
       this.#client?.close();
       await this.#server?.stop();
+      await this.#opinion.verify().finally(() => this.#opinion.close());
     });
   }
 
@@ -51,7 +58,7 @@ export class RealMesh {
   async startServer(...args: readonly string[]): Promise<void> {
     await this.#server?.stop();
     const ports = ['--secure-port', '0', '--monitoring-port', '0'];
-    this.#server = bulwark(['server', '--data', this.data, ...ports, ...args]);
+    this.#server = bulwark(['server', '--data', this.data, ...ports, ...args], this.#opinion.env);
     await this.#server.waitForLine((line) => line === 'ready' || undefined, START_MS_MAX);
     this.#client?.close();
     this.#client = new KubeClient(await readKubeconfig(this.kubeconfig));

@@ -13,11 +13,11 @@ const REACHED_MIN = 0.95;
 
 test('a server that is killed at every step of a first start is whole', async (t) => {
   const directory = temporaryDirectory(t);
-  const { passed } = await new KilledServer(t, join(directory, 'all')).run();
+  const { passed } = await new KilledServer(t, join(directory, 'all', 'data')).run();
   const points = passed.slice(0, passed.indexOf(STARTED) + 1);
   let deaths = 0;
   for (const [index, point] of points.entries()) {
-    const server = new KilledServer(t, join(directory, `data-${index}`));
+    const server = new KilledServer(t, join(directory, String(index), 'data'));
     if ((await server.run(point)).died) deaths += 1;
     await server.verify();
     // One more life on what was left.
