@@ -1,7 +1,7 @@
 // A certificate for servers outside of the mesh, from a Secret of the API, as users have it: real
 // control plane, real agent, real Envoy.
 import assert from 'node:assert/strict';
-import { renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { startHttpsApp } from '../kit/https-app.ts';
@@ -25,8 +25,20 @@ function secret(authority: TestAuthority, name: string): string {
   });
 }
 
-function objects(port: number, source: string): string {
-  return `
+const PAGE = new URL('../../docs/guide/calling.md', import.meta.url);
+
+/** What the guide applies, but for where the partner is and what the caller proves itself with. */
+function partnerObjects(port: number, source: string): string {
+  const [, yaml = ''] = /^```yaml\n([\s\S]*?)^```/m.exec(readFileSync(PAGE, 'utf8')) ?? [];
+  const endpoints = `endpoints: [{ address: 127.0.0.1, ports: { http: ${port} } }]`;
+  const here = yaml
+    .replace('resolution: DNS', `resolution: STATIC\n  ${endpoints}`)
+    .replace('credentialName: partner', source);
+  assert.ok(here.includes(endpoints) && here.includes(source), 'the page has these objects');
+  return here;
+}
+
+const CALLER = `
 apiVersion: v1
 kind: Namespace
 metadata: { name: shop }
@@ -39,30 +51,12 @@ apiVersion: networking.istio.io/v1
 kind: WorkloadGroup
 metadata: { name: web, namespace: shop }
 spec: { metadata: { labels: { app: web } }, template: { serviceAccount: web } }
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: partner, namespace: shop }
-spec:
-  hosts: [api.partner.com]
-  ports: [{ number: 80, name: http, protocol: HTTP }]
-  resolution: STATIC
-  endpoints: [{ address: 127.0.0.1, ports: { http: ${port} } }]
----
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: { name: partner, namespace: shop }
-spec:
-  host: api.partner.com
-  workloadSelector: { matchLabels: { app: web } }
-  trafficPolicy: { tls: { mode: MUTUAL, ${source} } }
 `;
-}
 
 /** A mesh with a caller of the partner, which proves itself from `source`. Gives what asks it. */
 async function startCaller(t: TestContext, mesh: RealMesh, port: number, source: string) {
   await mesh.startServer();
-  await mesh.apply(objects(port, source));
+  await mesh.apply(`${CALLER}---\n${partnerObjects(port, source)}`);
   const web = { namespace: 'shop', serviceAccount: 'web', name: 'web', group: 'web' };
   const status = await mesh.startAgent('agent', {
     secretDirectories: [mesh.directory],
@@ -98,8 +92,12 @@ test('a caller proves itself by files, and verifies the partner by caCertificate
   writeFileSync(path('key.pem'), own.privateKey, { mode: 0o600 });
   writeFileSync(path('ca.pem'), testAuthority('somebody else').root);
   const port = await startPartner(t, authority);
-  const files = `clientCertificate: ${path('cert.pem')}, privateKey: ${path('key.pem')}`;
-  const ask = await startCaller(t, mesh, port, `${files}, caCertificates: ${path('ca.pem')}`);
+  const files = [
+    `clientCertificate: ${path('cert.pem')}`,
+    `privateKey: ${path('key.pem')}`,
+    `caCertificates: ${path('ca.pem')}`,
+  ];
+  const ask = await startCaller(t, mesh, port, files.join('\n      '));
 
   assert.equal((await ask()).status, 503, 'the partner is not of the authority in the file');
   writeFileSync(path('ca.pem.new'), authority.root);
