@@ -200,7 +200,9 @@ export class ControlPlane implements Component {
   async #guardTrustDomain({ settings }: Mesh, memoryFile: string): Promise<void> {
     const isForced = this.#options.settings.trustDomainChange === 'forced';
     const path = join(this.#folder.path, 'trust-domain.json');
-    const peers = await readTrustMemory(memoryFile, this.#deps);
+    const known = await readTrustMemory(memoryFile, this.#deps);
+    const now = this.#deps.clock.now();
+    const peers = known.filter(({ certificate }) => certificate.notAfterAt >= now);
     await guardTrustDomain({ path, settings, isForced }, { ...this.#deps, peers });
   }
 

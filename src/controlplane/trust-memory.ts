@@ -14,22 +14,28 @@ export interface TrustMemoryDeps {
 const WRITE_DELAY_MS = 1000;
 
 /**
- * The workloads that were here before a restart and whose certificate still holds.
+ * The workloads that were here before a restart.
  * @throws BulwarkError FILES_UNREADABLE, FILES_TOO_OPEN
  */
 export async function readTrustMemory(
   path: string,
-  { clock, log }: Pick<TrustMemoryDeps, 'clock' | 'log'>,
+  { log }: Pick<TrustMemoryDeps, 'log'>,
 ): Promise<readonly TrustPeerIdentity[]> {
   if (!(await pathExists(path))) return [];
   const text = String(await readSecretFile(path));
   try {
-    const known = JSON.parse(text) as TrustPeerIdentity[];
-    return known.filter(({ certificate }) => certificate.notAfterAt >= clock.now());
+    const known = JSON.parse(text) as readonly TrustPeerIdentity[];
+    if (!known.every(isWhole)) throw new Error('an entry is not whole');
+    return known;
   } catch (error) {
     log.error('who was connected before is not known', { path, error });
     return [];
   }
+}
+
+function isWhole({ identity, nodeId, certificate }: Partial<TrustPeerIdentity>): boolean {
+  const texts = [identity, nodeId, certificate?.serial];
+  return texts.every((text) => typeof text === 'string') && Number(certificate?.notAfterAt) > 0;
 }
 
 /**

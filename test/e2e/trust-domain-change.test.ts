@@ -9,10 +9,7 @@ import { KeepAliveClient } from '../kit/keep-alive-client.ts';
 import { RealMesh, startLoad } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-/**
- * Certificates are renewed after half of it. A workload whose certificate expires while the server
- * is away is forgotten, so it has to be longer than any start takes.
- */
+/** Certificates are renewed after half of it. */
 const TTL = '20s';
 const TARGET = 'http://web.shop/';
 

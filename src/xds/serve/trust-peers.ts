@@ -45,7 +45,12 @@ interface PeerEntry {
   peer: TrustPeer;
   /** The stream that counts; an older one of the same workload does not. */
   stream: unknown;
+  /** Wall-clock milliseconds until which it stays, though its certificate may have expired. */
+  readonly keptUntil: number;
 }
+
+/** Agents come back within seconds of a start of the server. */
+const RESTORED_MS = 60_000;
 
 /**
  * The workloads that were here. One that vanished stays in the list until its certificate has
@@ -64,17 +69,25 @@ export class TrustPeers {
   /** All of them whose certificate holds, in the order in which they came. */
   all(): readonly TrustPeer[] {
     const now = this.#clock.now();
-    for (const [key, { peer }] of this.#entries)
-      if (!peer.isConnected && peer.certificate.notAfterAt < now) this.#entries.delete(key);
+    for (const [key, { peer, keptUntil }] of this.#entries) {
+      const until = Math.max(peer.certificate.notAfterAt, keptUntil);
+      if (!peer.isConnected && until < now) this.#entries.delete(key);
+    }
     return [...this.#entries.values()].map(({ peer }) => peer);
   }
 
-  /** Adds workloads that were here before a restart, as away. */
+  /**
+   * Adds workloads that were here before a restart, as away. Also those whose certificate expired
+   * meanwhile, for a while: they may be about to come back for another one.
+   */
   restore(known: readonly TrustPeerIdentity[]): void {
+    const keptUntil = this.#clock.now() + RESTORED_MS;
     for (const one of known) {
       const peer = { ...one, isConnected: false, accepted: undefined, refusal: undefined };
       const key = workloadKey(one);
-      if (!this.#entries.has(key)) this.#entries.set(key, { peer, stream: undefined });
+      if (!this.#entries.has(key)) {
+        this.#entries.set(key, { peer, stream: undefined, keptUntil });
+      }
     }
   }
 
@@ -101,7 +114,7 @@ export class TrustPeers {
     const before = this.#entries.get(key)?.peer;
     const refusal = before?.refusal;
     const peer = { ...introduced, isConnected: true, accepted: undefined, refusal };
-    this.#entries.set(key, { peer, stream });
+    this.#entries.set(key, { peer, stream, keptUntil: 0 });
     this.#changed();
     if (before && before.identity !== peer.identity)
       for (const listener of this.#renameListeners) listener(peer);
