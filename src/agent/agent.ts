@@ -13,10 +13,7 @@ import { RunDirectory } from '#agent/run-directory.ts';
 import { SecretState } from '#agent/secrets/secret-state.ts';
 import type { AgentStatus } from '#agent/status.ts';
 import { StatusServer } from '#agent/status-server.ts';
-import { JoinTokenSource } from '#agent/tokens/join-token.ts';
-import { TokenFile } from '#agent/tokens/token-file.ts';
-import { TokenRequest } from '#agent/tokens/token-request.ts';
-import type { TokenSource } from '#agent/tokens/token-source.ts';
+import { tokenSourceOf } from '#agent/tokens/token-source-of.ts';
 import { WorkloadAgent } from '#agent/workload-agent.ts';
 import type { Clock } from '#base/clock.ts';
 import { formatDurationMs } from '#base/duration.ts';
@@ -198,7 +195,7 @@ export class Agent implements Component {
           metrics: this.#metrics,
           authority,
           roots: authority.roots,
-          tokens: this.#tokenSource(workload),
+          tokens: tokenSourceOf(workload, settings, { ...this.#deps, metrics: this.#metrics }),
           state: stateOptions && new SecretState(stateOptions, this.#deps),
           guard: this.#guard,
         },
@@ -226,26 +223,6 @@ export class Agent implements Component {
       throw error;
     }
     this.#statusServer = server;
-  }
-
-  #tokenSource(workload: WorkloadOptions): TokenSource {
-    const { settings } = this.#options;
-    const { joinToken, joinTokenFile } = workload;
-    if (joinToken !== undefined || joinTokenFile !== undefined)
-      return new JoinTokenSource({ token: joinToken, file: joinTokenFile });
-    if (workload.tokenFile !== undefined) return new TokenFile(workload.tokenFile, this.#deps);
-    const kubeconfig = workload.kubeconfig ?? settings.kubeconfig;
-    const { namespace, serviceAccount } = workload;
-    const audience = settings.tokenAudiences[0] ?? '';
-    return new TokenRequest(
-      {
-        kubeconfig: required('kubeconfig', kubeconfig),
-        namespace,
-        serviceAccount,
-        audience,
-      },
-      { ...this.#deps, metrics: this.#metrics },
-    );
   }
 
   async #close(options: { readonly drain?: boolean }): Promise<void> {

@@ -129,7 +129,11 @@ describe('what is kept of a workload', () => {
     await keep(makeSecret());
     const own = process.getuid;
     // Giving files away takes root; being somebody else does not.
-    t.mock.method(process, 'getuid', () => (own?.call(process) ?? 0) + 1);
+    t.mock.method(
+      process as { getuid: () => number },
+      'getuid',
+      () => (own?.call(process) ?? 0) + 1,
+    );
     await assert.rejects(open().read(), isTooOpen);
     await assert.rejects(open().start(), isTooOpen);
     t.mock.restoreAll();

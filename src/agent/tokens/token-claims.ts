@@ -6,7 +6,8 @@ interface Claims {
 
 /** What a token should say. */
 export interface ExpectedClaims {
-  readonly audience: string;
+  /** Left out when any is good. */
+  readonly audience?: string;
   readonly namespace: string;
   readonly serviceAccount: string;
   /** Now, wall-clock milliseconds. */
@@ -24,7 +25,7 @@ export function explainRefusedToken(token: string, expected: ExpectedClaims): st
   if (typeof exp === 'number' && exp * 1000 <= expected.at)
     return `it expired ${Math.round(expected.at / 1000 - exp)} s ago by the clock of this machine`;
   const audiences = Array.isArray(aud) ? aud : [aud];
-  if (!audiences.includes(expected.audience))
+  if (expected.audience !== undefined && !audiences.includes(expected.audience))
     return `its audience is ${shown(audiences)}, not ${expected.audience}`;
   const account = `system:serviceaccount:${expected.namespace}:${expected.serviceAccount}`;
   if (sub !== account) return `it is for ${shown([sub])}, not ${account}`;

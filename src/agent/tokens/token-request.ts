@@ -89,7 +89,8 @@ export class TokenRequest implements TokenSource {
       if (response.status !== 404 || (await isOffered(client))) return response;
       throw new Error('this API server gives no tokens for an audience');
     } catch (cause) {
-      const remedy = 'check the kubeconfig and the server; an old one needs a tokenFile';
+      const remedy =
+        'check the kubeconfig and the server; an old one needs a tokenFile and jwtPolicy';
       throw this.#failed(describeError(cause), remedy, cause);
     } finally {
       client?.close();

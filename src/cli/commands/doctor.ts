@@ -81,11 +81,8 @@ async function diagnose(
     },
     systemClock,
   );
-  const { kubeconfig, tokenAudiences } = settings;
-  const tokens = await examineTokens(
-    { workloads, kubeconfig, audience: tokenAudiences[0] ?? '' },
-    { log: silentLogger, clock: systemClock },
-  );
+  const deps = { log: silentLogger, clock: systemClock };
+  const tokens = await examineTokens({ workloads, settings }, deps);
   return [...configuration, ...machine, ...server, ...tokens, ...agent.findings];
 }
 

@@ -1,19 +1,17 @@
 import { type WorkloadOptions, workloadKey } from '#agent/config/workload-options.ts';
 import { createAgentMetrics } from '#agent/metrics.ts';
 import { explainRefusedToken } from '#agent/tokens/token-claims.ts';
-import { TokenFile } from '#agent/tokens/token-file.ts';
-import { TokenRequest } from '#agent/tokens/token-request.ts';
-import type { TokenSource } from '#agent/tokens/token-source.ts';
+import { type TokenSourceDeps, tokenSourceOf } from '#agent/tokens/token-source-of.ts';
 import type { Clock } from '#base/clock.ts';
 import { readSecretFile } from '#base/files.ts';
 import type { Logger } from '#base/log.ts';
 import { Metrics } from '#base/metrics.ts';
+import type { Settings } from '#base/settings-table.ts';
 import { examine, type Finding } from '#cli/doctor/finding.ts';
 
 export interface TokenOptions {
   readonly workloads: readonly WorkloadOptions[];
-  readonly kubeconfig: string | undefined;
-  readonly audience: string;
+  readonly settings: Pick<Settings, 'kubeconfig' | 'tokenAudiences' | 'jwtPolicy'>;
 }
 
 export interface TokenDeps {
@@ -37,7 +35,7 @@ export async function examineTokens(
       examine(`token ${workloadKey(workload)}`, () =>
         workload.joinToken !== undefined || workload.joinTokenFile !== undefined
           ? examineJoinToken(workload)
-          : examineToken(workload, options, { ...deps, metrics }),
+          : examineToken(workload, options.settings, { ...deps, metrics }),
       ),
     ),
   );
@@ -51,21 +49,16 @@ async function examineJoinToken({ joinTokenFile }: WorkloadOptions): Promise<str
 
 async function examineToken(
   workload: WorkloadOptions,
-  { kubeconfig, audience }: TokenOptions,
-  deps: TokenDeps & { readonly metrics: ReturnType<typeof createAgentMetrics> },
+  settings: TokenOptions['settings'],
+  deps: TokenSourceDeps,
 ): Promise<string | Omit<Finding, 'check'>> {
-  const { namespace, serviceAccount, tokenFile } = workload;
-  const config = workload.kubeconfig ?? kubeconfig;
-  if (tokenFile === undefined && config === undefined) {
-    const remedy = 'set tokenFile or joinTokenFile, or give --kubeconfig';
-    return { state: 'failed', message: 'there is no way to get a token', remedy };
-  }
-  const source: TokenSource =
-    tokenFile === undefined
-      ? new TokenRequest({ kubeconfig: config ?? '', namespace, serviceAccount, audience }, deps)
-      : new TokenFile(tokenFile, deps);
+  const { namespace, serviceAccount } = workload;
+  const source = tokenSourceOf(workload, settings, deps);
   const token = await source.token();
-  const expected = { audience, namespace, serviceAccount, at: deps.clock.now() };
+  const audience = settings.tokenAudiences[0] ?? '';
+  const own = { namespace, serviceAccount, at: deps.clock.now() };
+  const isForAny = settings.jwtPolicy === 'first-party-jwt';
+  const expected = isForAny ? own : { ...own, audience };
   const problem = explainRefusedToken(token.reveal(), expected);
   if (problem === undefined) return `${source.description}: good for ${audience}`;
   const remedy = `kubectl create token -n ${namespace} ${serviceAccount} --audience ${audience}`;
