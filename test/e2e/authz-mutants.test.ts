@@ -1,0 +1,138 @@
+// The comparison of evaluator and Envoy is worth something only if it finds errors: each of these,
+// planted in the evaluator, must make a difference to answers of the real Envoy.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { evaluate } from '#policy/authz/evaluate.ts';
+import { startAuthzEnvoy } from '../kit/authz-envoy.ts';
+import { type AuthzFuzz, authzFuzzes, casesOf, type FuzzCase } from '../kit/authz-fuzz.ts';
+import { importMutant, type Mutant } from '../kit/mutants.ts';
+
+/** Fixed: which errors are found must not depend on luck. */
+const SEED = 20_261_122;
+const ENTRY = '#policy/authz/evaluate.ts';
+
+const mutant = (file: string, what: string, text: string, becomes: string): Mutant => ({
+  what,
+  module: `#policy/authz/${file}`,
+  text,
+  becomes,
+});
+
+const MUTANTS: readonly Mutant[] = [
+  mutant(
+    'evaluate.ts',
+    'one half of a rule is enough',
+    'matches) && sources',
+    'matches) || sources',
+  ),
+  mutant('evaluate.ts', 'DENY rules are not looked at', 'denying !== undefined', 'false'),
+  mutant(
+    'evaluate.ts',
+    'ALLOW without a match allows',
+    "decision: 'deny',\n    because: 'no ALLOW",
+    "decision: 'allow',\n    because: 'no ALLOW",
+  ),
+  mutant(
+    'evaluate.ts',
+    'one condition of a clause is enough',
+    'clause.every((condition) => conditionHolds(condition, facts));',
+    'clause.some((condition) => conditionHolds(condition, facts));',
+  ),
+  mutant('condition-test.ts', 'not-values do not count', '!notValues.some(matches)', 'true'),
+  mutant('condition-test.ts', 'no values match nothing', 'values.length === 0 || ', ''),
+  mutant(
+    'condition-test.ts',
+    'lists of a claim are not looked into',
+    ' || listHas(match, claim)',
+    '',
+  ),
+  mutant(
+    'condition-test.ts',
+    'one header of many must be all of them',
+    'values.some((value) => textMatches(match, value))',
+    'values.every((value) => textMatches(match, value))',
+  ),
+  mutant(
+    'condition-test.ts',
+    'a principal is compared with its scheme',
+    "identity.replace(/^spiffe:\\/\\//, '')",
+    'identity',
+  ),
+  mutant(
+    'condition-test.ts',
+    'an issuer alone is a principal',
+    "isTextThat(subject, valueAt(facts.claims, ['sub']))",
+    'true',
+  ),
+  mutant(
+    'text-match.ts',
+    'a prefix may be anywhere',
+    'text.startsWith(match.value)',
+    'text.includes(match.value)',
+  ),
+  mutant(
+    'text-match.ts',
+    'a suffix may be anywhere',
+    'text.endsWith(match.value)',
+    'text.includes(match.value)',
+  ),
+  mutant(
+    'text-match.ts',
+    'an exact value is a prefix',
+    'text === match.value',
+    'text.startsWith(match.value)',
+  ),
+  mutant(
+    'address-range.ts',
+    'the length of a range does not count',
+    'BITS[range.family] - range.prefixLength',
+    '0',
+  ),
+  mutant(
+    'request.ts',
+    'names of headers are compared letter by letter',
+    'const key = name.toLowerCase();',
+    'const key = name;',
+  ),
+  mutant(
+    'request-path.ts',
+    'slashes are not merged',
+    'mergesSlashes ? merged(resolved)',
+    'false ? merged(resolved)',
+  ),
+  mutant('request-path.ts', 'dots are not resolved', "if (dots === '..') kept.pop();", ''),
+];
+
+/** Cases of which a broken evaluator says something else than the sound one. */
+function differences(decide: typeof evaluate, fuzz: AuthzFuzz): readonly FuzzCase[] {
+  const answer = (how: typeof evaluate, { authorization, request }: FuzzCase): string =>
+    how(authorization, request, fuzz.profile).decision;
+  return casesOf(fuzz).filter((one) => answer(decide, one) !== answer(evaluate, one));
+}
+
+test('planted errors in the evaluator are found', async (t) => {
+  const found = new Map<string, number>();
+  const broken: (typeof evaluate)[] = [];
+  for (const [number, one] of MUTANTS.entries()) {
+    broken.push((await importMutant<{ evaluate: typeof evaluate }>(ENTRY, one, number)).evaluate);
+  }
+  for (const fuzz of authzFuzzes(SEED)) {
+    const envoy = await startAuthzEnvoy(t, fuzz.authorizations, fuzz.profile);
+    for (const [number, one] of MUTANTS.entries()) {
+      const different = differences(broken[number] ?? evaluate, fuzz);
+      found.set(one.what, (found.get(one.what) ?? 0) + different.length);
+      const [example] = different;
+      if (example === undefined) continue;
+      // The proxy sides with the sound evaluator: so comparing with it finds the error.
+      const { index, request, authorization } = example;
+      const { verdict } = await envoy.decide(index, request);
+      const { decision } = evaluate(authorization, request, fuzz.profile);
+      assert.equal(verdict === 'allow', decision === 'allow', one.what);
+    }
+  }
+  for (const [what, count] of found) t.diagnostic(`${what}: ${count} differences`);
+  assert.deepEqual(
+    [...found].filter(([, count]) => count === 0),
+    [],
+  );
+});
