@@ -194,7 +194,7 @@ function texts(numbers: readonly number[] | undefined): readonly string[] {
   return (numbers ?? []).map(String);
 }
 
-/** gRPC methods may be written as in the documents, `package.Service/Method`; paths have a slash. */
+/** gRPC methods may be written as `package.Service/Method`, as the documents do. */
 function withSlash(paths: readonly string[] | undefined): readonly string[] {
   return (paths ?? []).flatMap((path) => (/^[/*]/.test(path) ? [path] : [path, `/${path}`]));
 }
