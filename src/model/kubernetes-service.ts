@@ -25,6 +25,7 @@ export function readKubernetesService(
     ports: readPorts(spec.ports ?? []),
     addresses: [...new Set(addresses)].filter((address) => address !== '' && address !== 'None'),
     resolution: 'static',
+    headless: spec.clusterIP === 'None',
     external: false,
     selector: Object.keys(selector).length === 0 ? undefined : selector,
     subjectAltNames: [],

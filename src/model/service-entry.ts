@@ -23,6 +23,7 @@ export function readServiceEntry(object: ServiceEntry): readonly Service[] {
     ports: distinctPorts((spec.ports ?? []).map(readPort)),
     addresses: spec.addresses ?? [],
     resolution: RESOLUTION[spec.resolution ?? 'NONE'],
+    headless: false,
     external: (spec.location ?? 'MESH_EXTERNAL') === 'MESH_EXTERNAL',
     selector: Object.keys(labels).length === 0 ? undefined : labels,
     subjectAltNames: spec.subjectAltNames ?? [],

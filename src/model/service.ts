@@ -33,6 +33,8 @@ export interface Service {
   /** Virtual addresses (cluster IPs); empty when there are none, as with a headless Service. */
   readonly addresses: readonly string[];
   readonly resolution: Resolution;
+  /** A Service without an address of its own: callers look up those of its endpoints. */
+  readonly headless: boolean;
   /** Outside of the mesh: no sidecar is expected at its endpoints (ServiceEntry MESH_EXTERNAL). */
   readonly external: boolean;
   /** Labels of the workloads behind it, in its own namespace; undefined = selects none. */

@@ -32,6 +32,11 @@ spec:
     - { name: tcp, port: 9000, targetPort: 9000 }
     - { name: plain, port: 81, targetPort: 8080 }
 ---
+apiVersion: v1
+kind: Service
+metadata: { name: instances, namespace: shop }
+spec: { clusterIP: None, selector: { app: backend }, ports: [{ name: tcp, port: 9001 }] }
+---
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: { name: backend-1, namespace: shop }
@@ -100,6 +105,7 @@ test('redirected mode', { timeout: 120_000 }, async (t) => {
   await backend.serve('http', 'backend', '8080');
   await backend.serve('http', 'undeclared', '7070');
   await backend.serve('tcp', '9000');
+  await backend.serve('tcp', '9001');
   await outside.serve('http', 'outside', '80');
   const get = (pod: Pod, url: string, host?: string): Answer =>
     pod.call('get', url, JSON.stringify(host === undefined ? {} : { host }));
@@ -133,6 +139,19 @@ test('redirected mode', { timeout: 120_000 }, async (t) => {
     assert.equal(seen.headers['x-forwarded-client-cert'], undefined);
   });
 
+  await t.test(
+    'a call to the address of a workload goes there as it is, which PERMISSIVE takes',
+    () => {
+      const seen = seenBy(get(caller, 'http://10.88.0.2:8080/'));
+      assert.equal(seen.headers['x-forwarded-client-cert'], undefined);
+    },
+  );
+
+  await t.test('TCP to one instance of a headless service reaches that one, by mutual TLS', () => {
+    const { answer } = caller.call<{ answer: string }>('send', '10.88.0.2', '9001', 'hello');
+    assert.equal(answer, 'hello');
+  });
+
   await t.test('a call to a host outside of the mesh goes where it was going', () => {
     assert.equal(seenBy(get(caller, 'http://10.88.0.3/', 'example.com')).app, 'outside');
   });
@@ -151,6 +170,9 @@ test('redirected mode', { timeout: 120_000 }, async (t) => {
         'plaintext is closed',
       );
       assert.equal(get(outside, 'http://10.88.0.2:7070/').status, 0);
+      assert.notEqual(get(caller, 'http://10.88.0.2:8080/').status, 200, 'not even for the mesh');
+      const instance = caller.call<{ answer: string }>('send', '10.88.0.2', '9001', 'hello');
+      assert.equal(instance.answer, 'hello', 'a headless service stands for its instances');
       const { answer } = outside.call<{ answer: string }>('send', '10.88.0.2', '9000', 'hello');
       assert.equal(answer, '');
       assert.equal(seenBy(get(caller, 'http://10.99.0.1/', 'backend.shop')).app, 'backend');

@@ -120,7 +120,7 @@ function tlsOf(
       return 'refuse';
     case 'auto':
     case 'mesh': {
-      const perEndpoint = tls.mode === 'auto' && !isPassthrough(scope, service);
+      const perEndpoint = tls.mode === 'auto' && !isPassthrough(scope, target);
       if (tls.mode === 'auto' && !perEndpoint && !allTakeMtls(scope, endpoints))
         return { mode: 'plain' };
       const asked = tls.mode === 'mesh' ? tls.subjectAltNames : [];
@@ -142,9 +142,16 @@ function tlsOf(
   }
 }
 
-/** Whether calls go to the address that the caller chose, of which Envoy knows nothing. */
-function isPassthrough({ interception }: OutboundScope, { resolution }: Service): boolean {
-  return resolution === 'none' && interception === 'redirect';
+/**
+ * Whether calls go to the address that the caller chose, of which Envoy knows nothing. So they do
+ * to a port of TCP of a headless service, too: who calls one of its instances means that one.
+ */
+function isPassthrough({ interception }: OutboundScope, { service, port }: Target): boolean {
+  if (interception !== 'redirect') return false;
+  return (
+    service.resolution === 'none' ||
+    (service.headless && PROTOCOLS[port.protocol].handling === 'tcp')
+  );
 }
 
 /**
@@ -161,12 +168,13 @@ function isOfOne(id: string, trustDomains: readonly TrustDomain[]): boolean {
 
 function discoveryOf(
   scope: OutboundScope,
-  { service, port, subset, behind }: Target,
+  target: Target,
   endpoints: readonly Endpoint[],
 ): ClusterDiscovery {
+  const { service, port, subset, behind } = target;
   const { resolution, host } = service;
+  if (isPassthrough(scope, target)) return { by: 'original-destination' };
   if (resolution === 'static') return { by: 'eds' };
-  if (isPassthrough(scope, service)) return { by: 'original-destination' };
   const written = scope.assign(endpoints).map(({ endpoint, mtls }) => ({
     address: endpoint.workload.address,
     port: endpoint.port,

@@ -139,6 +139,7 @@ function decide(given: {
     ports: [{ name: 'http', port: 80, targetPort: 80, protocol: 'http' }],
     addresses: [],
     resolution: 'static',
+    headless: false,
     external: given.external,
     selector: undefined,
     subjectAltNames: [],
