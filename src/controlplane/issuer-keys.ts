@@ -46,7 +46,7 @@ export class IssuerKeys implements Component {
   readonly #resolver: KeyResolver;
   #sources: ReadonlyMap<KeySource, readonly string[]> = new Map();
   /** Those that `#sources` is of. */
-  #policies: MeshSnapshot['requestAuthentications'] | undefined;
+  #policies: readonly object[] = [];
   #held: Timer | undefined;
   #heldAt = Number.NEGATIVE_INFINITY;
   #announce: () => void = () => {};
@@ -92,8 +92,13 @@ export class IssuerKeys implements Component {
   /** To be called when the mesh changed: announces it, with the keys that it needs. */
   meshChanged(): void {
     const mesh = this.#deps.mesh.model.snapshot();
-    if (this.#policies !== mesh.requestAuthentications) {
-      this.#policies = mesh.requestAuthentications;
+    const policies = [
+      mesh.requestAuthentications,
+      mesh.authenticationPolicies,
+      mesh.meshPolicies,
+    ] as const;
+    if (policies.some((index, at) => index !== this.#policies[at])) {
+      this.#policies = policies;
       this.#sources = sourcesOf(mesh);
       this.#resolver.want([...this.#sources.keys()]);
     }
@@ -144,12 +149,14 @@ export class IssuerKeys implements Component {
 /** Every place of keys, and the objects that name it. */
 function sourcesOf(mesh: MeshSnapshot): ReadonlyMap<KeySource, readonly string[]> {
   const sources = new Map<KeySource, string[]>();
-  for (const policy of mesh.requestAuthentications.all()) {
-    const { namespace = '', name } = policy.metadata;
+  const { requestAuthentications, authenticationPolicies, meshPolicies } = mesh;
+  const old = [...authenticationPolicies.all(), ...meshPolicies.all()];
+  for (const policy of [...requestAuthentications.all(), ...old]) {
+    const { namespace, name } = policy.metadata;
     for (const source of keySourcesOf(policy)) {
       const users = sources.get(source) ?? [];
       sources.set(source, users);
-      users.push(`${policy.kind} ${namespace}/${name}`);
+      users.push(`${policy.kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`);
     }
   }
   return sources;

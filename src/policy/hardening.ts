@@ -52,6 +52,11 @@ export interface Hardening {
   readonly tcpWaitsForCaller: boolean;
   /** `presence: REQUIRED` of a rule for tokens counts; Istio takes it and does nothing. */
   readonly requiredTokensAreEnforced: boolean;
+  /**
+   * With `originIsOptional` of a Policy a token that is not good is refused; Istio takes the
+   * request for one without.
+   */
+  readonly badOptionalTokensAreRefused: boolean;
 }
 
 /** The one place that says what each profile does. Everything else asks here. */
@@ -68,6 +73,7 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     outsideServersAreNamed: false,
     tcpWaitsForCaller: false,
     requiredTokensAreEnforced: false,
+    badOptionalTokensAreRefused: false,
   },
   strict: {
     hostMatchIgnoresPort: true,
@@ -81,5 +87,6 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     outsideServersAreNamed: true,
     tcpWaitsForCaller: true,
     requiredTokensAreEnforced: true,
+    badOptionalTokensAreRefused: true,
   },
 };

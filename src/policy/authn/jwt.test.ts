@@ -1,9 +1,20 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { AuthenticationPolicy } from '#api/kinds/authentication-policy.ts';
 import type { JwtRule } from '#api/kinds/jwt-rule.ts';
 import type { RequestAuthentication } from '#api/kinds/request-authentication.ts';
-import { NamespacedObjects } from '#model/namespaced-objects.ts';
-import { keySourcesOf, TokenPolicies } from '#policy/authn/jwt.ts';
+import type { ApiObject } from '#api/object.ts';
+import { readInstance } from '#model/workload.ts';
+import {
+  bindingsOf,
+  keySourcesOf,
+  TokenPolicies,
+  tokensOfPort,
+  type WorkloadTokens,
+} from '#policy/authn/jwt.ts';
+import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
+import { testMesh } from '../../../test/kit/mesh.ts';
+import { objectsOf, serviceObjects } from '../../../test/kit/objects.ts';
 
 function policy(
   namespace: string,
@@ -19,25 +30,42 @@ function policy(
 }
 
 const rules = (...issuers: string[]) => ({ jwtRules: issuers.map((issuer) => ({ issuer })) });
-const index = (...policies: RequestAuthentication[]) => {
-  const namespaces = new Set(policies.map(({ metadata }) => metadata.namespace ?? ''));
-  const lists = [...namespaces].map(
-    (namespace) =>
-      [namespace, policies.filter(({ metadata }) => metadata.namespace === namespace)] as const,
-  );
-  return NamespacedObjects.empty<RequestAuthentication>().replace(new Map(lists));
-};
-const WORKLOAD = { namespace: 'shop', labels: { app: 'backend' } };
 const ROOT = 'istio-system';
+const SERVICES = serviceObjects('shop', 'backend', [
+  { name: 'http', port: 80 },
+  { name: 'admin', port: 81 },
+]);
+
+/** A workload of the service `backend`, listening on 8080 and 8081. */
+function workloadIn(namespace: string, labels: Readonly<Record<string, string>>) {
+  return readInstance({
+    name: 'backend-1',
+    namespace,
+    trustDomain: parseTrustDomain('cluster.local'),
+    applicationPorts: {},
+    spec: { address: '10.0.0.1', labels, ports: { http: 8080, admin: 8081 } },
+  });
+}
+
+const WORKLOAD = workloadIn('shop', { app: 'backend' });
+
+const snapshotOf = (...objects: readonly ApiObject[]) =>
+  testMesh([...SERVICES, ...objects]).model.snapshot();
+
+function selection(): TokenPolicies {
+  return new TokenPolicies({ rootNamespace: ROOT, clusterDomain: 'cluster.local' });
+}
+
+function tokensOf(...objects: readonly ApiObject[]): WorkloadTokens {
+  return selection().tokensFor(WORKLOAD, snapshotOf(...objects));
+}
 
 function issuersOf(...policies: RequestAuthentication[]): string[] {
-  const { rules: found } = new TokenPolicies(ROOT).tokensFor(WORKLOAD, index(...policies));
-  return found.map(({ issuer }) => issuer);
+  return tokensOf(...policies).common.rules.map(({ issuer }) => issuer);
 }
 
 function ruleOf(rule: JwtRule) {
-  const policies = index(policy('shop', 'a', { jwtRules: [rule] }));
-  return new TokenPolicies(ROOT).tokensFor(WORKLOAD, policies).rules[0];
+  return tokensOf(policy('shop', 'a', { jwtRules: [rule] })).common.rules[0];
 }
 
 describe('the rules of a workload', () => {
@@ -62,11 +90,72 @@ describe('the rules of a workload', () => {
   });
 
   test('are the same object for workloads with the same policies', () => {
-    const policies = index(policy('shop', 'a', rules('a')), policy('bank', 'b', rules('b')));
-    const selection = new TokenPolicies(ROOT);
-    const tokens = selection.tokensFor(WORKLOAD, policies);
-    assert.equal(selection.tokensFor({ namespace: 'shop', labels: {} }, policies), tokens);
-    assert.notEqual(selection.tokensFor({ namespace: 'bank', labels: {} }, policies), tokens);
+    const mesh = snapshotOf(policy('shop', 'a', rules('a')), policy('bank', 'b', rules('b')));
+    const tokens = selection();
+    const { common } = tokens.tokensFor(WORKLOAD, mesh);
+    assert.equal(tokens.tokensFor(workloadIn('shop', {}), mesh).common, common);
+    assert.notEqual(tokens.tokensFor(workloadIn('bank', {}), mesh).common, common);
+  });
+});
+
+describe('origins of the old API', () => {
+  const old = (yaml: string) =>
+    objectsOf(`
+apiVersion: authentication.istio.io/v1alpha1
+kind: Policy
+metadata: { name: default, namespace: shop }
+spec:
+  origins: [{ jwt: { issuer: "https://all" } }]
+---
+apiVersion: authentication.istio.io/v1alpha1
+kind: Policy
+metadata: { name: backend, namespace: shop }
+spec: ${yaml}
+`);
+  const ADMIN = old(`
+  targets: [{ name: backend, ports: [{ number: 81 }] }]
+  origins:
+    - jwt:
+        issuer: https://admin
+        jwksUri: https://admin/keys
+        audiences: [shop]
+        jwtHeaders: [x-token]
+        jwtParams: [token]
+        triggerRules: [{ excludedPaths: [{ exact: /healthz }], includedPaths: [{ prefix: /a }] }]
+  originIsOptional: true
+  principalBinding: USE_ORIGIN
+`);
+
+  test('hold for the ports of the services that their policies name', () => {
+    const tokens = tokensOf(...ADMIN);
+    assert.deepEqual([...tokens.ports.keys()], [8081]);
+    const { rules: all, demand, binding } = tokensOfPort(tokens, 8080);
+    assert.deepEqual([all[0]?.issuer, demand, binding], ['https://all', 'present', 'peer']);
+    const admin = tokensOfPort(tokens, 8081);
+    assert.deepEqual([admin.demand, admin.binding], ['optional', 'origin']);
+    const [rule] = admin.rules;
+    assert.deepEqual(rule?.headers, [{ name: 'x-token', prefix: '' }]);
+    assert.deepEqual([rule?.params, rule?.audiences, rule?.forwards], [['token'], ['shop'], true]);
+    assert.deepEqual(rule?.triggers, [
+      {
+        excluded: [{ match: 'exact', value: '/healthz' }],
+        included: [{ match: 'prefix', value: '/a' }],
+      },
+    ]);
+    assert.deepEqual(bindingsOf(tokens), new Set(['peer', 'origin']));
+  });
+
+  test('mean nothing where a rule of the new API selects the workload', () => {
+    const tokens = tokensOf(...ADMIN, policy('shop', 'new', rules('https://new')));
+    assert.equal(tokens.ports.size, 0);
+    assert.equal(tokensOfPort(tokens, 8081).rules[0]?.issuer, 'https://new');
+    const kept = tokensOf(...ADMIN, policy('shop', 'new', { jwtRules: [] }));
+    assert.equal(tokensOfPort(kept, 8081).rules[0]?.issuer, 'https://admin');
+  });
+
+  test('have keys to be fetched, too', () => {
+    const sources = ADMIN.map((one) => keySourcesOf(one as AuthenticationPolicy));
+    assert.deepEqual(sources, [['issuer https://all'], ['keys https://admin/keys']]);
   });
 });
 

@@ -1,10 +1,15 @@
 import { readKeySet } from '#api/key-set.ts';
+import type { AuthenticationPolicy } from '#api/kinds/authentication-policy.ts';
 import type { JwtRule } from '#api/kinds/jwt-rule.ts';
-import type { RequestAuthentication } from '#api/kinds/request-authentication.ts';
-import { parseDurationMs } from '#base/duration.ts';
+import {
+  type RequestAuthentication,
+  requestAuthentication,
+} from '#api/kinds/request-authentication.ts';
 import type { KeySource } from '#model/key-sets.ts';
-import type { NamespacedObjects } from '#model/namespaced-objects.ts';
-import { type Labels, labelsMatch } from '#model/selector.ts';
+import { labelsMatch } from '#model/selector.ts';
+import type { MeshSnapshot } from '#model/snapshot.ts';
+import type { Workload } from '#model/workload.ts';
+import { PolicyFinder, type PolicySources } from '#policy/authn/workload-policies.ts';
 import { SharedByList } from '#policy/shared-by-list.ts';
 
 /** Where the keys that tokens are verified with come from. */
@@ -44,77 +49,167 @@ export interface TokenRule {
   readonly requiresExpiration: boolean;
   /** Whether a request must carry a token of this rule, or of another that is required. */
   readonly isRequired: boolean;
-  /** How long to wait for the keys. */
-  readonly keysTimeoutMs: number;
+  /** Requests that it is asked of, where a token is needed: those of any; none = all. */
+  readonly triggers: readonly PathTrigger[];
+}
+
+/** A test of the path of a request, without its query. */
+export interface PathTest {
+  readonly match: 'exact' | 'prefix' | 'suffix' | 'regex';
+  readonly value: string;
+}
+
+/** Requests whose path none of `excluded` matches, and one of `included`; none included = all. */
+export interface PathTrigger {
+  readonly excluded: readonly PathTest[];
+  readonly included: readonly PathTest[];
+}
+
+/**
+ * What tokens a request needs. `valid`: whatever token it has is good (RequestAuthentication).
+ * `present`: it has a good one (`origins` of Policy). `optional`: the same, or none.
+ */
+export type TokenDemand = 'valid' | 'present' | 'optional';
+
+/** Whose identity `principals` of authorization are about: the caller's, or the end user's. */
+export type PrincipalBinding = 'peer' | 'origin';
+
+/** What holds for the tokens in the requests to a port of a workload. Immutable. */
+export interface PortTokens {
+  /** By issuer; of one issuer in the order of the policies. None = tokens mean nothing. */
+  readonly rules: readonly TokenRule[];
+  readonly demand: TokenDemand;
+  readonly binding: PrincipalBinding;
 }
 
 /** What holds for the tokens in the requests to one workload. Immutable. */
 export interface WorkloadTokens {
-  /** By issuer; of one issuer in the order of the policies. None = tokens mean nothing. */
-  readonly rules: readonly TokenRule[];
+  /** Of every port that `ports` does not have. */
+  readonly common: PortTokens;
+  /** By port of the workload. */
+  readonly ports: ReadonlyMap<number, PortTokens>;
 }
 
-/** Istio's own wait for the keys of an issuer. */
-const KEYS_TIMEOUT_MS = 5000;
+/** What holds for a port of a workload; undefined = one that nobody names. */
+export function tokensOfPort(tokens: WorkloadTokens, port: number | undefined): PortTokens {
+  return (port === undefined ? undefined : tokens.ports.get(port)) ?? tokens.common;
+}
+
+const NO_PORTS: ReadonlyMap<number, PortTokens> = new Map();
+
+/** Every binding that a port of a workload has. */
+export function bindingsOf({ common, ports }: WorkloadTokens): ReadonlySet<PrincipalBinding> {
+  return new Set([common, ...ports.values()].map(({ binding }) => binding));
+}
+
 /** Always lists, as in Istio. */
 const SPACE_DELIMITED = ['permission', 'scope'] as const;
 
-/** The workload that policies are selected for. */
-interface TokenWorkload {
-  readonly namespace: string;
-  readonly labels: Labels;
-}
+/** What of the mesh the tokens of workloads depend on. */
+type TokenSources = PolicySources & Pick<MeshSnapshot, 'requestAuthentications'>;
 
 /**
- * Reads RequestAuthentication objects and selects them for workloads. It remembers results by the
- * identity of objects, so that workloads with the same policies get the same object.
+ * Decides about the tokens of workloads, from RequestAuthentication and the older Policy and
+ * MeshPolicy: where rules of new objects select a workload, `origins` of old ones mean nothing. It
+ * remembers results by the identity of objects, so that the same policies give the same object.
  */
 export class TokenPolicies {
   readonly #rootNamespace: string;
-  readonly #shared = new SharedByList<RequestAuthentication, WorkloadTokens>();
+  readonly #finder: PolicyFinder;
+  readonly #shared = new SharedByList<RequestAuthentication, PortTokens>();
+  readonly #origins = new WeakMap<AuthenticationPolicy, PortTokens>();
 
-  constructor(rootNamespace: string) {
-    this.#rootNamespace = rootNamespace;
+  constructor(settings: { readonly rootNamespace: string; readonly clusterDomain: string }) {
+    this.#rootNamespace = settings.rootNamespace;
+    this.#finder = new PolicyFinder(settings.clusterDomain);
   }
 
-  /** All that holds for a workload: policies of its namespace, then of the root namespace. */
-  tokensFor(
-    workload: TokenWorkload,
-    policies: NamespacedObjects<RequestAuthentication>,
-  ): WorkloadTokens {
+  /** All that holds for a workload. */
+  tokensFor(workload: Workload, sources: TokenSources): WorkloadTokens {
     const namespaces = new Set([workload.namespace, this.#rootNamespace]);
     const selected = [...namespaces]
-      .flatMap((namespace) => policies.in(namespace))
+      .flatMap((namespace) => sources.requestAuthentications.in(namespace))
       .filter((policy) => selects(policy, workload));
-    return this.#shared.get(selected, () => compileTokens(selected));
+    const common = this.#shared.get(selected, () => compileTokens(selected));
+    if (common.rules.length > 0) return { common, ports: NO_PORTS };
+    const old = this.#finder.policiesOf(workload, sources);
+    const ports = [...old.ports].map(([port, policy]) => [port, this.#ofOrigins(policy)] as const);
+    return {
+      common: old.common === undefined ? common : this.#ofOrigins(old.common),
+      ports: new Map(ports),
+    };
+  }
+
+  #ofOrigins(policy: AuthenticationPolicy): PortTokens {
+    const known = this.#origins.get(policy);
+    if (known !== undefined) return known;
+    const { originIsOptional, principalBinding } = policy.spec ?? {};
+    const tokens: PortTokens = {
+      rules: rulesOfOrigins(policy),
+      demand: originIsOptional ? 'optional' : 'present',
+      binding: principalBinding === 'USE_ORIGIN' ? 'origin' : 'peer',
+    };
+    this.#origins.set(policy, tokens);
+    return tokens;
   }
 }
 
 /** The rules of several policies as one. Any token that one rule takes is enough. */
-function compileTokens(policies: readonly RequestAuthentication[]): WorkloadTokens {
+function compileTokens(policies: readonly RequestAuthentication[]): PortTokens {
   const rules = policies.flatMap((policy) => (policy.spec?.jwtRules ?? []).map(compileTokenRule));
-  return {
-    rules: rules.sort((a, b) => (a.issuer === b.issuer ? 0 : a.issuer < b.issuer ? -1 : 1)),
-  };
+  const sorted = rules.sort((a, b) => (a.issuer === b.issuer ? 0 : a.issuer < b.issuer ? -1 : 1));
+  return { rules: sorted, demand: 'valid', binding: 'peer' };
 }
 
-/** Where the keys that a policy names are to be fetched from; each once. */
-export function keySourcesOf(policy: RequestAuthentication): readonly KeySource[] {
-  const sources = (policy.spec?.jwtRules ?? []).flatMap((rule) => {
-    const keys = tokenKeys(rule);
-    return keys.from === 'source' ? [keys.source] : [];
-  });
+/** Where the keys that a policy of either API names are to be fetched from; each once. */
+export function keySourcesOf(
+  policy: RequestAuthentication | AuthenticationPolicy,
+): readonly KeySource[] {
+  const rules =
+    policy.kind === requestAuthentication.kind
+      ? ((policy as RequestAuthentication).spec?.jwtRules ?? []).map(compileTokenRule)
+      : rulesOfOrigins(policy as AuthenticationPolicy);
+  const sources = rules.flatMap(({ keys }) => (keys.from === 'source' ? [keys.source] : []));
   return [...new Set(sources)];
 }
 
-function selects({ spec }: RequestAuthentication, workload: TokenWorkload): boolean {
+/**
+ * The `origins` of a Policy or MeshPolicy. In the old API the application always gets the token
+ * (Istio 1.5).
+ */
+function rulesOfOrigins({ spec }: AuthenticationPolicy): readonly TokenRule[] {
+  return (spec?.origins ?? []).flatMap(({ jwt }) => {
+    if (jwt === undefined) return [];
+    const { jwtHeaders = [], jwtParams = [], triggerRules = [], ...same } = jwt;
+    const rule = compileTokenRule({
+      ...same,
+      fromHeaders: jwtHeaders.map((name) => ({ name })),
+      fromParams: jwtParams,
+      forwardOriginalToken: true,
+    });
+    const triggers = triggerRules.map(({ excludedPaths = [], includedPaths = [] }) => ({
+      excluded: excludedPaths.flatMap(pathTest),
+      included: includedPaths.flatMap(pathTest),
+    }));
+    return [{ ...rule, triggers }];
+  });
+}
+
+const PATH_MATCHES = ['exact', 'prefix', 'suffix', 'regex'] as const;
+
+function pathTest(match: Readonly<Partial<Record<PathTest['match'], string>>>): PathTest[] {
+  const found = PATH_MATCHES.find((one) => match[one] !== undefined);
+  return found === undefined ? [] : [{ match: found, value: match[found] ?? '' }];
+}
+
+function selects({ spec }: RequestAuthentication, workload: Workload): boolean {
   // References are to gateways and services, never to a workload by its labels.
   if (spec?.targetRef !== undefined || (spec?.targetRefs ?? []).length > 0) return false;
   return labelsMatch(spec?.selector?.matchLabels ?? {}, workload.labels);
 }
 
 function compileTokenRule(rule: JwtRule): TokenRule {
-  const { issuer = '', audiences = [], fromHeaders = [], timeout } = rule;
+  const { issuer = '', audiences = [], fromHeaders = [] } = rule;
   return {
     issuer,
     audiences,
@@ -128,8 +223,7 @@ function compileTokenRule(rule: JwtRule): TokenRule {
     spaceDelimitedClaims: spaceDelimitedClaims(rule.spaceDelimitedClaims),
     requiresExpiration: rule.requireExpiration ?? false,
     isRequired: rule.presence === 'REQUIRED',
-    keysTimeoutMs:
-      (timeout === undefined ? undefined : parseDurationMs(timeout)) ?? KEYS_TIMEOUT_MS,
+    triggers: [],
   };
 }
 

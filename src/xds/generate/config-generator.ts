@@ -1,11 +1,9 @@
-import type { KeySets } from '#model/key-sets.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { Revocations } from '#model/revocations.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
-import { TokenPolicies, type WorkloadTokens } from '#policy/authn/jwt.ts';
+import { bindingsOf, TokenPolicies } from '#policy/authn/jwt.ts';
 import type { Authorizer } from '#policy/authz/selection.ts';
-import { HARDENING } from '#policy/hardening.ts';
-import { jwtExtensionConfig } from '#xds/generate/authn/filter.ts';
+import { JwtConfigs } from '#xds/generate/authn/filter.ts';
 import { authzExtensionConfigs } from '#xds/generate/authz/extension-configs.ts';
 import { revokedConfigs } from '#xds/generate/authz/revoked-configs.ts';
 import { IdentityCache } from '#xds/generate/build-cache.ts';
@@ -37,7 +35,7 @@ export class ConfigGenerator {
   readonly #maps = new SmallMaps();
   readonly #credentials = new ClientCredentials();
   readonly #tokens: TokenPolicies;
-  readonly #jwt: IdentityCache<[WorkloadTokens, KeySets], XdsResource>;
+  readonly #jwt: JwtConfigs;
   readonly #revoked: IdentityCache<[Revocations], readonly XdsResource[]>;
 
   /** `settings` are those of every mesh that it will be asked about. */
@@ -46,11 +44,8 @@ export class ConfigGenerator {
     this.#authorizer = deps.authorizer;
     this.#outbound = new OutboundBuilder(settings, modes, this.#credentials);
     this.#inbound = new InboundBuilder(settings, modes);
-    this.#tokens = new TokenPolicies(settings.rootNamespace);
-    const enforceRequired = HARDENING[settings.hardening].requiredTokensAreEnforced;
-    this.#jwt = new IdentityCache((tokens, keySets) =>
-      jwtExtensionConfig(tokens, keySets, { enforceRequired }),
-    );
+    this.#tokens = new TokenPolicies(settings);
+    this.#jwt = new JwtConfigs(settings.hardening);
     this.#revoked = new IdentityCache((revocations) => revokedConfigs(revocations, settings));
   }
 
@@ -63,22 +58,25 @@ export class ConfigGenerator {
     const { explicit } = proxy;
     const workload = servedWorkload(proxy, mesh);
     const authorization = this.#authorizer.authorizationFor(workload, mesh);
-    const inbound = this.#inbound.build(proxy, workload, authorization, mesh);
+    const tokens = this.#tokens.tokensFor(workload, mesh);
+    const inbound = this.#inbound.build(proxy, workload, { authorization, tokens }, mesh);
     const upstreams = this.#outbound.upstreams(workload, mesh, proxy);
     const outbound = explicit
       ? this.#outbound.explicit(workload, explicit, mesh, upstreams)
       : this.#outbound.redirected(workload, mesh, upstreams);
-    const configs = authzExtensionConfigs(authorization, { listenPorts: explicit?.inbound });
+    const configs = authzExtensionConfigs(authorization, {
+      listenPorts: explicit?.inbound,
+      bindings: bindingsOf(tokens),
+    });
     const revoked = this.#revoked.get(mesh.revocations);
-    const tokens = this.#tokens.tokensFor(workload, mesh.requestAuthentications);
-    const jwt = this.#jwt.get(tokens, mesh.keySets);
+    const jwt = this.#jwt.of(tokens, inbound.ports, mesh.keySets);
     const snapshot: XdsSnapshot = new Map([
       [TYPE_URL.cluster, this.#maps.extend(upstreams.clusters, inbound.clusters)],
       [TYPE_URL.endpoints, upstreams.endpoints],
       [TYPE_URL.secret, this.#credentials.secretsFor(workload, mesh)],
       [TYPE_URL.listener, this.#maps.extend(outbound.listeners, inbound.listeners)],
       [TYPE_URL.route, outbound.routes],
-      [TYPE_URL.extensionConfig, this.#maps.of([jwt, ...configs, ...revoked])],
+      [TYPE_URL.extensionConfig, this.#maps.of([...jwt, ...configs, ...revoked])],
     ]);
     this.#consistency.check(snapshot);
     return snapshot;

@@ -10,6 +10,7 @@ import {
   type HttpFilter,
   HttpFilterSchema,
 } from '#gen/envoy-api/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import { jwtFilter } from '#xds/generate/authn/filter.ts';
 import { httpAuthzFilters } from '#xds/generate/authz/filters.ts';
 import { pack, typedConfig } from '#xds/generate/proto-values.ts';
@@ -105,11 +106,14 @@ const ROUTER: Placed = [
   }),
 ];
 
-/** The filters for calls to the workload. */
-export function inboundHttpFilters(): HttpFilter[] {
+/** The filters for calls to a port of the workload; 0 = any that has no chain of its own. */
+export function inboundHttpFilters(to: {
+  readonly port: number;
+  readonly principal: PrincipalBinding;
+}): HttpFilter[] {
   return inOrder([
-    ['authentication', jwtFilter()],
-    ...httpAuthzFilters().map((filter) => ['authorization', filter] as const),
+    ['authentication', jwtFilter(to.port)],
+    ...httpAuthzFilters(to.principal).map((filter) => ['authorization', filter] as const),
     ROUTER,
   ]);
 }

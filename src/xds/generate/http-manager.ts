@@ -13,6 +13,7 @@ import {
 } from '#gen/envoy-api/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { HeaderMutationSchema } from '#gen/envoy-api/envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation_pb.js';
 import type { HardeningProfile, PathNormalization } from '#model/mesh-settings.ts';
+import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import { HARDENING } from '#policy/hardening.ts';
 import { PATH_NORMALIZATIONS } from '#policy/path-normalization.ts';
 import { httpAccessLog, type LoggedRequests } from '#xds/generate/access-log.ts';
@@ -34,6 +35,8 @@ interface ManagerInput {
 /** A manager for calls to the workload. */
 export interface InboundManagerInput extends ManagerInput {
   readonly route: RouteConfiguration;
+  /** Whose identity principals of policies are about. */
+  readonly principal: PrincipalBinding;
 }
 
 /** A manager for the workload's own calls. */
@@ -67,7 +70,7 @@ export function inboundHttpManager(input: InboundManagerInput): Filter {
     ...common(input),
     accessLog: [httpAccessLog({ direction: 'inbound', port: input.port }, input.accessLog)],
     routeSpecifier: { case: 'routeConfig', value: input.route },
-    httpFilters: inboundHttpFilters(),
+    httpFilters: inboundHttpFilters(input),
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
     // The header says what the handshake proved, whatever the caller sent; without mutual TLS it is
     // taken away.

@@ -3,6 +3,7 @@ import { PROTOCOLS } from '#model/protocol.ts';
 import { labelsOfProxy, workloadOfProxy } from '#model/registration.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import { readInstance, type Workload } from '#model/workload.ts';
+import { tokensOfPort, type WorkloadTokens } from '#policy/authn/jwt.ts';
 import { type InboundMode, type InboundMtls, modeOfPort } from '#policy/authn/mtls-mode.ts';
 import type { WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { HARDENING } from '#policy/hardening.ts';
@@ -21,9 +22,23 @@ import type { XdsResource } from '#xds/resource.ts';
 export interface InboundTraffic {
   readonly clusters: readonly XdsResource[];
   readonly listeners: readonly XdsResource[];
+  /** Ports of the workload that have a filter chain of their own. */
+  readonly ports: readonly number[];
+}
+
+/** What policies say about the requests to a workload. */
+export interface InboundPolicy {
+  readonly authorization: WorkloadAuthorization;
+  readonly tokens: WorkloadTokens;
 }
 
 type NumberedPort = InboundPort & { readonly port: number };
+
+/** What holds for each port. */
+interface PortPolicies {
+  readonly mtls: InboundMtls;
+  readonly tokens: WorkloadTokens;
+}
 
 /**
  * The workload of a proxy as services and policies see it; ports as the proxy itself says in
@@ -68,7 +83,7 @@ export class InboundBuilder {
   build(
     proxy: ProxyNode,
     workload: Workload,
-    authorization: WorkloadAuthorization,
+    { authorization, tokens }: InboundPolicy,
     mesh: MeshSnapshot,
   ): InboundTraffic {
     const mtls = this.#modes.of(workload, this.#modes.policiesOf(mesh));
@@ -76,8 +91,8 @@ export class InboundBuilder {
     const { explicit } = proxy;
     const context = this.#context(authorization, explicit, mesh);
     return explicit
-      ? this.#buildExplicit(explicit, ports, mtls, context)
-      : this.#buildRedirected(ports, mtls, context);
+      ? this.#buildExplicit(explicit, ports, { mtls, tokens }, context)
+      : this.#buildRedirected(ports, { mtls, tokens }, context);
   }
 
   #context(
@@ -107,12 +122,12 @@ export class InboundBuilder {
   #buildExplicit(
     explicit: ExplicitPorts,
     ports: readonly WorkloadPort[],
-    mtls: InboundMtls,
+    said: PortPolicies,
     context: InboundContext,
   ): InboundTraffic {
     const served = ports.map((port) => {
       const listen = explicit.inbound.find((said) => said.port === port.port)?.listen ?? 0;
-      return { listen, port: numberedPort(port, mtls) };
+      return { listen, port: numberedPort(port, said) };
     });
     const address = explicit.inboundAddress;
     return {
@@ -120,30 +135,47 @@ export class InboundBuilder {
       listeners: served.map(({ listen, port }) =>
         this.#explicit.get({ address, listen, port, context }),
       ),
+      ports: ports.map(({ port }) => port),
     };
   }
 
   #buildRedirected(
     declared: readonly WorkloadPort[],
-    mtls: InboundMtls,
+    said: PortPolicies,
     context: InboundContext,
   ): InboundTraffic {
     const ports = declared.filter(({ port }) => port !== REDIRECT_PORTS.inbound);
     const known = new Set(ports.map(({ port }) => port));
     const passthrough = { protocol: 'auto', cluster: CLUSTER_NAMES.inboundPassthrough } as const;
     // A policy may name ports that no service does.
-    const undeclared = [...mtls.ports]
+    const named = new Map(
+      [...said.tokens.ports.keys(), ...said.mtls.ports.keys()].map(
+        (port) => [port, modeOfPort(said.mtls, port)] as const,
+      ),
+    );
+    const undeclared = [...named]
       .filter(([port]) => !known.has(port) && port !== REDIRECT_PORTS.inbound)
-      .map(([port, mode]): NumberedPort => ({ port, ...inMode(mode, passthrough) }));
-    const numbered = [...ports.map((port) => numberedPort(port, mtls)), ...undeclared];
+      .map(
+        ([port, mode]): NumberedPort => ({
+          port,
+          ...inMode(mode, passthrough),
+          principal: tokensOfPort(said.tokens, port).binding,
+        }),
+      );
+    const numbered = [...ports.map((port) => numberedPort(port, said)), ...undeclared];
     const listener = this.#virtual.get({
       ports: numbered.sort((a, b) => a.port - b.port),
-      other: { port: undefined, ...inMode(mtls.mode, passthrough) },
+      other: {
+        port: undefined,
+        ...inMode(said.mtls.mode, passthrough),
+        principal: said.tokens.common.binding,
+      },
       context,
     });
     return {
       clusters: [INBOUND_PASSTHROUGH, ...ports.map((port) => this.#cluster(port, 'redirect'))],
       listeners: [listener],
+      ports: numbered.map(({ port }) => port),
     };
   }
 
@@ -152,16 +184,17 @@ export class InboundBuilder {
   }
 }
 
-function numberedPort({ port, protocol }: WorkloadPort, mtls: InboundMtls): NumberedPort {
-  const said = { protocol, cluster: inboundClusterName(port) };
-  return { port, ...inMode(modeOfPort(mtls, port), said) };
+function numberedPort({ port, protocol }: WorkloadPort, said: PortPolicies): NumberedPort {
+  const how = { protocol, cluster: inboundClusterName(port) };
+  const principal = tokensOfPort(said.tokens, port).binding;
+  return { port, ...inMode(modeOfPort(said.mtls, port), how), principal };
 }
 
 /** A port that no caller may reach takes connections of any kind and closes them. */
 function inMode(
   mode: InboundMode,
   said: Pick<InboundPort, 'protocol' | 'cluster'>,
-): Omit<InboundPort, 'port'> {
+): Omit<InboundPort, 'port' | 'principal'> {
   if (mode !== 'REFUSE') return { mode, ...said };
   return { mode: 'DISABLE', protocol: 'tcp', cluster: CLUSTER_NAMES.blackHole };
 }

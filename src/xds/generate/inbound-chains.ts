@@ -9,6 +9,7 @@ import type { RouteConfiguration } from '#gen/envoy-api/envoy/config/route/v3/ro
 import type { HardeningProfile, PathNormalization } from '#model/mesh-settings.ts';
 import { PROTOCOLS, type Protocol } from '#model/protocol.ts';
 import type { TlsLimits } from '#model/tls-limits.ts';
+import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import type { MtlsMode } from '#policy/authn/mtls-mode.ts';
 import type { LoggedRequests } from '#xds/generate/access-log.ts';
 import { networkAuthzFilters } from '#xds/generate/authz/filters.ts';
@@ -48,6 +49,8 @@ export interface InboundPort {
   readonly mode: MtlsMode;
   /** Where its connections go. */
   readonly cluster: string;
+  /** Whose identity principals of policies are about. */
+  readonly principal: PrincipalBinding;
 }
 
 /** One way in which a connection may arrive. */
@@ -174,6 +177,7 @@ function httpFilter(port: InboundPort, context: InboundContext): Filter {
     accessLog: context.accessLog,
     statPrefix: `inbound_0.0.0.0_${port.port ?? 'other'};`,
     port: port.port ?? 0,
+    principal: port.principal,
     route,
   });
 }

@@ -8,7 +8,8 @@ import {
   JwtRequirementSchema,
 } from '#gen/envoy-api/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
 import type { KeySets } from '#model/key-sets.ts';
-import type { TokenKeys, TokenRule, WorkloadTokens } from '#policy/authn/jwt.ts';
+import type { PortTokens, TokenKeys, TokenRule } from '#policy/authn/jwt.ts';
+import { EVERY_PATH, triggeredRequests } from '#xds/generate/authn/trigger.ts';
 import { duration } from '#xds/generate/proto-values.ts';
 
 /** Where the payload of a verified token is, for authorization (`principal.ts`). */
@@ -30,10 +31,12 @@ const NO_KEYS = {
   },
 } as const;
 
-/** How a workload's tokens are judged beside its policies. */
+/** How tokens are judged beside the policies: by the hardening profile. */
 export interface JwtOptions {
   /** Whether `isRequired` of a rule counts. */
   readonly enforceRequired: boolean;
+  /** Whether a bad token is refused where none is needed either, as `originIsOptional` has it. */
+  readonly refuseBadOptional: boolean;
 }
 
 /**
@@ -41,26 +44,31 @@ export interface JwtOptions {
  * it. Without rules it lets every request through and looks at no token.
  */
 export function buildJwtAuthentication(
-  { rules }: WorkloadTokens,
+  { rules, demand }: PortTokens,
   keySets: KeySets,
   options: JwtOptions,
 ): JwtAuthentication {
   if (rules.length === 0) return create(JwtAuthenticationSchema);
-  const named = rules.map((rule, index) => [`origins-${index}`, rule] as const);
-  const providers = named.map(([name, rule]) => [name, provider(rule, keySets)] as const);
-  const required = named.filter(([, rule]) => rule.isRequired && options.enforceRequired);
-  const requires =
-    required.length > 0
-      ? anyOf(required.map(([name]) => byProvider(name)))
-      : tokenOrNone(named.map(([name]) => name));
+  const named = rules.map((rule, index) => ({ name: `origins-${index}`, ...rule }));
+  const requests = triggeredRequests(named);
+  // What cannot be told apart is refused: whoever is let in by mistake is not seen.
+  if (requests === undefined) return refuseAll();
+  const required = named.filter(({ isRequired }) => isRequired && options.enforceRequired);
+  const requirement = (names: readonly string[]): JwtRequirement => {
+    if (required.length > 0) return anyOf(required.map(({ name }) => byProvider(name)));
+    if (demand === 'present') return anyOf(names.map(byProvider));
+    if (demand === 'valid' || options.refuseBadOptional) return tokenOrNone(names);
+    return anyOf([...names.map(byProvider), MISSING_OR_FAILED]);
+  };
   return create(JwtAuthenticationSchema, {
-    providers: Object.fromEntries(providers),
-    rules: [
-      {
-        match: { pathSpecifier: { case: 'prefix', value: '/' } },
-        requirementType: { case: 'requires', value: requires },
-      },
-    ],
+    providers: Object.fromEntries(named.map((rule) => [rule.name, provider(rule, keySets)])),
+    rules: requests.map(({ match, providers }) => ({
+      match,
+      requirementType:
+        providers.length === 0
+          ? ({ case: undefined } as const)
+          : ({ case: 'requires', value: requirement(providers) } as const),
+    })),
     bypassCorsPreflight: true,
   });
 }
@@ -75,7 +83,7 @@ export function refuseAll(): JwtAuthentication {
     providers: { [name]: create(JwtProviderSchema, { jwksSourceSpecifier: NO_KEYS }) },
     rules: [
       {
-        match: { pathSpecifier: { case: 'prefix', value: '/' } },
+        match: EVERY_PATH,
         requirementType: { case: 'requires', value: byProvider(name) },
       },
     ],
@@ -127,6 +135,10 @@ function keysSpecifier(keys: TokenKeys, keySets: KeySets) {
 
 const MISSING = create(JwtRequirementSchema, {
   requiresType: { case: 'allowMissing', value: {} },
+});
+
+const MISSING_OR_FAILED = create(JwtRequirementSchema, {
+  requiresType: { case: 'allowMissingOrFailed', value: {} },
 });
 
 function byProvider(name: string): JwtRequirement {

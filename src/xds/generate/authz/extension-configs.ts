@@ -5,9 +5,10 @@ import { LIMITS } from '#base/limits.ts';
 import { TypedExtensionConfigSchema } from '#gen/envoy-api/envoy/config/core/v3/extension_pb.js';
 import { RBACSchema as HttpRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RBACSchema as NetworkRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
+import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import type { CompiledRule } from '#policy/authz/compiled-policy.ts';
 import type { TrafficRules, WorkloadAuthorization } from '#policy/authz/selection.ts';
-import { AUTHZ_CONFIG_NAMES } from '#xds/generate/authz/filters.ts';
+import { AUTHZ_CONFIG_NAMES, boundName } from '#xds/generate/authz/filters.ts';
 import type { ListenPorts } from '#xds/generate/authz/permission.ts';
 import { buildHttpRbac, buildNetworkRbac } from '#xds/generate/authz/rbac.ts';
 import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
@@ -20,6 +21,8 @@ export interface AuthzConfigOptions {
    * both are the same.
    */
   readonly listenPorts?: readonly { readonly port: number; readonly listen: number }[] | undefined;
+  /** Whose identity principals are about on the ports of the workload; the peer's if left out. */
+  readonly bindings?: ReadonlySet<PrincipalBinding>;
 }
 
 /** Everything that one authorization comes to under one mapping of ports. */
@@ -27,6 +30,9 @@ interface AuthzConfigs {
   readonly resources: readonly XdsResource[];
   readonly tcpMarker: string;
 }
+
+const PEER_ONLY: readonly PrincipalBinding[] = ['peer'];
+const BOTH: readonly PrincipalBinding[] = ['peer', 'origin'];
 
 /** By the authorization, then by what the options do to it. */
 const encoded = new WeakMap<WorkloadAuthorization, Map<string, AuthzConfigs>>();
@@ -56,18 +62,21 @@ export function tcpAuthzMarker(
 
 function configsOf(
   authorization: WorkloadAuthorization,
-  { listenPorts }: AuthzConfigOptions,
+  { listenPorts, bindings }: AuthzConfigOptions,
 ): AuthzConfigs {
   const named = listenPorts?.filter(({ port }) => portsNamedIn(authorization).has(port));
   const byPorts = encoded.get(authorization) ?? new Map<string, AuthzConfigs>();
   encoded.set(authorization, byPorts);
-  const key = named?.map(({ port, listen }) => `${port}>${listen}`).join(' ') ?? 'as named';
+  const principals = bindings?.has('origin') ? BOTH : PEER_ONLY;
+  const mapping = named?.map(({ port, listen }) => `${port}>${listen}`).join(' ') ?? 'as named';
+  const key = `${principals.join(' ')} ${mapping}`;
   const known = byPorts.get(key);
   if (known !== undefined) return known;
-  const configs = encode(authorization, (port) => {
+  const listensFor = (port: number): readonly number[] => {
     if (named === undefined) return [port];
     return named.filter((mapped) => mapped.port === port).map(({ listen }) => listen);
-  });
+  };
+  const configs = encode(authorization, listensFor, principals);
   // Mappings of proxies that are gone are not told from others: the oldest makes room.
   const [oldest] = byPorts.keys();
   if (oldest !== undefined && byPorts.size >= LIMITS.authzPortMappingsMax) byPorts.delete(oldest);
@@ -75,14 +84,11 @@ function configsOf(
   return configs;
 }
 
-function encode({ http, tcp }: WorkloadAuthorization, listenPorts: ListenPorts): AuthzConfigs {
-  const { deny, allow } = AUTHZ_CONFIG_NAMES.http;
-  const httpDeny = buildHttpRbac(http.deny, 'DENY', listenPorts);
-  const httpAllow = buildHttpRbac(http.allow, 'ALLOW', listenPorts);
-  // Two filters of a chain share one place in the metadata: without a prefix the second would
-  // overwrite the first.
-  httpDeny.rulesStatPrefix = 'istio_deny_';
-  httpAllow.rulesStatPrefix = 'istio_allow_';
+function encode(
+  { http, tcp }: WorkloadAuthorization,
+  listenPorts: ListenPorts,
+  principals: readonly PrincipalBinding[],
+): AuthzConfigs {
   const tcpResources = [
     extensionConfig(
       AUTHZ_CONFIG_NAMES.tcp.deny,
@@ -98,12 +104,29 @@ function encode({ http, tcp }: WorkloadAuthorization, listenPorts: ListenPorts):
   const versions = tcpResources.map(({ version }) => version).join(' ');
   return {
     resources: [
-      extensionConfig(deny, HttpRbacSchema, httpDeny),
-      extensionConfig(allow, HttpRbacSchema, httpAllow),
+      ...principals.flatMap((principal) => httpResources(http, listenPorts, principal)),
       ...tcpResources,
     ],
     tcpMarker: createHash('sha256').update(versions).digest('base64url').slice(0, 16),
   };
+}
+
+function httpResources(
+  rules: TrafficRules,
+  listenPorts: ListenPorts,
+  principal: PrincipalBinding,
+): XdsResource[] {
+  const { deny, allow } = AUTHZ_CONFIG_NAMES.http;
+  const httpDeny = buildHttpRbac(rules.deny, 'DENY', listenPorts, principal);
+  const httpAllow = buildHttpRbac(rules.allow, 'ALLOW', listenPorts, principal);
+  // Two filters of a chain share one place in the metadata: without a prefix the second would
+  // overwrite the first.
+  httpDeny.rulesStatPrefix = 'istio_deny_';
+  httpAllow.rulesStatPrefix = 'istio_allow_';
+  return [
+    extensionConfig(boundName(deny, principal), HttpRbacSchema, httpDeny),
+    extensionConfig(boundName(allow, principal), HttpRbacSchema, httpAllow),
+  ];
 }
 
 /** One filter's configuration as a resource of extension discovery. */

@@ -27,7 +27,7 @@ describe('the filters that authorize', () => {
   it('of HTTP ask for who is revoked, DENY, then ALLOW, and deny everything until they know', () => {
     const configDiscovery = discovery(HttpRbacSchema.typeName, {});
     assert.deepEqual(
-      httpAuthzFilters().map((filter) => toJson(HttpFilterSchema, filter, { registry })),
+      httpAuthzFilters('peer').map((filter) => toJson(HttpFilterSchema, filter, { registry })),
       [
         { name: 'authz.http.revoked', configDiscovery },
         { name: 'authz.http.deny', configDiscovery },

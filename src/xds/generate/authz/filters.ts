@@ -18,6 +18,7 @@ import {
   HttpFilterSchema,
 } from '#gen/envoy-api/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { RBACSchema as NetworkRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
+import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 
 /**
  * The filters that authorize inbound traffic, in the order in which they run, and the names under
@@ -28,6 +29,14 @@ export const AUTHZ_CONFIG_NAMES = {
   http: { revoked: 'authz.http.revoked', deny: 'authz.http.deny', allow: 'authz.http.allow' },
   tcp: { revoked: 'authz.tcp.revoked', deny: 'authz.tcp.deny', allow: 'authz.tcp.allow' },
 } as const;
+
+/**
+ * The name of a configuration by whose identity its principals are about. On a port where it is the
+ * end user's, the same policies ask for something else.
+ */
+export function boundName(name: string, principal: PrincipalBinding): string {
+  return principal === 'origin' ? `${name}.origin` : name;
+}
 
 /** ALLOW with no policies: whatever happens to the configuration, nothing passes without one. */
 const DENY_ALL = create(RBACSchema, { action: RBAC_Action.ALLOW });
@@ -61,8 +70,10 @@ export function discovered<D extends DescMessage>(
  * without draining, but its configuration (`authzExtensionConfigs`) changes on open connections.
  * Until it arrives they deny.
  */
-export function httpAuthzFilters(): readonly HttpFilter[] {
-  return Object.values(AUTHZ_CONFIG_NAMES.http).map((name) =>
+export function httpAuthzFilters(principal: PrincipalBinding): readonly HttpFilter[] {
+  const { revoked, deny, allow } = AUTHZ_CONFIG_NAMES.http;
+  const names = [revoked, boundName(deny, principal), boundName(allow, principal)];
+  return names.map((name) =>
     create(HttpFilterSchema, {
       name,
       configType: { case: 'configDiscovery', value: discovered(HttpRbacSchema, DEFAULT_HTTP) },

@@ -8,6 +8,7 @@ import {
 } from '#gen/envoy-api/envoy/config/rbac/v3/rbac_pb.js';
 import type { StringMatcher } from '#gen/envoy-api/envoy/type/matcher/v3/string_pb.js';
 import type { ValueMatcher } from '#gen/envoy-api/envoy/type/matcher/v3/value_pb.js';
+import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import type { Clause } from '#policy/authz/compiled-policy.ts';
 import type { RequestPrincipalMatch, SourceCondition, Tests } from '#policy/authz/condition.ts';
 import {
@@ -35,9 +36,12 @@ const SCHEME = 'spiffe://';
 
 type Identifier = Principal['identifier'];
 
-/** Callers that hold all conditions of a clause. */
-export function buildPrincipal(clause: Clause<SourceCondition>): Principal {
-  const ids = clause.flatMap(buildCondition);
+/** Callers that hold all conditions of a clause. `binding`: whose identity a principal is. */
+export function buildPrincipal(
+  clause: Clause<SourceCondition>,
+  binding: PrincipalBinding,
+): Principal {
+  const ids = clause.flatMap((condition) => buildCondition(condition, binding));
   return and(ids.length === 0 ? [ANYBODY] : ids);
 }
 
@@ -48,7 +52,7 @@ export function buildNobody(): Principal {
 
 const ANYBODY = principal({ case: 'any', value: true });
 
-function buildCondition(condition: SourceCondition): Principal[] {
+function buildCondition(condition: SourceCondition, binding: PrincipalBinding): Principal[] {
   if (condition.on === 'claim') {
     // One matcher takes all values: a claim may be a list, and is then walked once.
     const { path, values, notValues } = condition;
@@ -59,7 +63,9 @@ function buildCondition(condition: SourceCondition): Principal[] {
   }
   switch (condition.on) {
     case 'principal':
-      return tested(condition, (match) => authenticated(identityMatcher(match)));
+      return tested(condition, (match) =>
+        binding === 'origin' ? endUser(match) : authenticated(identityMatcher(match)),
+      );
     case 'namespace':
       return tested(condition, (match) =>
         authenticated(patternMatcher(namespacePattern(match, condition.anchored))),
@@ -114,6 +120,31 @@ function authenticated(principalName: StringMatcher): Principal {
     case: 'authenticated',
     value: create(Principal_AuthenticatedSchema, { principalName }),
   });
+}
+
+/** An end user by `<issuer>/<subject>` as one text: both parts may have slashes. */
+function endUser(match: TextMatch): Principal {
+  return or(endUserParts(match).map(requestPrincipal));
+}
+
+function endUserParts(match: TextMatch): RequestPrincipalMatch[] {
+  const present = { match: 'present' } as const;
+  if (match.match === 'present') return [{ issuer: present, subject: present }];
+  const { value } = match;
+  const slashes = [...value.matchAll(/\//g)].map(({ index }) => index);
+  const split = slashes.map((at): RequestPrincipalMatch => {
+    const parts = { issuer: value.slice(0, at), subject: value.slice(at + 1) };
+    const part = (text: string, how: 'exact' | 'prefix' | 'suffix'): TextMatch =>
+      text === '' && how !== 'exact' ? present : { match: how, value: text };
+    return {
+      issuer: part(parts.issuer, match.match === 'suffix' ? 'suffix' : 'exact'),
+      subject: part(parts.subject, match.match === 'prefix' ? 'prefix' : 'exact'),
+    };
+  });
+  if (match.match === 'prefix') return [...split, { issuer: match, subject: present }];
+  if (match.match === 'suffix') return [...split, { issuer: present, subject: match }];
+  const nobody = { match: 'exact', value: '' } as const;
+  return split.length > 0 ? split : [{ issuer: match, subject: nobody }];
 }
 
 function requestPrincipal({ issuer, subject }: RequestPrincipalMatch): Principal {

@@ -14,6 +14,7 @@ import {
   type RBAC as NetworkRbac,
   RBACSchema as NetworkRbacSchema,
 } from '#gen/envoy-api/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
+import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import type { CompiledRule } from '#policy/authz/compiled-policy.ts';
 import type { RuleSet } from '#policy/authz/selection.ts';
 import { buildNothing, buildPermission, type ListenPorts } from '#xds/generate/authz/permission.ts';
@@ -28,13 +29,15 @@ const TCP_STAT_PREFIX = 'tcp.';
 /**
  * The HTTP filter for the rules of one action, in Istio's shape. Without any policy it lets
  * everything through, and ALLOW with policies that have no rule left denies everything.
+ * @param principal whose identity `principals` are about
  */
 export function buildHttpRbac(
   rules: RuleSet,
   action: RbacAction,
   listenPorts: ListenPorts,
+  principal: PrincipalBinding = 'peer',
 ): HttpRbac {
-  return create(HttpRbacSchema, engines(rules, action, listenPorts));
+  return create(HttpRbacSchema, engines(rules, action, { listenPorts, principal }));
 }
 
 /** The same for plain connections. */
@@ -44,40 +47,47 @@ export function buildNetworkRbac(
   listenPorts: ListenPorts,
 ): NetworkRbac {
   return create(NetworkRbacSchema, {
-    ...engines(rules, action, listenPorts),
+    ...engines(rules, action, { listenPorts, principal: 'peer' }),
     statPrefix: TCP_STAT_PREFIX,
   });
 }
 
+/** What a rule means on the ports of a filter. */
+interface Meaning {
+  readonly listenPorts: ListenPorts;
+  readonly principal: PrincipalBinding;
+}
+
 /** `rules` are enforced, `shadowRules` (dry run) only reported. */
-function engines({ enforced, dryRun }: RuleSet, action: RbacAction, listenPorts: ListenPorts) {
+function engines({ enforced, dryRun }: RuleSet, action: RbacAction, meaning: Meaning) {
   const denies = dryRun !== undefined && action === 'DENY';
   return {
-    ...(enforced === undefined ? {} : { rules: buildRules(enforced, action, listenPorts) }),
-    ...(dryRun === undefined ? {} : { shadowRules: buildRules(dryRun, action, listenPorts) }),
+    ...(enforced === undefined ? {} : { rules: buildRules(enforced, action, meaning) }),
+    ...(dryRun === undefined ? {} : { shadowRules: buildRules(dryRun, action, meaning) }),
     shadowRulesStatPrefix: denies ? 'istio_dry_run_deny_' : 'istio_dry_run_allow_',
   };
 }
 
-function buildRules(
-  rules: readonly CompiledRule[],
-  action: RbacAction,
-  listenPorts: ListenPorts,
-): RBAC {
-  const policies = rules.map((rule) => [rule.name, buildPolicy(rule, listenPorts)] as const);
+function buildRules(rules: readonly CompiledRule[], action: RbacAction, meaning: Meaning): RBAC {
+  const policies = rules.map((rule) => [rule.name, buildPolicy(rule, meaning)] as const);
   return create(RBACSchema, {
     action: RBAC_Action[action],
     policies: Object.fromEntries(policies),
   });
 }
 
-function buildPolicy({ sources, operations }: CompiledRule, listenPorts: ListenPorts): Policy {
+function buildPolicy(
+  { sources, operations }: CompiledRule,
+  { listenPorts, principal }: Meaning,
+): Policy {
   // Envoy refuses a policy with an empty list, and with it everything else in the filter.
   const isNever = sources.length === 0 || operations.length === 0;
   return create(PolicySchema, {
     permissions: isNever
       ? [buildNothing()]
       : operations.map((clause) => buildPermission(clause, listenPorts)),
-    principals: isNever ? [buildNobody()] : sources.map(buildPrincipal),
+    principals: isNever
+      ? [buildNobody()]
+      : sources.map((clause) => buildPrincipal(clause, principal)),
   });
 }
