@@ -9,6 +9,7 @@ import {
 } from '#gen/envoy-api/envoy/config/listener/v3/listener_components_pb.js';
 import { ListenerSchema } from '#gen/envoy-api/envoy/config/listener/v3/listener_pb.js';
 import { HttpInspectorSchema } from '#gen/envoy-api/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js';
+import { TlsInspectorSchema } from '#gen/envoy-api/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
 import type { HardeningProfile, PathNormalization } from '#model/mesh-settings.ts';
 import type { LoggedRequests } from '#xds/generate/access-log.ts';
 import { outboundHttpManager } from '#xds/generate/http-manager.ts';
@@ -16,6 +17,13 @@ import { CLUSTER_NAMES, REDIRECT_PORTS } from '#xds/generate/naming.ts';
 import { duration, type Init, socketAddress, typedConfig } from '#xds/generate/proto-values.ts';
 import { tcpProxy } from '#xds/generate/tcp-proxy.ts';
 import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
+
+/** Where TLS goes that asks for a server. */
+export interface ServerNameRoute {
+  /** May be `*.example.com`. */
+  readonly host: string;
+  readonly cluster: string;
+}
 
 /**
  * What becomes of what a listener takes. At least one is set; with both, HTTP is told by the first
@@ -29,6 +37,8 @@ export interface OutboundListenerInput {
   readonly binds: boolean;
   /** Route configuration for HTTP. */
   readonly routeName?: string;
+  /** Clusters for TLS, by the server that the caller asks for; with it there is a `tcpCluster`. */
+  readonly byServerName?: readonly ServerNameRoute[];
   /** Cluster for everything else. */
   readonly tcpCluster?: string;
   /**
@@ -42,6 +52,11 @@ export interface OutboundListenerInput {
   readonly hardening: HardeningProfile;
   readonly pathNormalization: PathNormalization;
 }
+
+const TLS_INSPECTOR: ListenerFilter = create(ListenerFilterSchema, {
+  name: 'envoy.filters.listener.tls_inspector',
+  configType: typedConfig(TlsInspectorSchema, {}),
+});
 
 const HTTP_INSPECTOR: ListenerFilter = create(ListenerFilterSchema, {
   name: 'envoy.filters.listener.http_inspector',
@@ -100,14 +115,30 @@ function resource(name: string, init: Init<typeof ListenerSchema>): XdsResource 
 }
 
 function chainsOf(input: OutboundListenerInput): Init<typeof ListenerSchema> {
-  const { routeName, tcpCluster } = input;
+  const { routeName, tcpCluster, byServerName = [] } = input;
+  if (byServerName.length > 0 && tcpCluster !== undefined) return byName(input, tcpCluster);
   if (routeName === undefined)
     return { filterChains: tcpCluster === undefined ? [] : [tcpChain({ ...input, tcpCluster })] };
   if (tcpCluster === undefined) return { filterChains: [httpChain(input, routeName)] };
   return {
     listenerFilters: [HTTP_INSPECTOR],
-    ...sniffTimeout(tcpCluster),
+    ...sniffTimeout(leavesMesh(tcpCluster)),
     filterChains: [httpChain(input, routeName, LOOKS_LIKE_HTTP)],
+    defaultFilterChain: tcpChain({ ...input, tcpCluster }),
+  };
+}
+
+/** TLS by server name, HTTP where there is any, and everything else. */
+function byName(input: OutboundListenerInput, tcpCluster: string): Init<typeof ListenerSchema> {
+  const { routeName, byServerName = [] } = input;
+  const http = routeName === undefined ? [] : [httpChain(input, routeName, LOOKS_LIKE_HTTP)];
+  const tls = byServerName.map(({ host, cluster }) =>
+    tcpChain({ ...input, tcpCluster: cluster }, host),
+  );
+  return {
+    listenerFilters: [TLS_INSPECTOR, ...(routeName === undefined ? [] : [HTTP_INSPECTOR])],
+    ...sniffTimeout(routeName !== undefined && leavesMesh(tcpCluster)),
+    filterChains: [...http, ...tls],
     defaultFilterChain: tcpChain({ ...input, tcpCluster }),
   };
 }
@@ -117,12 +148,15 @@ function chainsOf(input: OutboundListenerInput): Init<typeof ListenerSchema> {
  * waited for without end, or its calls would go out in plaintext; where everything goes to one
  * service, it need not be.
  */
-function sniffTimeout(tcpCluster: string): Init<typeof ListenerSchema> {
-  const leaves = tcpCluster === CLUSTER_NAMES.passthrough || tcpCluster === CLUSTER_NAMES.blackHole;
+function sniffTimeout(withoutEnd: boolean): Init<typeof ListenerSchema> {
   return {
-    listenerFiltersTimeout: duration(leaves ? 0 : SNIFF_MS),
+    listenerFiltersTimeout: duration(withoutEnd ? 0 : SNIFF_MS),
     continueOnListenerFiltersTimeout: true,
   };
+}
+
+function leavesMesh(tcpCluster: string): boolean {
+  return tcpCluster === CLUSTER_NAMES.passthrough || tcpCluster === CLUSTER_NAMES.blackHole;
 }
 
 const LOOKS_LIKE_HTTP: ChainMatch = {
@@ -155,10 +189,14 @@ function tcpChain(
   input: Pick<OutboundListenerInput, 'servicePort' | 'accessLog' | 'revokedBy'> & {
     readonly tcpCluster: string;
   },
+  serverName?: string,
 ): FilterChain {
   const { revokedBy = '' } = input;
   return create(FilterChainSchema, {
-    name: 'tcp',
+    name: serverName === undefined ? 'tcp' : `tls-${serverName}`,
+    ...(serverName !== undefined && {
+      filterChainMatch: { transportProtocol: 'tls', serverNames: [serverName] },
+    }),
     ...(revokedBy !== '' && { metadata: { filterMetadata: { bulwark: { revokedBy } } } }),
     filters: [
       tcpProxy({

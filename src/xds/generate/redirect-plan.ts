@@ -4,7 +4,7 @@ import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { Service } from '#model/service.ts';
 import { domainsOf, settleDomains } from '#xds/generate/host-domains.ts';
 import { CLUSTER_NAMES, REDIRECT_PORTS } from '#xds/generate/naming.ts';
-import type { OutboundListenerInput } from '#xds/generate/outbound-listener.ts';
+import type { OutboundListenerInput, ServerNameRoute } from '#xds/generate/outbound-listener.ts';
 import {
   authorityOf,
   clusterOf,
@@ -26,8 +26,9 @@ export function unknownCluster(settings: MeshSettings): string {
 }
 
 /**
- * Listeners for redirected calls: `0.0.0.0_<port>` for HTTP, told apart by Host header, and one for
- * each address of every other service port. The first service of the order wins where two have the
+ * Listeners for redirected calls: `0.0.0.0_<port>` for HTTP, told apart by Host header, and for TLS
+ * of services without an address, told apart by server name; and one for each address of every
+ * other service port. The first service of the order wins where two have the
  * same address and port.
  */
 export function redirectListeners(
@@ -36,12 +37,16 @@ export function redirectListeners(
   settings: MeshSettings,
 ): readonly OutboundListenerInput[] {
   const context = { ...listenerContext(settings), binds: false };
-  const wildcard = httpPorts(services).map((port) => ({
+  const http = new Set(httpPorts(services));
+  const tls = Map.groupBy(destinationsOf(services).filter(isToldByServerName), portNumber);
+  const shared = [...new Set([...http, ...tls.keys()])].filter(isFree).sort((a, b) => a - b);
+  const wildcard = shared.map((port) => ({
     ...context,
     name: `0.0.0.0_${port}`,
     address: '0.0.0.0',
     port,
-    routeName: `${port}`,
+    ...(http.has(port) && { routeName: `${port}` }),
+    ...(tls.has(port) && { byServerName: (tls.get(port) ?? []).map(named) }),
     tcpCluster: unknownCluster(settings),
     servicePort: port,
   }));
@@ -99,12 +104,28 @@ function isToldByHost(destination: Destination): boolean {
   return handling === 'sniffed' && addressesOf(destination.service).length === 0;
 }
 
+/** TLS says in its first bytes which server is meant (RFC 6066 section 3). */
+function isToldByServerName({ service, port }: Destination): boolean {
+  return port.protocol === 'tls' && addressesOf(service).length === 0;
+}
+
+function named(destination: Destination): ServerNameRoute {
+  return { host: destination.service.host, cluster: clusterOf(destination) };
+}
+
 function httpPorts(services: readonly Service[]): readonly number[] {
-  const ports = destinationsOf(services)
-    .filter(isToldByHost)
-    .map(({ port }) => port.port);
+  const ports = destinationsOf(services).filter(isToldByHost).map(portNumber);
+  return [...new Set(ports)].filter(isFree).sort((a, b) => a - b);
+}
+
+function portNumber({ port }: Destination): number {
+  return port.port;
+}
+
+/** Whether no listener of the proxy itself is on the port. */
+function isFree(port: number): boolean {
   const own: readonly number[] = Object.values(REDIRECT_PORTS);
-  return [...new Set(ports)].filter((port) => !own.includes(port)).sort((a, b) => a - b);
+  return !own.includes(port);
 }
 
 /** Blocks of addresses are left out: a listener has one. */
