@@ -2,12 +2,12 @@
 // and raw TCP apart, and a server that speaks first is heard within the stated time.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
 import { type AddressInfo, connect as connectTcp, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import { startEchoApp, startTcpApp } from '../kit/echo-app.ts';
 import { ExplicitMesh } from '../kit/explicit-workload.ts';
+import { callHttp2, startGrpcApp } from '../kit/http2-call.ts';
 import { testMesh } from '../kit/mesh.ts';
 import { objectsOf, serviceObjects } from '../kit/objects.ts';
 import { callPeer, httpRequest, openPeer } from '../kit/peer-call.ts';
@@ -21,23 +21,6 @@ const SILENT_MS = 1000;
 const AT_ONCE_MS = 700;
 const GREETING = '220 ready\r\n';
 
-/** A gRPC server as far as HTTP/2 goes: it answers with the path, and its status in trailers. */
-async function startGrpcApp(t: TestContext): Promise<number> {
-  const server = createHttp2Server();
-  server.on('stream', (stream, headers) => {
-    stream.respond(
-      { ':status': 200, 'content-type': 'application/grpc' },
-      { waitForTrailers: true },
-    );
-    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
-    stream.end(`${headers[':path']} ${headers['x-forwarded-client-cert'] ?? ''}`);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => void server.close());
-  return (server.address() as AddressInfo).port;
-}
-
 async function startTlsApp(t: TestContext, certificate: TestCertificate): Promise<number> {
   const { certificate: cert, privateKey: key } = certificate;
   const server = createTlsServer({ cert, key }, (socket) => socket.end('own TLS'));
@@ -45,29 +28,6 @@ async function startTlsApp(t: TestContext, certificate: TestCertificate): Promis
   await once(server, 'listening');
   t.after(() => void server.close());
   return (server.address() as AddressInfo).port;
-}
-
-/** Calls gRPC over a connection that is there; gives the message and `grpc-status`. */
-async function callGrpc(t: TestContext, socket: Socket): Promise<string> {
-  const session = connectHttp2('http://test', { createConnection: () => socket });
-  t.after(() => session.destroy());
-  const stream = session.request({
-    ':method': 'POST',
-    ':path': '/shop.Cart/Add',
-    'content-type': 'application/grpc',
-    te: 'trailers',
-  });
-  let text = '';
-  let status = '';
-  stream.on('data', (chunk: Buffer) => {
-    text += chunk.toString();
-  });
-  stream.on('trailers', (trailers) => {
-    status = String(trailers['grpc-status']);
-  });
-  stream.end();
-  await once(stream, 'end');
-  return `${text}|${status}`;
 }
 
 /** Milliseconds until a silent caller hears the greeting; a connection that ends hears none. */
@@ -121,11 +81,16 @@ test('a PERMISSIVE port', { timeout: 90_000 }, async (t) => {
   });
 
   await t.test('HTTP/2 and gRPC, plain and over mutual TLS', async () => {
-    const plain = await callGrpc(t, connectTcp(port('grpcish'), '127.0.0.1'));
-    assert.equal(plain, '/shop.Cart/Add |0');
-    const socket = meshTls('grpcish', 'istio-h2');
-    await once(socket, 'secureConnect');
-    assert.match(await callGrpc(t, socket), new RegExp(`^/shop.Cart/Add .*URI=${CALLER}\\|0$`));
+    for (const as of ['http2', 'grpc'] as const) {
+      const plain = await callHttp2(connectTcp(port('grpcish'), '127.0.0.1'), as);
+      assert.deepEqual([plain.status, plain.grpcStatus], [200, '0']);
+      assert.doesNotMatch(plain.text, /URI=/);
+      const socket = meshTls('grpcish', 'istio-h2');
+      await once(socket, 'secureConnect');
+      const mutual = await callHttp2(socket, as);
+      assert.deepEqual([mutual.status, mutual.grpcStatus], [200, '0']);
+      assert.match(mutual.text, new RegExp(`URI=${CALLER}$`));
+    }
   });
 
   await t.test('raw TCP, plain and over mutual TLS', async () => {
