@@ -29,6 +29,9 @@ describe('the mesh configuration', () => {
     for (const text of [
       'enableAutoMtls: maybe',
       'outboundTrafficPolicy: {mode: NONE}',
+      'meshMTLS: {minProtocolVersion: TLSV1_1}',
+      'meshMTLS: {cipherSuites: [AES128-SHA]}',
+      'tlsDefaults: {ecdhCurves: [secp256k1]}',
       '{',
       '[]',
     ]) {

@@ -3,9 +3,18 @@ import type { Diagnostic } from '#api/diagnostic.ts';
 import { readDocuments } from '#api/documents.ts';
 import { warning } from '#api/field-error.ts';
 import { choice, flag, list, object, text, type ValueOf } from '#api/schema.ts';
+import { CIPHER_SUITES, ECDH_CURVES } from '#base/tls-names.ts';
 
 /** The ConfigMap, in the root namespace, in which Istio keeps the settings of the mesh. */
 export const MESH_CONFIG = { name: 'istio', key: 'mesh' } as const;
+
+const tlsConfig = {
+  cipherSuites: list('Cipher suites of TLS 1.2.', choice('A name.', CIPHER_SUITES)),
+  ecdhCurves: list(
+    'Groups for the key exchange, the preferred first.',
+    choice('A name.', ECDH_CURVES),
+  ),
+};
 
 const meshConfig = object('Settings of the mesh that may change while it runs.', {
   enableAutoMtls: flag('Mutual TLS to every endpoint that can, with nothing configured.', {
@@ -23,6 +32,11 @@ const meshConfig = object('Settings of the mesh that may change while it runs.',
       'DECODE_AND_MERGE_SLASHES',
     ]),
   }),
+  meshMTLS: object('TLS between proxies.', {
+    minProtocolVersion: choice('TLSV1_2 when left out.', ['TLS_AUTO', 'TLSV1_2', 'TLSV1_3']),
+    ...tlsConfig,
+  }),
+  tlsDefaults: object('TLS that proxies open to servers outside of the mesh.', tlsConfig),
   trustDomain: text('The trust domain; has no effect here.'),
   trustDomainAliases: list('Its other names; have no effect here.', text('A trust domain.')),
   rootNamespace: text('The root namespace; has no effect here.'),

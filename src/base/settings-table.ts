@@ -1,3 +1,5 @@
+import { CIPHER_SUITES, ECDH_CURVES } from '#base/tls-names.ts';
+
 /**
  * One setting. From this entry come its environment variable, flag, key in a file, default, checks
  * and documentation.
@@ -27,19 +29,6 @@ export interface SettingDefinition {
 function table<const T extends Record<string, SettingDefinition>>(definitions: T): T {
   return definitions;
 }
-
-/** Those of TLS 1.2 that Envoy knows and that have forward secrecy. */
-const CIPHER_SUITES = [
-  'ECDHE-ECDSA-AES256-GCM-SHA384',
-  'ECDHE-RSA-AES256-GCM-SHA384',
-  'ECDHE-ECDSA-AES128-GCM-SHA256',
-  'ECDHE-RSA-AES128-GCM-SHA256',
-  'ECDHE-ECDSA-CHACHA20-POLY1305',
-  'ECDHE-RSA-CHACHA20-POLY1305',
-] as const;
-
-/** Groups that Envoy knows. */
-const CURVES = ['X25519MLKEM768', 'X25519', 'P-256', 'P-384', 'P-521'] as const;
 
 /**
  * Every setting, once. The name in camelCase is the key in a settings file; the flag is the same in
@@ -142,7 +131,7 @@ export const SETTINGS = table({
     type: 'list',
     env: ['BULWARK_MESH_TLS_CURVES'],
     default: '',
-    choices: CURVES,
+    choices: ECDH_CURVES,
     doc: 'Groups for the key exchange between proxies, the preferred first; none = the list of Envoy (meshMTLS.ecdhCurves of Istio).',
     scope: ['server'],
   },
@@ -158,7 +147,7 @@ export const SETTINGS = table({
     type: 'list',
     env: ['BULWARK_OUTSIDE_TLS_CURVES'],
     default: '',
-    choices: CURVES,
+    choices: ECDH_CURVES,
     doc: 'Groups for the key exchange with servers outside of the mesh; none = the list of Envoy (tlsDefaults.ecdhCurves of Istio).',
     scope: ['server'],
   },

@@ -74,7 +74,7 @@ export class Mesh {
    * @returns whether that changed anything
    */
   useConfig(config: MeshConfig): boolean {
-    const settings = { ...this.#started, ...configuredSettings(config) };
+    const settings = { ...this.#started, ...configuredSettings(config, this.#started) };
     if (isDeepStrictEqual(settings, this.#settings)) return false;
     this.#settings = settings;
     this.model.useSettings(settings);
