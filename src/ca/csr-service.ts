@@ -26,7 +26,7 @@ export interface CsrServiceDeps {
   readonly authenticator: Authenticator;
   readonly issuer: Pick<Issuer, 'issueForWorkload'>;
   readonly impersonation: Pick<Impersonation, 'identityFor'>;
-  readonly intermediates: Pick<Intermediates, 'issue' | 'rootsFor'>;
+  readonly intermediates: Pick<Intermediates, 'checkProof' | 'issue' | 'rootsFor'>;
   readonly rate: IssuanceRate;
   readonly journal: Pick<IssuanceJournal, 'record'>;
   /** Whether an identity was taken back: it gets no certificates, however it proves itself. */
@@ -72,7 +72,9 @@ async function createCertificate(
   const caller = await authenticate(call, parts);
   const { identity } = caller;
   try {
-    return await issue(bytes, { caller, peer: call.peer.address }, parts);
+    const { address: peer, verifiedCertificate } = call.peer;
+    const certificate = caller.method === 'certificate' ? verifiedCertificate : undefined;
+    return await issue(bytes, { caller, peer, certificate }, parts);
   } catch (error) {
     const refusal = refusalOf(error);
     if (!refusal) throw error;
@@ -86,6 +88,8 @@ interface Asking {
   readonly caller: ProvenCaller;
   /** The address that asks. */
   readonly peer: string;
+  /** The client certificate, DER, when that is the proof. */
+  readonly certificate?: Uint8Array | undefined;
   /** What the certificate is for, when it is not for a workload. */
   readonly use?: string;
 }
@@ -126,6 +130,7 @@ async function serveAuthority(
     const message = `nobody knows the kind of authority ${JSON.stringify(wish.slice(0, 64))}`;
     throw new BulwarkError('CA_CSR_INVALID', message);
   }
+  if (asking.certificate) intermediates.checkProof(asking.certificate);
   const { publicKey } = readCsr(request.csr);
   rate.take(identity);
   await caller.claim?.();
@@ -240,7 +245,9 @@ function noteForeignNames(
   log.debug('names that were asked for', { identity, ...names });
 }
 
-function count({ error, isUnreadable }: CsrRefusal, metrics: CaMetrics): void {
+function count({ status, error, isUnreadable }: CsrRefusal, metrics: CaMetrics): void {
+  // A proof that fails late, such as one that somebody else used up meanwhile.
+  if (status === GRPC_STATUS.unauthenticated) metrics.authenticationFailures.add();
   if (isUnreadable) metrics.parsingErrors.add();
   if (error) metrics.signErrors.add(error);
 }

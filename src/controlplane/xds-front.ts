@@ -21,6 +21,7 @@ import type { Mesh } from '#controlplane/mesh.ts';
 import { MeshConfigWatch } from '#controlplane/mesh-config-watch.ts';
 import { ModelFeed } from '#controlplane/model-feed.ts';
 import { serverReflection } from '#controlplane/reflection.ts';
+import { requestFaults } from '#controlplane/request-faults.ts';
 import { RevocationCheck } from '#controlplane/revocation.ts';
 import { announceArrivals, revocationList } from '#controlplane/revocation-list.ts';
 import type { ServingCertificate, ServingMaterial } from '#controlplane/serving-certificate.ts';
@@ -241,7 +242,7 @@ export class XdsFront implements Component {
           serverReflection(),
         ],
       },
-      { log, clock },
+      { log, clock, onFault: requestFaults(this.#deps) },
     );
   }
 

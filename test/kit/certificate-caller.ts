@@ -93,9 +93,9 @@ export class CertificateCaller {
     this.#authority.close();
   }
 
-  /** A token of the account, for the authority unless said otherwise. */
-  async requestToken(audience = 'istio-ca'): Promise<string> {
-    const account = '/api/v1/namespaces/default/serviceaccounts/default';
+  /** A token of an account, for the authority unless said otherwise. */
+  async requestToken(audience = 'istio-ca', name = 'default'): Promise<string> {
+    const account = `/api/v1/namespaces/default/serviceaccounts/${name}`;
     const answer = (await this.api.expect({
       method: 'POST',
       path: `${account}/token`,

@@ -40,6 +40,15 @@ export class GrpcStatusError extends Error {
   }
 }
 
+/** A request that breaks the protocol or a limit, and was ended for it before any handler saw it. */
+export interface RequestFault {
+  /** As the caller wrote it. */
+  readonly path: string;
+  /** The address of the caller. */
+  readonly peer: string;
+  readonly error: GrpcStatusError;
+}
+
 /** Who is at the other end. */
 export interface GrpcPeer {
   /** `127.0.0.1:40312`, or `unix` for a unix socket. */

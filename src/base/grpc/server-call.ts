@@ -9,6 +9,7 @@ import {
   type GrpcServerStream,
   type GrpcStatusCode,
   GrpcStatusError,
+  type RequestFault,
 } from '#base/grpc/grpc.ts';
 import { MessageReader } from '#base/grpc/message-reader.ts';
 import type { Logger } from '#base/log.ts';
@@ -24,6 +25,7 @@ export interface ServerCallDeps {
    * much.
    */
   readonly reserve: (bytes: number) => boolean;
+  readonly onFault?: (fault: RequestFault) => void;
 }
 
 /** Milliseconds that a peer has to read the rest of a response once its status is given. */
@@ -116,20 +118,43 @@ export class ServerCall implements GrpcCall, GrpcServerStream {
     this.#stream.on('data', (chunk: Buffer) => {
       this.attempt(() => {
         if (this.ended) return;
-        for (const message of this.#reader.read(chunk)) {
+        for (const message of this.#messages(chunk)) {
           onMessage(message);
           if (this.ended) return;
         }
-        this.#reserveHeld(this.#reader.heldBytes);
+        this.#sound(() => this.#reserveHeld(this.#reader.heldBytes));
       });
     });
     this.#stream.on('end', () => {
       this.attempt(() => {
         if (this.ended) return;
-        this.#reader.finish();
+        this.#sound(() => this.#reader.finish());
         onEnd();
       });
     });
+  }
+
+  *#messages(chunk: Buffer): Iterable<Uint8Array> {
+    try {
+      yield* this.#reader.read(chunk);
+    } catch (error) {
+      this.#tellFault(error);
+      throw error;
+    }
+  }
+
+  #sound(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#tellFault(error);
+      throw error;
+    }
+  }
+
+  #tellFault(error: unknown): void {
+    const { path, peer } = this;
+    if (error instanceof GrpcStatusError) this.#deps.onFault?.({ path, peer: peer.address, error });
   }
 
   /** Sends one message as a whole gRPC frame; false when the peer does not keep up. */

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import { TLSSocket } from 'node:tls';
-import type { Clock, Timer } from '#base/clock.ts';
+import type { Timer } from '#base/clock.ts';
 import { isGrpcContentType } from '#base/grpc/call-metadata.ts';
 import {
   GRPC_STATUS,
@@ -10,9 +10,8 @@ import {
   type GrpcUnaryHandler,
 } from '#base/grpc/grpc.ts';
 import { serveStream, serveUnary } from '#base/grpc/serve-call.ts';
-import { ServerCall } from '#base/grpc/server-call.ts';
+import { ServerCall, type ServerCallDeps } from '#base/grpc/server-call.ts';
 import { LIMITS } from '#base/limits.ts';
-import type { Logger } from '#base/log.ts';
 
 /** How a server treats each of its connections. */
 export interface ServerConnectionOptions {
@@ -28,6 +27,8 @@ export interface ServerConnectionOptions {
   readonly streams: ReadonlyMap<string, GrpcStreamHandler>;
 }
 
+type ServerConnectionDeps = Pick<ServerCallDeps, 'log' | 'clock' | 'onFault'>;
+
 /**
  * One HTTP/2 connection: who the peer is, its calls, keep-alive, and the end of its life, which
  * comes at the latest when the certificate that it was authenticated by expires.
@@ -35,7 +36,7 @@ export interface ServerConnectionOptions {
 export class ServerConnection {
   readonly #session: ServerHttp2Session;
   readonly #options: ServerConnectionOptions;
-  readonly #deps: { readonly log: Logger; readonly clock: Clock };
+  readonly #deps: ServerConnectionDeps;
   readonly #peer: GrpcPeer;
   /**
    * Whether the peer showed a certificate that TLS did not verify: one that expired, or foreign.
@@ -48,7 +49,7 @@ export class ServerConnection {
   constructor(
     session: ServerHttp2Session,
     options: ServerConnectionOptions,
-    deps: { log: Logger; clock: Clock },
+    deps: ServerConnectionDeps,
   ) {
     this.#session = session;
     this.#options = options;

@@ -13,7 +13,7 @@ import { createSecureContext } from 'node:tls';
 import { assert } from '#base/assert.ts';
 import type { Clock } from '#base/clock.ts';
 import { BulwarkError } from '#base/errors.ts';
-import type { GrpcService } from '#base/grpc/grpc.ts';
+import type { GrpcService, RequestFault } from '#base/grpc/grpc.ts';
 import { type ListenAddress, listen } from '#base/grpc/listener.ts';
 import { ServerConnection, type ServerConnectionOptions } from '#base/grpc/server-connection.ts';
 import type { Component } from '#base/lifecycle.ts';
@@ -57,6 +57,8 @@ export interface GrpcServerOptions {
 export interface GrpcServerDeps {
   readonly log: Logger;
   readonly clock: Clock;
+  /** Called for each faulty request; what it does must be cheap, for callers may be many. */
+  readonly onFault?: (fault: RequestFault) => void;
 }
 
 /** Milliseconds for a TLS handshake. */
