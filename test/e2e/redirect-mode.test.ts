@@ -1,21 +1,12 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import type { ProxyNode } from '#xds/proxy-node.ts';
+import { test } from 'node:test';
 import type { SeenRequest } from '../kit/echo-app.ts';
-import { startEnvoy } from '../kit/envoy.ts';
-import { FileXds } from '../kit/file-xds.ts';
-import { type TestMesh, testMesh, testProxy } from '../kit/mesh.ts';
+import { testMesh } from '../kit/mesh.ts';
 import { objectsOf } from '../kit/objects.ts';
 import { type Pod, PodNetwork } from '../kit/pod-network.ts';
-import { temporaryDirectory } from '../kit/temp-directory.ts';
-import { type TestAuthority, testAuthority } from '../kit/test-authority.ts';
+import { hasRoot, type PodAnswer, startRedirectedProxy } from '../kit/redirected-proxy.ts';
+import { testAuthority } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
-
-interface Answer {
-  readonly status: number;
-  readonly body: string;
-}
 
 const CALLER = 'spiffe://cluster.local/ns/web/sa/caller';
 
@@ -55,48 +46,32 @@ metadata: { name: default, namespace: shop }
 spec: { mtls: { mode: STRICT } }
 `;
 
-/** Without root nothing is proved, which continuous integration must not take for a pass. */
-function needsRoot(t: TestContext): void {
-  t.diagnostic('not run: needs root, nftables, iproute2 and util-linux');
-  assert.equal(process.env.CI, undefined, 'continuous integration runs as root');
-}
-
-async function startProxy(
-  t: TestContext,
-  mesh: TestMesh,
-  authority: TestAuthority,
-  pod: Pod,
-  changes: Partial<ProxyNode>,
-): Promise<() => void> {
-  const proxy = testProxy({ ...changes, addresses: [pod.address] });
-  const xds = new FileXds(join(temporaryDirectory(t), 'xds'));
-  const own = authority.issue({ uris: [proxy.identity] });
-  xds.publishSecrets({ own, roots: authority.root });
-  const publish = (): void => xds.publish(mesh.generator.snapshotFor(proxy, mesh.model.snapshot()));
-  publish();
-  const envoy = await startEnvoy(t, { bootstrap: xds.bootstrap, through: pod.asProxy });
-  await envoy.ready();
-  return publish;
-}
-
 /** Real Envoys, real redirection: nobody in the pods knows of a proxy. */
 test('redirected mode', { timeout: 120_000 }, async (t) => {
-  if (process.getuid?.() !== 0) return needsRoot(t);
+  if (!hasRoot(t)) return;
   const network = new PodNetwork(t);
   const [caller, backend, outside] = [network.add(true), network.add(true), network.add(false)];
   const mesh = testMesh(objectsOf(OBJECTS));
   const authority = testAuthority();
   const publishers = [
-    await startProxy(t, mesh, authority, caller, {
-      namespace: 'web',
-      serviceAccount: 'caller',
-      workloadName: 'caller-1',
-    }),
-    await startProxy(t, mesh, authority, backend, {
-      namespace: 'shop',
-      serviceAccount: 'backend',
-      workloadName: 'backend-1',
-    }),
+    await startRedirectedProxy(
+      t,
+      { mesh, authority, pod: caller },
+      {
+        namespace: 'web',
+        serviceAccount: 'caller',
+        workloadName: 'caller-1',
+      },
+    ),
+    await startRedirectedProxy(
+      t,
+      { mesh, authority, pod: backend },
+      {
+        namespace: 'shop',
+        serviceAccount: 'backend',
+        workloadName: 'backend-1',
+      },
+    ),
   ];
   const apply = (yaml: string): void => {
     mesh.put(...objectsOf(yaml));
@@ -107,9 +82,9 @@ test('redirected mode', { timeout: 120_000 }, async (t) => {
   await backend.serve('tcp', '9000');
   await backend.serve('tcp', '9001');
   await outside.serve('http', 'outside', '80');
-  const get = (pod: Pod, url: string, host?: string): Answer =>
+  const get = (pod: Pod, url: string, host?: string): PodAnswer =>
     pod.call('get', url, JSON.stringify(host === undefined ? {} : { host }));
-  const seenBy = (answer: Answer): SeenRequest => {
+  const seenBy = (answer: PodAnswer): SeenRequest => {
     assert.equal(answer.status, 200, answer.body);
     return JSON.parse(answer.body) as SeenRequest;
   };

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import type { ProxyNode } from '#xds/proxy-node.ts';
+import { startEnvoy } from './envoy.ts';
+import { FileXds } from './file-xds.ts';
+import { type TestMesh, testProxy } from './mesh.ts';
+import type { Pod } from './pod-network.ts';
+import { temporaryDirectory } from './temp-directory.ts';
+import type { TestAuthority } from './test-authority.ts';
+
+/** What came back for a request of the program in a pod. */
+export interface PodAnswer {
+  /** 0 = none. */
+  readonly status: number;
+  readonly body: string;
+}
+
+/**
+ * Whether network namespaces can be made here. Without root nothing is proved, which continuous
+ * integration must not take for a pass.
+ */
+export function hasRoot(t: TestContext): boolean {
+  if (process.getuid?.() === 0) return true;
+  t.diagnostic('not run: needs root, nftables, iproute2 and util-linux');
+  assert.equal(process.env.CI, undefined, 'continuous integration runs as root');
+  return false;
+}
+
+/**
+ * Starts an Envoy in a redirected pod and waits until it serves. Gives what brings it to the
+ * present state of the mesh.
+ */
+export async function startRedirectedProxy(
+  t: TestContext,
+  { mesh, authority, pod }: { mesh: TestMesh; authority: TestAuthority; pod: Pod },
+  changes: Partial<ProxyNode>,
+): Promise<() => void> {
+  const proxy = testProxy({ ...changes, addresses: [pod.address] });
+  const xds = new FileXds(join(temporaryDirectory(t), 'xds'));
+  const own = authority.issue({ uris: [proxy.identity] });
+  xds.publishSecrets({ own, roots: authority.root });
+  const publish = (): void => xds.publish(mesh.generator.snapshotFor(proxy, mesh.model.snapshot()));
+  publish();
+  const envoy = await startEnvoy(t, { bootstrap: xds.bootstrap, through: pod.asProxy });
+  await envoy.ready();
+  return publish;
+}
