@@ -1,4 +1,4 @@
-// REGISTRY_ONLY with real Envoys and real redirection: what is declared can be called, nothing else.
+// What of the world outside can be called, with real Envoys and real redirection.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { MeshSettings } from '#model/mesh-settings.ts';
@@ -32,7 +32,7 @@ spec:
 
 type Policy = MeshSettings['outboundTraffic'];
 
-/** What comes of calls under a policy; `others`: whether more than what is declared can be called. */
+/** Calls what is declared and what is not; `others`: whether what is not can be called, too. */
 async function check(t: TestContext, outboundTraffic: Policy, others: boolean): Promise<void> {
   const network = new PodNetwork(t);
   const [caller, outside] = [network.add(true), network.add(false)];
