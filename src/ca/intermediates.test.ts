@@ -5,6 +5,7 @@ import { systemClock } from '#base/clock.ts';
 import { isBulwarkError } from '#base/errors.ts';
 import { GRPC_STATUS } from '#base/grpc/grpc.ts';
 import { systemRandom } from '#base/random.ts';
+import { CertificateAttestor } from '#ca/attestation/certificate.ts';
 import { Intermediates } from '#ca/intermediates.ts';
 import { KeySigner } from '#ca/key-signer.ts';
 import { parseCertificatesPem } from '#pki/certificate.ts';
@@ -104,6 +105,30 @@ describe('no authority below is certified', () => {
     await assert.rejects(ask({ csr: 'x', metadata }), isInvalid);
   });
 
+  it('for a certificate that an authority below has made, whoever it names', async (t) => {
+    const { ask, issuer } = await openCsrService(t, undefined, {
+      authorities: [CALLER],
+      attestors: (clock) => [
+        new CertificateAttestor(
+          { trustDomain: TEST_TRUST_DOMAIN, trustDomains: [TEST_TRUST_DOMAIN] },
+          { clock, accountExists: async () => true, isRevoked: () => false },
+        ),
+      ],
+    });
+    const keys = generateKeyPair();
+    const csr = buildCsr(CALLER, generateKeyPair());
+    const [pem = ''] = await ask({ csr: buildCsr(CALLER, keys), metadata });
+    const [certificate = assert.fail()] = parseCertificatesPem(pem);
+    const forged = makeLeaf({ certificate, keys, pem: pem as PemText }, { uris: [CALLER] });
+    const as = (der: Uint8Array) => ask({ csr, metadata, certificate: der, authorization: '' });
+    const isForeign = refused(GRPC_STATUS.permissionDenied, /not from this server itself/);
+    await assert.rejects(as(forged.certificate.der), isForeign);
+    const spki = generateKeyPair().publicKey.export({ type: 'spki', format: 'der' });
+    const publicKey = parsePublicKey(spki);
+    const own = await issuer.issueForWorkload({ identity: CALLER, publicKey, ttlMs: 3_600_000 });
+    assert.equal((await as(own.certificate.der)).length, 2);
+  });
+
   it('below an authority that may have none, or for a domain that cannot be bound', async () => {
     const root = makeAuthority({ pathLength: 1 });
     const last = makeAuthority({ pathLength: 0 }, root);
@@ -134,6 +159,7 @@ async function issueBelow(
     {
       signer: () => signer,
       trustBundle: () => '' as PemText,
+      roots: () => [],
       clock: systemClock,
       random: systemRandom,
     },

@@ -1,5 +1,5 @@
 import type { Clock } from '#base/clock.ts';
-import { BulwarkError } from '#base/errors.ts';
+import { BulwarkError, isBulwarkError } from '#base/errors.ts';
 import type { RandomSource } from '#base/random.ts';
 import { CERTIFICATE_BACKDATE_MS } from '#ca/issuer.ts';
 import { SerialNumbers } from '#ca/serial.ts';
@@ -25,6 +25,8 @@ export interface IntermediatesDeps {
   readonly signer: () => Signer;
   /** The roots that go with each, PEM, the active one first. */
   readonly trustBundle: () => PemText;
+  /** The roots as certificates. */
+  readonly roots: () => readonly Certificate[];
   readonly clock: Clock;
   readonly random: RandomSource;
 }
@@ -87,6 +89,21 @@ export class Intermediates {
     return { certificate, chain };
   }
 
+  /**
+   * Checks that the certificate of a caller came from this server itself. Whoever has an authority
+   * below can make one for any identity, and must not become another site by that.
+   * @param der the client certificate, which TLS verified
+   * @throws BulwarkError CA_INTERMEDIATE_REFUSED
+   */
+  checkProof(der: Uint8Array): void {
+    const leaf = parseCertificate(der);
+    const issuers = [this.#deps.signer().issuers[0], ...this.#deps.roots()];
+    if (issuers.some((issuer) => hasSigned(issuer, leaf))) return;
+    throw refused('the certificate of the caller is not from this server itself', {
+      remedy: 'let it prove itself by a token, or by a certificate that this server gave it',
+    });
+  }
+
   #check(identity: SpiffeId): void {
     if (this.#options.identities.has(identity)) return;
     throw refused(`${identity} may not have an authority`, {
@@ -111,6 +128,16 @@ export class Intermediates {
       spki,
       trustDomains,
     };
+  }
+}
+
+function hasSigned(issuer: Certificate, leaf: Certificate): boolean {
+  try {
+    verifySignature(leaf, issuer);
+    return true;
+  } catch (error) {
+    if (isBulwarkError(error)) return false;
+    throw error;
   }
 }
 

@@ -24,7 +24,13 @@ export function openDelegation(
       trustDomains: meshTrustDomains(mesh.settings),
       ttlMs: settings.intermediateCertTtl,
     },
-    { signer: () => roots.signer, trustBundle: () => roots.bundlePem, clock, random },
+    {
+      signer: () => roots.signer,
+      trustBundle: () => roots.bundlePem,
+      roots: () => roots.roots.map(({ certificate }) => certificate),
+      clock,
+      random,
+    },
   );
   const impersonation = new Impersonation(
     { trustDomain, nodeAgents: identitiesOf('trustedNodeAccounts') },

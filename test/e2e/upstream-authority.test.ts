@@ -1,7 +1,7 @@
 // Two real servers, one below the other: workloads of both, with real Envoys, trust one root; the
 // server above may go away, and may change its root.
 import assert from 'node:assert/strict';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ADMIN_PATHS } from '#admin/contract.ts';
@@ -89,10 +89,11 @@ test('a server below another one', { timeout: 240_000 }, async (t) => {
   const token = join(below.directory, 'token');
   const rootFile = join(below.directory, 'above.pem');
   writeFileSync(rootFile, rootsOf(above));
-  const belowArgs = [
+  const upstream = [
     ...['--upstream-ca', addressesOf(above).discovery, '--upstream-ca-root', rootFile],
-    ...['--upstream-token-file', token, '--workload-cert-ttl', '6s'],
+    ...['--workload-cert-ttl', '6s'],
   ];
+  const belowArgs = [...upstream, '--upstream-token-file', token];
 
   await t.test('does not begin as somebody who is not named, and says what to do', async () => {
     await writeToken(above, token, 'istio-system/stranger');
@@ -144,6 +145,25 @@ test('a server below another one', { timeout: 240_000 }, async (t) => {
     await waitForRenewals(() => caller('caller'), 2, WITHIN_MS);
   });
 
+  await t.test(
+    'may prove itself by a certificate that an agent keeps, in place of a token',
+    async () => {
+      const outputCerts = join(above.directory, 'edge');
+      const identity = { namespace: 'istio-system', serviceAccount: 'edge', name: 'edge' };
+      await above.startAgent('agent-edge', {
+        secretTtl: '20s',
+        workloads: [{ ...identity, mode: 'explicit', outputCerts }],
+      });
+      const isWritten = () => readFileSync(join(outputCerts, 'cert-chain.pem')).length > 0;
+      await waitUntil(isWritten, 'the files of the agent');
+      const before = await certified();
+      await below.startServer(...upstream, '--upstream-certificates', outputCerts);
+      const isRenewed = async () => (await certified()) > before;
+      await waitUntil(isRenewed, 'another intermediate', { withinMs: WITHIN_MS });
+      await below.startServer(...belowArgs);
+    },
+  );
+
   await t.test('goes on, also over a restart, while the one above is away', async () => {
     await above.killServer();
     await below.startServer(...belowArgs);
@@ -175,7 +195,8 @@ test('a server below another one', { timeout: 240_000 }, async (t) => {
     const isOver = async () => (await ready()) === 503;
     await waitUntil(isOver, 'the server below is not ready', { withinMs: WITHIN_MS });
     await above.startServer(...aboveArgs);
-    chmodSync(token, 0o600);
+    const isBack = async () => (await ready()) === 200;
+    await waitUntil(isBack, 'the server below is ready again', { withinMs: 60_000 });
   });
 });
 

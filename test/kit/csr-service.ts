@@ -136,7 +136,13 @@ function delegationOf(options: CsrServiceOptions, { signer, issuer, clock, isRev
   const trustDomain = TEST_TRUST_DOMAIN;
   const intermediates = new Intermediates(
     { identities: new Set(authorities), trustDomains: [trustDomain], ttlMs: 7 * DAY_MS },
-    { signer: () => signer, trustBundle: () => issuer.trustBundle, clock, random: systemRandom },
+    {
+      signer: () => signer,
+      trustBundle: () => issuer.trustBundle,
+      roots: () => signer.issuers.slice(-1),
+      clock,
+      random: systemRandom,
+    },
   );
   const impersonation = new Impersonation(
     { trustDomain, nodeAgents: new Set(nodeAgents) },
