@@ -9,6 +9,8 @@ export const ADMIN_PATHS = {
   roots: '/bulwark/v1alpha1/roots',
   /** JwksView; `POST` to fetch all of them now, answered with a JwksView. */
   jwks: '/bulwark/v1alpha1/jwks',
+  /** BundlesView. */
+  bundles: '/bulwark/v1alpha1/bundles',
   /** CertificatesView. */
   certificates: '/bulwark/v1alpha1/certificates',
   /** TrustDomainView. */
@@ -41,6 +43,34 @@ export interface ProxyView {
   readonly address: string;
   readonly connectedAt: string;
   readonly types: readonly ProxyTypeView[];
+}
+
+/** What vouches for one trust domain. Instants in RFC 3339. */
+export interface BundleView {
+  readonly trustDomain: string;
+  /** `this mesh`, the URL that it is fetched from, or the object that holds it. */
+  readonly source: string;
+  readonly roots: readonly {
+    /** Lower case hex. */
+    readonly serial: string;
+    readonly notAfter: string;
+  }[];
+  /** Ids of the keys for tokens. */
+  readonly keys: readonly string[];
+  /** Which edition it is, where its maker says so. */
+  readonly sequence: number | undefined;
+  readonly fetchedAt: string | undefined;
+  /** Why it is not used, or not fresh. */
+  readonly error: string | undefined;
+  /** The bundle itself as SPIFFE writes it; undefined while there is none. */
+  readonly document: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** The trust domains whose identities can be verified; those of the mesh first. */
+export interface BundlesView {
+  readonly bundles: readonly BundleView[];
+  /** Who serves the bundle endpoint of this mesh, by the profile https_spiffe. */
+  readonly endpointSpiffeId: string;
 }
 
 /** One certificate that was issued. Instants in RFC 3339. */

@@ -44,6 +44,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('#cli/commands/trust-domain.ts')).registerTrustDomainCommand,
   },
   {
+    name: 'bundle',
+    summary: 'what vouches for the identities of this trust domain and of others',
+    load: async () => (await import('#cli/commands/bundle.ts')).registerBundleCommand,
+  },
+  {
     name: 'cert',
     summary: 'show the certificates that were issued',
     load: async () => (await import('#cli/commands/cert.ts')).registerCertCommand,

@@ -23,7 +23,7 @@ import { ownBundle } from '#controlplane/trust-bundles.ts';
 import { AddressRules } from '#jwks/address-rules.ts';
 import { type MeshSettings, meshTrustDomains } from '#model/mesh-settings.ts';
 import { bundleDocument } from '#spiffe/bundle.ts';
-import { workloadSpiffeId } from '#spiffe/spiffe-id.ts';
+import { type SpiffeId, workloadSpiffeId } from '#spiffe/spiffe-id.ts';
 import type { Store } from '#store/store.ts';
 
 export interface FederationOptions {
@@ -137,11 +137,7 @@ export class Federation implements Component {
       journal,
       clock,
     });
-    const identity = workloadSpiffeId({
-      trustDomain: mesh.trustDomain,
-      namespace: mesh.rootNamespace,
-      serviceAccount: ENDPOINT_ACCOUNT,
-    });
+    const identity = endpointIdentity(mesh);
     return new ServingCertificate(
       { dnsNames: [], ipAddresses: [], ttlMs: SERVING_TTL_MS },
       {
@@ -153,6 +149,12 @@ export class Federation implements Component {
       },
     );
   }
+}
+
+/** Who serves the bundle endpoint, by the profile https_spiffe. */
+export function endpointIdentity({ trustDomain, rootNamespace }: MeshSettings): SpiffeId {
+  const account = { namespace: rootNamespace, serviceAccount: ENDPOINT_ACCOUNT };
+  return workloadSpiffeId({ trustDomain, ...account });
 }
 
 /** Refuses objects by which somebody else would speak for a trust domain of this mesh. */

@@ -25,6 +25,7 @@ import {
   writeAddresses,
 } from '#controlplane/addresses.ts';
 import { type Authority, openAuthority } from '#controlplane/authority.ts';
+import { bundlesView } from '#controlplane/bundles-view.ts';
 import { CaControllers } from '#controlplane/ca-controllers.ts';
 import { certificatesView } from '#controlplane/certificates-view.ts';
 import { DataFolder } from '#controlplane/data-folder.ts';
@@ -149,6 +150,7 @@ export class ControlPlane implements Component {
     const views = {
       [ADMIN_PATHS.roots]: () => rotation.view(),
       [ADMIN_PATHS.proxies]: () => proxiesView(xds.proxies()),
+      [ADMIN_PATHS.bundles]: () => bundlesView(mesh.model.snapshot(), parts),
       [ADMIN_PATHS.certificates]: () => certificatesView(journal.list()),
       [ADMIN_PATHS.jwks]: () => issuerKeys.view(),
       [ADMIN_PATHS.trustDomain]: () => trustDomainView(xds.domainEvidence(), store),

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { type TrustBundle, trustBundle } from '#api/kinds/trust-bundle.ts';
 import type { ApiObject, KindId } from '#api/object.ts';
 import type { MeshChange } from '#model/mesh-change.ts';
 
@@ -29,7 +30,11 @@ export class ObjectTable {
       objects?.delete(name);
       return before && { before, after: undefined };
     }
-    if (before && sameMeaning(before, change.object)) return undefined;
+    if (
+      before &&
+      isDeepStrictEqual(meaning(before, change.kind), meaning(change.object, change.kind))
+    )
+      return undefined;
     if (!objects) {
       objects = new Map();
       this.#objects.set(place, objects);
@@ -48,15 +53,17 @@ function placeOf(kind: KindId, namespace: string): string {
   return `${kind}/${namespace}`;
 }
 
-function sameMeaning(a: ApiObject, b: ApiObject): boolean {
-  return isDeepStrictEqual(meaning(a), meaning(b));
-}
-
-function meaning(object: ApiObject): unknown {
+function meaning(object: ApiObject, kind: KindId): unknown {
   const { uid, creationTimestamp, deletionTimestamp, labels, annotations } = object.metadata;
-  const content: Record<string, unknown> = { ...object, status: undefined };
+  // What was fetched for a TrustBundle stands in its status.
+  const status = kind === trustBundle.id ? fetchedOf(object as TrustBundle) : undefined;
+  const content: Record<string, unknown> = { ...object, status };
   return {
     ...content,
     metadata: { uid, creationTimestamp, deletionTimestamp, labels, annotations },
   };
+}
+
+function fetchedOf({ status }: TrustBundle): unknown {
+  return { url: status?.url, bundle: status?.bundle };
 }

@@ -1,7 +1,13 @@
 // Which trust domains a mesh is federated with, by its TrustBundles.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { TrustBundle, TrustBundleSpec, TrustBundleStatus } from '#api/kinds/trust-bundle.ts';
+import {
+  type TrustBundle,
+  type TrustBundleSpec,
+  type TrustBundleStatus,
+  trustBundle,
+} from '#api/kinds/trust-bundle.ts';
+import { MeshModel } from '#model/mesh-model.ts';
 import { meshSettings } from '#model/mesh-settings.ts';
 import { TrustBundles } from '#model/trust-bundles.ts';
 import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
@@ -60,4 +66,19 @@ test('a bundle that is not there yet, or cannot be read, federates with nobody',
   assert.deepEqual(domains(object('b', { trustDomain: 'b.test', endpoint })), []);
   assert.deepEqual(domains(object('b', { trustDomain: 'b.test', bundle: 'nonsense' })), []);
   assert.deepEqual(domains(object('b', { trustDomain: 'B.test', bundle: first })), []);
+});
+
+test('a model sees what was fetched, and nothing new in what was only tried', () => {
+  const model = new MeshModel(settings);
+  const spec = { trustDomain: 'b.test', bundle: first, endpoint: { url: 'https://b.test/' } };
+  const put = (status?: TrustBundleStatus): TrustBundles => {
+    const changed = object('b', spec, status ? { status } : {});
+    model.apply([{ type: 'MODIFIED', kind: trustBundle.id, object: changed }]);
+    return model.snapshot().trustBundles;
+  };
+  const before = put();
+  assert.equal(put({ error: 'no answer' }), before);
+  const fetched = { url: spec.endpoint.url, bundle: '{"keys":[]}', lastFetched: 'now' };
+  assert.deepEqual(put(fetched).domains, []);
+  assert.equal(put({ ...fetched, lastFetched: 'later' }), put(fetched));
 });

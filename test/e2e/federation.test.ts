@@ -14,6 +14,7 @@ import {
   startTwoMeshes,
   trustBundleOf,
 } from '../kit/federation.ts';
+import { answersFresh, startHandshakes } from '../kit/fresh-handshakes.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
 import { callPeer, httpRequest, statusOf } from '../kit/peer-call.ts';
 import { RealMesh, startLoad } from '../kit/real-mesh.ts';
@@ -96,7 +97,8 @@ function fetchedFrom(mesh: RealMesh, trustDomain: string): string {
 test('the other side replaces its root, and no request fails', { timeout: 240_000 }, async (t) => {
   const args = ['--bundle-endpoint-port', '0', '--bundle-refresh-hint', '1s'];
   const both = [...args, '--jwks-allowed-addresses', '127.0.0.0/8'];
-  const { caller, server, proxyPort } = await startTwoMeshes(t, { caller: both, server: both });
+  const meshes = await startTwoMeshes(t, { caller: both, server: both });
+  const { caller, server, proxyPort, tcpPort } = meshes;
   await caller.apply(fetchedFrom(server, FEDERATION.server));
   await server.apply(fetchedFrom(caller, FEDERATION.caller));
   const client = new KeepAliveClient({ port: proxyPort });
@@ -106,6 +108,8 @@ test('the other side replaces its root, and no request fails', { timeout: 240_00
     'the first answer',
     WITHIN,
   );
+  await waitUntil(() => answersFresh(tcpPort), 'the first handshake', WITHIN);
+  const handshakes = startHandshakes(t, tcpPort);
   const load = startLoad(t, { port: proxyPort, target: FEDERATED_HOST });
   const path = `/apis/bulwark.mesh/v1alpha1/trustbundles/${FEDERATION.server}`;
   const hasRoots = (count: number) =>
@@ -130,6 +134,9 @@ test('the other side replaces its root, and no request fails', { timeout: 240_00
   assert.equal((await client.ask({ target: FEDERATED_HOST })).status, 200);
   const { answers, failures } = await load.stop();
   assert.deepEqual(failures, []);
+  const { count, failed } = await handshakes.stop();
+  assert.equal(failed, 0, `of ${count} handshakes`);
+  assert.ok(count > 50);
   assert.ok(answers > 50, `${answers} answers`);
   const status = (await caller.get<TrustBundle>(path))?.status;
   assert.ok(status?.sequence && status.notAfter && status.lastFetched && !status.error);

@@ -49,10 +49,12 @@ kind: ServiceEntry
 metadata: { name: ledger, namespace: shop }
 spec:
   hosts: [ledger.bank]
-  ports: [{ number: 80, name: http, protocol: HTTP }]
+  ports:
+    - { number: 80, name: http, protocol: HTTP }
+    - { number: 81, name: tcp, protocol: TCP }
   location: MESH_INTERNAL
   resolution: STATIC
-  endpoints: [{ address: 127.0.0.1, ports: { http: ${port} } }]
+  endpoints: [{ address: 127.0.0.1, ports: { http: ${port}, tcp: ${port} } }]
   subjectAltNames: ['spiffe://${FEDERATION.server}/ns/bank/sa/ledger']
 ---
 apiVersion: networking.istio.io/v1
@@ -91,7 +93,7 @@ export function rootsOf(mesh: RealMesh): string {
 
 /**
  * Two meshes that do not know each other yet: in one `web` calls `ledger` in the other, which
- * allows just that caller.
+ * allows just that caller. What goes to `tcpPort` makes a handshake of its own.
  */
 export async function startTwoMeshes(
   t: TestContext,
@@ -110,9 +112,11 @@ export async function startTwoMeshes(
   await caller.apply(callerObjects(listen));
   const web = await caller.startAgent('web', {
     trustDomain: FEDERATION.caller,
-    workloads: [workload('shop', 'web', {})],
+    workloads: [workload('shop', 'web', { upstreams: ['ledger.bank:81'] })],
   });
-  return { caller, server, listen, web, ledger, proxyPort: (await web('web')).ports.httpProxyPort };
+  const { httpProxyPort, upstreams } = (await web('web')).ports;
+  const tcpPort = upstreams[0]?.listen ?? 0;
+  return { caller, server, listen, web, proxyPort: httpProxyPort, tcpPort };
 }
 
 function workload(namespace: string, name: string, more: object) {
