@@ -75,6 +75,7 @@ export class CrlPublisher implements Component {
   #arriving: Signer | undefined;
   #content: TrustedContent;
   #figures = { thisUpdateAt: 0, nextUpdateAt: 0, missing: 0, leftOut: 0, certificates: 0 };
+  #isGivenUnused = false;
   #timer: Timer | undefined;
   #signing: Promise<void> = Promise.resolve();
   #isClosed = false;
@@ -209,6 +210,14 @@ export class CrlPublisher implements Component {
     return [...bySerial.values()].slice(0, LIMITS.crlCertificatesMax);
   }
 
+  #tellOfGiven(areUnused: boolean): void {
+    if (areUnused && !this.#isGivenUnused)
+      this.#deps.log.warn('the given revocation lists are not used for the authorities above', {
+        remedy: 'give one for each authority up to the root, good for more than a day',
+      });
+    this.#isGivenUnused = areUnused;
+  }
+
   #compose(): TrustedContent {
     const { roots, clock, log, revoked } = this.#deps;
     const given = this.#given();
@@ -227,6 +236,7 @@ export class CrlPublisher implements Component {
       log.error('an authority has no revocation list, so none is given out', {
         serials: cover.missing.map(({ serial }) => serial),
       });
+    this.#tellOfGiven(given.length > 0 && cover.isLeafOnly);
     this.#figures = {
       thisUpdateAt: isOut ? Math.min(...own.map(signedAt)) : 0,
       nextUpdateAt: isOut ? cover.nextUpdateAt : 0,

@@ -43,3 +43,19 @@ describe('a caller without a good token', () => {
     assert.equal(await counted('citadel_server_authentication_failure_count'), 0);
   });
 });
+
+describe('a caller whose identity is revoked', () => {
+  it('gets no certificate by a good token, and the answer that any other gets', async (t) => {
+    let isRevoked = true;
+    const options = { isRevoked: (identity: string) => isRevoked && identity === CALLER };
+    const { ask, counted, records } = await openCsrService(t, undefined, options);
+    const csr = buildCsr(CALLER, generateKeyPair());
+    const isRefused = refused(GRPC_STATUS.unauthenticated, /^request authenticate failure$/);
+    await assert.rejects(ask({ csr }), isRefused);
+    assert.equal(await counted('citadel_server_authentication_failure_count'), 1);
+    assert.equal(records.length, 0, 'nothing was signed');
+    isRevoked = false;
+    await ask({ csr });
+    assert.equal(records.length, 1);
+  });
+});

@@ -30,6 +30,12 @@ test('an identity is one of a workload', () => {
     assert.match(String(errors({ identity: one })), /must be spiffe:/, one);
 });
 
+test('whom a certificate was issued to stands beside a serial', () => {
+  assert.deepEqual(errors({ serial: '1', issuedTo: identity }), []);
+  assert.match(String(errors({ identity, issuedTo: identity })), /only beside a serial/);
+  assert.match(String(errors({ serial: '1', issuedTo: 'web' })), /issuedTo: .*must be spiffe:/);
+});
+
 test('a reason is one of RFC 5280, the end a time', () => {
   assert.match(String(errors({ serial: '1', reason: 'because' })), /supported values: "unspec/);
   assert.deepEqual(errors({ serial: '1', notAfter: '2030-01-31T00:00:00Z' }), []);
