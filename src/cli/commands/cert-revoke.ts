@@ -113,8 +113,8 @@ async function all(client: KubeClient): Promise<readonly CertificateRevocation[]
 }
 
 /**
- * Whose certificate it is, and when it expires, if the server still knows it: the revocation is over
- * then, too.
+ * Whose certificate it is, and when it expires, if the server still knows it: the revocation is
+ * over then, too.
  */
 async function knownOf(client: KubeClient, serial: string) {
   const answer = await client.send({ method: 'GET', path: ADMIN_PATHS.certificates });
