@@ -57,6 +57,11 @@ export interface Hardening {
    * request for one without.
    */
   readonly badOptionalTokensAreRefused: boolean;
+  /**
+   * The scheme `Bearer` counts in any case, and a header Authorization that means to carry a token
+   * and carries none is answered 401; Istio takes such a request for one without.
+   */
+  readonly bearerIsChecked: boolean;
 }
 
 /** The one place that says what each profile does. Everything else asks here. */
@@ -74,6 +79,7 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     tcpWaitsForCaller: false,
     requiredTokensAreEnforced: false,
     badOptionalTokensAreRefused: false,
+    bearerIsChecked: false,
   },
   strict: {
     hostMatchIgnoresPort: true,
@@ -88,5 +94,6 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     tcpWaitsForCaller: true,
     requiredTokensAreEnforced: true,
     badOptionalTokensAreRefused: true,
+    bearerIsChecked: true,
   },
 };

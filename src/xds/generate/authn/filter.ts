@@ -45,10 +45,11 @@ export class JwtConfigs {
   readonly #resources = new WeakMap<JwtAuthentication, Map<number, XdsResource>>();
 
   constructor(hardening: HardeningProfile) {
-    const { requiredTokensAreEnforced, badOptionalTokensAreRefused } = HARDENING[hardening];
+    const profile = HARDENING[hardening];
     const options = {
-      enforceRequired: requiredTokensAreEnforced,
-      refuseBadOptional: badOptionalTokensAreRefused,
+      enforceRequired: profile.requiredTokensAreEnforced,
+      refuseBadOptional: profile.badOptionalTokensAreRefused,
+      checkBearer: profile.bearerIsChecked,
     };
     this.#configs = new IdentityCache((tokens, keySets) =>
       buildJwtAuthentication(tokens, keySets, options),

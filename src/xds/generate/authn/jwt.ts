@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import type { RouteMatch } from '#gen/envoy-api/envoy/config/route/v3/route_components_pb.js';
 import {
   type JwtAuthentication,
   JwtAuthenticationSchema,
@@ -6,11 +7,13 @@ import {
   JwtProviderSchema,
   type JwtRequirement,
   JwtRequirementSchema,
+  type RequirementRuleSchema,
 } from '#gen/envoy-api/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js';
 import type { KeySets } from '#model/key-sets.ts';
 import type { PortTokens, TokenKeys, TokenRule } from '#policy/authn/jwt.ts';
+import { bearerPlaces, malformedBearer, usesBearer } from '#xds/generate/authn/bearer.ts';
 import { EVERY_PATH, triggeredRequests } from '#xds/generate/authn/trigger.ts';
-import { duration } from '#xds/generate/proto-values.ts';
+import { duration, type Init } from '#xds/generate/proto-values.ts';
 
 /** Where the payload of a verified token is, for authorization (`principal.ts`). */
 export const JWT_PAYLOAD = 'payload';
@@ -37,6 +40,8 @@ export interface JwtOptions {
   readonly enforceRequired: boolean;
   /** Whether a bad token is refused where none is needed either, as `originIsOptional` has it. */
   readonly refuseBadOptional: boolean;
+  /** Whether the header Authorization is read as RFC 9110 has it, and refused otherwise. */
+  readonly checkBearer: boolean;
 }
 
 /**
@@ -60,17 +65,29 @@ export function buildJwtAuthentication(
     if (demand === 'valid' || options.refuseBadOptional) return tokenOrNone(names);
     return anyOf([...names.map(byProvider), MISSING_OR_FAILED]);
   };
+  const ruleFor = (match: RouteMatch, names: readonly string[]): readonly RequirementInit[] => {
+    if (names.length === 0) return [{ match }];
+    const requires = asked(match, requirement(names));
+    const readsBearer = named.some((rule) => names.includes(rule.name) && usesBearer(rule));
+    if (!options.checkBearer || !readsBearer) return [requires];
+    return [asked(malformedBearer(match), byProvider(NOBODY)), requires];
+  };
+  const checked = options.checkBearer && named.some(usesBearer);
   return create(JwtAuthenticationSchema, {
-    providers: Object.fromEntries(named.map((rule) => [rule.name, provider(rule, keySets)])),
-    rules: requests.map(({ match, providers }) => ({
-      match,
-      requirementType:
-        providers.length === 0
-          ? ({ case: undefined } as const)
-          : ({ case: 'requires', value: requirement(providers) } as const),
-    })),
+    providers: {
+      ...Object.fromEntries(named.map((rule) => [rule.name, provider(rule, keySets, options)])),
+      ...(checked ? { [NOBODY]: nobody() } : {}),
+    },
+    rules: requests.flatMap(({ match, providers }) => ruleFor(match, providers)),
     bypassCorsPreflight: true,
   });
+}
+
+type RequirementInit = Init<typeof RequirementRuleSchema>;
+
+/** Requests, and what they need. */
+function asked(match: RouteMatch, value: JwtRequirement): RequirementInit {
+  return { match, requirementType: { case: 'requires', value } };
 }
 
 /**
@@ -78,16 +95,17 @@ export function buildJwtAuthentication(
  * it takes.
  */
 export function refuseAll(): JwtAuthentication {
-  const name = 'none';
   return create(JwtAuthenticationSchema, {
-    providers: { [name]: create(JwtProviderSchema, { jwksSourceSpecifier: NO_KEYS }) },
-    rules: [
-      {
-        match: EVERY_PATH,
-        requirementType: { case: 'requires', value: byProvider(name) },
-      },
-    ],
+    providers: { [NOBODY]: nobody() },
+    rules: [asked(EVERY_PATH, byProvider(NOBODY))],
   });
+}
+
+/** The provider that takes no token. */
+const NOBODY = 'nobody';
+
+function nobody(): JwtProvider {
+  return create(JwtProviderSchema, { jwksSourceSpecifier: NO_KEYS });
 }
 
 /**
@@ -101,15 +119,16 @@ function tokenOrNone(names: readonly string[]): JwtRequirement {
   return anyOf([...names.map(byProvider), allOf(takenOrMissing)]);
 }
 
-function provider(rule: TokenRule, keySets: KeySets): JwtProvider {
+function provider(rule: TokenRule, keySets: KeySets, options: JwtOptions): JwtProvider {
+  const { headers, params } = options.checkBearer ? bearerPlaces(rule) : rule;
   return create(JwtProviderSchema, {
     issuer: rule.issuer,
     audiences: [...rule.audiences],
     jwksSourceSpecifier: keysSpecifier(rule.keys, keySets),
     forward: rule.forwards,
     forwardPayloadHeader: rule.payloadHeader,
-    fromHeaders: rule.headers.map(({ name, prefix }) => ({ name, valuePrefix: prefix })),
-    fromParams: [...rule.params],
+    fromHeaders: headers.map(({ name, prefix }) => ({ name, valuePrefix: prefix })),
+    fromParams: [...params],
     fromCookies: [...rule.cookies],
     payloadInMetadata: JWT_PAYLOAD,
     normalizePayloadInMetadata: { spaceDelimitedClaims: [...rule.spaceDelimitedClaims] },
