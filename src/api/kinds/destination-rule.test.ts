@@ -72,6 +72,10 @@ describe('client TLS', () => {
   test('SIMPLE and ISTIO_MUTUAL need nothing; what has no effect is told', () => {
     assert.deepEqual(tls({ mode: 'SIMPLE' }), []);
     assert.deepEqual(tls({ mode: 'ISTIO_MUTUAL' }), []);
+    assert.deepEqual(tls({ mode: 'SIMPLE', sni: 'x'.repeat(255) }), []);
+    for (const sni of ['x'.repeat(256), 'a b', 'ü.test', 'a\u0000b']) {
+      assert.match(tls({ mode: 'SIMPLE', sni })[0] ?? '', /tls\.sni: .*at most 255 printable/);
+    }
     assert.deepEqual(tls({}), []);
     assert.match(warnings({ tls: { mode: 'ISTIO_MUTUAL', ...files } })[0] ?? '', /no effect/);
   });

@@ -29,9 +29,15 @@ function checkNotNegative(
 /** Fields of files, which a credential replaces. */
 const FILES = ['clientCertificate', 'privateKey', 'caCertificates', 'caCrl'] as const;
 
+/** What TLS can carry as the name of a server. */
+const SERVER_NAME = /^[\x21-\x7e]{1,255}$/;
+
 function checkTls(tls: ClientTls, field: string, report: Report): void {
   const { mode = 'DISABLE', credentialName, insecureSkipVerify } = tls;
   const files = FILES.filter((name) => tls[name]);
+  if (tls.sni && !SERVER_NAME.test(tls.sni)) {
+    report(invalid(`${field}.sni`, tls.sni, 'must be a name of at most 255 printable characters'));
+  }
   if (mode === 'ISTIO_MUTUAL' && (credentialName || files.length > 0)) {
     const message = 'ISTIO_MUTUAL uses the mesh identity: files and credentialName have no effect';
     report(warning(field, message));
