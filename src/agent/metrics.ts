@@ -45,6 +45,10 @@ export function createAgentMetrics(metrics: Metrics) {
       help: 'Pushed secrets that an Envoy did not take.',
       labels: ['resource_name'],
     }),
+    unknownSecrets: metrics.counter({
+      name: 'bulwark_agent_unknown_secrets_total',
+      help: 'Secrets that were asked for on the socket of a workload that has none of that name.',
+    }),
     envoyRestarts: metrics.counter({
       name: 'bulwark_agent_envoy_restarts_total',
       help: 'Envoys that were started anew.',

@@ -3,6 +3,7 @@ import { GRPC_STATUS, type RequestFault } from '#base/grpc/grpc.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import { RefusalLog } from '#ca/refusal-log.ts';
+import { declareFrontMetrics } from '#controlplane/metrics.ts';
 
 /** What RequestFaults needs. */
 export interface RequestFaultsDeps {
@@ -22,14 +23,10 @@ const PATH_LENGTH_MAX = 200;
  * To be called once for each registry.
  */
 export function requestFaults(deps: RequestFaultsDeps): (fault: RequestFault) => void {
-  const faults = deps.metrics.counter<'status'>({
-    name: 'bulwark_grpc_faulty_requests_total',
-    help: 'Requests that broke the protocol or a limit, by gRPC status.',
-    labels: ['status'],
-  });
+  const { faultyRequests } = declareFrontMetrics(deps.metrics);
   const log = new RefusalLog(deps);
   return ({ path, peer, error }) => {
-    faults.inc({ status: NAMES.get(error.status) ?? 'unknown' });
+    faultyRequests.inc({ status: NAMES.get(error.status) ?? 'unknown' });
     const method = path.slice(0, PATH_LENGTH_MAX);
     log.warn('a request broke the protocol or a limit', { method, caller: peer, error });
   };

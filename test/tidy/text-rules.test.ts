@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { projectOf, type Violation } from './project.ts';
 import { checkDependencies } from './rules/dependencies.ts';
-import { checkLinks, checkRequirements, requirementIds } from './rules/documents.ts';
+import { checkAttacks, checkLinks, checkRequirements, requirementIds } from './rules/documents.ts';
 import { checkLockFile, checkWords } from './rules/words.ts';
 
 const places = (violations: readonly Violation[]): string[] =>
@@ -97,6 +97,21 @@ describe('the rules on documents', () => {
     assert.match(requirements(link('another', 'test/e2e/x.test.ts'), 0)[0] ?? '', /has no test/);
     assert.match(requirements(link('a', 'test/e2e/y.test.ts'), 0)[0] ?? '', /is no test/);
     assert.match(requirements('| ID-1 | it | 004 | done |', 0)[0] ?? '', /neither "open" nor/);
+  });
+
+  test('want each attack tried by a test that is there', () => {
+    const attacks = (row: string): string[] =>
+      checkAttacks(
+        projectOf({
+          'docs/attacks.md': `| attack | what | counted | tried by |\n|---|---|---|---|\n${row}\n`,
+          'test/e2e/x.test.ts': "test('a forged token', () => {});\n",
+        }),
+      ).map(({ message }) => message);
+    const row = (proof: string) => `| forged token | refused | x | ${proof} |`;
+    assert.deepEqual(attacks(row('[a forged token](../test/e2e/x.test.ts)')), []);
+    assert.match(attacks(row('[another](../test/e2e/x.test.ts)'))[0] ?? '', /has no test/);
+    assert.match(attacks(row('by hand'))[0] ?? '', /link to a test/);
+    assert.equal(checkAttacks(projectOf({})).length, 1);
   });
 
   test('want every requirement once, and the number of open ones to shrink', () => {

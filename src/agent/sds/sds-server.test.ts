@@ -43,12 +43,13 @@ async function setUp(t: TestContext) {
   const socketPath = join(temporaryDirectory(t), 'sds.sock');
   const logLines: string[] = [];
   const log = createLogger({ level: 'debug', sink: { write: (line) => logLines.push(line) } });
-  const metrics = createAgentMetrics(new Metrics());
+  const registry = new Metrics();
+  const metrics = createAgentMetrics(registry);
   const server = new SdsServer({ socketPath }, { log, clock: systemClock, metrics });
   t.after(() => server.close());
   await server.start();
   const client = new GrpcTestClient(t, `unix:${socketPath}`);
-  return { server, client, socketPath, logLines };
+  return { server, client, socketPath, logLines, registry };
 }
 
 type DeltaInit = Omit<MessageInitShape<typeof DeltaDiscoveryRequestSchema>, '$typeName'>;
@@ -103,6 +104,29 @@ describe('SDS', () => {
     assert.deepEqual(namesOf(response), ['ROOTCA', 'default']);
     assert.deepEqual(response.removedResources, ['kubernetes://other']);
     assert.match(logLines.join(''), /asks for a secret that there is not/);
+  });
+
+  it('has no secret of another workload, by whatever name, counted and logged', async (t) => {
+    const { server, client, logLines, registry } = await setUp(t);
+    server.publish(secretOf('cert 1', 'roots 1'));
+    const names = [
+      'spiffe://cluster.local/ns/a/sa/other',
+      'default~other',
+      'a/other/default',
+      '../other/default',
+      'DEFAULT',
+      'default\u0000',
+      '',
+    ];
+    const envoy = new DeltaClient(client);
+    envoy.send({ resourceNamesSubscribe: names });
+    const response = await envoy.next();
+    assert.deepEqual(namesOf(response), []);
+    assert.deepEqual([...response.removedResources].sort(), [...names].sort());
+    const lines = logLines.filter((line) => line.includes('a secret that there is not'));
+    assert.equal(lines.length, names.length);
+    const text = await registry.text();
+    assert.match(text, new RegExp(`bulwark_agent_unknown_secrets_total ${names.length}\n`));
   });
 
   it('listens for its owner only', async (t) => {

@@ -172,6 +172,7 @@ export class SdsServer implements Component {
         this.#deps.onAnswer?.();
       },
       unknown: (name) => {
+        metrics.unknownSecrets.inc();
         log.warn('Envoy asks for a secret that there is not', { secretName: name });
       },
     };

@@ -40,7 +40,7 @@ export class GrpcStatusError extends Error {
   }
 }
 
-/** A request that breaks the protocol or a limit, and was ended for it before any handler saw it. */
+/** A request that broke the protocol or a limit, and was ended before any handler saw it. */
 export interface RequestFault {
   /** As the caller wrote it. */
   readonly path: string;

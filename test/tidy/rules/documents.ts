@@ -99,6 +99,23 @@ export function checkRequirements(project: Project, options: RequirementsOptions
   return [...violations, ...missing.map((id) => whole(`${id} has no row`))];
 }
 
+const ATTACKS = 'docs/attacks.md';
+
+/** Every row of the table of attacks ends with the tests that try it. */
+export function checkAttacks(project: Project): Violation[] {
+  const file = project.texts.find(({ path }) => path === ATTACKS);
+  if (!file) return [{ path: ATTACKS, line: 0, message: 'is missing' }];
+  return file.lines.flatMap((text, index): Violation[] => {
+    const [attack, , , proof] = text
+      .split('|')
+      .slice(1)
+      .map((cell) => cell.trim());
+    if (attack === undefined || proof === undefined || /^(attack|-+)$/.test(attack)) return [];
+    const at = (message: string) => ({ path: file.path, line: index + 1, message });
+    return proofProblems(project, proof, attack).map(at);
+  });
+}
+
 function proofProblems(project: Project, proof: string, id: string): string[] {
   const links = [...proof.matchAll(LINK)];
   if (links.length === 0) return [`${id}: neither "open" nor a link to a test`];
