@@ -42,7 +42,8 @@ export async function startRedirectedProxy(
   xds.publishSecrets({ own, roots: authority.root });
   const publish = (): void => xds.publish(mesh.generator.snapshotFor(proxy, mesh.model.snapshot()));
   publish();
-  const envoy = await startEnvoy(t, { bootstrap: xds.bootstrap, through: pod.asProxy });
+  const args = ['--drain-strategy', 'immediate', '--drain-time-s', '1'];
+  const envoy = await startEnvoy(t, { bootstrap: xds.bootstrap, through: pod.asProxy, args });
   await envoy.ready();
   return publish;
 }
