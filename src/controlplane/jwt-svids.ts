@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Clock } from '#base/clock.ts';
+import { BulwarkError } from '#base/errors.ts';
 import type { GrpcService } from '#base/grpc/grpc.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
@@ -32,9 +33,13 @@ export function openJwtKeys(
   return new JwtKeys({ path: join(directory, 'jwt-keys.json'), tokenMsMax: TOKEN_MS_MAX }, deps);
 }
 
-/** The service that gives tokens to workloads. */
+/**
+ * The service that gives tokens to workloads.
+ * @throws BulwarkError SETTINGS_INVALID when the issuer is no https URL
+ */
 export function openJwtSvids(settings: Settings, deps: JwtSvidsDeps): GrpcService {
   const { revocation, clock } = deps;
+  checkIssuer(settings.jwtIssuer);
   return jwtSvidService(
     { ttlMs: settings.jwtSvidTtl, issuer: settings.jwtIssuer },
     {
@@ -45,4 +50,14 @@ export function openJwtSvids(settings: Settings, deps: JwtSvidsDeps): GrpcServic
       log: deps.log.child({ component: 'ca' }),
     },
   );
+}
+
+/** As OpenID Connect Discovery section 3 asks for. */
+function checkIssuer(issuer: string | undefined): void {
+  if (issuer === undefined) return;
+  const url = URL.canParse(issuer) ? new URL(issuer) : undefined;
+  if (url?.protocol === 'https:' && url.search === '' && url.hash === '') return;
+  throw new BulwarkError('SETTINGS_INVALID', `jwtIssuer ${JSON.stringify(issuer)} is no issuer`, {
+    remedy: 'write an https URL without query and fragment',
+  });
 }

@@ -78,6 +78,20 @@ test('identities of another trust domain', { timeout: 180_000 }, async (t) => {
       assert.notEqual(await as(`spiffe://${domain}/ns/shop/sa/web`), 200, domain);
   });
 
+  await t.test('are refused when they are revoked here, and let in when that is over', async () => {
+    await server.apply(allowPrincipal(`${FEDERATION.caller}/ns/shop/sa/web`));
+    await becomes(200, 'the call is answered');
+    const path = '/apis/bulwark.mesh/v1alpha1/certificaterevocations';
+    const identity = `spiffe://${FEDERATION.caller}/ns/shop/sa/web`;
+    const kind = 'CertificateRevocation';
+    const apiVersion = 'bulwark.mesh/v1alpha1';
+    const spec = { identity };
+    await server.apply(JSON.stringify({ apiVersion, kind, metadata: { name: 'web' }, spec }));
+    await becomes(403, 'the revoked caller is refused');
+    await server.api.expect({ method: 'DELETE', path: `${path}/web` });
+    await becomes(200, 'the caller is let in again');
+  });
+
   await t.test('are refused again once the bundle is taken away', async () => {
     const path = `/apis/bulwark.mesh/v1alpha1/trustbundles/${FEDERATION.caller}`;
     await server.api.expect({ method: 'DELETE', path });
@@ -85,7 +99,7 @@ test('identities of another trust domain', { timeout: 180_000 }, async (t) => {
   });
 });
 
-/** A TrustBundle for a mesh that serves its bundle: the roots that it has now, then its endpoint. */
+/** A TrustBundle for a mesh that serves its bundle: the roots as they are, then its endpoint. */
 function fetchedFrom(mesh: RealMesh, trustDomain: string): string {
   const addresses = readFileSync(join(mesh.data, 'addresses.json'), 'utf8');
   const { bundleEndpoint: url } = JSON.parse(addresses) as ServerAddresses;

@@ -6,6 +6,7 @@ import {
   decodeDeltaRequest,
   decodeWorldRequest,
   encodeDeltaResponse,
+  encodeSpiffeContext,
   encodeTlsCertificate,
   encodeValidationContext,
   encodeWorldResponse,
@@ -15,6 +16,7 @@ import {
   type Secret,
   SecretSchema,
 } from '#gen/envoy-api/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { SPIFFECertValidatorConfigSchema } from '#gen/envoy-api/envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config_pb.js';
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
@@ -48,6 +50,25 @@ function checkCertificate(secret: Secret | undefined): void {
 }
 
 describe('the messages of SDS', () => {
+  it('with roots by trust domain are read alike by the generated code', () => {
+    const byDomain = new Map([
+      ['own.test', 'OWN'],
+      ['other.test', 'OTHER'],
+    ]);
+    const secret = fromBinary(SecretSchema, encodeSpiffeContext('FEDERATED', byDomain));
+    assert.equal(secret.name, 'FEDERATED');
+    assert.ok(secret.type.case === 'validationContext');
+    const { customValidatorConfig, trustedCa } = secret.type.value;
+    assert.equal(trustedCa, undefined);
+    assert.equal(customValidatorConfig?.name, 'envoy.tls.cert_validator.spiffe');
+    const config = customValidatorConfig.typedConfig;
+    const validator = config && anyUnpack(config, SPIFFECertValidatorConfigSchema);
+    assert.deepEqual(
+      validator?.trustDomains.map(({ name, trustBundle }) => [name, inlineOf(trustBundle)]),
+      [...byDomain],
+    );
+  });
+
   it('that we write are read alike by the generated code, incremental', () => {
     const bytes = encodeDeltaResponse([CERTIFICATE, ROOTS], ['none'], '7');
     const response = fromBinary(DeltaDiscoveryResponseSchema, bytes);

@@ -20,8 +20,8 @@ export interface KnownBundles {
 }
 
 /**
- * Reads what the control plane says of trust domains, JSON. Where the bundle of another trust domain
- * cannot be read, what was known of it before stays: it must not keep news of others away.
+ * Reads what the control plane says of trust domains, JSON. Where the bundle of another trust
+ * domain cannot be read, what was known of it before stays: it must not keep news of others away.
  * @throws BulwarkError AGENT_TRUST_REFUSED when the rest is not what it should be
  */
 export function parseKnownBundles(text: string, before?: KnownBundles): KnownBundles {
