@@ -3,10 +3,15 @@ import { join } from 'node:path';
 import type { CaseResult, ConformanceSuite } from '../suite.ts';
 import { PEER_CHECKS } from './authn/peers.ts';
 import type { AuthnCheck, AuthnRow } from './authn/row.ts';
+import { TOKEN_CHECKS } from './authn/tokens.ts';
 import { TRUST_DOMAIN_CHECKS } from './authn/trust-domains.ts';
 
 /** How to check the rows of each suite of Istio; those of one subject in one file. */
-const CHECKS: Readonly<Record<string, AuthnCheck>> = { ...PEER_CHECKS, ...TRUST_DOMAIN_CHECKS };
+const CHECKS: Readonly<Record<string, AuthnCheck>> = {
+  ...PEER_CHECKS,
+  ...TOKEN_CHECKS,
+  ...TRUST_DOMAIN_CHECKS,
+};
 
 /** Authentication policies → what they mean for peers and tokens. */
 export const suite: ConformanceSuite = {
