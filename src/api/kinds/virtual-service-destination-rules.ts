@@ -4,6 +4,9 @@ import type { Report } from '#api/kind.ts';
 import { checkPort } from '#api/kinds/endpoint-rules.ts';
 import type { Destination } from '#api/kinds/virtual-service-route.ts';
 
+/** Envoy adds weights up in 32 bits. */
+const WEIGHTS_MAX = 4_294_967_295;
+
 /** Reports what is wrong with a destination. */
 export function checkDestination(destination: Destination, field: string, report: Report): void {
   const { host, subset, port } = destination;
@@ -27,6 +30,8 @@ export function checkWeights(
     if (weight < 0) report(invalid(`${field}[${index}].weight`, weight, 'must not be less than 0'));
   }
   const total = route.reduce((sum, { weight = 0 }) => sum + weight, 0);
+  if (total > WEIGHTS_MAX)
+    report(violates(field, `the weights add up to more than ${WEIGHTS_MAX}`));
   if (route.length > 1 && total === 0)
     report(violates(field, 'with several destinations, one must have a weight'));
 }

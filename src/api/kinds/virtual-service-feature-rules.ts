@@ -1,13 +1,33 @@
 import { checkDuration } from '#api/duration.ts';
-import { invalid, required, tooLong, violates } from '#api/field-error.ts';
+import { invalid, required, tooLong, unsupported, violates } from '#api/field-error.ts';
 import type { Report } from '#api/kind.ts';
 import { checkPort } from '#api/kinds/endpoint-rules.ts';
 import { checkDestination } from '#api/kinds/virtual-service-destination-rules.ts';
 import type { HttpRoute } from '#api/kinds/virtual-service-route.ts';
+import { oneLineProblem } from '#api/one-line.ts';
 import { regexProblem } from '#api/regex.ts';
 
 /** Envoy takes no larger body. */
 const BODY_BYTES_MAX = 1024 * 1024;
+/** Conditions for another attempt (Envoy, "x-envoy-retry-on" and "x-envoy-retry-grpc-on"). */
+const RETRY_ON = [
+  '5xx',
+  'gateway-error',
+  'reset',
+  'reset-before-request',
+  'connect-failure',
+  'envoy-ratelimited',
+  'retriable-4xx',
+  'refused-stream',
+  'retriable-status-codes',
+  'retriable-headers',
+  'http3-post-connect-failure',
+  'cancelled',
+  'deadline-exceeded',
+  'internal',
+  'resource-exhausted',
+  'unavailable',
+];
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
 
 /** Reports what is wrong with the parts of a route beside its conditions and destinations. */
@@ -33,6 +53,7 @@ function checkRedirect(
   const changes = [uri, prefixRewrite, authority, redirect.scheme ?? '', port, derivePort];
   if (changes.every((change) => change === undefined || change === ''))
     report(required(at, 'one of uri, authority, port and scheme'));
+  checkLines({ uri, prefixRewrite, authority, scheme: redirect.scheme }, at, report);
   if (uri && prefixRewrite) report(violates(at, 'uri and prefixRewrite exclude each other'));
   if (prefixRewrite && match.some((one) => one.uri && one.uri.prefix === undefined))
     report(violates(at, 'prefixRewrite needs a match by prefix'));
@@ -43,12 +64,24 @@ function checkRedirect(
     report(invalid(`${at}.redirectCode`, redirectCode, 'must be 301, 302, 303, 307 or 308'));
 }
 
+/** Reports parts of a request line that have more than one. */
+function checkLines(
+  texts: Readonly<Record<string, string | undefined>>,
+  field: string,
+  report: Report,
+): void {
+  for (const [name, text = ''] of Object.entries(texts)) {
+    const problem = oneLineProblem(text);
+    if (problem !== undefined) report(invalid(`${field}.${name}`, text, problem));
+  }
+}
+
 function checkDirectResponse({ directResponse }: HttpRoute, field: string, report: Report): void {
   if (!directResponse) return;
   const { status, body } = directResponse;
   const at = `${field}.directResponse`;
-  if (status < 100 || status > 599)
-    report(invalid(`${at}.status`, status, 'must be an HTTP status, 100 to 599'));
+  if (status < 200 || status > 599)
+    report(invalid(`${at}.status`, status, 'must be a final HTTP status, 200 to 599'));
   if (!body) return;
   if (body.string !== undefined && body.bytes !== undefined)
     report(violates(`${at}.body`, 'string and bytes exclude each other'));
@@ -63,6 +96,7 @@ function checkRewrite({ rewrite }: HttpRoute, field: string, report: Report): vo
   const at = `${field}.rewrite`;
   if (!uri && !authority && !uriRegexRewrite)
     report(required(at, 'one of uri, authority and uriRegexRewrite'));
+  checkLines({ uri, authority, substitution: uriRegexRewrite?.rewrite }, at, report);
   if (!uriRegexRewrite) return;
   if (uri) report(violates(at, 'uri and uriRegexRewrite exclude each other'));
   const { match = '', rewrite: replacement = '' } = uriRegexRewrite;
@@ -79,6 +113,10 @@ function checkRetries({ retries }: HttpRoute, field: string, report: Report): vo
   if (attempts < 0) report(invalid(`${at}.attempts`, attempts, 'must not be less than 0'));
   if (attempts === 0 && (perTryTimeout || retryOn || backoff))
     report(violates(at, 'attempts are 0, so say nothing else about them'));
+  for (const word of (retryOn ?? '').split(',').map((part) => part.trim())) {
+    if (word === '' || /^[1-5]\d\d$/.test(word) || RETRY_ON.includes(word)) continue;
+    report(unsupported(`${at}.retryOn`, word, RETRY_ON));
+  }
   checkDuration(perTryTimeout, `${at}.perTryTimeout`, report, { zero: true });
   checkDuration(backoff, `${at}.backoff`, report);
 }
@@ -103,7 +141,7 @@ function checkFault({ fault }: HttpRoute, field: string, report: Report): void {
   checkShare(percentage?.value, `${at}.abort.percentage.value`, report);
   if (httpStatus === undefined && !grpcStatus)
     report(required(`${at}.abort`, 'one of httpStatus and grpcStatus'));
-  if (httpStatus !== undefined && (httpStatus < 200 || httpStatus > 600))
+  if (httpStatus !== undefined && (httpStatus < 200 || httpStatus > 599))
     report(invalid(`${at}.abort.httpStatus`, httpStatus, 'must be an HTTP status'));
 }
 
@@ -122,6 +160,11 @@ function checkMirrors(route: HttpRoute, field: string, report: Report): void {
 
 function checkCors({ corsPolicy }: HttpRoute, field: string, report: Report): void {
   const at = `${field}.corsPolicy`;
+  for (const [index, { regex }] of (corsPolicy?.allowOrigins ?? []).entries()) {
+    const problem = regex === undefined ? undefined : regexProblem(regex);
+    if (problem !== undefined)
+      report(invalid(`${at}.allowOrigins[${index}].regex`, regex, problem));
+  }
   checkDuration(corsPolicy?.maxAge, `${at}.maxAge`, report);
   for (const [index, method] of (corsPolicy?.allowMethods ?? []).entries()) {
     if (!METHODS.includes(method) && method !== '*')

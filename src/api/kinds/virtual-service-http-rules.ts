@@ -7,6 +7,7 @@ import { checkFeatures } from '#api/kinds/virtual-service-feature-rules.ts';
 import type { HttpMatch, StringMatch } from '#api/kinds/virtual-service-match.ts';
 import type { HeaderChanges, HttpRoute } from '#api/kinds/virtual-service-route.ts';
 import { checkLabels } from '#api/metadata.ts';
+import { oneLineProblem } from '#api/one-line.ts';
 import { regexProblem } from '#api/regex.ts';
 
 /** What answers a request: exactly one of these. */
@@ -15,6 +16,14 @@ const ANSWERS = ['route', 'redirect', 'directResponse', 'delegate'] as const;
 const HEADER_NAME = /^:?[-!#$%&'*+.^_`|~0-9A-Za-z]+$/;
 /** `%NAME%` and `%NAME(argument)%` stand for values of the request, `%%` for a per cent sign. */
 const SUBSTITUTION = /%%|%[A-Z0-9_]+(\([^%]*\))?(:\d+)?%/g;
+
+/** Names under which a request says its host. */
+const HOST_NAMES: readonly string[] = ['host', ':authority'];
+
+/** Whether a name stands for a part of the request line or for the host. */
+function isOfRequestLine(name: string): boolean {
+  return name.startsWith(':') || name.toLowerCase() === 'host';
+}
 
 /** Reports what is wrong with a route. */
 export function checkHttpRoute(
@@ -78,11 +87,17 @@ function checkHeaders(headers: HeaderChanges | undefined, field: string, report:
     for (const name of [...Object.keys(set), ...Object.keys(add), ...remove]) {
       if (!HEADER_NAME.test(name)) report(invalid(at, name, 'must be the name of a header'));
     }
-    for (const name of remove) {
-      if (name.startsWith(':') || name.toLowerCase() === 'host')
-        report(forbidden(at, `${name} cannot be removed`));
+    const changed = [...(direction === 'request' ? [] : Object.keys(set)), ...Object.keys(add)];
+    for (const name of [...changed, ...remove]) {
+      if (isOfRequestLine(name)) report(forbidden(at, `${name} cannot be added or removed`));
+    }
+    for (const name of direction === 'request' ? Object.keys(set) : []) {
+      if (isOfRequestLine(name) && !HOST_NAMES.includes(name.toLowerCase()))
+        report(forbidden(at, `${name} cannot be set`, 'use rewrite'));
     }
     for (const [name, value] of [...Object.entries(set), ...Object.entries(add)]) {
+      const problem = oneLineProblem(value);
+      if (problem !== undefined) report(invalid(`${at}[${name}]`, value, problem));
       if (!value.replaceAll(SUBSTITUTION, '').includes('%')) continue;
       const detail = 'a per cent sign is written %%; %NAME% stands for a value of the request';
       report(invalid(`${at}[${name}]`, value, detail));

@@ -78,7 +78,7 @@ describe('a route', () => {
     refused(
       errors({ http: [{ directResponse: { status: 600 } }] }),
       'spec.http[0].directResponse.status',
-      /100 to 599/,
+      /200 to 599/,
     );
   });
 
@@ -88,6 +88,8 @@ describe('a route', () => {
     assert.deepEqual(to(1, 0), []);
     refused(to(0, 0), 'spec.http[0].route', /one must have a weight/);
     refused(to(-1, 2), 'spec.http[0].route[0].weight', /less than 0/);
+    const most = 2 ** 31 - 1;
+    refused(to(most, most, most), 'spec.http[0].route', /add up to more/);
     const at = (destination: object) => errors({ http: [{ route: [{ destination }] }] });
     refused(at({ host: '*' }), 'spec.http[0].route[0].destination.host', /one service/);
     refused(at({ host: 'a', subset: '_' }), 'spec.http[0].route[0].destination.subset', /label/);
@@ -107,7 +109,13 @@ describe('a route', () => {
   test('changes headers that may be changed', () => {
     const request = (changes: object) => ofRoute({ headers: { request: changes } });
     assert.deepEqual(request({ set: { a: '%HOSTNAME% 100%%' }, remove: ['b'] }), []);
-    refused(request({ remove: ['host'] }), 'spec.http[0].headers.request', /cannot be removed/);
+    assert.deepEqual(request({ set: { Host: 'a', ':authority': 'a' } }), []);
+    refused(request({ remove: ['host'] }), 'spec.http[0].headers.request', /added or removed/);
+    refused(request({ add: { host: 'a' } }), 'spec.http[0].headers.request', /added or removed/);
+    refused(request({ set: { ':path': '/' } }), 'spec.http[0].headers.request', /cannot be set/);
+    const response = { set: { ':status': '200' } };
+    refused(ofRoute({ headers: { response } }), 'spec.http[0].headers.response', /added or/);
+    refused(request({ set: { a: 'b\nc' } }), 'spec.http[0].headers.request[a]', /one line/);
     refused(request({ set: { a: '100%' } }), 'spec.http[0].headers.request[a]', /per cent/);
     refused(request({ add: { 'a b': 'c' } }), 'spec.http[0].headers.request', /header/);
   });
@@ -115,6 +123,7 @@ describe('a route', () => {
   test('rewrites, redirects and retries in ways that fit together', () => {
     assert.deepEqual(ofRoute({ rewrite: { uri: '/a' }, retries: { attempts: 2 } }), []);
     refused(ofRoute({ rewrite: {} }), 'spec.http[0].rewrite', /one of/);
+    refused(ofRoute({ rewrite: { uri: '/a\r\nb' } }), 'spec.http[0].rewrite.uri', /one line/);
     const uriRegexRewrite = { match: '(', rewrite: 'a' };
     refused(
       ofRoute({ rewrite: { uriRegexRewrite } }),
@@ -123,6 +132,9 @@ describe('a route', () => {
     );
     const retries = { attempts: 0, retryOn: '5xx' };
     refused(ofRoute({ retries }), 'spec.http[0].retries', /attempts are 0/);
+    const words = (retryOn: string) => ofRoute({ retries: { attempts: 1, retryOn } });
+    assert.deepEqual(words('5xx, 409,unavailable'), []);
+    refused(words('5xx,sometimes'), 'spec.http[0].retries.retryOn', /"sometimes"/);
     refused(ofRoute({ timeout: 'soon' }), 'spec.http[0].timeout', /duration/);
     const redirect = (fields: object, more = {}) =>
       errors({ http: [{ redirect: fields, ...more }] });
@@ -147,6 +159,9 @@ describe('a route', () => {
     refused(ofRoute({ fault: { abort: {} } }), 'spec.http[0].fault.abort', /one of httpStatus/);
     const mirrors = [{ destination: { host: 'a' }, percentage: { value: -1 } }];
     refused(ofRoute({ mirrors }), 'spec.http[0].mirrors[0].percentage.value', /between/);
+    const allowOrigins = [{ regex: '(' }];
+    const origin = 'spec.http[0].corsPolicy.allowOrigins[0].regex';
+    refused(ofRoute({ corsPolicy: { allowOrigins } }), origin, /RE2/);
     refused(
       ofRoute({ corsPolicy: { allowMethods: ['PUTT'] } }),
       'spec.http[0].corsPolicy.allowMethods[0]',

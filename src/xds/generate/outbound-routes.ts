@@ -57,12 +57,23 @@ export function buildOutboundRoute(input: OutboundRouteInput): XdsResource {
     name: input.name,
     validateClusters: false,
     ignorePortInHostMatching: input.ignoresPort,
+    ...(input.hosts.some(({ routes }) => routes?.some(isLarge)) && {
+      maxDirectResponseBodySizeBytes: ANSWER_BYTES_MAX,
+    }),
     virtualHosts: [
       ...input.hosts.map(virtualHost),
       ...(input.unknownHosts === undefined ? [] : [UNKNOWN[input.unknownHosts]]),
     ],
   });
   return encodeResource(TYPE_URL.route, input.name, RouteConfigurationSchema, message);
+}
+
+/** As much as a VirtualService may say. Envoy takes 4096 bytes unless it is told otherwise. */
+const ANSWER_BYTES_MAX = 1024 * 1024;
+
+function isLarge({ does }: PlannedRoute): boolean {
+  const { string = '', bytes = '' } = does.directResponse?.body ?? {};
+  return Buffer.byteLength(string) + bytes.length > 4096;
 }
 
 type HostInit = Init<typeof VirtualHostSchema>;
