@@ -1,5 +1,5 @@
-// Whatever a DestinationRule may say about TLS that we accept, Envoy accepts, too: one object of one
-// user must not stand in the way of the configuration of others.
+// Whatever we accept in a DestinationRule about TLS, Envoy accepts, too: one object of one user
+// must not stand in the way of the configuration of others.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { validateObject } from '#api/validate.ts';

@@ -204,8 +204,8 @@ function securityOf({ tls, http }: OutboundClusterInput, limits: MeshTlsLimits):
 
 /**
  * Has no effect but that Envoy sees another cluster: it then opens its connections anew and lets
- * the old ones end after what they carry. So it is when the trust domain of the caller's identity is
- * another one (docs/adr/0015-change-of-trust-domain.md), and when a server is revoked.
+ * the old ones end after what they carry. So it is when the trust domain of the caller's identity
+ * is another one (docs/adr/0015-change-of-trust-domain.md), and when a server is revoked.
  */
 function openedAs({ ownDomain, revokedBy }: Extract<ClusterTls, { mode: 'mesh' }>): ClusterInit {
   if (ownDomain === undefined && revokedBy === '') return {};
