@@ -3,12 +3,14 @@ import { join } from 'node:path';
 import type { CaseResult, ConformanceSuite } from '../suite.ts';
 import { PEER_CHECKS } from './authn/peers.ts';
 import type { AuthnCheck, AuthnRow } from './authn/row.ts';
+import { TLS_CONTEXT_CHECKS } from './authn/tls-contexts.ts';
 import { TOKEN_CHECKS } from './authn/tokens.ts';
 import { TRUST_DOMAIN_CHECKS } from './authn/trust-domains.ts';
 
 /** How to check the rows of each suite of Istio; those of one subject in one file. */
 const CHECKS: Readonly<Record<string, AuthnCheck>> = {
   ...PEER_CHECKS,
+  ...TLS_CONTEXT_CHECKS,
   ...TOKEN_CHECKS,
   ...TRUST_DOMAIN_CHECKS,
 };

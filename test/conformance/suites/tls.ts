@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { fromBinary, type JsonValue, toJson } from '@bufbuild/protobuf';
 import type { DestinationRule } from '#api/kinds/destination-rule.ts';
@@ -18,6 +17,7 @@ import { gatewayTlsContext } from '#xds/generate/gateway-tls.ts';
 import { meshClientTls, originatedTls } from '#xds/generate/tls-context.ts';
 import { jsonDifference } from '../json-difference.ts';
 import type { CaseResult, ConformanceSuite } from '../suite.ts';
+import { tlsDifference } from '../tls-difference.ts';
 
 /** A case of `tls.json`; the fields are those of the test that it was taken from. */
 interface TlsCase {
@@ -58,7 +58,7 @@ function result({ suite: name, name: caseName, fields }: TlsCase): CaseResult {
 function gatewayContext(fields: TlsCase['fields']): string | undefined {
   const { tls } = fields.server as { readonly tls: ServerTls };
   const context = gatewayTlsContext(gatewayTls(tls));
-  return difference(fields.result, toJson(DownstreamTlsContextSchema, context));
+  return tlsDifference(fields.result, toJson(DownstreamTlsContextSchema, context));
 }
 
 /** The names and server name that a cluster of these tests has without a rule. */
@@ -92,7 +92,7 @@ function upstreamContext(fields: TlsCase['fields']): string | undefined {
   const decided = decide({ tls, external: true, autoMtls: false });
   if (decided.mode === 'refuse') return wanted[1] ? undefined : decided.reason;
   const socket = socketOf(decided, isHttp2, { sans: [], sni: '' });
-  return difference(wanted[0] ?? undefined, socket && contextOf(socket));
+  return tlsDifference(wanted[0] ?? undefined, socket && contextOf(socket));
 }
 
 function socketOf(
@@ -218,37 +218,4 @@ function sourceMatch(fields: TlsCase['fields']): string | undefined {
     canHold(args.match ?? {}, { client: { namespace, labels }, port, gateway }),
   );
   return jsonDifference(want ?? false, held);
-}
-
-/** Compares what both mean, where we write it in another way. */
-function difference(expected: unknown, actual: unknown): string | undefined {
-  return jsonDifference(plain(expected), plain(actual));
-}
-
-/** Names of places where the two differ by decision, and how they are made the same. */
-function plain(value: unknown, key = ''): unknown {
-  if (Array.isArray(value)) return value.map((item) => plain(item));
-  if (typeof value !== 'object' || value === null) {
-    // We speak the delta protocol to the agent; it is the same content.
-    return key === 'apiType' ? 'GRPC' : value;
-  }
-  const node = value as Readonly<Record<string, unknown>>;
-  const isMesh = JSON.stringify(node.tlsCertificateSdsSecretConfigs ?? '').includes('"default"');
-  const entries = Object.entries(node).flatMap(([name, part]): [string, unknown][] => {
-    // The filter that tells protocols by ALPN is Istio's own: stock Envoy says them in its ALPN.
-    if (name === 'alpnProtocols' && isMesh && node.tlsParams !== undefined) return [];
-    // Between proxies we name the cipher suites; they are Envoy's own list for Istio's clients.
-    if (name === 'cipherSuites') return [];
-    if (name === 'requireClientCertificate' && part === false) return [];
-    if (name !== 'matchSubjectAltNames') return [[name, plain(part, name)]];
-    return [['matchTypedSubjectAltNames', (part as unknown[]).map(typedName)]];
-  });
-  return Object.fromEntries(entries);
-}
-
-/** The older field matches a name of whatever kind; the kind is told by its looks. */
-function typedName(matcher: unknown): unknown {
-  const { exact = '' } = matcher as { readonly exact?: string };
-  const sanType = exact.includes('://') ? 'URI' : isIP(exact) === 0 ? 'DNS' : 'IP_ADDRESS';
-  return { sanType, matcher };
 }

@@ -9,7 +9,9 @@ import { type InboundMode, type InboundMtls, modeOfPort } from '#policy/authn/mt
 import { modeOfPeers } from '#policy/authn/peers.ts';
 import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
 import { jsonDifference } from '../../json-difference.ts';
+import { tlsDifference } from '../../tls-difference.ts';
 import type { AuthnCheck, AuthnRow } from './row.ts';
+import { serverContext } from './tls-contexts.ts';
 
 const ROOT = 'root-namespace';
 const OWN = 'my-ns';
@@ -108,10 +110,20 @@ const compose: AuthnCheck = (row) => {
   return jsonDifference({ mode, ports }, actual);
 };
 
+/** The mode of a port, and the TLS of its chains for TCP and HTTP. */
+interface ExpectedSettings {
+  readonly port?: number;
+  readonly mode?: string;
+  readonly tcp?: unknown;
+  readonly http?: unknown;
+}
+
 const inboundSettings: AuthnCheck = (row) => {
-  const expected = row.fields.expected as { readonly port?: number; readonly mode?: string };
+  const { port = PORT, mode, tcp, http } = row.fields.expected as ExpectedSettings;
   const mtls = mtlsOf(configsOf(row, 'peerPolicies'), undefined);
-  return jsonDifference(expected.mode, modeOfPort(mtls, expected.port ?? PORT));
+  const found = modeOfPort(mtls, port);
+  const context = found === 'DISABLE' ? undefined : serverContext([]);
+  return jsonDifference(mode, found) ?? tlsDifference(tcp, context) ?? tlsDifference(http, context);
 };
 
 /** The mode that filter chains of release 1.5 stand for. */
