@@ -10,7 +10,8 @@ import { Metrics } from '#base/metrics.ts';
 import { CA_FILE } from '#ca/plugged-in/ca-files.ts';
 import { PluggedInAuthority } from '#ca/plugged-in/plugged-in-authority.ts';
 import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
-import { makeCaFiles, strangeKey, writeCaFiles } from '../../../test/kit/ca-files.ts';
+import { makeAuthority } from '../../../test/kit/authority-chain.ts';
+import { caFilesOf, makeCaFiles, strangeKey, writeCaFiles } from '../../../test/kit/ca-files.ts';
 import { temporaryDirectory } from '../../../test/kit/temp-directory.ts';
 import { waitUntil } from '../../../test/kit/wait-until.ts';
 
@@ -99,6 +100,41 @@ describe('a running plugged-in authority', () => {
     assert.equal(isWarned(), false);
     writeCaFiles(directory, makeCaFiles().files);
     await waitUntil(isWarned, 'it is told');
+  });
+
+  it('announces another authority and waits, before that signs', async (t) => {
+    const { authority, directory, changes } = await open(t);
+    const before = serialOf(authority);
+    const announced: string[] = [];
+    const taken = Promise.withResolvers<void>();
+    authority.onArrival(({ issuers: [one] }) => {
+      announced.push(one.serial);
+      return taken.promise;
+    });
+    const second = makeCaFiles();
+    writeCaFiles(directory, second.files);
+    await waitUntil(() => announced.length > 0, 'it is announced');
+    assert.deepEqual(announced, [second.authorities.at(-1)?.certificate.serial]);
+    assert.equal(serialOf(authority), before);
+    assert.equal(changes(), 0);
+    taken.resolve();
+    await waitUntil(() => changes() > 0, 'it is used');
+    assert.equal(serialOf(authority), announced[0]);
+  });
+
+  it('signs lists in the name of the one before, while its root is trusted', async (t) => {
+    const { authority, directory, first, changes } = await open(t);
+    const [root] = first.authorities;
+    const second = caFilesOf([root, makeAuthority({}, root)]);
+    const signers = () => authority.listSigners.map(({ issuers: [one] }) => one.serial);
+    const serialIn = ({ authorities }: typeof first) => authorities.at(-1)?.certificate.serial;
+    writeCaFiles(directory, second.files);
+    await waitUntil(() => changes() === 1, 'the new set is used');
+    assert.deepEqual(signers(), [serialIn(second), serialIn(first)]);
+    const third = makeCaFiles();
+    writeCaFiles(directory, third.files);
+    await waitUntil(() => changes() === 2, 'the new set is used');
+    assert.deepEqual(signers(), [serialIn(third)]);
   });
 
   it('says nothing of the key', async (t) => {
