@@ -28,6 +28,11 @@ export class BundleSequence {
     this.#edition = readEdition(text);
   }
 
+  /** When it changed last, wall-clock milliseconds; 0 before there was any. */
+  get changedAt(): number {
+    return (this.#edition?.sequence ?? 0) * 1000;
+  }
+
   /**
    * The number for this content.
    * @throws BulwarkError FILES_UNWRITABLE, FILES_DISK_FULL

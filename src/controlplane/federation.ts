@@ -71,6 +71,16 @@ export class Federation implements Component {
     return this.#endpoint?.port;
   }
 
+  /**
+   * When all who fetch our bundle should have it as it is now, wall-clock milliseconds: after two
+   * times what they are asked to look. 0 when nobody can fetch it.
+   */
+  get bundleIsKnownAt(): number {
+    const { bundleEndpointPort, bundleRefreshHint } = this.#options.settings;
+    if (bundleEndpointPort === undefined) return 0;
+    return this.#sequence.changedAt + 2 * bundleRefreshHint;
+  }
+
   /** @throws BulwarkError of the parts */
   async start(): Promise<void> {
     const { settings, mesh } = this.#options;

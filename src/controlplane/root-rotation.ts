@@ -15,6 +15,8 @@ export interface RootRotationDeps {
   readonly version: () => string;
   /** The proxies that are connected. */
   readonly proxies: () => readonly KnownProxy[];
+  /** When all who fetch our bundle should have it as it is now, wall-clock milliseconds. */
+  readonly bundleIsKnownAt: () => number;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -94,6 +96,15 @@ export class RootRotation {
     return step === next || (step === 'abort' && (next === 'activate' || next === 'taint'));
   }
 
+  /** Other trust domains, which cannot say what they trust: they are given time to fetch it. */
+  #strangers(): RootsView['missing'] {
+    const { bundleIsKnownAt, clock } = this.#deps;
+    const leftMs = bundleIsKnownAt() - clock.now();
+    if (leftMs <= 0) return [];
+    const reason = `they have ${Math.ceil(leftMs / 1000)} s more to fetch the new root`;
+    return [{ name: 'federated-meshes', identity: '', reason }];
+  }
+
   #missing(step: RotationStep): RootsView['missing'] {
     const { roots, peers, version, proxies } = this.#deps;
     const other = roots.roots.find(({ state }) => state !== 'active');
@@ -105,7 +116,8 @@ export class RootRotation {
       version: version(),
       otherKeyId: other?.certificate.subjectKeyId,
     };
-    return missingFor(step, evidence);
+    const missing = missingFor(step, evidence);
+    return step === 'activate' ? [...missing, ...this.#strangers()] : missing;
   }
 }
 

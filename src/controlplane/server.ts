@@ -145,7 +145,8 @@ export class ControlPlane implements Component {
     const memory = new TrustMemory(memoryFile, { ...this.#deps, peers });
     // Before anybody can ask for a step of the rotation.
     await this.#lifecycle.start([memory]);
-    const rotation = this.#rotation(authority, xds);
+    const federation = this.#federation(parts);
+    const rotation = this.#rotation(authority, xds, federation);
     const watch = this.#rootWatch(rotation);
     const views = {
       [ADMIN_PATHS.roots]: () => rotation.view(),
@@ -168,7 +169,6 @@ export class ControlPlane implements Component {
       { settings, trustDomain },
       { ...this.#deps, mesh, authority, journal, store },
     );
-    const federation = this.#federation(parts);
     const status = new PolicyStatus({ ...this.#deps, store, findings: () => mesh.findings() });
     authority.roots.onChange(async () => {
       await serving.renewNow();
@@ -217,13 +217,14 @@ export class ControlPlane implements Component {
     );
   }
 
-  #rotation({ roots }: Authority, xds: XdsFront): RootRotation {
+  #rotation({ roots }: Authority, xds: XdsFront, federation: Federation): RootRotation {
     return new RootRotation({
       ...this.#deps,
       roots,
       peers: xds.trust.peers,
       version: () => xds.trust.version,
       proxies: () => xds.proxies(),
+      bundleIsKnownAt: () => federation.bundleIsKnownAt,
     });
   }
 
@@ -235,8 +236,9 @@ export class ControlPlane implements Component {
   }
 
   #rootWatch(rotation: RootRotation): RootWatch {
-    const { rootRotation, caCertificates } = this.#options.settings;
-    const isAutomatic = rootRotation === 'automatic' && caCertificates === undefined;
+    const { rootRotation, caCertificates, upstreamCa } = this.#options.settings;
+    const isOwn = caCertificates === undefined && upstreamCa === undefined;
+    const isAutomatic = rootRotation === 'automatic' && isOwn;
     return new RootWatch({ isAutomatic }, { ...this.#deps, rotation });
   }
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { ADMIN_PATHS } from '#admin/contract.ts';
 import type { TrustBundle } from '#api/kinds/trust-bundle.ts';
 import type { ServerAddresses } from '#controlplane/addresses.ts';
 import { bulwark } from '../kit/bulwark.ts';
@@ -109,7 +110,7 @@ function fetchedFrom(mesh: RealMesh, trustDomain: string): string {
 }
 
 test('the other side replaces its root, and no request fails', { timeout: 240_000 }, async (t) => {
-  const args = ['--bundle-endpoint-port', '0', '--bundle-refresh-hint', '1s'];
+  const args = ['--bundle-endpoint-port', '0', '--bundle-refresh-hint', '2s'];
   const both = [...args, '--jwks-allowed-addresses', '127.0.0.0/8'];
   const meshes = await startTwoMeshes(t, { caller: both, server: both });
   const { caller, server, proxyPort, tcpPort } = meshes;
@@ -140,8 +141,12 @@ test('the other side replaces its root, and no request fails', { timeout: 240_00
   };
   await hasRoots(1);
   await rotate('prepare');
-  await hasRoots(2);
+  const body = { step: 'activate', leaveBehind: [] };
+  const early = await server.api.send({ method: 'POST', path: ADMIN_PATHS.roots, body });
+  assert.equal(early.status, 409);
+  assert.match(JSON.stringify(early.body), /federated-meshes/);
   await rotate('activate');
+  await hasRoots(2);
   await rotate('taint');
   await rotate('revoke');
   await hasRoots(1);

@@ -89,7 +89,10 @@ describe('the bundle of another trust domain', () => {
     await look();
     await becomes(({ sequence, roots }) => sequence === 2 && roots === 2);
     assert.deepEqual([...clock.waitingMs], [5000]);
-    assert.match(await metrics.text(), /bulwark_federation_fetches_total\{result="taken"\} 2/);
+    const text = await metrics.text();
+    assert.match(text, /bulwark_federation_fetches_total\{result="taken"\} 2/);
+    const at = String(clock.now() / 1000);
+    assert.ok(text.includes(`bulwark_federation_oldest_fetch_timestamp ${at}`));
   });
 
   it('stays as it was last good, and the attempts come in seconds', async (t) => {

@@ -53,6 +53,8 @@ export class TrustBundleRefresh implements Component {
   readonly #deps: TrustBundleRefreshDeps;
   readonly #watch: ObjectWatch;
   readonly #refreshes = new Map<string, Refresh>();
+  /** When each bundle was fetched last, by the name of its object; wall-clock milliseconds. */
+  readonly #fetchedAt = new Map<string, number>();
   readonly #running = new Set<Promise<void>>();
   readonly #count: (result: 'taken' | 'failed') => void;
   readonly #closing = new AbortController();
@@ -67,6 +69,13 @@ export class TrustBundleRefresh implements Component {
     });
     for (const result of ['taken', 'failed'] as const) fetches.inc({ result }, 0);
     this.#count = (result) => fetches.inc({ result });
+    deps.metrics.gaugeOf(
+      {
+        name: 'bulwark_federation_oldest_fetch_timestamp',
+        help: 'When the least fresh bundle was fetched, in seconds since 1970; +Inf = none.',
+      },
+      () => Math.min(...this.#fetchedAt.values()) / 1000,
+    );
     this.#watch = new ObjectWatch(
       {
         kinds: [trustBundle.id],
@@ -104,6 +113,7 @@ export class TrustBundleRefresh implements Component {
 
   #forget(name: string): void {
     this.#refreshes.get(name)?.timer?.cancel();
+    this.#fetchedAt.delete(name);
     this.#refreshes.delete(name);
   }
 
@@ -148,6 +158,8 @@ export class TrustBundleRefresh implements Component {
     }
     // What came from another endpoint says nothing of this one.
     const before = status.url === endpoint.url ? status : {};
+    const { name } = object.metadata;
+    this.#fetchedAt.set(name, Date.parse(before.lastFetched ?? '') || 0);
     try {
       const fetched = await fetchBundle(object, this.#options.rules, {
         ...this.#deps,
@@ -156,6 +168,7 @@ export class TrustBundleRefresh implements Component {
       if (!isCurrent()) return undefined;
       checkSequence(fetched, before);
       await this.#write(object, this.#fetchedStatus(object, fetched));
+      this.#fetchedAt.set(name, this.#deps.clock.now());
       backoff.reset();
       this.#count('taken');
       return refreshMs(fetched);
