@@ -147,11 +147,23 @@ export function labelsOfProxy(
   proxy: RegisteringProxy,
   mesh: Pick<MeshSnapshot, 'workloads' | 'workloadGroups'>,
 ): Readonly<Record<string, string>> {
+  return knownLabels(proxy, mesh) ?? proxy.labels;
+}
+
+/**
+ * The labels that an object gives the workload of a proxy: a WorkloadEntry, or the WorkloadGroup
+ * that it comes from. Undefined when there is none, so that nothing may rest on its labels that is
+ * not for its whole namespace.
+ */
+export function knownLabels(
+  proxy: RegisteringProxy,
+  mesh: Pick<MeshSnapshot, 'workloads' | 'workloadGroups'>,
+): Readonly<Record<string, string>> | undefined {
   const workload = workloadOfProxy(proxy, mesh);
   if (workload) return workload.labels;
   const group =
     proxy.group === undefined ? undefined : mesh.workloadGroups.get(proxy.namespace, proxy.group);
   if (!group || (group.spec.template.serviceAccount ?? '') !== proxy.serviceAccount)
-    return proxy.labels;
+    return undefined;
   return { ...group.spec.template.labels, ...group.spec.metadata?.labels };
 }

@@ -35,10 +35,21 @@ const secret = (namespace: string, values: Readonly<Record<string, string>>, nam
 
 const WHOLE = { cert: good.certificate, key: good.privateKey, cacert: authority.root };
 
+/** What makes a proxy one with these labels. */
+function entry(namespace: string, labels: Readonly<Record<string, string>>): ApiObject {
+  const object = {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'WorkloadEntry',
+    metadata: { name: 'app-1', namespace },
+    spec: { address: '10.0.0.1', labels, serviceAccount: 'app' },
+  };
+  return object;
+}
+
 /** Names of the secrets that a caller gets, and whether its cluster leads anywhere. */
 function given(objects: readonly ApiObject[], labels = { app: 'caller' }, namespace = 'web') {
-  const mesh = testMesh([...OBJECTS, ...objects]);
-  const proxy = testProxy({ namespace, labels });
+  const mesh = testMesh([...OBJECTS, entry(namespace, labels), ...objects]);
+  const proxy = testProxy({ namespace });
   const snapshot = mesh.generator.snapshotFor(proxy, mesh.model.snapshot());
   const clusters = snapshotJson(snapshot).cluster as readonly Record<string, unknown>[];
   const cluster = clusters.find(({ name }) => name === CLUSTER);
@@ -80,6 +91,19 @@ test('a caller that the rule does not select gets nothing', () => {
   );
 });
 
+test('labels that only a proxy itself claims give it nothing', () => {
+  const labels = { app: 'caller' };
+  const secretsOf = (serviceAccount: string, objects: readonly ApiObject[]) => {
+    const mesh = testMesh([...OBJECTS, secret('web', WHOLE), ...objects]);
+    const proxy = testProxy({ namespace: 'web', serviceAccount, labels });
+    const snapshot = mesh.generator.snapshotFor(proxy, mesh.model.snapshot());
+    return [...(snapshot.get(TYPE_URL.secret)?.keys() ?? [])];
+  };
+  assert.deepEqual(secretsOf('app', []), []);
+  assert.deepEqual(secretsOf('thief', [entry('web', labels)]), [], 'of another account');
+  assert.deepEqual(secretsOf('app', [entry('web', labels)]).sort(), BOTH);
+});
+
 test('a key of another certificate, and texts that are none, never reach a proxy', () => {
   const other = authority.issue({ dnsNames: ['other'] });
   for (const wrong of [
@@ -100,8 +124,8 @@ test('a key of another certificate, and texts that are none, never reach a proxy
 });
 
 test('a change of the Secret changes the secret, not the cluster', () => {
-  const mesh = testMesh([...OBJECTS, secret('web', WHOLE)]);
-  const proxy = testProxy({ namespace: 'web', labels: { app: 'caller' } });
+  const mesh = testMesh([...OBJECTS, entry('web', { app: 'caller' }), secret('web', WHOLE)]);
+  const proxy = testProxy({ namespace: 'web' });
   const before = mesh.generator.snapshotFor(proxy, mesh.model.snapshot());
   const renewed = authority.issue({ dnsNames: ['caller'] });
   mesh.put(secret('web', { ...WHOLE, cert: renewed.certificate, key: renewed.privateKey }));

@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { SecretSchema } from '#gen/envoy-api/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+import { knownLabels } from '#model/registration.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import {
   type Credential,
@@ -7,51 +8,63 @@ import {
   type KeyPair,
   type Trust,
 } from '#policy/tls/credential.ts';
-import { credentialNames, type RuleClient } from '#policy/tls/destination-rules.ts';
+import { credentialNames } from '#policy/tls/destination-rules.ts';
 import { CREDENTIAL } from '#xds/generate/naming.ts';
 import type { Init } from '#xds/generate/proto-values.ts';
 import { type ResourceMap, resourceMap } from '#xds/generate/resource-map.ts';
+import type { ProxyNode } from '#xds/proxy-node.ts';
 import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
 
-const NOTHING: ResourceMap = new Map();
+/** The Secrets of one client. */
+export interface ClientSecrets {
+  /**
+   * Tells clients apart that connect differently because of their Secrets; '' for those that use
+   * none. Holds nothing of what is in them.
+   */
+  readonly scope: string;
+  /** What a credentialName stands for. */
+  readonly find: (name: string) => Credential;
+  /** Those that its clusters may ask for. */
+  readonly resources: ResourceMap;
+}
+
+const NO_CREDENTIAL: Credential = { keyPair: undefined, trust: undefined };
+const NO_SECRETS: ClientSecrets = { scope: '', find: () => NO_CREDENTIAL, resources: new Map() };
 
 /** The Secrets that clients name (credentialName), of which each sees its own namespace's only. */
 export class ClientCredentials {
   readonly #reader = new CredentialReader();
   readonly #resources = new WeakMap<KeyPair | Trust, XdsResource>();
 
-  /** What a name stands for, for a client. */
-  find(client: RuleClient, mesh: MeshSnapshot, name: string): Credential {
-    return this.#reader.credential(mesh.secrets, client.namespace, name);
-  }
-
   /**
-   * Tells clients apart that connect differently because of their Secrets; '' for those that use
-   * none. Holds nothing of what is in them.
+   * What the rules give the workload of a proxy. Rules select by labels, so one whose labels are
+   * its own word only gets nothing: it could claim those of any other.
    */
-  scopeOf(client: RuleClient, mesh: MeshSnapshot): string {
-    const names = credentialNames(mesh.destinationRules, client);
-    if (names.length === 0) return '';
-    const parts = names.map((name) => {
-      const { keyPair, trust } = this.find(client, mesh, name);
-      return [name, keyPair !== undefined, trust !== undefined];
-    });
-    return JSON.stringify([client.namespace, ...parts]);
+  secretsOf(proxy: ProxyNode, mesh: MeshSnapshot): ClientSecrets {
+    const labels = knownLabels(proxy, mesh);
+    if (labels === undefined) return NO_SECRETS;
+    const { namespace } = proxy;
+    const names = credentialNames(mesh.destinationRules, { namespace, labels });
+    if (names.length === 0) return NO_SECRETS;
+    const find = (name: string) => this.#reader.credential(mesh.secrets, namespace, name);
+    const found = names.map((name) => [name, find(name)] as const);
+    const parts = found.map(([name, { keyPair, trust }]) => [
+      name,
+      keyPair !== undefined,
+      trust !== undefined,
+    ]);
+    return {
+      scope: JSON.stringify([namespace, ...parts]),
+      find,
+      resources: resourceMap(found.flatMap(([name, credential]) => this.#of(name, credential))),
+    };
   }
 
-  /** The secrets that the clusters of a client may ask for. */
-  secretsFor(client: RuleClient, mesh: MeshSnapshot): ResourceMap {
-    const names = credentialNames(mesh.destinationRules, client);
-    if (names.length === 0) return NOTHING;
-    return resourceMap(
-      names.flatMap((name) => {
-        const { keyPair, trust } = this.find(client, mesh, name);
-        return [
-          keyPair ? this.#resource(keyPair, CREDENTIAL.keyPair(name), keyPairSecret(keyPair)) : [],
-          trust ? this.#resource(trust, CREDENTIAL.roots(name), trustSecret(trust)) : [],
-        ].flat();
-      }),
-    );
+  #of(name: string, { keyPair, trust }: Credential): readonly XdsResource[] {
+    return [
+      keyPair ? this.#resource(keyPair, CREDENTIAL.keyPair(name), keyPairSecret(keyPair)) : [],
+      trust ? this.#resource(trust, CREDENTIAL.roots(name), trustSecret(trust)) : [],
+    ].flat();
   }
 
   /** By the content's identity, never by its text: keys are nobody's cache key. */

@@ -42,7 +42,7 @@ export class ConfigGenerator {
   constructor(settings: MeshSettings, deps: ConfigGeneratorDeps) {
     const modes = new MtlsModes(settings);
     this.#authorizer = deps.authorizer;
-    this.#outbound = new OutboundBuilder(settings, modes, this.#credentials);
+    this.#outbound = new OutboundBuilder(settings, modes);
     this.#inbound = new InboundBuilder(settings, modes);
     this.#tokens = new TokenPolicies(settings);
     this.#jwt = new JwtConfigs(settings.hardening);
@@ -60,7 +60,8 @@ export class ConfigGenerator {
     const authorization = this.#authorizer.authorizationFor(workload, mesh);
     const tokens = this.#tokens.tokensFor(workload, mesh);
     const inbound = this.#inbound.build(proxy, workload, { authorization, tokens }, mesh);
-    const upstreams = this.#outbound.upstreams(workload, mesh, proxy);
+    const secrets = this.#credentials.secretsOf(proxy, mesh);
+    const upstreams = this.#outbound.upstreams(workload, mesh, { ...proxy, secrets });
     const outbound = explicit
       ? this.#outbound.explicit(workload, explicit, mesh, upstreams)
       : this.#outbound.redirected(workload, mesh, upstreams);
@@ -73,7 +74,7 @@ export class ConfigGenerator {
     const snapshot: XdsSnapshot = new Map([
       [TYPE_URL.cluster, this.#maps.extend(upstreams.clusters, inbound.clusters)],
       [TYPE_URL.endpoints, upstreams.endpoints],
-      [TYPE_URL.secret, this.#credentials.secretsFor(workload, mesh)],
+      [TYPE_URL.secret, secrets.resources],
       [TYPE_URL.listener, this.#maps.extend(outbound.listeners, inbound.listeners)],
       [TYPE_URL.route, outbound.routes],
       [TYPE_URL.extensionConfig, this.#maps.of([...jwt, ...configs, ...revoked])],

@@ -13,7 +13,7 @@ import { modeOfPort } from '#policy/authn/mtls-mode.ts';
 import { ClientRules, type RuleClient, ruleScope } from '#policy/tls/destination-rules.ts';
 import { RevokedServers } from '#policy/tls/revoked-servers.ts';
 import { BuildCache, IdentityCache } from '#xds/generate/build-cache.ts';
-import type { ClientCredentials } from '#xds/generate/client-credentials.ts';
+import type { ClientSecrets } from '#xds/generate/client-credentials.ts';
 import { connectionDomain } from '#xds/generate/connection-domain.ts';
 import {
   type AssignedEndpoint,
@@ -44,7 +44,9 @@ import type { XdsResource } from '#xds/resource.ts';
 
 type Interception = ProxyNode['interception'];
 /** What of a proxy its upstreams depend on. */
-type UpstreamsOf = Pick<ProxyNode, 'interception' | 'identity'>;
+type UpstreamsOf = Pick<ProxyNode, 'interception' | 'identity'> & {
+  readonly secrets: ClientSecrets;
+};
 
 /** Clusters and endpoints, as all clients get them that see the same. */
 export interface Upstreams {
@@ -76,7 +78,6 @@ type ByText<R> = Map<string, R>;
 export class OutboundBuilder {
   readonly #settings: MeshSettings;
   readonly #modes: MtlsModes;
-  readonly #credentials: ClientCredentials;
   readonly #virtualOutbound: XdsResource;
   readonly #maps = new SharedMaps();
   readonly #small = new SmallMaps();
@@ -105,9 +106,8 @@ export class OutboundBuilder {
     ByText<ResourceMap>
   >(() => new Map());
 
-  constructor(settings: MeshSettings, modes: MtlsModes, credentials: ClientCredentials) {
+  constructor(settings: MeshSettings, modes: MtlsModes) {
     this.#settings = settings;
-    this.#credentials = credentials;
     this.#clusters = new BuildCache((input) => buildOutboundCluster(input, settings.tls));
     this.#modes = modes;
     this.#virtualOutbound = buildVirtualOutbound(
@@ -125,7 +125,7 @@ export class OutboundBuilder {
 
   /** The clusters that a client may call, and their endpoints. */
   upstreams(client: RuleClient, mesh: MeshSnapshot, proxy: UpstreamsOf): Upstreams {
-    const { interception } = proxy;
+    const { interception, secrets } = proxy;
     const view = mesh.services.viewOf(client.namespace);
     const { endpoints, destinationRules } = mesh;
     const policies = this.#modes.policiesOf(mesh);
@@ -133,9 +133,8 @@ export class OutboundBuilder {
     const known = this.#upstreams.get(view, endpoints, destinationRules, policies, revoked);
     const ownDomain = connectionDomain(proxy.identity, this.#settings);
     const rules = ruleScope(destinationRules, client);
-    const secrets = this.#credentials.scopeOf(client, mesh);
     const federated = mesh.trustBundles.domains;
-    const scope = `${interception} ${ownDomain ?? ''} ${federated} ${rules}${secrets}`;
+    const scope = `${interception} ${ownDomain ?? ''} ${federated} ${rules}${secrets.scope}`;
     return getOrAdd(known, scope, () => {
       const ports = outboundPorts({
         view,
@@ -143,7 +142,7 @@ export class OutboundBuilder {
         rules: new ClientRules(destinationRules, client, this.#settings),
         settings: this.#settings,
         federated,
-        credential: (name) => this.#credentials.find(client, mesh, name),
+        credential: secrets.find,
         interception,
         ownDomain,
         revoked,
