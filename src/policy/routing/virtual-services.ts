@@ -35,7 +35,8 @@ export interface ClientRoute {
 export class ClientVirtualServices {
   readonly #client: RoutingClient;
   readonly #objects: NamespacedObjects<VirtualService>;
-  readonly #candidates: readonly Candidate[];
+  readonly #exact = new Map<string, VirtualService>();
+  readonly #wildcards: readonly Candidate[];
 
   constructor(
     objects: NamespacedObjects<VirtualService>,
@@ -44,7 +45,7 @@ export class ClientVirtualServices {
   ) {
     this.#client = client;
     this.#objects = objects;
-    this.#candidates = objects
+    const candidates = objects
       .all()
       .filter((object) => isForSidecars(object) && visibility(object, client.namespace) > 0)
       .sort(
@@ -53,11 +54,15 @@ export class ClientVirtualServices {
       )
       .flatMap((object) => hostsOf(object, settings.clusterDomain))
       .sort((a, b) => narrowerFirst(a.host, b.host));
+    for (const { host, object } of candidates)
+      if (!this.#exact.has(host)) this.#exact.set(host, object);
+    this.#wildcards = candidates.filter(({ host }) => host.startsWith('*'));
   }
 
   /** What routes HTTP to a host; undefined = nothing does, so requests go to the service itself. */
   forHost(host: string): VirtualService | undefined {
-    return this.#candidates.find((candidate) => hostCovers(candidate.host, host))?.object;
+    const exact = this.#exact.get(host);
+    return exact ?? this.#wildcards.find((candidate) => hostCovers(candidate.host, host))?.object;
   }
 
   /** The routes of an object for requests to a port, in their order. */

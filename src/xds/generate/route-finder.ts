@@ -24,9 +24,24 @@ export interface RouteFinderInput {
 export function routeFinder({ client, mesh, view, clusters }: RouteFinderInput): FindRoutes {
   const { settings, virtualServices } = mesh;
   if (virtualServices.namespaces().length === 0) return () => undefined;
-  const objects = new ClientVirtualServices(virtualServices, client, settings);
+  const objects = seenBy(client, mesh);
   const hasCluster = (name: string): boolean => clusters.has(name);
   return (destination) => plannedRoutes(destination, { objects, view, settings, hasCluster });
+}
+
+/** What clients of one scope see of some objects, found out once. */
+const known = new WeakMap<NamespacedObjects<VirtualService>, Map<string, ClientVirtualServices>>();
+
+function seenBy(
+  client: RoutingClient,
+  { virtualServices, settings }: MeshSnapshot,
+): ClientVirtualServices {
+  const byScope = known.get(virtualServices) ?? new Map<string, ClientVirtualServices>();
+  known.set(virtualServices, byScope);
+  const scope = routingScope(virtualServices, client);
+  const found = byScope.get(scope) ?? new ClientVirtualServices(virtualServices, client, settings);
+  byScope.set(scope, found);
+  return found;
 }
 
 /** Tells clients apart that may see different routes: two with the same answer see the same. */
