@@ -114,6 +114,20 @@ export function declareExpiryMetrics(
   );
 }
 
+/**
+ * The counter of a server below another one, each result from 0 on.
+ * @returns what is to be called after each attempt to ask the server above
+ */
+export function declareUpstreamMetrics(metrics: Metrics): (result: 'ok' | 'failed') => void {
+  const requests = metrics.counter({
+    name: 'bulwark_ca_upstream_requests_total',
+    help: 'Times that the upstream authority was asked, by whether it helped.',
+    labels: ['result'],
+  });
+  for (const result of ['ok', 'failed'] as const) requests.inc({ result }, 0);
+  return (result) => requests.inc({ result });
+}
+
 /** What the gauges of revocation show. */
 export interface RevocationFigures {
   /** CertificateRevocation objects in force. */

@@ -5,6 +5,7 @@ import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { RandomSource } from '#base/random.ts';
+import { declareUpstreamMetrics } from '#ca/metrics.ts';
 import { subjectOf } from '#ca/plugged-in/ca-problem.ts';
 import { type CaSet, parseCaSet } from '#ca/plugged-in/ca-set.ts';
 import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
@@ -77,7 +78,7 @@ export class UpstreamAuthority implements Component, MeshRoots {
     this.#grant = grant;
     this.#set = set;
     this.#backoff = new Backoff(RETRY_DELAY, deps.random);
-    this.#count = declareMetrics(deps.metrics);
+    this.#count = declareUpstreamMetrics(deps.metrics);
     this.#take(grant, set);
   }
 
@@ -227,14 +228,4 @@ export class UpstreamAuthority implements Component, MeshRoots {
       roots: this.#set.roots.map(({ serial }) => serial),
     });
   }
-}
-
-function declareMetrics(metrics: Metrics): (result: 'ok' | 'failed') => void {
-  const looks = metrics.counter({
-    name: 'bulwark_ca_upstream_requests_total',
-    help: 'Times that the upstream authority was asked, by whether it helped.',
-    labels: ['result'],
-  });
-  for (const result of ['ok', 'failed'] as const) looks.inc({ result }, 0);
-  return (result) => looks.inc({ result });
 }
