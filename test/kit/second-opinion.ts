@@ -62,8 +62,14 @@ export class SecondOpinion {
         .filter((_, index) => kinds.includes(opinions[index]?.kind ?? 'leaf'))
         .filter(({ signerKey }) => authorities.has(signerKey))
         .map(pemOf);
-    const roots = this.#write('roots.pem', pick('root').join(''));
-    const untrusted = this.#write('intermediates.pem', pick('intermediate').join(''));
+    // An authority that was certified anew, with the same key, counts as it is by now.
+    const present = new Set(authorities.values());
+    const presentOf = (kind: Opinion['kind']) =>
+      pick(kind)
+        .filter((pem) => present.has(pem))
+        .join('');
+    const roots = this.#write('roots.pem', presentOf('root'));
+    const untrusted = this.#write('intermediates.pem', presentOf('intermediate'));
     const chain = ['-CAfile', roots, '-no-CApath', '-no_check_time', '-x509_strict'];
     const more = pick('intermediate').length > 0 ? ['-untrusted', untrusted] : [];
     // Each by itself: where two have one name, the command takes the first for the second.
