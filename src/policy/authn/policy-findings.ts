@@ -2,9 +2,8 @@ import { warning } from '#api/field-error.ts';
 import type { AuthenticationPolicy } from '#api/kinds/authentication-policy.ts';
 import type { PeerAuthentication } from '#api/kinds/peer-authentication.ts';
 import { nearName } from '#api/near-name.ts';
-import { labelsMatch } from '#model/selector.ts';
+import { type Labels, labelsMatch } from '#model/selector.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
-import type { Workload } from '#model/workload.ts';
 import { hasMode, selectsWorkloads } from '#policy/authn/peer-authentication.ts';
 import {
   isTargeted,
@@ -24,10 +23,7 @@ export function policyFindings(mesh: MeshSnapshot, report: Report): void {
     const policies = mesh.authenticationPolicies.in(namespace);
     for (const policy of policies) checkTargets(policy, mesh, report);
     checkConflicts(finder.targetsIn(namespace, mesh), report);
-    for (const policy of policies) {
-      const workloads = mesh.workloads.in(namespace).filter((one) => isFor(policy, one, mesh));
-      checkShadow(policy, shadowIn(namespace, workloads, mesh), report);
-    }
+    for (const policy of policies) checkShadow(policy, shadowOf(policy, mesh), report);
   }
   for (const policy of mesh.meshPolicies.in('')) {
     checkShadow(policy, { whole: meshWide(mesh), some: [] }, report);
@@ -42,7 +38,8 @@ function checkTargets(policy: AuthenticationPolicy, mesh: MeshSnapshot, report: 
   const services = mesh.services.in(policy.metadata.namespace ?? '');
   for (const [index, { name, ports = [] }] of targetsOf(policy).entries()) {
     const field = `spec.targets[${index}]`;
-    const service = services.find(({ host }) => host === hostOf(name, policy, mesh));
+    const wanted = hostOf(name, policy, mesh);
+    const service = services.find(({ host }) => host === wanted);
     if (service === undefined) {
       const near = nearName(
         name,
@@ -116,25 +113,27 @@ function meshWide(mesh: MeshSnapshot): PeerAuthentication | undefined {
   return general(mesh.settings.rootNamespace, mesh);
 }
 
-function shadowIn(namespace: string, workloads: readonly Workload[], mesh: MeshSnapshot): Shadow {
+function shadowOf(policy: AuthenticationPolicy, mesh: MeshSnapshot): Shadow {
+  const { namespace = '' } = policy.metadata;
+  const whole = general(namespace, mesh) ?? meshWide(mesh);
   const selecting = mesh.peerAuthentications.in(namespace).filter(selectsWorkloads).filter(hasMode);
-  return {
-    whole: general(namespace, mesh) ?? meshWide(mesh),
-    some: selecting.filter(({ spec }) =>
-      workloads.some(({ labels }) => labelsMatch(spec?.selector?.matchLabels ?? {}, labels)),
-    ),
-  };
+  if (whole || selecting.length === 0) return { whole, some: [] };
+  const selectors = selectorsOf(policy, mesh);
+  const workloads = mesh.workloads
+    .in(namespace)
+    .filter(({ labels }) => selectors.some((selector) => labelsMatch(selector, labels)));
+  const some = selecting.filter(({ spec }) =>
+    workloads.some(({ labels }) => labelsMatch(spec?.selector?.matchLabels ?? {}, labels)),
+  );
+  return { whole, some };
 }
 
-/** Whether a policy of the workload's namespace is for it. */
-function isFor(policy: AuthenticationPolicy, { labels }: Workload, mesh: MeshSnapshot): boolean {
+/** Labels of the workloads that a policy is for, those of each of its services. */
+function selectorsOf(policy: AuthenticationPolicy, mesh: MeshSnapshot): readonly Labels[] {
   const targets = targetsOf(policy);
-  if (targets.length === 0) return true;
-  const services = mesh.services.in(policy.metadata.namespace ?? '');
-  return targets.some(({ name }) =>
-    services.some(
-      ({ host, selector }) =>
-        host === hostOf(name, policy, mesh) && selector && labelsMatch(selector, labels),
-    ),
-  );
+  if (targets.length === 0) return [{}];
+  const hosts = new Set(targets.map(({ name }) => hostOf(name, policy, mesh)));
+  return mesh.services
+    .in(policy.metadata.namespace ?? '')
+    .flatMap(({ host, selector }) => (selector && hosts.has(host) ? [selector] : []));
 }
