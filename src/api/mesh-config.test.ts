@@ -25,6 +25,11 @@ describe('the mesh configuration', () => {
     ]);
   });
 
+  test('says what of it makes policies weaker', () => {
+    assert.match(messages('pathNormalization: {normalization: NONE}')[0] ?? '', /got around/);
+    assert.deepEqual(messages('pathNormalization: {normalization: BASE}'), []);
+  });
+
   test('is not taken when a part of it cannot be', () => {
     for (const text of [
       'enableAutoMtls: maybe',

@@ -73,6 +73,10 @@ export function readMeshConfig(source: string, field: string): MeshConfigReading
     const remedy = 'set it where the server is started';
     diagnostics.push(warning(`${field}.${name}`, `${name} has no effect here`, remedy));
   }
+  if (value.pathNormalization?.normalization === 'NONE') {
+    const message = 'policies with paths can be got around: `/public/../admin` is not `/admin`';
+    diagnostics.push(warning(`${field}.pathNormalization.normalization`, message));
+  }
   const isBroken = diagnostics.some(({ severity }) => severity === 'error');
   return { config: isBroken ? {} : value, diagnostics };
 }
