@@ -84,7 +84,7 @@ test('peers in redirected mode', { timeout: 120_000 }, async (t) => {
   const get = (pod: Pod, url: string): number => pod.call<PodAnswer>('get', url, '{}').status;
   const send = (pod: Pod, host: string, port: string): string =>
     pod.call<{ answer: string }>('send', host, port, 'hello').answer;
-  /** What a plaintext caller gets from the ports 8080, 7070 and 9000, and the mesh from 80 and 90. */
+  /** What plaintext gets from the ports 8080, 7070 and 9000, and the mesh from 80 and 90. */
   const look = () => ({
     plain: [
       get(outside, 'http://10.88.0.2:8080/'),
