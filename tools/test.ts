@@ -8,6 +8,8 @@ import { planTests, type TestPlan } from './test-plan.ts';
 
 /** A file that takes longer hangs. */
 const FILE_TIMEOUT_MS = 300_000;
+/** Soak tests may take this long on a busy machine. */
+const SOAK_TIMEOUT_MS = 3_600_000;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -29,7 +31,7 @@ function runTests({ files, names, concurrency }: TestPlan): void {
     cwd: root,
     files: files.map((path) => `${root}${path}`),
     concurrency,
-    timeout: FILE_TIMEOUT_MS,
+    timeout: process.argv.includes('--soak') ? SOAK_TIMEOUT_MS : FILE_TIMEOUT_MS,
     execArgv: ['--disable-warning=ExperimentalWarning'],
     ...(names.length > 0
       ? { testNamePatterns: names.map((name) => new RegExp(literally(name))) }
