@@ -8,6 +8,10 @@ import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { RandomSource } from '#base/random.ts';
 import { type FetchedBundle, fetchBundle } from '#controllers/federation/fetch-bundle.ts';
+import {
+  declareFederationMetrics,
+  type FederationMetrics,
+} from '#controllers/federation/metrics.ts';
 import { ObjectWatch } from '#controllers/object-watch.ts';
 import { readTrustBundle } from '#model/trust-bundles.ts';
 import { parseCertificate } from '#pki/certificate.ts';
@@ -56,25 +60,14 @@ export class TrustBundleRefresh implements Component {
   /** When each bundle was fetched last, by the name of its object; wall-clock milliseconds. */
   readonly #fetchedAt = new Map<string, number>();
   readonly #running = new Set<Promise<void>>();
-  readonly #count: (result: 'taken' | 'failed') => void;
+  readonly #metrics: FederationMetrics;
   readonly #closing = new AbortController();
 
   constructor(options: TrustBundleRefreshOptions, deps: TrustBundleRefreshDeps) {
     this.#options = options;
     this.#deps = deps;
-    const fetches = deps.metrics.counter({
-      name: 'bulwark_federation_fetches_total',
-      help: 'Bundles of other trust domains that were fetched, by whether they were taken.',
-      labels: ['result'],
-    });
-    for (const result of ['taken', 'failed'] as const) fetches.inc({ result }, 0);
-    this.#count = (result) => fetches.inc({ result });
-    deps.metrics.gaugeOf(
-      {
-        name: 'bulwark_federation_oldest_fetch_timestamp',
-        help: 'When the least fresh bundle was fetched, in seconds since 1970; +Inf = none.',
-      },
-      () => Math.min(...this.#fetchedAt.values()) / 1000,
+    this.#metrics = declareFederationMetrics(deps.metrics, () =>
+      Math.min(...this.#fetchedAt.values()),
     );
     this.#watch = new ObjectWatch(
       {
@@ -170,12 +163,12 @@ export class TrustBundleRefresh implements Component {
       await this.#write(object, this.#fetchedStatus(object, fetched));
       this.#fetchedAt.set(name, this.#deps.clock.now());
       backoff.reset();
-      this.#count('taken');
+      this.#metrics.taken.add();
       return refreshMs(fetched);
     } catch (error) {
       const isForeseen = isBulwarkError(error) && !error.code.startsWith('STORE_');
       if (!isForeseen || !isCurrent()) throw error;
-      this.#count('failed');
+      this.#metrics.failed.add();
       this.#deps.log.warn('a trust bundle was not fetched; the last good one stays', {
         trustDomain,
         error,
