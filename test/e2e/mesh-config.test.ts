@@ -1,0 +1,74 @@
+// The ConfigMap `istio` changes settings of a mesh that runs: a server, an agent, a real Envoy.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { startEchoApp } from '../kit/echo-app.ts';
+import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import { objectsOf } from '../kit/objects.ts';
+import { RealMesh } from '../kit/real-mesh.ts';
+import { waitUntil } from '../kit/wait-until.ts';
+
+const OBJECTS = `
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop }
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: web, namespace: shop }
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: no-admin, namespace: shop }
+spec: { action: DENY, rules: [{ to: [{ operation: { paths: [/admin] } }] }] }
+`;
+
+const CONFIG = '/api/v1/namespaces/istio-system/configmaps/istio';
+const meshConfig = (text: string) => `
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data: { mesh: '${text}' }
+`;
+
+test('the ConfigMap istio changes the mesh while it runs', { timeout: 90_000 }, async (t) => {
+  const mesh = new RealMesh(t);
+  await mesh.startServer();
+  await mesh.apply(OBJECTS);
+  const ports = [{ name: 'http', port: await startEchoApp(t, 'web') }];
+  const workload = { namespace: 'shop', serviceAccount: 'web', name: 'web', mode: 'explicit' };
+  const status = await mesh.startAgent('web', { workloads: [{ ...workload, app: { ports } }] });
+  const port = (await status('web')).ports.inbound[0]?.listen ?? 0;
+  const asked = async (target: string): Promise<number> => {
+    const client = new KeepAliveClient({ port });
+    const { status: code } = await client.ask({ target });
+    client.close();
+    return code;
+  };
+  const until = (code: number, target: string) =>
+    waitUntil(async () => (await asked(target)) === code, `${code} for ${target}`);
+
+  await t.test('as started, a path is what the application reads', async () => {
+    await until(403, '/admin');
+    assert.equal(await asked('/x/..%2fadmin'), 403);
+    assert.equal(await asked('/public'), 200);
+  });
+
+  await t.test('a change reaches proxies, and paths are judged as it says', async () => {
+    await mesh.apply(meshConfig('pathNormalization: {normalization: BASE}'));
+    await until(200, '/x/..%2fadmin');
+    assert.equal(await asked('/x/../admin'), 403);
+    assert.equal(await asked('/admin'), 403);
+  });
+
+  await t.test('what cannot be read is refused, and changes nothing', async () => {
+    const [object] = objectsOf(meshConfig('pathNormalization: {normalization: SOME}'));
+    const { status: code } = await mesh.api.send({ method: 'PUT', path: CONFIG, body: object });
+    assert.equal(code, 422);
+    assert.equal(await asked('/x/..%2fadmin'), 200);
+  });
+
+  await t.test('without it the mesh is as it was started', async () => {
+    await mesh.api.expect({ method: 'DELETE', path: CONFIG });
+    await until(403, '/x/..%2fadmin');
+  });
+});
