@@ -1,6 +1,7 @@
 // The commands of the guide's page on federation work as they stand there; only ports and folders
 // are put in place of the page's.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { freePort } from '../kit/free-port.ts';
@@ -27,5 +28,9 @@ test('the guide makes two meshes know each other', { timeout: 120_000 }, async (
     'the bundle of the bank is fetched',
     { withinMs: 30_000 },
   );
+  const show = 'bin/bulwark.js bundle show --kubeconfig ~/shop/admin.kubeconfig --format pem';
+  const roots = readFileSync(join(directory, 'bank/root-cert.pem'), 'utf8');
+  assert.equal((await terminal.shell(`${show} bank.test`)).trim(), roots.trim());
+  await assert.rejects(terminal.shell(`${show} nobody.test`), /no bundle of nobody.test/);
   assert.match(row, / ok +https:\/\/127\.0\.0\.1:\d+$/);
 });

@@ -114,7 +114,8 @@ function checkEndpoint(
   const { url, profile = 'https_spiffe', endpointSpiffeId, caCertificates } = source;
   if (url === undefined) report(required('spec.endpoint.url'));
   else if (!isEndpointUrl(url))
-    report(invalid('spec.endpoint.url', url, 'must be an https URL without user name'));
+    // Without the value: somebody may have written a password into it.
+    report(violates('spec.endpoint.url', 'must be an https URL without user name'));
   if (caCertificates !== undefined)
     checkBundle('spec.endpoint.caCertificates', caCertificates, report);
   if (profile === 'https_web') {
