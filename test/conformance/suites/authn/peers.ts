@@ -12,6 +12,7 @@ import { jsonDifference } from '../../json-difference.ts';
 import { tlsDifference } from '../../tls-difference.ts';
 import type { AuthnCheck, AuthnRow } from './row.ts';
 import { serverContext } from './tls-contexts.ts';
+import { tokensOf } from './tokens.ts';
 
 const ROOT = 'root-namespace';
 const OWN = 'my-ns';
@@ -175,7 +176,9 @@ const oldParams: AuthnCheck = ({ fields }) => {
 interface AuthnFilter {
   readonly policy?: {
     readonly peers?: readonly { readonly mtls?: unknown; readonly jwt?: unknown }[];
-    readonly origins?: readonly unknown[];
+    readonly origins?: NonNullable<OldSpec['origins']>;
+    readonly originIsOptional?: boolean;
+    readonly principalBinding?: string;
   };
 }
 
@@ -191,17 +194,35 @@ function modeOfFilter({ policy }: AuthnFilter): InboundMode {
   return modeOfParams(mtls.mtls ?? {});
 }
 
-/** Peers of the old filter; rows with origins are about tokens, too. */
+/** Issuers and how many trigger rules each has, whether a token is needed, and the principal. */
+function originsDifference({ policy }: AuthnFilter, old: OldSpec): string | undefined {
+  const origins = policy?.origins ?? [];
+  if (origins.length === 0) return undefined;
+  const { rules, demand, binding } = tokensOf([], old);
+  const expected = {
+    origins: origins.map(({ jwt }) => [jwt?.issuer, jwt?.triggerRules?.length ?? 0]),
+    demand: policy?.originIsOptional ? 'optional' : 'present',
+    binding: policy?.principalBinding === 'USE_ORIGIN' ? 'origin' : 'peer',
+  };
+  const found = rules.map(({ issuer, triggers }) => [issuer, triggers.length]);
+  return jsonDifference(expected, { origins: found, demand, binding });
+}
+
+/** What the old filter was told of peers and, for rows of the old API, of origins. */
 const filter: AuthnCheck = (row) => {
   const { fields } = row;
   const expected = filterOf(fields.expected ?? fields.expectedFilterConfig);
   if (fields.isGateway) return 'not built: authentication policies at gateways';
-  if (expected.policy?.origins?.length) return 'not built: origins of Policy';
-  if (row.suite !== 'TestAuthnFilterConfig')
-    return jsonDifference(modeOfFilter(expected), modeOfOld(fields.in));
+  if (row.suite !== 'TestAuthnFilterConfig') {
+    const difference = jsonDifference(modeOfFilter(expected), modeOfOld(fields.in));
+    return difference ?? originsDifference(expected, (fields.in ?? {}) as OldSpec);
+  }
   const old = (fields.alphaPolicyIn ?? undefined) as OldSpec | undefined;
   const mtls = mtlsOf(configsOf(row, 'peerIn', 'peerPolicies'), old);
-  return jsonDifference(modeOfFilter(expected), modeOfPort(mtls, PORT));
+  const difference = jsonDifference(modeOfFilter(expected), modeOfPort(mtls, PORT));
+  if (difference !== undefined || expected.policy?.origins === undefined) return difference;
+  if (old === undefined) return 'not built: the old filter as RequestAuthentication had it told';
+  return originsDifference(expected, old);
 };
 
 /** Rows about which connections a workload takes. */

@@ -28,7 +28,7 @@ interface Config {
 }
 
 /** What is decided for one workload that every object of the row is for. */
-function tokensOf(specs: readonly Spec[], old: OldSpec | undefined): PortTokens {
+export function tokensOf(specs: readonly Spec[], old: OldSpec | undefined): PortTokens {
   const metadata = { namespace: OWN, name: 'one' };
   const objects = specs.map(
     (spec, index): RequestAuthentication => ({
