@@ -114,6 +114,15 @@ test('a list is signed anew each day and lives long after', async (t) => {
   assert.ok(age <= 120, `${age}`);
 });
 
+test('a list is signed anew when the clock was set back', async (t) => {
+  const { lists, revoked, clock } = await setUp(t);
+  revoked.push(REVOKED);
+  await lists.update();
+  clock.jump(-7 * DAY_MS);
+  await lists.update();
+  assert.ok((listsIn(lists)[0]?.thisUpdateAt ?? Number.NaN) <= clock.now());
+});
+
 test('every root whose leaves may live has its list, and they come and go with the roots', async (t) => {
   const { lists, revoked, root, mesh, use } = await setUp(t);
   revoked.push(REVOKED);

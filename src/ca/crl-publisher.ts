@@ -155,8 +155,10 @@ export class CrlPublisher implements Component {
       const revoked = this.#revokedBelow(signer, given);
       const stamp = stampOf(revoked);
       const kept = this.#lists.get(issuerKey(signer.issuers[0]));
-      const isDue = !kept || clock.now() - kept.thisUpdateAt >= REISSUE_MS;
-      if (isDue || kept.stamp !== stamp) await this.#signFor(signer, { revoked, stamp });
+      const age = kept ? clock.now() - kept.thisUpdateAt : REISSUE_MS;
+      // One from before the clock was set back would be refused as one from the future.
+      const isDue = age < 0 || age >= REISSUE_MS;
+      if (isDue || kept?.stamp !== stamp) await this.#signFor(signer, { revoked, stamp });
     }
     await this.#forget();
   }
