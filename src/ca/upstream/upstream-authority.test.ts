@@ -153,6 +153,22 @@ describe('an authority that another server signs', () => {
     await waitUntil(() => changes() === 1, 'the change is told');
   });
 
+  it('is told to everybody, also when one of them fails', async (t) => {
+    const { authority, clock, changes, lines, looked } = await startBelow(t);
+    authority.onChange(() => Promise.reject(new Error('full disk')));
+    let last = 0;
+    authority.onChange(async () => {
+      last += 1;
+    });
+    await looked();
+    clock.advance(4 * DAY_MS);
+    await waitUntil(
+      () => lines.some((line) => line.includes('full disk')),
+      'the failure is logged',
+    );
+    assert.deepEqual([changes(), last], [1, 1]);
+  });
+
   it('goes on with what it has while the server above is away, and tries again', async (t) => {
     const { authority, clock, above, lines } = await startBelow(t);
     const [before] = authority.signer.issuers;

@@ -190,7 +190,7 @@ export class UpstreamAuthority implements Component, MeshRoots {
     await writeGrant(this.#options.path, next.grant);
     this.#take(next.grant, next.set);
     this.#tellLog(set ? 'the roots above have changed' : 'a new intermediate is used');
-    for (const listener of this.#listeners) await listener();
+    await this.#tellListeners();
   }
 
   /** The set, if it holds and its root is the one that signs above. */
@@ -216,6 +216,15 @@ export class UpstreamAuthority implements Component, MeshRoots {
     const leftMs = set.signer.issuers[0].notAfterAt - grant.obtainedAt;
     const part = RENEWAL_PART + (this.#deps.random.fraction() * 2 - 1) * JITTER_PART;
     this.#renewAt = grant.obtainedAt + leftMs * part;
+  }
+
+  /** One that fails does not keep the change from the others: it would not be told again. */
+  async #tellListeners(): Promise<void> {
+    for (const listener of this.#listeners) {
+      await listener().catch((error: unknown) =>
+        this.#deps.log.error('the authority from above did not reach everything', { error }),
+      );
+    }
   }
 
   #tellLog(what: string): void {
