@@ -176,3 +176,37 @@ test('rules come and go under load, and no valid request fails', {
   assert.deepEqual(failures, []);
   assert.ok(sent > 100, String(sent));
 });
+
+test('a token of any of the issuers of a Policy is enough, with keys that were fetched', {
+  timeout: 60_000,
+}, async (t) => {
+  const asked = await startKeyServer(t);
+  const discovered = new TokenIssuer(asked.url);
+  show(asked, discovered.keySet);
+  const named = new TokenIssuer('https://issuer.example');
+  asked.serve('/named', named.keySet);
+  const { mesh, ask, until, keys } = await startMesh(t);
+  await mesh.apply(`
+apiVersion: authentication.istio.io/v1alpha1
+kind: Policy
+metadata: { name: web, namespace: shop }
+spec:
+  targets: [{ name: web }]
+  origins:
+    - jwt: { issuer: "${discovered.issuer}" }
+    - jwt: { issuer: "${named.issuer}", jwksUri: "${asked.url}/named" }
+`);
+  await until(401, 'garbage');
+  await until(200, discovered.token());
+  await until(200, named.token());
+  assert.equal((await ask()).status, 401);
+  assert.equal((await ask(new TokenIssuer(named.issuer).token())).status, 401);
+  const { sources } = await keys();
+  assert.deepEqual(
+    sources.map(({ from, state, usedBy }) => [from, state, usedBy]),
+    [
+      ['issuer', 'READY', ['Policy shop/web']],
+      ['url', 'READY', ['Policy shop/web']],
+    ],
+  );
+});

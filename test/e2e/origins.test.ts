@@ -176,3 +176,23 @@ spec:
     });
   }
 });
+
+/** As it stands in the documents. */
+const OF_THE_DOCUMENTS = `
+origins:
+- jwt:
+    issuer: "https://accounts.google.com"
+    jwksUri: "https://www.googleapis.com/oauth2/v3/certs"
+`;
+
+test('the origins of the documents apply as printed, with their principal binding', {
+  timeout: 60_000,
+}, async (t) => {
+  const app = await startGuardedApp(t);
+  const google = new TokenIssuer('https://accounts.google.com');
+  const indented = (text: string) => text.replaceAll(/^(?=.)/gm, '  ');
+  app.apply(POLICY(indented(`${OF_THE_DOCUMENTS}principalBinding: USE_ORIGIN`)));
+  await until(app, 401);
+  // The keys of that issuer were not fetched here: nobody is taken for one of its users.
+  assert.equal(await statusOf(app, '/', google.token()), 401);
+});
