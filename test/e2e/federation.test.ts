@@ -21,6 +21,7 @@ import { callPeer, httpRequest, statusOf } from '../kit/peer-call.ts';
 import { RealMesh, startLoad } from '../kit/real-mesh.ts';
 import { testAuthority } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
+import { tokenApi } from '../kit/workload-api.ts';
 
 const WITHIN = { withinMs: 15_000 };
 
@@ -109,11 +110,13 @@ function fetchedFrom(mesh: RealMesh, trustDomain: string): string {
   return trustBundleOf(trustDomain, { bundle: rootsOf(mesh), endpoint });
 }
 
-test('the other side replaces its root, and no request fails', { timeout: 240_000 }, async (t) => {
+test('tokens count there, too, and a root is replaced without a failed request', {
+  timeout: 240_000,
+}, async (t) => {
   const args = ['--bundle-endpoint-port', '0', '--bundle-refresh-hint', '2s'];
   const both = [...args, '--jwks-allowed-addresses', '127.0.0.0/8'];
   const meshes = await startTwoMeshes(t, { caller: both, server: both });
-  const { caller, server, proxyPort, tcpPort } = meshes;
+  const { caller, server, web, ledger, proxyPort, tcpPort } = meshes;
   await caller.apply(fetchedFrom(server, FEDERATION.server));
   await server.apply(fetchedFrom(caller, FEDERATION.caller));
   const client = new KeepAliveClient({ port: proxyPort });
@@ -140,6 +143,15 @@ test('the other side replaces its root, and no request fails', { timeout: 240_00
     assert.equal(command.exit?.code, 0, command.tail());
   };
   await hasRoots(1);
+  const callerApi = tokenApi(t, (await web('web')).workloadSocket);
+  const serverApi = tokenApi(t, (await ledger('ledger')).workloadSocket);
+  const { svid } = await callerApi.fetch({ audience: ['ledger'] });
+  const identity = `spiffe://${FEDERATION.caller}/ns/shop/sa/web`;
+  await waitUntil(
+    async () => (await serverApi.validate(svid, 'ledger')).identity === identity,
+    'a token of the caller is valid in the other mesh',
+    WITHIN,
+  );
   await rotate('prepare');
   const body = { step: 'activate', leaveBehind: [] };
   const early = await server.api.send({ method: 'POST', path: ADMIN_PATHS.roots, body });

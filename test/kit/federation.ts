@@ -116,7 +116,7 @@ export async function startTwoMeshes(
   });
   const { httpProxyPort, upstreams } = (await web('web')).ports;
   const tcpPort = upstreams[0]?.listen ?? 0;
-  return { caller, server, listen, web, proxyPort: httpProxyPort, tcpPort };
+  return { caller, server, listen, web, ledger, proxyPort: httpProxyPort, tcpPort };
 }
 
 function workload(namespace: string, name: string, more: object) {
