@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { BulwarkError } from '#base/errors.ts';
 import { LIMITS } from '#base/limits.ts';
-import { silentLogger } from '#base/log.ts';
+import { createLogger, silentLogger } from '#base/log.ts';
 import { Metrics } from '#base/metrics.ts';
 import { systemRandom } from '#base/random.ts';
 import { KeySets, type KeySource } from '#model/key-sets.ts';
@@ -27,6 +27,7 @@ function fixture(directory: string) {
   const answers = new Map<KeySource, Answer>();
   const asked: KeySource[] = [];
   const metrics = new Metrics();
+  const lines: string[] = [];
   let keySets = KeySets.none;
   let changes = 0;
   const fetch = async (source: KeySource): Promise<FetchedKeys> => {
@@ -43,7 +44,7 @@ function fixture(directory: string) {
       folder: new KeyFolder(directory, { log: silentLogger }),
       clock,
       random: systemRandom,
-      log: silentLogger,
+      log: createLogger({ level: 'debug', sink: { write: (line) => void lines.push(line) } }),
       metrics,
       onChange: (next) => {
         keySets = next;
@@ -53,7 +54,7 @@ function fixture(directory: string) {
   );
   const status = (source: KeySource) => resolver.statuses().find((one) => one.source === source);
   return {
-    ...{ clock, answers, asked, resolver, status, metrics },
+    ...{ clock, answers, asked, resolver, status, metrics, lines },
     keys: (source: KeySource) => keySets.get(source),
     changes: () => changes,
     askedTimes: (source: KeySource, count: number) =>
@@ -153,6 +154,19 @@ describe('keys', () => {
     answers.set(A, second);
     await resolver.refresh();
     assert.equal(keys(A), second);
+    await resolver.close();
+  });
+
+  test('are logged without what their URL may hide', async (t) => {
+    const { resolver, answers, lines } = fixture(temporaryDirectory(t));
+    const source: KeySource = 'keys https://a/keys?token=secret#secret';
+    await resolver.start();
+    resolver.want([source]);
+    await resolver.tried();
+    answers.set(source, first);
+    await resolver.refresh();
+    assert.equal(lines.filter((line) => line.includes('https://a/keys')).length, 2);
+    assert.ok(!lines.some((line) => line.includes('secret')));
     await resolver.close();
   });
 

@@ -189,7 +189,7 @@ export class KeyResolver implements Component {
       const isOther = text !== state.text;
       Object.assign(state, { text, count, fetchedAt: clock.now(), error: undefined, failures: 0 });
       if (isOther) {
-        log.info('the keys of an issuer are there', { source, keys: count, warnings });
+        log.info('the keys of an issuer are there', { at: shown(source), keys: count, warnings });
         this.#publish();
         this.#keep({ source, text, fetchedAt: clock.now() });
       }
@@ -197,7 +197,11 @@ export class KeyResolver implements Component {
       this.#metrics.failed();
       state.failures += 1;
       state.error = describeError(error);
-      log.warn('the keys of an issuer cannot be had', { source, keys: state.count, error });
+      log.warn('the keys of an issuer cannot be had', {
+        at: shown(source),
+        keys: state.count,
+        error,
+      });
     }
   }
 
@@ -237,4 +241,9 @@ export class KeyResolver implements Component {
     );
     this.#deps.onChange(new KeySets(new Map(texts)));
   }
+}
+
+/** A source for the log: without its query, which may hold a secret. */
+function shown(source: KeySource): string {
+  return source.replace(/[?#].*$/s, '');
 }
