@@ -159,6 +159,7 @@ const samePort = (port: number): readonly number[] => [port];
 
 function httpManager({ http }: WorkloadAuthorization, profile: HardeningProfile) {
   const { mergesSlashes, unescapesSlashes } = PATH_NORMALIZATIONS[PROFILE_PATHS[profile]];
+  const slashes = unescapesSlashes ? 'UNESCAPE_AND_FORWARD' : 'KEEP_UNCHANGED';
   const route = {
     virtual_hosts: [
       {
@@ -175,9 +176,7 @@ function httpManager({ http }: WorkloadAuthorization, profile: HardeningProfile)
       stat_prefix: 'test',
       normalize_path: true,
       merge_slashes: mergesSlashes,
-      path_with_escaped_slashes_action: unescapesSlashes
-        ? 'UNESCAPE_AND_FORWARD'
-        : 'KEEP_UNCHANGED',
+      path_with_escaped_slashes_action: slashes,
       route_config: route,
       local_reply_config: {
         body_format: { text_format_source: { inline_string: '%RESPONSE_CODE_DETAILS%' } },
