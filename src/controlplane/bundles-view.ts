@@ -24,13 +24,15 @@ export async function bundlesView(
   const { items } = await deps.store.list(trustBundle.id);
   const others = (items as readonly TrustBundle[]).map(({ metadata, spec, status }): BundleView => {
     const { trustDomain = '' } = spec;
-    const used = trustBundles.all.find((one) => one.trustDomain === trustDomain)?.bundle;
+    const known = trustBundles.all.find((one) => one.trustDomain === trustDomain);
+    const isOther = known !== undefined && known.name !== metadata.name;
+    const used = isOther ? undefined : known?.bundle;
     return {
       trustDomain,
       source: spec.endpoint?.url ?? `TrustBundle ${metadata.name}`,
       ...contentOf(used),
       fetchedAt: status?.lastFetched,
-      error: status?.error,
+      error: isOther ? `the TrustBundle ${known.name} is older, and counts` : status?.error,
     };
   });
   return { bundles: [...ours, ...others], endpointSpiffeId: endpointIdentity(settings) };

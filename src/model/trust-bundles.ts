@@ -8,6 +8,8 @@ import { parseTrustDomain, type TrustDomain } from '#spiffe/spiffe-id.ts';
 
 /** A trust domain that the mesh is federated with. */
 export interface FederatedDomain {
+  /** Of the TrustBundle. */
+  readonly name: string;
   readonly trustDomain: TrustDomain;
   readonly bundle: SpiffeBundle;
 }
@@ -52,14 +54,19 @@ export class TrustBundles {
  * The bundle of an object that counts now: what was fetched from the endpoint that it names, else
  * what it holds. Undefined when there is none yet, or it cannot be read.
  */
-export function readTrustBundle({ spec, status }: TrustBundle): FederatedDomain | undefined {
+export function readTrustBundle({
+  metadata,
+  spec,
+  status,
+}: TrustBundle): FederatedDomain | undefined {
   try {
+    const { name } = metadata;
     const trustDomain = parseTrustDomain(spec.trustDomain ?? '');
     const isFetched = spec.endpoint !== undefined && status?.url === spec.endpoint.url;
     if (isFetched && status?.bundle !== undefined)
-      return { trustDomain, bundle: parseBundle(status.bundle) };
+      return { name, trustDomain, bundle: parseBundle(status.bundle) };
     if (spec.bundle === undefined) return undefined;
-    return { trustDomain, bundle: parseBundleText(spec.bundle) };
+    return { name, trustDomain, bundle: parseBundleText(spec.bundle) };
   } catch (error) {
     if (isBulwarkError(error)) return undefined;
     throw error;
