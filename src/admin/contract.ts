@@ -1,3 +1,5 @@
+import type { MeshSettings } from '#model/mesh-settings.ts';
+
 /**
  * What the control plane tells about itself, as JSON, at paths of the API server that only
  * administrators may read. Command line and dashboard read these types.
@@ -15,7 +17,15 @@ export const ADMIN_PATHS = {
   certificates: '/bulwark/v1alpha1/certificates',
   /** TrustDomainView. */
   trustDomain: '/bulwark/v1alpha1/trust-domain',
+  /** MeshView. */
+  mesh: '/bulwark/v1alpha1/mesh',
 } as const;
+
+/** `GET /bulwark/v1alpha1/mesh`: what policies mean depends on these. */
+export interface MeshView {
+  /** As they are now. */
+  readonly settings: MeshSettings;
+}
 
 /** How far a proxy got with one type of configuration. Instants in RFC 3339. */
 export interface ProxyTypeView {

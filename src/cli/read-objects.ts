@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type LocatedDiagnostic, readDocuments } from '#api/documents.ts';
+import { type LocatedDiagnostic, readDocuments, type SourceDocument } from '#api/documents.ts';
 import { namespace } from '#api/kinds/namespace.ts';
 import type { ApiObject } from '#api/object.ts';
 import { validateObject } from '#api/validate.ts';
@@ -11,6 +11,8 @@ export interface ObjectsRead {
   /** Valid objects, namespaces first, otherwise as they were written. */
   readonly objects: readonly ApiObject[];
   readonly diagnostics: readonly LocatedDiagnostic[];
+  /** Where each object is written. */
+  readonly written: ReadonlyMap<ApiObject, SourceDocument>;
 }
 
 const ENDING = /\.(ya?ml|json)$/;
@@ -26,7 +28,7 @@ export async function readObjects(
 ): Promise<ObjectsRead> {
   const files = (await Promise.all(names.map(expand))).flat();
   const diagnostics: LocatedDiagnostic[] = [];
-  const objects: ApiObject[] = [];
+  const written = new Map<ApiObject, SourceDocument>();
   for (const file of files) {
     const text = file === '-' ? await readAll(stdin) : await readText(file);
     const reading = readDocuments(text, { source: file === '-' ? 'standard input' : file });
@@ -34,12 +36,14 @@ export async function readObjects(
     for (const document of reading.documents) {
       const validation = validateObject(document.value);
       diagnostics.push(...validation.diagnostics.map((one) => document.locate(one)));
-      if (validation.object) objects.push(validation.object);
+      if (validation.object) written.set(validation.object, document);
     }
   }
   const isNamespace = (object: ApiObject): boolean => object.kind === namespace.kind;
+  const objects = [...written.keys()];
   const first = objects.filter(isNamespace);
-  return { objects: [...first, ...objects.filter((one) => !isNamespace(one))], diagnostics };
+  const sorted = [...first, ...objects.filter((one) => !isNamespace(one))];
+  return { objects: sorted, diagnostics, written };
 }
 
 /** `FILE:LINE:COLUMN: severity: field: message`, as compilers write it. */

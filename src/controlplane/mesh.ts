@@ -3,30 +3,13 @@ import type { MeshConfig } from '#api/mesh-config.ts';
 import type { Settings } from '#base/settings-table.ts';
 import { configuredSettings } from '#model/configured-settings.ts';
 import { MeshModel } from '#model/mesh-model.ts';
-import { type MeshSettings, meshSettings } from '#model/mesh-settings.ts';
-import type { MeshTlsLimits } from '#model/tls-limits.ts';
+import type { MeshSettings } from '#model/mesh-settings.ts';
+import { startedSettings } from '#model/started-settings.ts';
 import { Authorizer } from '#policy/authz/selection.ts';
 import { type Findings, findingsOf } from '#policy/findings.ts';
-import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
 import { ConfigGenerator } from '#xds/generate/config-generator.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
 import type { XdsSnapshot } from '#xds/resource.ts';
-
-/** The choices are checked with the settings. */
-function tlsLimits(settings: Settings): MeshTlsLimits {
-  return {
-    mesh: {
-      minVersion: settings.meshTlsMinVersion,
-      cipherSuites: settings.meshTlsCipherSuites,
-      curves: settings.meshTlsCurves,
-    },
-    outside: {
-      minVersion: 'TLSV1_2',
-      cipherSuites: settings.outsideTlsCipherSuites,
-      curves: settings.outsideTlsCurves,
-    },
-  };
-}
 
 /** The pure middle: objects go in, configuration of proxies comes out. */
 export class Mesh {
@@ -39,28 +22,10 @@ export class Mesh {
 
   /** @throws BulwarkError SPIFFE_INVALID when the trust domain is none */
   constructor(settings: Settings) {
-    const { clusterDomain, rootNamespace, autoMtls, outboundTraffic } = settings;
-    const { hardening, accessLog } = settings;
-    const domain = parseTrustDomain(settings.trustDomain);
-    const trustDomainAliases = settings.trustDomainAliases.map(parseTrustDomain);
-    this.#started = meshSettings(domain, {
-      trustDomainAliases,
-      clusterDomain,
-      rootNamespace,
-      autoMtls,
-      outboundTraffic,
-      hardening,
-      accessLog,
-      tls: tlsLimits(settings),
-    });
+    this.#started = startedSettings(settings);
     this.#settings = this.#started;
     this.model = new MeshModel(this.#settings);
-    this.#authorizer = new Authorizer({
-      trustDomain: domain,
-      trustDomainAliases,
-      rootNamespace,
-      hardening,
-    });
+    this.#authorizer = new Authorizer(this.#started);
     this.#generator = new ConfigGenerator(this.#settings, { authorizer: this.#authorizer });
   }
 

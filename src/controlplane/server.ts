@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { ADMIN_PATHS } from '#admin/contract.ts';
+import { ADMIN_PATHS, type MeshView } from '#admin/contract.ts';
 import { ensureAdminKubeconfig } from '#apiserver/admin-access.ts';
 import { ApiServer } from '#apiserver/api-server.ts';
 import { loadClientAuthority } from '#apiserver/client-authority.ts';
@@ -154,6 +154,7 @@ export class ControlPlane implements Component {
       [ADMIN_PATHS.bundles]: () => bundlesView(mesh.model.snapshot(), parts),
       [ADMIN_PATHS.certificates]: () => certificatesView(journal.list()),
       [ADMIN_PATHS.jwks]: () => issuerKeys.view(),
+      [ADMIN_PATHS.mesh]: () => ({ settings: mesh.settings }) satisfies MeshView,
       [ADMIN_PATHS.trustDomain]: () => trustDomainView(xds.domainEvidence(), store),
     };
     const actions = {
