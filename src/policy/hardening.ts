@@ -62,6 +62,8 @@ export interface Hardening {
    * and carries none is answered 401; Istio takes such a request for one without.
    */
   readonly bearerIsChecked: boolean;
+  /** `request.auth.claims[…]` matches numbers and booleans, too, by their text. */
+  readonly claimsMatchByText: boolean;
 }
 
 /** The one place that says what each profile does. Everything else asks here. */
@@ -80,6 +82,7 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     requiredTokensAreEnforced: false,
     badOptionalTokensAreRefused: false,
     bearerIsChecked: false,
+    claimsMatchByText: false,
   },
   strict: {
     hostMatchIgnoresPort: true,
@@ -95,5 +98,6 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     requiredTokensAreEnforced: true,
     badOptionalTokensAreRefused: true,
     bearerIsChecked: true,
+    claimsMatchByText: true,
   },
 };

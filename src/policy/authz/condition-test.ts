@@ -58,8 +58,11 @@ export function conditionHolds(condition: Condition, facts: AuthzFacts): boolean
           isTextThat(subject, valueAt(facts.claims, ['sub'])),
       );
     case 'claim': {
-      const claim = valueAt(facts.claims, condition.path);
-      return holds(condition, (match) => isTextThat(match, claim) || listHas(match, claim));
+      const { path, literals } = condition;
+      const claim = valueAt(facts.claims, path);
+      return holds(condition, (match) =>
+        [claim].flat().some((one) => isTextThat(match, one) || (literals && isLiteral(match, one))),
+      );
     }
     case 'metadata': {
       const value = valueAt(facts.metadata, [condition.filter, condition.key]);
@@ -124,6 +127,12 @@ function valueAt(object: unknown, path: readonly string[]): unknown {
 
 function isTextThat(match: TextMatch, value: unknown): boolean {
   return typeof value === 'string' && textMatches(match, value);
+}
+
+/** Whether a number or a boolean has this text. */
+function isLiteral({ match, value }: TextMatch & { readonly value?: string }, found: unknown) {
+  if (match !== 'exact') return false;
+  return (typeof found === 'number' || typeof found === 'boolean') && String(found) === value;
 }
 
 function listHas(match: TextMatch, value: unknown): boolean {

@@ -52,7 +52,12 @@ export type SourceCondition =
   | ({ readonly on: 'remoteIp' } & Tests<AddressRange>)
   | ({ readonly on: 'requestPrincipal' } & Tests<RequestPrincipalMatch>)
   /** A claim of the token: a text, or a list of which one text matches. */
-  | ({ readonly on: 'claim'; readonly path: readonly string[] } & Tests<TextMatch>)
+  | ({
+      readonly on: 'claim';
+      readonly path: readonly string[];
+      /** Whether a number or a boolean is matched by its text. */
+      readonly literals: boolean;
+    } & Tests<TextMatch>)
   /** A header, of which one value matches; `present` includes a header without text. */
   | ({ readonly on: 'header'; readonly name: string } & Tests<TextMatch>);
 

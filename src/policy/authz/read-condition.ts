@@ -63,6 +63,7 @@ export function readCondition(
   const hardening = HARDENING[context.hardening];
   const anchored = hardening.peerIdentityIsAnchored;
   const portIgnored = hardening.hostMatchIgnoresPort;
+  const literals = hardening.claimsMatchByText;
   const read = <M>(parse: Parse<M>, condition: (tests: Tests<M>) => Condition): ReadCondition => {
     const tests = readTests(input, parse, reading);
     return typeof tests === 'object' ? condition(tests) : tests;
@@ -99,8 +100,9 @@ export function readCondition(
       }));
     case 'metadata':
       return read(parseMetadata, (tests) => ({ ...subject, ...tests }));
-    case 'header':
     case 'claim':
+      return read(parseText, (tests) => ({ ...subject, literals, ...tests }));
+    case 'header':
       return read(parseText, (tests) => ({ ...subject, ...tests }));
   }
 }

@@ -77,6 +77,22 @@ export function textValue(match: TextMatch): ValueMatcher {
   return valueMatcher({ case: 'stringMatch', value: textMatcher(match) });
 }
 
+/** A number or a boolean that a filter left in the metadata, by its text; none for other texts. */
+export function literalValue(match: TextMatch): ValueMatcher[] {
+  if (match.match !== 'exact') return [];
+  const { value } = match;
+  if (value === 'true' || value === 'false')
+    return [valueMatcher({ case: 'boolMatch', value: value === 'true' })];
+  const number = Number(value);
+  if (!Number.isFinite(number) || String(number) !== value) return [];
+  return [
+    valueMatcher({
+      case: 'doubleMatch',
+      value: { matchPattern: { case: 'exact', value: number } },
+    }),
+  ];
+}
+
 /** A list in the metadata of which one value matches. */
 export function listValue(value: ValueMatcher): ValueMatcher {
   return valueMatcher({

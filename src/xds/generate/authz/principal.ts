@@ -24,6 +24,7 @@ import {
   cidrRange,
   headerMatcher,
   listValue,
+  literalValue,
   metadataMatcher,
   patternMatcher,
   textMatcher,
@@ -55,10 +56,10 @@ const ANYBODY = principal({ case: 'any', value: true });
 function buildCondition(condition: SourceCondition, binding: PrincipalBinding): Principal[] {
   if (condition.on === 'claim') {
     // One matcher takes all values: a claim may be a list, and is then walked once.
-    const { path, values, notValues } = condition;
+    const { path, literals, values, notValues } = condition;
     return [
-      ...(values.length === 0 ? [] : [claim(path, values)]),
-      ...(notValues.length === 0 ? [] : [not(claim(path, notValues))]),
+      ...(values.length === 0 ? [] : [claim(path, values, literals)]),
+      ...(notValues.length === 0 ? [] : [not(claim(path, notValues, literals))]),
     ];
   }
   switch (condition.on) {
@@ -152,8 +153,14 @@ function requestPrincipal({ issuer, subject }: RequestPrincipalMatch): Principal
   return and([part('iss', issuer), part('sub', subject)]);
 }
 
-function claim(path: readonly string[], matches: readonly TextMatch[]): Principal {
-  const value = anyValue(matches.map(textValue));
+function claim(
+  path: readonly string[],
+  matches: readonly TextMatch[],
+  literals: boolean,
+): Principal {
+  const value = anyValue(
+    matches.flatMap((match) => [textValue(match), ...(literals ? literalValue(match) : [])]),
+  );
   return payload(path, anyValue([listValue(value), value]));
 }
 
