@@ -29,6 +29,7 @@ const TOOLS = ['ip', 'nft', 'setpriv', 'ss', 'python3'];
 const PREFIX = 'orc-';
 const RUN_MS_MAX = 20 * 60 * 1000;
 const LINES_SHOWN = 15;
+const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** The suite `traffic`; a case is a scenario, and fails when any of its requests does. */
 export const suite: ConformanceSuite = {
@@ -106,11 +107,14 @@ function outputOf(
     const chunks: Buffer[] = [];
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-    // Its handler of this signal ends what it started.
-    const timer = setTimeout(() => child.kill('SIGTERM'), RUN_MS_MAX);
+    // Its handler of this signal ends what it started. Who ends us ends it, too.
+    const stop = (): boolean => child.kill('SIGTERM');
+    const timer = setTimeout(stop, RUN_MS_MAX);
+    for (const signal of SIGNALS) process.once(signal, stop);
     child.on('error', reject);
     child.on('close', () => {
       clearTimeout(timer);
+      for (const signal of SIGNALS) process.off(signal, stop);
       resolve(Buffer.concat(chunks).toString());
     });
   });
