@@ -15,7 +15,7 @@ import { type TextMatch, textMatches } from '#policy/authz/text-match.ts';
 export function conditionHolds(condition: Condition, facts: AuthzFacts): boolean {
   switch (condition.on) {
     case 'principal':
-      return holds(condition, (match) => principalMatches(match, facts.identity));
+      return holds(condition, (match) => principalMatches(match, facts));
     case 'namespace': {
       const { anchored } = condition;
       return holds(condition, (match) =>
@@ -88,7 +88,8 @@ function patternMatches(match: object, text: string, pattern: () => string): boo
   return expression.test(text);
 }
 
-function principalMatches(match: TextMatch, identity: string): boolean {
+function principalMatches(match: TextMatch, { identity, endUser }: AuthzFacts): boolean {
+  if (endUser !== undefined) return textMatches(match, endUser);
   if (match.match === 'present') return identity !== '';
   if (match.match !== 'suffix') return textMatches(match, identity.replace(/^spiffe:\/\//, ''));
   return patternMatches(match, identity, () => `spiffe://.*${escapePattern(match.value)}`);

@@ -9,9 +9,18 @@ import { conditionHolds } from '#policy/authz/condition-test.ts';
 import { type AuthzFacts, type AuthzRequest, factsOf } from '#policy/authz/request.ts';
 import type { WorkloadAuthorization } from '#policy/authz/selection.ts';
 
-/** An ALLOW rule that did not match, and the fields of its policy that kept it from matching. */
+/** A test of a policy that a request fails. */
+export interface FailedTest {
+  readonly condition: Condition;
+  /** Whether it has a value that is excluded; else it has none of those that are asked for. */
+  readonly isExcluded: boolean;
+}
+
+/** An ALLOW rule that did not match, and what kept it from matching. */
 export interface NearMiss {
   readonly rule: CompiledRule;
+  readonly failed: readonly FailedTest[];
+  /** The fields of its policy that say so. */
   readonly failedFields: readonly string[];
 }
 
@@ -67,37 +76,62 @@ export function evaluate(
 }
 
 function ruleMatches({ sources, operations }: CompiledRule, facts: AuthzFacts): boolean {
-  const matches = (clause: Clause<Condition>) =>
-    clause.every((condition) => conditionHolds(condition, facts));
+  const matches = holdsFor(facts);
   return operations.some(matches) && sources.some(matches);
+}
+
+/**
+ * What of a rule a request meets: the conditions of the first source and of the first operation
+ * that hold; none of them when the rule is about every request. Undefined when it does not match.
+ */
+export function matchedConditions(
+  { sources, operations }: CompiledRule,
+  facts: AuthzFacts,
+): readonly Condition[] | undefined {
+  const operation = operations.find(holdsFor(facts));
+  const source = sources.find(holdsFor(facts));
+  return operation && source && [...source, ...operation];
+}
+
+function holdsFor(facts: AuthzFacts): (clause: Clause<Condition>) => boolean {
+  return (clause) => clause.every((condition) => conditionHolds(condition, facts));
 }
 
 function nearest(rules: readonly CompiledRule[], facts: AuthzFacts): NearMiss[] {
   return rules
     .filter(({ sources, operations }) => sources.length > 0 && operations.length > 0)
-    .map((rule) => ({
-      rule,
-      failedFields: [...fewestFailed(rule.sources, facts), ...fewestFailed(rule.operations, facts)],
-    }))
-    .sort((a, b) => a.failedFields.length - b.failedFields.length)
+    .map((rule): NearMiss => {
+      const failed = [
+        ...fewestFailed(rule.sources, facts),
+        ...fewestFailed(rule.operations, facts),
+      ];
+      const failedFields = failed.map(({ condition, isExcluded }) =>
+        isExcluded ? condition.notField : condition.field,
+      );
+      return { rule, failed, failedFields };
+    })
+    .sort((a, b) => a.failed.length - b.failed.length)
     .slice(0, NEAREST_MAX);
 }
 
-/** The failed fields of the clause that fails in the fewest. */
-function fewestFailed(clauses: readonly Clause<Condition>[], facts: AuthzFacts): readonly string[] {
+/** The failed tests of the clause that fails in the fewest. */
+function fewestFailed(
+  clauses: readonly Clause<Condition>[],
+  facts: AuthzFacts,
+): readonly FailedTest[] {
   const failed = clauses.map((clause) =>
     clause
       .filter((condition) => !conditionHolds(condition, facts))
-      .map((condition) => failedField(condition, facts)),
+      .map((condition) => failedTest(condition, facts)),
   );
   return failed.reduce(
-    (best, fields) => (fields.length < best.length ? fields : best),
+    (best, tests) => (tests.length < best.length ? tests : best),
     failed[0] ?? [],
   );
 }
 
-/** The half of a condition that failed: its values, or those it excludes. */
-function failedField(condition: Condition, facts: AuthzFacts): string {
+/** Which half of a condition failed: its values, or those it excludes. */
+function failedTest(condition: Condition, facts: AuthzFacts): FailedTest {
   const withoutNot: Condition = { ...condition, notValues: [] };
-  return conditionHolds(withoutNot, facts) ? condition.notField : condition.field;
+  return { condition, isExcluded: conditionHolds(withoutNot, facts) };
 }

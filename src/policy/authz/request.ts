@@ -1,4 +1,5 @@
 import type { PathNormalization } from '#model/mesh-settings.ts';
+import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import { canonicalPath } from '#policy/authz/request-path.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
@@ -37,6 +38,8 @@ export interface AuthzRequest {
   readonly serverName?: string | undefined;
   /** Undefined for a connection that is not HTTP. */
   readonly http?: HttpFacts | undefined;
+  /** Whose identity a principal of a policy is: `peer` when left out. */
+  readonly principals?: PrincipalBinding | undefined;
   /** What filters left behind, by filter and key. */
   readonly metadata?: Readonly<Record<string, Readonly<Record<string, unknown>>>> | undefined;
 }
@@ -44,6 +47,8 @@ export interface AuthzRequest {
 /** A request in the form that conditions are tested on. Texts that it does not have are ''. */
 export interface AuthzFacts {
   readonly identity: string;
+  /** `<issuer>/<subject>`, where that is what principals are about. */
+  readonly endUser: string | undefined;
   readonly sourceIp: string;
   readonly remoteIp: string;
   readonly destinationIp: string;
@@ -70,6 +75,7 @@ export function factsOf(request: AuthzRequest, paths: PathNormalization): AuthzF
   const headers = headersOf(http, path);
   return {
     identity: source.identity ?? '',
+    endUser: request.principals === 'origin' ? endUserOf(http) : undefined,
     sourceIp: source.address,
     remoteIp: source.originalAddress ?? source.address,
     destinationIp: destination.address ?? '',
@@ -82,6 +88,13 @@ export function factsOf(request: AuthzRequest, paths: PathNormalization): AuthzF
     claims: http?.claims,
     metadata: request.metadata,
   };
+}
+
+/** '' for who has no token, or one that names nobody. */
+function endUserOf(http: HttpFacts | undefined): string {
+  const { iss, sub } = http?.claims ?? {};
+  const isNamed = typeof iss === 'string' && typeof sub === 'string' && iss !== '' && sub !== '';
+  return isNamed ? `${iss}/${sub}` : '';
 }
 
 /** No part of a header's value (RFC 9110 section 5.5). */
