@@ -20,6 +20,12 @@ spec:
   targets: [{ name: backend }]
 ${spec}
 `;
+const ALLOW = (rules: string) => `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: backend, namespace: shop }
+spec: { rules: [${rules}] }
+`;
 const JWT = (issuer: TokenIssuer, more = '') =>
   `{ jwt: { issuer: "${issuer.issuer}", jwks: '${issuer.keySet}' ${more} } }`;
 
@@ -133,12 +139,7 @@ test('principals are the caller, or with USE_ORIGIN the end user', {
   timeout: 60_000,
 }, async (t) => {
   const app = await startGuardedApp(t);
-  app.apply(`
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: backend, namespace: shop }
-spec: { rules: [{ from: [{ source: { principals: ["https://one.test/alice"] } }] }] }
-`);
+  app.apply(ALLOW('{ from: [{ source: { principals: ["https://one.test/alice"] } }] }'));
   app.apply(POLICY(`  origins: [${JWT(one)}]`));
   await until(app, 403, '/', one.token());
   app.apply(POLICY(`  origins: [${JWT(one)}]\n  principalBinding: USE_ORIGIN`));
@@ -160,17 +161,13 @@ spec: { rules: [{ from: [{ source: { principals: ["https://one.test/alice"] } }]
     ['alice', false],
   ] as const) {
     await t.test(`${principal} ${allowed ? 'is' : 'is not'} alice`, async () => {
+      // The policy of the case before may allow everything.
+      app.apply(ALLOW('{ to: [{ operation: { paths: ["/nothing"] } }] }'));
+      await until(app, 403, '/', one.token());
       // A path of its own tells when the policy is there.
       const mark = `/mark-${encodeURIComponent(principal)}`.replaceAll(/[%*]/g, '-');
-      app.apply(`
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: backend, namespace: shop }
-spec:
-  rules:
-    - from: [{ source: { principals: ["${principal}"] } }]
-    - to: [{ operation: { paths: ["${mark}"] } }]
-`);
+      const from = `{ from: [{ source: { principals: ["${principal}"] } }] }`;
+      app.apply(ALLOW(`${from}, { to: [{ operation: { paths: ["${mark}"] } }] }`));
       await until(app, 200, mark, one.token({ subject: 'nobody' }));
       assert.equal(await statusOf(app, '/', one.token()), allowed ? 200 : 403);
     });
