@@ -53,11 +53,16 @@ export function checkHttpRoute(
 
 function checkMatch(match: HttpMatch, field: string, report: Report): void {
   const { uri, scheme, method, authority, port, sourceLabels = {} } = match;
-  for (const [name, value] of Object.entries({ uri, scheme, method, authority }))
-    if (value !== undefined) checkString(value, `${field}.${name}`, report);
+  for (const [name, value] of Object.entries({ uri, scheme, method, authority })) {
+    if (value === undefined) continue;
+    checkString(value, `${field}.${name}`, report);
+    if (value.prefix === '') report(required(`${field}.${name}.prefix`));
+  }
   for (const part of ['headers', 'withoutHeaders', 'queryParams'] as const) {
     for (const [name, value] of Object.entries(match[part] ?? {})) {
       if (name === '') report(invalid(`${field}.${part}`, name, 'must have a name'));
+      // As Istio has it, `*` stands here for any value and is no expression.
+      if (part === 'withoutHeaders' && value.regex === '*') continue;
       checkString(value, `${field}.${part}[${name}]`, report);
     }
   }

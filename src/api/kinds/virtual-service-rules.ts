@@ -1,6 +1,6 @@
 import { isIpAddress } from '#api/address.ts';
 import { duplicate, forbidden, invalid, required, violates, warning } from '#api/field-error.ts';
-import { isHostLabel, wildcardHostProblem } from '#api/host.ts';
+import { hostProblem, isHostLabel, wildcardHostProblem } from '#api/host.ts';
 import type { Report } from '#api/kind.ts';
 import { checkExportTo } from '#api/kinds/export-to.ts';
 import type { VirtualService, VirtualServiceSpec } from '#api/kinds/virtual-service.ts';
@@ -30,20 +30,32 @@ export function checkVirtualService({ spec = {}, metadata }: VirtualService, rep
   checkExportTo(spec.exportTo ?? [], metadata.namespace ?? '', report);
 }
 
-function checkHosts({ hosts = [], gateways = [MESH] }: VirtualServiceSpec, report: Report): void {
+function checkHosts(spec: VirtualServiceSpec, report: Report): void {
+  const { hosts = [], gateways = [MESH], tls = [] } = spec;
+  const isForMesh = gateways.length === 0 || gateways.includes(MESH);
   const seen = new Set<string>();
   for (const [index, host] of hosts.entries()) {
     const field = `spec.hosts[${index}]`;
     if (seen.has(host.toLowerCase())) report(duplicate(field, host));
     seen.add(host.toLowerCase());
     if (isIpAddress(host)) continue;
-    if (host === '*' && (gateways.length === 0 || gateways.includes(MESH))) {
+    if (host === '*' && isForMesh) {
       report(invalid(field, host, 'a route for every host cannot be for all sidecars'));
       continue;
     }
+    if (!isForMesh && tls.length > 0 && isClusterName(host)) continue;
     const problem = wildcardHostProblem(host.replaceAll('_', '-'));
     if (problem !== undefined) report(invalid(field, host, problem));
   }
+}
+
+/**
+ * Whether a server name is one that proxies make for a port of a service, as it passes a gateway:
+ * `outbound_.80_.v1_.reviews.default.svc.cluster.local`.
+ */
+function isClusterName(name: string): boolean {
+  const [, port = '', host = ''] = /^outbound_\.(\d{1,5})_\.[^_]*_\.([^_]+)$/.exec(name) ?? [];
+  return Number(port) >= 1 && Number(port) <= 65_535 && hostProblem(host) === undefined;
 }
 
 function checkGateways(gateways: readonly string[], report: Report): void {
@@ -87,7 +99,8 @@ function checkServerNames(
   if (names.length === 0) report(required(field));
   for (const [index, name] of names.entries()) {
     const at = `${field}[${index}]`;
-    const problem = isIpAddress(name) ? undefined : wildcardHostProblem(name.replaceAll('_', '-'));
+    const isKnown = isIpAddress(name) || isClusterName(name);
+    const problem = isKnown ? undefined : wildcardHostProblem(name.replaceAll('_', '-'));
     if (problem !== undefined) report(invalid(at, name, problem));
     else if (isIpAddress(name)) report(warning(at, 'clients send no IP address as server name'));
     else if (!hosts.some((host) => covers(host, name)))

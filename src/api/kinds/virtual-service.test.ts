@@ -64,6 +64,10 @@ describe('the object', () => {
       /within the hosts/,
     );
     refused(errors({ tls: tls('a b') }), 'spec.tls[0].match[0].sniHosts[0]', /no DNS label/);
+    const behindGateway = (name: string) =>
+      errors({ hosts: [name], gateways: ['front'], tls: tls(name) });
+    assert.deepEqual(behindGateway('outbound_.80_.v1_.reviews.shop.svc.cluster.local'), []);
+    refused(behindGateway('outbound_.0_._.reviews.shop'), 'spec.hosts[0]', /no DNS label/);
     refused(errors({ tcp: [{}] }), 'spec.tcp[0].route', /Required/);
   });
 });
@@ -99,6 +103,13 @@ describe('a route', () => {
   test('has conditions that can be read', () => {
     assert.deepEqual(ofMatch({ uri: { regex: '/a/(?:b|c)' }, headers: { a: {} }, port: 80 }), []);
     refused(ofMatch({ uri: { regex: '(' } }), 'spec.http[0].match[0].uri.regex', /RE2/);
+    refused(ofMatch({ uri: { prefix: '' } }), 'spec.http[0].match[0].uri.prefix', /Required/);
+    assert.deepEqual(ofMatch({ withoutHeaders: { a: { regex: '*' } } }), []);
+    refused(
+      ofMatch({ headers: { a: { regex: '*' } } }),
+      'spec.http[0].match[0].headers[a].regex',
+      /RE2/,
+    );
     refused(ofMatch({ uri: { regex: '(?=a)' } }), 'spec.http[0].match[0].uri.regex', /look-around/);
     refused(ofMatch({ uri: { exact: 'a', prefix: 'b' } }), 'spec.http[0].match[0].uri', /exclude/);
     refused(ofMatch({ headers: { 'a b': {} } }), 'spec.http[0].match[0].headers', /header/);
