@@ -7,6 +7,7 @@ import {
   ComparisonFilter_Op,
   GrpcStatusFilter_Status,
 } from '#gen/envoy-api/envoy/config/accesslog/v3/accesslog_pb.js';
+import { AccessLogType } from '#gen/envoy-api/envoy/data/accesslog/v3/accesslog_pb.js';
 import { ExpressionFilterSchema } from '#gen/envoy-api/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js';
 import { StdoutAccessLogSchema } from '#gen/envoy-api/envoy/extensions/access_loggers/stream/v3/stream_pb.js';
 import type { MeshSettings } from '#model/mesh-settings.ts';
@@ -71,7 +72,28 @@ export function httpAccessLog(source: LogSource, logged: LoggedRequests): Access
 
 /** Lines about connections that are not HTTP, written when they end. */
 export function tcpAccessLog(source: LogSource, logged: LoggedRequests): AccessLog {
-  return jsonLines(commonFields(source), logged === 'all' ? [] : FAILED_TCP);
+  return jsonLines(commonFields(source), logged === 'all' ? [ENDED] : FAILED_TCP);
+}
+
+/**
+ * When the agent is told of a caller without mutual TLS: at the end of each connection, and, as
+ * connections may stay open for days, at some requests of HTTP, and of other protocols when one was
+ * made and from time to time.
+ */
+export type PlaintextMoment = 'open' | 'request' | 'end';
+
+/**
+ * Lines by which the agent learns who calls without mutual TLS. They hold an address, no more;
+ * which connections they are about shows the name of the filter chain. Callers of the mesh cost
+ * nothing but the look at how they came.
+ */
+export function plaintextLog(moment: PlaintextMoment): AccessLog {
+  const fields = {
+    kind: 'plaintext',
+    chain: '%FILTER_CHAIN_NAME%',
+    address: '%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%',
+  };
+  return jsonLines(fields, [PLAINTEXT[moment]]);
 }
 
 /**
@@ -143,6 +165,33 @@ const REFUSED: readonly AccessLogFilter[] = [
     filterSpecifier: { case: 'responseFlagFilter', value: { flags: ['NR'] } },
   }),
 ];
+
+/** Of a connection that may also be written down when it was made. */
+const ENDED = ofType(AccessLogType.TcpConnectionEnd);
+
+/** Of requests without mutual TLS so many of a hundred are written down. */
+const REQUESTS_PERCENT = 1;
+
+const PLAINTEXT: Readonly<Record<PlaintextMoment, AccessLogFilter>> = {
+  open: ofType(AccessLogType.TcpUpstreamConnected, AccessLogType.TcpPeriodic),
+  request: create(AccessLogFilterSchema, {
+    filterSpecifier: {
+      case: 'runtimeFilter',
+      value: {
+        runtimeKey: 'access_log.plaintext_sampled',
+        percentSampled: { numerator: REQUESTS_PERCENT },
+        useIndependentRandomness: true,
+      },
+    },
+  }),
+  end: expression('!connection.mtls'),
+};
+
+function ofType(...types: readonly AccessLogType[]): AccessLogFilter {
+  return create(AccessLogFilterSchema, {
+    filterSpecifier: { case: 'logTypeFilter', value: { types: [...types] } },
+  });
+}
 
 function jsonLines(fields: JsonObject, anyOf: readonly AccessLogFilter[]): AccessLog {
   return create(AccessLogSchema, {

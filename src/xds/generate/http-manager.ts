@@ -16,7 +16,7 @@ import type { HardeningProfile, PathNormalization } from '#model/mesh-settings.t
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import { HARDENING } from '#policy/hardening.ts';
 import { PATH_NORMALIZATIONS } from '#policy/path-normalization.ts';
-import { httpAccessLog, type LoggedRequests } from '#xds/generate/access-log.ts';
+import { httpAccessLog, type LoggedRequests, plaintextLog } from '#xds/generate/access-log.ts';
 import { inboundHttpFilters, outboundHttpFilters } from '#xds/generate/http-filters.ts';
 import { duration, type Init, pack, typedConfig } from '#xds/generate/proto-values.ts';
 
@@ -37,6 +37,8 @@ export interface InboundManagerInput extends ManagerInput {
   readonly route: RouteConfiguration;
   /** Whose identity principals of policies are about. */
   readonly principal: PrincipalBinding;
+  /** Whether its callers come without mutual TLS. */
+  readonly isPlaintext: boolean;
 }
 
 /** A manager for the workload's own calls. */
@@ -68,7 +70,10 @@ export function inboundHttpManager(input: InboundManagerInput): Filter {
   const { callerAddressIsPeers, proxyHeadersAreStripped } = HARDENING[input.hardening];
   return manager({
     ...common(input),
-    accessLog: [httpAccessLog({ direction: 'inbound', port: input.port }, input.accessLog)],
+    accessLog: [
+      httpAccessLog({ direction: 'inbound', port: input.port }, input.accessLog),
+      ...(input.isPlaintext ? [plaintextLog('request')] : []),
+    ],
     routeSpecifier: { case: 'routeConfig', value: input.route },
     httpFilters: inboundHttpFilters(input),
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,

@@ -137,9 +137,9 @@ export function inboundChains(
         transportSocket: serverTls(context.trustDomains, alpn, context.tls),
       }),
       ...(arrival.as === 'http'
-        ? { filters: [...first, httpFilter(port, context)] }
+        ? { filters: [...first, httpFilter(port, arrival, context)] }
         : {
-            filters: [...first, ...tcpFilters(port, context)],
+            filters: [...first, ...tcpFilters(port, arrival, context)],
             metadata: { filterMetadata: { bulwark: { tcp_policy: context.tcpPolicy } } },
           }),
     });
@@ -163,26 +163,27 @@ function matchOf(
   };
 }
 
-/** `8080-mesh-http`: for logs and dumps. */
+/** `8080-mesh-http`: for logs and dumps; the agent learns from it who came without mutual TLS. */
 function chainName(port: InboundPort, { tls, as, transport }: Arrival): string {
   const security = tls === 'mesh' ? 'mesh' : transport === 'tls' ? 'own-tls' : 'plain';
   return `${port.port ?? 'other'}-${security}-${as}`;
 }
 
-function httpFilter(port: InboundPort, context: InboundContext): Filter {
+function httpFilter(port: InboundPort, { tls }: Arrival, context: InboundContext): Filter {
   const route: RouteConfiguration = buildInboundRoute(port);
   return inboundHttpManager({
     hardening: context.hardening,
     pathNormalization: context.pathNormalization,
     accessLog: context.accessLog,
-    statPrefix: `inbound_0.0.0.0_${port.port ?? 'other'};`,
+    statPrefix: statPrefix(port, tls),
     port: port.port ?? 0,
     principal: port.principal,
+    isPlaintext: tls === 'none',
     route,
   });
 }
 
-function tcpFilters(port: InboundPort, context: InboundContext): Filter[] {
+function tcpFilters(port: InboundPort, { tls }: Arrival, context: InboundContext): Filter[] {
   const waitsForCaller = context.tcpWaitsForCaller && !PROTOCOLS[port.protocol].serverFirst;
   return [
     ...networkAuthzFilters(),
@@ -191,6 +192,12 @@ function tcpFilters(port: InboundPort, context: InboundContext): Filter[] {
       source: { direction: 'inbound', port: port.port ?? 0 },
       accessLog: context.accessLog,
       waitsForCaller,
+      inbound: { statPrefix: statPrefix(port, tls), isPlaintext: tls === 'none' },
     }),
   ];
+}
+
+/** What connections are counted under: the agent tells by it those without mutual TLS. */
+function statPrefix({ port }: InboundPort, tls: Arrival['tls']): string {
+  return `inbound_0.0.0.0_${port ?? 'other'};${tls === 'none' ? 'plaintext' : ''}`;
 }

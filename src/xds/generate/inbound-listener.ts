@@ -12,7 +12,11 @@ import { HttpInspectorSchema } from '#gen/envoy-api/envoy/extensions/filters/lis
 import { OriginalDstSchema } from '#gen/envoy-api/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js';
 import { TlsInspectorSchema } from '#gen/envoy-api/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
 import { PROTOCOLS } from '#model/protocol.ts';
-import { type LoggedRequests, refusedConnectionLog } from '#xds/generate/access-log.ts';
+import {
+  type LoggedRequests,
+  plaintextLog,
+  refusedConnectionLog,
+} from '#xds/generate/access-log.ts';
 import {
   asksForTls,
   type InboundContext,
@@ -91,7 +95,7 @@ function resource(name: string, logPort: number, init: Init<typeof ListenerSchem
   const listener = create(ListenerSchema, {
     name,
     trafficDirection: TrafficDirection.INBOUND,
-    accessLog: [refusedConnectionLog({ direction: 'inbound', port: logPort })],
+    accessLog: [refusedConnectionLog({ direction: 'inbound', port: logPort }), plaintextLog('end')],
     ...init,
   });
   return encodeResource(TYPE_URL.listener, name, ListenerSchema, listener);

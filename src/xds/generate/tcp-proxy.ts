@@ -7,8 +7,13 @@ import {
   TcpProxySchema,
   UpstreamConnectMode,
 } from '#gen/envoy-api/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
-import { type LoggedRequests, type LogSource, tcpAccessLog } from '#xds/generate/access-log.ts';
-import { typedConfig } from '#xds/generate/proto-values.ts';
+import {
+  type LoggedRequests,
+  type LogSource,
+  plaintextLog,
+  tcpAccessLog,
+} from '#xds/generate/access-log.ts';
+import { duration, typedConfig } from '#xds/generate/proto-values.ts';
 
 /** A TCP proxy to one cluster. */
 export interface TcpProxyInput {
@@ -20,19 +25,30 @@ export interface TcpProxyInput {
    * pass).
    */
   readonly waitsForCaller: boolean;
+  /** Of calls to the workload: what they are counted under. */
+  readonly inbound?: { readonly statPrefix: string; readonly isPlaintext: boolean };
 }
 
 /** Bytes of a caller that are kept while the cluster is being connected to. */
 const EARLY_DATA_BYTES_MAX = 64 * 1024;
 
+/** A connection that is open is written down again and again. */
+const SEEN_WHILE_OPEN = {
+  flushAccessLogOnConnected: true,
+  accessLogFlushInterval: duration(60_000),
+};
+
 /** The last network filter of a chain that is not HTTP. */
 export function tcpProxy(input: TcpProxyInput): Filter {
+  const { inbound } = input;
+  const accessLog = [tcpAccessLog(input.source, input.accessLog)];
   return create(FilterSchema, {
     name: 'envoy.filters.network.tcp_proxy',
     configType: typedConfig(TcpProxySchema, {
-      statPrefix: input.cluster,
+      statPrefix: inbound?.statPrefix ?? input.cluster,
       clusterSpecifier: { case: 'cluster', value: input.cluster },
-      accessLog: [tcpAccessLog(input.source, input.accessLog)],
+      accessLog: inbound?.isPlaintext ? [...accessLog, plaintextLog('open')] : accessLog,
+      ...(inbound?.isPlaintext && { accessLogOptions: SEEN_WHILE_OPEN }),
       ...(input.waitsForCaller && {
         upstreamConnectMode: UpstreamConnectMode.ON_DOWNSTREAM_DATA,
         maxEarlyDataBytes: EARLY_DATA_BYTES_MAX,
