@@ -1,9 +1,28 @@
 import { join, resolve } from 'node:path';
 import { type WorkloadOptions, workloadKey } from '#agent/config/workload-options.ts';
-import type { WorkloadAgentSettings } from '#agent/workload-agent.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { flagOf } from '#base/settings.ts';
 import { SETTINGS, type SettingName, type Settings } from '#base/settings-table.ts';
+import type { KeyChoice } from '#pki/keys.ts';
+
+/** What all workloads of an agent have in common. */
+export interface WorkloadAgentSettings {
+  readonly discoveryAddress: string;
+  readonly discoveryServerName: string;
+  readonly clusterDomain: string;
+  readonly audience: string;
+  readonly secretTtlMs: number;
+  /** The kind of the keys of workloads. */
+  readonly key: KeyChoice;
+  readonly drainMs: number;
+  readonly concurrency: number;
+  /** How often it is looked who connects. */
+  readonly connectionReportMs: number;
+  /** Folders of files that the control plane may name for TLS. */
+  readonly secretDirectories: readonly string[];
+  /** Whether Envoy's informational lines are logged. */
+  readonly verbose: boolean;
+}
 
 /**
  * A setting that the agent cannot do without.
@@ -36,6 +55,7 @@ export function workloadSettings(settings: Settings): WorkloadAgentSettings {
     key: settings.workloadKey,
     drainMs: settings.drainDuration,
     concurrency: settings.envoyConcurrency,
+    connectionReportMs: settings.connectionReportInterval,
     secretDirectories: settings.secretDirectories,
     verbose: settings.logLevel === 'debug',
   };

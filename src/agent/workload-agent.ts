@@ -1,6 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { WorkloadAgentSettings } from '#agent/agent-settings.ts';
 import { type WorkloadOptions, workloadKey } from '#agent/config/workload-options.ts';
+import { ConnectionWatch } from '#agent/connections/connection-watch.ts';
 import { AllowPolicies } from '#agent/denials/allow-policies.ts';
 import { RefusalLog } from '#agent/denials/refusal-log.ts';
 import { EnvoyAdmin } from '#agent/envoy/admin-client.ts';
@@ -28,25 +30,7 @@ import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
 import type { CertificateAuthority, TokenAuthority } from '#caclient/ca-client.ts';
 import type { ServerRoots } from '#caclient/server-roots.ts';
-import type { KeyChoice } from '#pki/keys.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
-
-/** What all workloads of an agent have in common. */
-export interface WorkloadAgentSettings {
-  readonly discoveryAddress: string;
-  readonly discoveryServerName: string;
-  readonly clusterDomain: string;
-  readonly audience: string;
-  readonly secretTtlMs: number;
-  /** The kind of the keys of workloads. */
-  readonly key: KeyChoice;
-  readonly drainMs: number;
-  readonly concurrency: number;
-  /** Folders of files that the control plane may name for TLS. */
-  readonly secretDirectories: readonly string[];
-  /** Whether Envoy's informational lines are logged. */
-  readonly verbose: boolean;
-}
 
 export interface WorkloadAgentOptions {
   readonly workload: WorkloadOptions;
@@ -94,6 +78,7 @@ export class WorkloadAgent implements Component {
   readonly #trust: WorkloadTrust;
   readonly #envoy: EnvoySupervisor;
   readonly #refusals: RefusalLog;
+  readonly #connections: ConnectionWatch;
   readonly #sdsSocket: string;
   readonly #adminSocket: string;
   #ports: ChosenPorts | undefined;
@@ -108,6 +93,7 @@ export class WorkloadAgent implements Component {
     const admin = new EnvoyAdmin(this.#adminSocket);
     const policies = new AllowPolicies({ admin, clock: deps.clock });
     this.#refusals = new RefusalLog({ ...this.#deps, policies });
+    this.#connections = this.#createConnectionWatch(admin);
     this.#cache = this.#createCache();
     const onAnswer = (): void => this.#trust.answered();
     this.#files = this.#createFileSecrets();
@@ -130,6 +116,7 @@ export class WorkloadAgent implements Component {
       this.#cache.restore(kept.secret);
     }
     await this.#cache.start();
+    this.#connections.start();
   }
 
   /** Tells callers to go elsewhere, without ending anything. */
@@ -141,6 +128,7 @@ export class WorkloadAgent implements Component {
   async close(options: { readonly drain?: boolean } = {}): Promise<void> {
     // First the cache: a first certificate that comes now must not start an Envoy.
     await this.#cache.close();
+    this.#connections.close();
     await this.#trust.close();
     await this.#envoy.close(options);
     await this.#outlets.close();
@@ -235,6 +223,7 @@ export class WorkloadAgent implements Component {
       },
       renewSoon: (...asked: Parameters<SecretCache['renewSoon']>) =>
         this.#cache.renewSoon(...asked),
+      connections: () => this.#connections.report(),
     };
     const sds = {
       publish: (secret: WorkloadSecret) => {
@@ -245,6 +234,15 @@ export class WorkloadAgent implements Component {
       wants: (name: string) => this.#sds.wants(name),
     };
     return new WorkloadTrust(options, { ...this.#deps, sds });
+  }
+
+  #createConnectionWatch(admin: EnvoyAdmin): ConnectionWatch {
+    const options = {
+      intervalMs: this.#options.settings.connectionReportMs,
+      run: () => this.#envoy.status.pid,
+      onChange: () => this.#trust.connectionsChanged(),
+    };
+    return new ConnectionWatch(options, { ...this.#deps, admin });
   }
 
   #createFileSecrets(): FileSecrets {
@@ -266,7 +264,10 @@ export class WorkloadAgent implements Component {
       drainMs: settings.drainMs,
       verbose: settings.verbose,
       prepare: ({ portsAreTaken }: { portsAreTaken: boolean }) => this.#prepare(portsAreTaken),
-      onAccessLine: (line: string) => void this.#refusals.take(line),
+      onAccessLine: (line: string) => {
+        this.#connections.take(line);
+        void this.#refusals.take(line);
+      },
       onChange,
     };
     return new EnvoySupervisor(options, { ...this.#deps, admin });

@@ -100,6 +100,14 @@ export const LIMITS = {
   recentDenialsMax: 50,
   /** Policies that the record of a denied request lists. */
   denialPoliciesMax: 20,
+  /** Ports of a workload whose connections are counted apart. */
+  connectionPortsMax: 100,
+  /** Callers without mutual TLS that are known of one port, those seen last. */
+  connectionCallersMax: 50,
+  /** Lines about callers without mutual TLS that an agent reads each second, for one workload. */
+  connectionLinesPerSecondMax: 200,
+  /** Bytes of what an agent tells of the connections of a workload. */
+  connectionReportBytesMax: 512 * 1024,
   /**
    * Bytes of the path of a unix socket (sockaddr_un: 108 on Linux, 104 on macOS, with the final
    * zero).
@@ -107,6 +115,8 @@ export const LIMITS = {
   socketPathBytesMax: 103,
   /** Characters of one value in an authorization policy (a SPIFFE id has at most 2048). */
   policyValueLengthMax: 2048,
+  /** Providers that one workload asks; each has its filters in every listener. */
+  authzProvidersPerWorkloadMax: 2,
   /** Mappings of ports under which the configuration of one authorization is remembered. */
   authzPortMappingsMax: 10_000,
   /** Bytes of a set of keys (JWKS) and of the document that says where it is. */

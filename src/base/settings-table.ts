@@ -487,6 +487,15 @@ export const SETTINGS = table({
     doc: 'How long Envoy lets open connections end by themselves, when it stops and when a listener changes.',
     scope: ['agent'],
   },
+  connectionReportInterval: {
+    type: 'duration',
+    env: ['BULWARK_CONNECTION_REPORT_INTERVAL'],
+    default: '15s',
+    min: '1s',
+    max: '1h',
+    doc: 'How often an agent asks its Envoys who connected with mutual TLS and who without, and tells the control plane when that changed.',
+    scope: ['agent'],
+  },
   outputCerts: {
     type: 'path',
     env: ['BULWARK_OUTPUT_CERTS', 'OUTPUT_CERTS'],

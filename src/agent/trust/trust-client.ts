@@ -1,4 +1,5 @@
 import { Client, type ClientDuplexStream, credentials, type ServiceError } from '@grpc/grpc-js';
+import type { ConnectionReport } from '#agent/connections/connection-watch.ts';
 import { ROOT_SECRET_NAME, TRUST_BUNDLES_NAME } from '#agent/sds/secret-names.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
 import type { TrustBundle } from '#agent/trust/trust-bundle.ts';
@@ -26,6 +27,8 @@ export interface TrustClientOptions {
   readonly onBundle: (bundle: TrustBundle, answer: (refusal?: string) => void) => void;
   /** Called with what is known of all trust domains; gives the reason when it is refused. */
   readonly onDomains: (text: string) => string | undefined;
+  /** What each new stream begins by telling of the workload's connections. */
+  readonly connections: () => ConnectionReport | undefined;
 }
 
 export interface TrustClientDeps {
@@ -43,6 +46,8 @@ interface Connection {
 }
 
 const METHOD = '/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets';
+/** Beside what parseProxyNode reads; xds/serve/connection-reports.ts reads it. */
+const CONNECTIONS_FIELD = 'BULWARK_CONNECTIONS';
 const RETRY_DELAY = { delayMsMin: 200, delayMsMax: 10_000 };
 /** How long a farewell may take. */
 const FAREWELL_MS_MAX = 500;
@@ -73,6 +78,11 @@ export class TrustClient {
     if (this.#isClosed || this.#secret?.serial === secret.serial) return;
     this.#secret = secret;
     void this.#connect();
+  }
+
+  /** Tells who connects to the workload by now, if there is a stream. */
+  reportConnections(): void {
+    if (this.#connection) this.#report(this.#connection.call);
   }
 
   /** Says farewell (it needs no roots any more): the keys of this workload are gone. */
@@ -138,7 +148,17 @@ export class TrustClient {
     call.on('error', (error: ServiceError) => this.#lost(error, connection));
     call.on('end', () => this.#lost(undefined, connection));
     call.write({ node, subscribe: [ROOT_SECRET_NAME, TRUST_BUNDLES_NAME] });
+    this.#report(call);
     return connection;
+  }
+
+  /** As metadata of the node: the protocol has no message of its own for it. */
+  #report(call: TrustCall): void {
+    const { node, connections } = this.#options;
+    const report = connections();
+    if (!report) return;
+    const metadata = { ...node.metadata, [CONNECTIONS_FIELD]: JSON.stringify(report) };
+    call.write({ node: { ...node, metadata } });
   }
 
   #take({ nonce, bundles, texts }: TrustResponse, connection: Connection): void {

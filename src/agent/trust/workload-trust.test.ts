@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import type { ConnectionReport } from '#agent/connections/connection-watch.ts';
 import type { PushOutcome } from '#agent/sds/sds-server.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
 import { WorkloadTrust } from '#agent/trust/workload-trust.ts';
@@ -99,12 +100,14 @@ async function setUp(t: TestContext, rootsPem: (own: FakeAuthority) => string) {
   writeFileSync(rootFile, authority.rootPem);
   const envoy = new FakeEnvoy();
   const asked: string[] = [];
+  const connections: { report: ConnectionReport | undefined } = { report: undefined };
   const trust = new WorkloadTrust(
     {
       address: target,
       serverName: SERVER_NAME,
       node: NODE,
       renewSoon: ({ reason }) => void asked.push(reason),
+      connections: () => connections.report,
     },
     {
       roots: new ServerRoots(rootFile),
@@ -116,7 +119,7 @@ async function setUp(t: TestContext, rootsPem: (own: FakeAuthority) => string) {
   );
   t.after(() => trust.close());
   const peer = () => server.peers.all()[0];
-  return { authority, server, envoy, trust, peer, asked };
+  return { authority, server, envoy, trust, peer, asked, connections };
 }
 
 describe('what a workload trusts', () => {
@@ -252,5 +255,25 @@ describe('what a workload trusts', () => {
     trust.renewed(good);
     await waitUntil(() => peer()?.accepted, 'the yes');
     assert.deepEqual([...seen], [good.serial], 'a certificate of another authority opens nothing');
+  });
+
+  it('is told together with who connects, on each stream and when that changes', async (t) => {
+    const { server, authority, trust, peer, connections } = await setUp(t, (own) => own.rootPem);
+    const seen = () => {
+      const workload = peer();
+      return workload && server.connections.of(workload)?.ports;
+    };
+    const port = { port: 80, tls: 1, plaintext: 2, open: 0, callers: [] };
+    connections.report = { sinceMs: 5, ports: [port] };
+    trust.renewed(secretOf(authority));
+    await waitUntil(() => seen()?.[0]?.plaintext === 2, 'the first report');
+    connections.report = { sinceMs: 9, ports: [{ ...port, plaintext: 3 }] };
+    trust.connectionsChanged();
+    await waitUntil(() => seen()?.[0]?.plaintext === 3, 'the next report');
+    connections.report = { sinceMs: 9, ports: [{ ...port, plaintext: 4 }] };
+    trust.renewed(secretOf(authority));
+    await waitUntil(() => seen()?.[0]?.plaintext === 4, 'the report on a new stream');
+    await trust.close();
+    await waitUntil(() => seen() === undefined, 'nothing after the farewell');
   });
 });

@@ -1,3 +1,4 @@
+import type { ConnectionReport } from '#agent/connections/connection-watch.ts';
 import type { PushOutcome, SdsServer } from '#agent/sds/sds-server.ts';
 import {
   FEDERATED_SECRET_NAME,
@@ -20,6 +21,8 @@ export interface WorkloadTrustOptions {
   readonly node: TrustNode;
   /** To have the certificate renewed after so many milliseconds. */
   readonly renewSoon: (reason: RenewalReason, delayMs: number) => void;
+  /** Who connects to the workload, as far as that is known. */
+  readonly connections: () => ConnectionReport | undefined;
 }
 
 export interface WorkloadTrustDeps extends TrustClientDeps {
@@ -53,7 +56,7 @@ export class WorkloadTrust {
   constructor(options: WorkloadTrustOptions, deps: WorkloadTrustDeps) {
     this.#options = options;
     this.#deps = deps;
-    const { address, serverName, node } = options;
+    const { address, serverName, node, connections } = options;
     this.#client = new TrustClient(
       {
         address,
@@ -61,6 +64,7 @@ export class WorkloadTrust {
         node,
         onBundle: (bundle, answer) => this.#offered(bundle, answer),
         onDomains: (text) => this.#domainsOffered(text),
+        connections,
       },
       deps,
     );
@@ -94,6 +98,11 @@ export class WorkloadTrust {
     }
     const isServed = sds.verdictOn(WORKLOAD_SECRET_NAME)?.state === 'accepted';
     if (this.#secret && isServed) this.#client.open(this.#secret);
+  }
+
+  /** Tells the control plane who connects by now. */
+  connectionsChanged(): void {
+    this.#client.reportConnections();
   }
 
   /** Says farewell to the control plane. */

@@ -121,6 +121,11 @@ export class AdsServer {
     return [...this.#open].flatMap((stream) => stream.status() ?? []);
   }
 
+  /** Who they are. */
+  nodes(): readonly ProxyNode[] {
+    return [...this.#open].flatMap(({ node }) => node ?? []);
+  }
+
   /** Ends the streams of those that are not to have any more; they are asked anew who they are. */
   endStreams(isOver: (call: GrpcCall, node: ProxyNode) => boolean): void {
     for (const stream of this.#open) {

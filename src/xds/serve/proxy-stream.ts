@@ -1,7 +1,6 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { AssertionFailure } from '#base/assert.ts';
 import type { Clock, Timer } from '#base/clock.ts';
-import { isBulwarkError } from '#base/errors.ts';
 import {
   GRPC_STATUS,
   type GrpcCall,
@@ -15,7 +14,6 @@ import {
   type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
 } from '#gen/envoy-api/envoy/service/discovery/v3/discovery_pb.js';
-import { type ProxyCaller, parseProxyNode } from '#xds/node-metadata.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
 import type { AdsServerDeps } from '#xds/serve/ads-server.ts';
 import type { ClusterEndpoints } from '#xds/serve/cluster-recovery.ts';
@@ -27,6 +25,7 @@ import type { ResourceChange, ResourceDiffs } from '#xds/serve/resource-diff.ts'
 import type { DiscoveryName, ResourceType } from '#xds/serve/resource-types.ts';
 import type { FrameCache } from '#xds/serve/response-frame.ts';
 import type { StreamContext } from '#xds/serve/stream-context.ts';
+import { nodeOfStream } from '#xds/serve/stream-node.ts';
 import type { Answer } from '#xds/serve/type-channel.ts';
 
 /** What all streams of a server share. */
@@ -146,9 +145,7 @@ export class ProxyStream implements Markable, StreamContext {
     const { authenticate, onConnect, onDisconnect } = this.#shared.deps;
     const caller = await authenticate(this.#stream.call);
     const { node: message } = await this.#firstRequest.promise;
-    if (!message)
-      throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'the first request has no node');
-    const node = this.#parseNode(message, caller);
+    const node = nodeOfStream(message, caller);
     this.log = this.log.child({ proxy: node.nodeId });
     await onConnect?.(node, this.#stream.call.signal);
     if (this.#closed) {
@@ -163,17 +160,6 @@ export class ProxyStream implements Markable, StreamContext {
     const early = this.#early;
     this.#early = [];
     for (const request of early) this.#delta.request(request);
-  }
-
-  #parseNode(message: Parameters<typeof parseProxyNode>[0], caller: ProxyCaller): ProxyNode {
-    try {
-      return parseProxyNode(message, caller);
-    } catch (error) {
-      if (isBulwarkError(error, 'XDS_NODE_INVALID'))
-        throw new GrpcStatusError(GRPC_STATUS.invalidArgument, error.message, error);
-      if (!isBulwarkError(error, 'XDS_IDENTITY_MISMATCH')) throw error;
-      throw new GrpcStatusError(GRPC_STATUS.permissionDenied, error.message, error);
-    }
   }
 
   #receive(bytes: Uint8Array): void {

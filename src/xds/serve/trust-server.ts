@@ -1,7 +1,6 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { AssertionFailure } from '#base/assert.ts';
 import type { Clock } from '#base/clock.ts';
-import { isBulwarkError } from '#base/errors.ts';
 import {
   GRPC_STATUS,
   type GrpcCall,
@@ -16,9 +15,11 @@ import {
   DeltaDiscoveryRequestSchema,
 } from '#gen/envoy-api/envoy/service/discovery/v3/discovery_pb.js';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
-import { type ProxyCaller, parseProxyNode } from '#xds/node-metadata.ts';
+import type { ProxyCaller } from '#xds/node-metadata.ts';
 import { TYPE_URL, type XdsResource } from '#xds/resource.ts';
+import { CONNECTIONS_FIELD, ConnectionReports } from '#xds/serve/connection-reports.ts';
 import { encodeResponseFrame } from '#xds/serve/response-frame.ts';
+import { nodeOfStream } from '#xds/serve/stream-node.ts';
 import {
   type TrustCertificate,
   type TrustPeerIdentity,
@@ -56,6 +57,8 @@ export class TrustServer {
   readonly service: GrpcService;
   /** Who was here, and what each of them trusts. */
   readonly peers: TrustPeers;
+  /** Who connects to each of them, as their agents tell it. */
+  readonly connections: ConnectionReports;
   readonly #deps: TrustServerDeps;
   readonly #streams = new Set<TrustStream>();
   #resource: XdsResource;
@@ -68,6 +71,7 @@ export class TrustServer {
     this.#resource = resource;
     this.#deps = deps;
     this.peers = new TrustPeers(deps.clock);
+    this.connections = new ConnectionReports(deps.clock);
     this.service = { streams: { [DELTA_PATH]: (stream) => this.#accept(stream) } };
   }
 
@@ -123,6 +127,7 @@ export class TrustServer {
     const opened = new TrustStream(stream, {
       ...this.#deps,
       peers: this.peers,
+      connections: this.connections,
       resource: () => this.#resource,
       bundles: () => this.#bundles,
       nextNonce: () => this.#nextNonce(),
@@ -134,6 +139,7 @@ export class TrustServer {
 
 interface TrustStreamDeps extends TrustServerDeps {
   readonly peers: TrustPeers;
+  readonly connections: ConnectionReports;
   readonly resource: () => XdsResource;
   readonly bundles: () => XdsResource | undefined;
   readonly nextNonce: () => string;
@@ -202,9 +208,7 @@ class TrustStream {
     if (!certificate)
       throw new GrpcStatusError(GRPC_STATUS.permissionDenied, 'a client certificate is needed');
     const { node } = await this.#first.promise;
-    if (!node)
-      throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'the first request has no node');
-    const { nodeId, identity, namespace, workloadName } = parseNode(node, caller);
+    const { nodeId, identity, namespace, workloadName } = nodeOfStream(node, caller);
     if (this.#isOver) return;
     this.#peer = { nodeId, identity, namespace, workloadName, certificate };
     this.#key = peers.opened(this.#peer, this);
@@ -242,7 +246,16 @@ class TrustStream {
       this.#isFarewell = true;
     }
     if (request.responseNonce === this.#outstanding?.nonce) this.#answered(request);
+    const report = request.node?.metadata?.[CONNECTIONS_FIELD];
+    if (report !== undefined) this.#reported(report);
     this.flush();
+  }
+
+  #reported(report: unknown): void {
+    const { connections, log } = this.#deps;
+    const problem = this.#peer && connections.take(this.#peer, this, report);
+    if (problem !== undefined)
+      log.warn('what an agent tells of connections is not used', { key: this.#key, problem });
   }
 
   #answered({ errorDetail }: DeltaDiscoveryRequest): void {
@@ -261,6 +274,7 @@ class TrustStream {
     this.#wanted.clear();
     const isFarewell = this.#isFarewell;
     if (this.#key !== undefined) this.#deps.peers.closed(this.#key, this, { isFarewell });
+    if (this.#peer) this.#deps.connections.closed(this.#peer, this);
     this.#key = undefined;
   }
 
@@ -274,17 +288,6 @@ class TrustStream {
     }
     this.#deps.log.error('trust stream failed', { error });
     this.end(new GrpcStatusError(GRPC_STATUS.internal, 'internal error'));
-  }
-}
-
-function parseNode(message: Parameters<typeof parseProxyNode>[0], caller: ProxyCaller) {
-  try {
-    return parseProxyNode(message, caller);
-  } catch (error) {
-    if (!isBulwarkError(error)) throw error;
-    const isMismatch = error.code === 'XDS_IDENTITY_MISMATCH';
-    const status = isMismatch ? GRPC_STATUS.permissionDenied : GRPC_STATUS.invalidArgument;
-    throw new GrpcStatusError(status, error.message, error);
   }
 }
 

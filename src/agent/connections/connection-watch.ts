@@ -1,0 +1,199 @@
+import {
+  COUNTS_PATH,
+  type PlaintextCaller,
+  type PortCounts,
+  parseCounts,
+  parsePlaintextLine,
+} from '#agent/connections/connection-counts.ts';
+import type { EnvoyAdmin } from '#agent/envoy/admin-client.ts';
+import type { Clock, Timer } from '#base/clock.ts';
+import { isBulwarkError } from '#base/errors.ts';
+import { LIMITS } from '#base/limits.ts';
+import type { Logger } from '#base/log.ts';
+
+/** What the control plane is told, as JSON. Milliseconds are how long ago. */
+export interface ConnectionReport {
+  /** Since when connections are watched. */
+  readonly sinceMs: number;
+  readonly ports: readonly PortReport[];
+}
+
+/** What was seen of one port since then; port 0 = all that have no filter chain of their own. */
+export interface PortReport extends PortCounts {
+  readonly port: number;
+  /** The last time that somebody came, or was there, without mutual TLS. */
+  readonly plaintextMs?: number;
+  /** Those callers, the latest first. */
+  readonly callers: readonly { readonly address: string; readonly ms: number }[];
+}
+
+export interface ConnectionWatchOptions {
+  /** How often Envoy is asked, and the control plane told at most. */
+  readonly intervalMs: number;
+  /** Tells one run of Envoy from the next; undefined while none runs. */
+  readonly run: () => number | undefined;
+  /** Called when there is something to tell. */
+  readonly onChange: () => void;
+}
+
+export interface ConnectionWatchDeps {
+  readonly admin: Pick<EnvoyAdmin, 'get'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** What is known of one port. Instants by the monotonic clock. */
+interface PortRecord {
+  /** Of runs of Envoy that ended. */
+  before: PortCounts;
+  /** Of the present run. */
+  now: PortCounts;
+  plaintextAtMs: number | undefined;
+  readonly callers: Map<string, number>;
+}
+
+const NONE: PortCounts = { tls: 0, plaintext: 0, open: 0 };
+const SECOND_MS = 1000;
+
+/**
+ * Counts who connects to a workload with mutual TLS and who without, from what its Envoy counts
+ * anyway and a line for each connection without. Asks Envoy, never a caller's request; so what a
+ * look costs does not depend on the traffic.
+ */
+export class ConnectionWatch {
+  readonly #options: ConnectionWatchOptions;
+  readonly #deps: ConnectionWatchDeps;
+  readonly #ports = new Map<number, PortRecord>();
+  #run: number | undefined;
+  #sinceMs: number | undefined;
+  #timer: Timer | undefined;
+  #hasNews = false;
+  #isClosed = false;
+  #secondMs = Number.NEGATIVE_INFINITY;
+  #linesInSecond = 0;
+
+  constructor(options: ConnectionWatchOptions, deps: ConnectionWatchDeps) {
+    this.#options = options;
+    this.#deps = deps;
+  }
+
+  /** Begins to look. */
+  start(): void {
+    if (this.#isClosed) return;
+    this.#timer = this.#deps.clock.after(this.#options.intervalMs, () => {
+      void this.look().finally(() => this.start());
+    });
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+  }
+
+  /** Takes a line of the access log; more than so many in a second are not worth their cost. */
+  take(line: string): void {
+    const caller = parsePlaintextLine(line);
+    if (!caller || !this.#mayTake()) return;
+    const record = this.#record(caller.port);
+    if (record) this.#note(record, caller);
+  }
+
+  /** Asks Envoy once; a look that fails is made up for by the next. */
+  async look(): Promise<void> {
+    const run = this.#options.run();
+    if (run === undefined) return;
+    let counts: ReadonlyMap<number, PortCounts>;
+    try {
+      const { status, body } = await this.#deps.admin.get(COUNTS_PATH);
+      if (status !== 200 || this.#isClosed || run !== this.#options.run()) return;
+      counts = parseCounts(body);
+    } catch (error) {
+      if (!isBulwarkError(error)) throw error;
+      this.#deps.log.debug('Envoy does not tell its connections', { error });
+      return;
+    }
+    if (run !== this.#run) this.#newRun(run);
+    for (const [port, now] of counts) {
+      const record = this.#record(port);
+      if (record) this.#update(record, now);
+    }
+    if (!this.#hasNews) return;
+    this.#hasNews = false;
+    this.#options.onChange();
+  }
+
+  /** What is known now; undefined while nothing is. */
+  report(): ConnectionReport | undefined {
+    if (this.#sinceMs === undefined) return undefined;
+    const nowMs = this.#deps.clock.monotonicMs();
+    const ago = (atMs: number): number => Math.max(0, Math.round(nowMs - atMs));
+    const ports = [...this.#ports].sort(([a], [b]) => a - b);
+    return {
+      sinceMs: ago(this.#sinceMs),
+      ports: ports.map(([port, { before, now, plaintextAtMs, callers }]) => ({
+        port,
+        tls: before.tls + now.tls,
+        plaintext: before.plaintext + now.plaintext,
+        open: now.open,
+        ...(plaintextAtMs !== undefined && { plaintextMs: ago(plaintextAtMs) }),
+        callers: [...callers].reverse().map(([address, atMs]) => ({ address, ms: ago(atMs) })),
+      })),
+    };
+  }
+
+  #newRun(run: number): void {
+    this.#run = run;
+    this.#sinceMs ??= this.#deps.clock.monotonicMs();
+    this.#hasNews = true;
+    for (const record of this.#ports.values()) {
+      const { before, now } = record;
+      record.before = {
+        tls: before.tls + now.tls,
+        plaintext: before.plaintext + now.plaintext,
+        open: 0,
+      };
+      record.now = NONE;
+    }
+  }
+
+  #update(record: PortRecord, now: PortCounts): void {
+    const { now: last } = record;
+    record.now = now;
+    if (now.plaintext > last.plaintext || now.open > 0 || last.open > 0)
+      record.plaintextAtMs = this.#deps.clock.monotonicMs();
+    if (now.tls !== last.tls || now.plaintext !== last.plaintext || now.open !== last.open)
+      this.#hasNews = true;
+  }
+
+  /** Undefined where there are too many. */
+  #record(port: number): PortRecord | undefined {
+    let record = this.#ports.get(port);
+    if (!record && this.#ports.size < LIMITS.connectionPortsMax) {
+      record = { before: NONE, now: NONE, plaintextAtMs: undefined, callers: new Map() };
+      this.#ports.set(port, record);
+    }
+    return record;
+  }
+
+  /** Callers are kept in the order in which they were seen last; the oldest makes room. */
+  #note(record: PortRecord, { address }: PlaintextCaller): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const { callers } = record;
+    callers.delete(address);
+    callers.set(address, nowMs);
+    const [oldest] = callers.keys();
+    if (oldest !== undefined && callers.size > LIMITS.connectionCallersMax) callers.delete(oldest);
+    record.plaintextAtMs = nowMs;
+    this.#hasNews = true;
+  }
+
+  #mayTake(): boolean {
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (nowMs - this.#secondMs >= SECOND_MS) {
+      this.#secondMs = nowMs;
+      this.#linesInSecond = 0;
+    }
+    this.#linesInSecond += 1;
+    return this.#linesInSecond <= LIMITS.connectionLinesPerSecondMax;
+  }
+}
