@@ -37,8 +37,15 @@ test('appProtocol comes before the name, the transport before both', () => {
   assert.equal(declaredProtocol({ name: 'http', transport: 'UDP', port: 1 }), 'udp');
 });
 
-test('an appProtocol that is not known leaves it to the name', () => {
-  assert.equal(declaredProtocol({ name: 'http', appProtocol: 'example.com/own', port: 1 }), 'http');
+test('an appProtocol that is not known says that nothing is, whatever the name', () => {
+  const own = { name: 'http', appProtocol: 'example.com/own' };
+  assert.equal(declaredProtocol({ ...own, port: 1 }), 'auto');
+  assert.equal(declaredProtocol({ ...own, port: 3306 }), 'mysql');
+});
+
+test('an appProtocol may have a suffix, as a name may', () => {
+  assert.equal(declaredProtocol({ name: 'tcp', appProtocol: 'https-web', port: 1 }), 'tls');
+  assert.equal(declaredProtocol({ name: 'tcp', appProtocol: 'grpc-web-x', port: 1 }), 'grpc-web');
 });
 
 test('a well-known number counts only where nothing else does', () => {
@@ -49,5 +56,6 @@ test('a well-known number counts only where nothing else does', () => {
 
 test('words of ServiceEntry are taken in any case', () => {
   assert.equal(parseProtocol('HTTP2'), 'http2');
+  assert.equal(parseProtocol('HTTP_PROXY'), 'http');
   assert.equal(parseProtocol('toString'), undefined);
 });

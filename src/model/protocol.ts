@@ -50,6 +50,7 @@ export const PROTOCOLS: Readonly<Record<Protocol, ProtocolTraits>> = {
  */
 const WORDS: Readonly<Record<string, Protocol>> = {
   http: 'http',
+  http_proxy: 'http',
   'kubernetes.io/ws': 'http',
   http2: 'http2',
   'kubernetes.io/h2c': 'http2',
@@ -93,16 +94,15 @@ const WELL_KNOWN: Readonly<Record<number, Protocol>> = {
 };
 
 /**
- * The protocol of a Kubernetes port by Istio's rule: UDP by transport, then `appProtocol`, then the
- * port's name up to its first `-`, then the well-known number, else `auto`.
+ * The protocol of a Kubernetes port by Istio's rule: UDP by transport, then `appProtocol` or, only
+ * without one, the port's name, either up to its first `-`; then the well-known number, else
+ * `auto`.
  */
 export function declaredProtocol(declaration: PortDeclaration): Protocol {
   const { transport, appProtocol, name, port } = declaration;
   if (transport !== undefined && transport !== 'TCP') return 'udp';
-  const byApplication = appProtocol === undefined ? undefined : parseProtocol(appProtocol);
-  if (byApplication) return byApplication;
-  const lower = (name ?? '').toLowerCase();
-  if (lower === 'grpc-web' || lower.startsWith('grpc-web-')) return 'grpc-web';
-  const byName = parseProtocol(lower.split('-', 1)[0] ?? '');
-  return byName ?? WELL_KNOWN[port] ?? 'auto';
+  const word = (appProtocol ?? name ?? '').toLowerCase();
+  if (word === 'grpc-web' || word.startsWith('grpc-web-')) return 'grpc-web';
+  const declared = parseProtocol(word) ?? parseProtocol(word.split('-', 1)[0] ?? '');
+  return declared ?? WELL_KNOWN[port] ?? 'auto';
 }

@@ -26,7 +26,11 @@ export const SUITES: readonly SuiteEntry[] = [
     data: 'tls.json',
     load: async () => (await import('./suites/tls.ts')).suite,
   },
-  { name: 'primitives', data: 'primitives.json' },
+  {
+    name: 'primitives',
+    data: 'primitives.json',
+    load: async () => (await import('./suites/primitives.ts')).suite,
+  },
   { name: 'simulation', data: 'simulation.json' },
   {
     name: 'validation',

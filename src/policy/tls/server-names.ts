@@ -13,8 +13,8 @@ export interface ServerNames {
 
 /** What secure naming is decided from. */
 export interface ServerNamesInput {
-  readonly service: Service;
-  readonly endpoints: ServiceEndpoints;
+  readonly service: Pick<Service, 'namespace' | 'subjectAltNames'>;
+  readonly endpoints: Pick<ServiceEndpoints, 'identities' | 'unnamedNamespaces'>;
   /** The trust domain of the mesh, then its other names. */
   readonly trustDomains: readonly TrustDomain[];
   /** Names that a DestinationRule gives; they replace all others. */

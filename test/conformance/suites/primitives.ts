@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseAddressRange } from '#policy/authz/address-range.ts';
+import { cidrRange } from '#xds/generate/authz/matchers.ts';
+import { CREDENTIAL } from '#xds/generate/naming.ts';
+import { caseNames } from '../case-names.ts';
+import { jsonDifference } from '../json-difference.ts';
+import type { CaseResult, ConformanceSuite } from '../suite.ts';
+import { HOST_CHECKS } from './primitives/hosts.ts';
+import { IDENTITY_CHECKS } from './primitives/identities.ts';
+import { MATCHER_CHECKS } from './primitives/matchers.ts';
+import { PROTOCOL_CHECKS } from './primitives/protocols.ts';
+import { absent, type PrimitiveCheck, type PrimitiveRow } from './primitives/row.ts';
+
+/** A block of addresses as a policy writes it; null = none. */
+const addressBlock: PrimitiveCheck = ({ fields }) => {
+  const { addr = '', want = null } = fields as { readonly addr?: string; readonly want?: unknown };
+  const range = parseAddressRange(addr);
+  if (range === undefined) return jsonDifference(want, null);
+  const { addressPrefix, prefixLen } = cidrRange(range);
+  return jsonDifference(want, { addressPrefix, prefixLen });
+};
+
+const secretName: PrimitiveCheck = ({ name, fields }) =>
+  jsonDifference(fields.want, CREDENTIAL.keyPair(name));
+
+const ofGatewaySecrets = absent('secrets of gateways come with gateways');
+const ofProxySettings = absent('settings of proxies and telemetry in the mesh configuration');
+
+/** How to check the rows of each test of Istio; those of one subject in one file. */
+const CHECKS: Readonly<Record<string, PrimitiveCheck>> = {
+  ...PROTOCOL_CHECKS,
+  ...HOST_CHECKS,
+  ...IDENTITY_CHECKS,
+  ...MATCHER_CHECKS,
+  TestConvertAddressToCidr: addressBlock,
+  TestToResourceName: secretName,
+  TestToKubernetesGatewayResource: ofGatewaySecrets,
+  TestParseResourceName: ofGatewaySecrets,
+  TestForCluster: ofGatewaySecrets,
+  TestAuthorize: ofGatewaySecrets,
+  TestProxyConfigMerge: ofProxySettings,
+  TestDeepMerge: ofProxySettings,
+  TestAddALPNOverrideToMetadata: absent('the ALPN override of a cluster of Istio'),
+};
+
+/** Small functions: given → wanted. */
+export const suite: ConformanceSuite = {
+  name: 'primitives',
+  run: async (directory) => {
+    const text = readFileSync(join(directory, 'primitives.json'), 'utf8');
+    const unique = caseNames();
+    const rows = (JSON.parse(text) as PrimitiveRow[]).map((row) =>
+      result(row, unique(`${row.suite} ${row.name}`.trim())),
+    );
+    return await Promise.all(rows);
+  },
+};
+
+async function result(row: PrimitiveRow, name: string): Promise<CaseResult> {
+  try {
+    const check = CHECKS[row.suite] ?? absent(`rows of ${row.suite}`);
+    const detail = await check(row);
+    if (detail === undefined) return { case: name, outcome: 'passed' };
+    return { case: name, outcome: 'failed', detail };
+  } catch (error) {
+    return { case: name, outcome: 'failed', detail: String(error) };
+  }
+}
