@@ -69,6 +69,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('#cli/commands/proxy-status.ts')).registerProxyStatusCommand,
   },
   {
+    name: 'can',
+    summary: 'whether a call would be allowed',
+    load: async () => (await import('#cli/commands/can.ts')).registerCanCommand,
+  },
+  {
+    name: 'explain',
+    summary: 'why a call is allowed or denied, and what would change that',
+    load: async () => (await import('#cli/commands/explain.ts')).registerExplainCommand,
+  },
+  {
     name: 'doctor',
     summary: 'check what an agent on this machine needs, and say what to do',
     load: async () => (await import('#cli/commands/doctor.ts')).registerDoctorCommand,

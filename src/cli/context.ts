@@ -17,6 +17,8 @@ export interface CliContext {
 export const EXIT = {
   ok: 0,
   failed: 1,
+  /** The answer is no: a call is denied, a test of policies fails, two meshes differ. */
+  denied: 3,
   /** The command line is wrong (sysexits EX_USAGE). */
   usage: 64,
 } as const;

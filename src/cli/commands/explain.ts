@@ -1,0 +1,54 @@
+import type { Command } from 'commander';
+import { callOfLogLine } from '#cli/calls/access-log-line.ts';
+import {
+  addCallOptions,
+  type CallFlags,
+  decideCall,
+  distinct,
+  isAllowed,
+  spellingOf,
+} from '#cli/calls/call-flags.ts';
+import { decisionJson, explanationText } from '#cli/calls/decision-text.ts';
+import { usage } from '#cli/calls/read-call.ts';
+import { type CliContext, EXIT } from '#cli/context.ts';
+
+interface ExplainFlags extends CallFlags {
+  readonly output: string;
+  readonly accessLog?: string;
+}
+
+/**
+ * `bulwark explain`: the answer of `bulwark can` with its reason: each layer in order, the object,
+ * rule and field that decide, and for a denial the smallest change that would allow the call.
+ */
+export function registerExplainCommand(program: Command, context: CliContext): void {
+  const command = program
+    .command('explain')
+    .description('why a call is allowed or denied: exit code 0, or 3 when it is denied')
+    .option('--access-log <line>', 'take the call from a line of the access log of a proxy')
+    .option('-o, --output <format>', 'text or json', 'text');
+  addCallOptions(command).action(async (flags: ExplainFlags) => {
+    const { from, to, output, accessLog } = flags;
+    const logged = accessLog === undefined ? undefined : callOfLogLine(accessLog);
+    const caller = from ?? logged?.from;
+    const called = to ?? logged?.to;
+    if (caller === undefined || called === undefined)
+      throw usage('say --from and --to, or --access-log');
+    const spelling = { ...logged, ...withoutGaps(spellingOf(flags, caller, called)) };
+    const { mesh, decided } = await decideCall(command, context, flags, spelling);
+    if (logged?.said !== undefined) context.stdout.write(`The log says: ${logged.said}\n`);
+    const answers = distinct(decided);
+    const text =
+      output === 'json'
+        ? `${JSON.stringify({ decisions: answers.map((one) => decisionJson(one, mesh)) }, null, 2)}\n`
+        : answers.map((one) => explanationText(one, mesh)).join('\n');
+    context.stdout.write(text);
+    if (!isAllowed(decided)) process.exitCode = EXIT.denied;
+  });
+}
+
+/** What is said on the command line comes before what the log says; what is not, does not. */
+function withoutGaps<T extends object>(object: T): T {
+  const said = Object.entries(object).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(said) as T;
+}

@@ -1,0 +1,41 @@
+import type { Labels } from '#model/selector.ts';
+import type { Service, ServicePort } from '#model/service.ts';
+import type { Workload } from '#model/workload.ts';
+import type { HttpFacts } from '#policy/authz/request.ts';
+import type { SpiffeId } from '#spiffe/spiffe-id.ts';
+
+/** Who calls. */
+export interface Caller {
+  /** Undefined for who is not in the mesh: such a caller sends plaintext. */
+  readonly identity: SpiffeId | undefined;
+  /** Its namespace and labels decide which DestinationRule counts for it. */
+  readonly namespace: string;
+  readonly labels: Labels;
+  /** '' = not known: rules about addresses do not match. */
+  readonly address: string;
+}
+
+/** One place where a call may arrive. */
+export interface Target {
+  readonly service: Service;
+  readonly port: ServicePort;
+  readonly workload: Workload;
+  /** The port that policies mean: the application's own. */
+  readonly workloadPort: number;
+  /** What was taken for the workload where none is registered. */
+  readonly assumed: 'group' | 'selector' | undefined;
+}
+
+/** The token of a call: its payload, as a user gives it or as it was read. Not verified. */
+export interface GivenToken {
+  readonly claims: Readonly<Record<string, unknown>>;
+}
+
+/** One call whose fate is asked for. */
+export interface Call {
+  readonly from: Caller;
+  readonly to: Target;
+  /** Undefined for a connection that is not HTTP. */
+  readonly http: Omit<HttpFacts, 'claims'> | undefined;
+  readonly token: GivenToken | undefined;
+}

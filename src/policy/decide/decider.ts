@@ -1,0 +1,181 @@
+import { present } from '#base/assert.ts';
+import type { MeshSnapshot } from '#model/snapshot.ts';
+import { TokenPolicies, tokensOfPort } from '#policy/authn/jwt.ts';
+import type { CompiledRule } from '#policy/authz/compiled-policy.ts';
+import type { AuthzRequest } from '#policy/authz/request.ts';
+import { isRevoked } from '#policy/authz/revoked-peers.ts';
+import { Authorizer } from '#policy/authz/selection.ts';
+import {
+  adviceOnAllow,
+  adviceOnConnection,
+  adviceOnDeny,
+  type NearestRule,
+  nearestRules,
+} from '#policy/decide/advice.ts';
+import { type AuthorizationResult, authorize } from '#policy/decide/authorization.ts';
+import type { Call, Target } from '#policy/decide/call.ts';
+import { ConnectionDecider, type ConnectionResult } from '#policy/decide/connection.ts';
+import type { Layer, LayerName } from '#policy/decide/layer.ts';
+import { judgeToken, type TokenResult } from '#policy/decide/token.ts';
+
+/** What becomes of a call at one workload, and why. */
+export interface Decision {
+  readonly decision: 'allow' | 'deny';
+  readonly target: Target;
+  /** What is asked, in order; after the layer that denies the others are skipped. */
+  readonly layers: readonly Layer[];
+  /** The layer that decides: the one that denies, else the one that allows. */
+  readonly decidedBy: Layer;
+  /** What the caller gets to see. */
+  readonly answer: string;
+  /** For a denial: the ALLOW rules that come nearest, fewest failed fields first. */
+  readonly nearest: readonly NearestRule[];
+  /** For a denial: the smallest change that would allow the call, where there is one. */
+  readonly advice: string | undefined;
+  /** The enforced rules of the workload that the call meets. */
+  readonly matched: readonly CompiledRule[];
+}
+
+const AFTER_CONNECTION = ['revocation', 'token', 'custom', 'deny', 'allow'] as const;
+const AFTER_REVOCATION = ['token', 'custom', 'deny', 'allow'] as const;
+const AFTER_TOKEN = ['custom', 'deny', 'allow'] as const;
+
+/**
+ * Decides about calls in a mesh as its proxies would, from the same compiled policies, and says
+ * why. Pure; it remembers what it compiled for the snapshot.
+ */
+export class Decider {
+  readonly #mesh: MeshSnapshot;
+  readonly #authorizer: Authorizer;
+  readonly #tokens: TokenPolicies;
+  readonly #connections: ConnectionDecider;
+
+  constructor(mesh: MeshSnapshot) {
+    this.#mesh = mesh;
+    this.#authorizer = new Authorizer(mesh.settings);
+    this.#tokens = new TokenPolicies(mesh.settings);
+    this.#connections = new ConnectionDecider(mesh);
+  }
+
+  /** What becomes of a call. `nowMs`: wall-clock milliseconds, by which tokens expire. */
+  decide(call: Call, nowMs: number): Decision {
+    const { to } = call;
+    const connection = this.#connections.decide(call.from, to);
+    if (connection.layer.outcome === 'deny')
+      return {
+        ...refusal(to, [connection.layer], AFTER_CONNECTION, call.from.identity ? UPSTREAM : RESET),
+        advice: adviceOnConnection(call.from, connection),
+      };
+    const revocation = this.#revocation(call);
+    if (revocation.outcome === 'deny')
+      return refusal(to, [connection.layer, revocation], AFTER_REVOCATION, FORBIDDEN);
+    const tokens = this.#tokens.tokensFor(to.workload, this.#mesh);
+    const token = judgeToken(call, { mesh: this.#mesh, tokens, nowMs });
+    const layers = [connection.layer, revocation, token.layer];
+    if (token.layer.outcome === 'deny') {
+      const advice = token.advice;
+      return { ...refusal(to, layers, AFTER_TOKEN, UNAUTHORIZED), advice };
+    }
+    const authorization = this.#authorizer.authorizationFor(to.workload, this.#mesh);
+    const principals = tokensOfPort(tokens, to.workloadPort).binding;
+    const request: AuthzRequest = { ...requestOf(call, connection, token), principals };
+    const result = authorize(authorization, request, this.#mesh.settings);
+    return this.#authorized(call, connection, layers, result);
+  }
+
+  #authorized(
+    call: Call,
+    { lostBy }: ConnectionResult,
+    before: readonly Layer[],
+    { decision, layers, facts, matched }: AuthorizationResult,
+  ): Decision {
+    const { to: target } = call;
+    const all = [...before, ...layers];
+    const decidedBy = decidingLayer(all);
+    const common = { target, layers: all, decidedBy, matched };
+    if (decision.decision === 'allow')
+      return { ...common, decision: 'allow', answer: ALLOWED, nearest: [], advice: undefined };
+    const answer = call.http ? FORBIDDEN : CLOSED;
+    const denied = { ...common, decision: 'deny', answer, nearest: [], advice: undefined } as const;
+    if (facts === undefined) return { ...denied, answer: '400 Bad Request' };
+    const authorization = this.#authorizer.authorizationFor(target.workload, this.#mesh);
+    const isOutside = call.from.identity === undefined;
+    const refused = { facts, authorization, lostBy, isOutside };
+    switch (decision.because) {
+      case 'a rule denies':
+        return { ...denied, advice: adviceOnDeny(decision.rule, refused) };
+      case 'no ALLOW rule matches': {
+        const advice = adviceOnAllow(decision.nearest, decision.policies, refused);
+        const nearest = nearestRules(decision.nearest, refused);
+        return { ...denied, decidedBy: withField(decidedBy, nearest[0]), nearest, advice };
+      }
+      default:
+        return denied;
+    }
+  }
+
+  #revocation({ from, to }: Call): Layer {
+    const { revocations, settings } = this.#mesh;
+    const revoked = (identity: typeof from.identity): boolean =>
+      identity !== undefined && isRevoked({ identity }, revocations, settings);
+    const layer = 'revocation';
+    if (revoked(from.identity))
+      return { layer, outcome: 'deny', reason: `the identity ${from.identity} is revoked` };
+    if (revoked(to.workload.identity) && from.identity !== undefined)
+      return { layer, outcome: 'deny', reason: `the server ${to.workload.identity} is revoked` };
+    return { layer, outcome: 'pass', reason: 'nobody is revoked' };
+  }
+}
+
+/** What keeps a call out that nothing allows is the first field of the rule that comes nearest. */
+function withField(layer: Layer, nearest: NearestRule | undefined): Layer {
+  const [first] = nearest?.failed ?? [];
+  if (nearest === undefined || first === undefined) return layer;
+  return { ...layer, object: nearest.object, rule: nearest.rule, field: first.field };
+}
+
+const ALLOWED = 'the application gets it';
+const FORBIDDEN = '403 RBAC: access denied';
+const UNAUTHORIZED = '401 Unauthorized';
+const CLOSED = 'the connection is closed';
+const UPSTREAM = '503 from its own proxy, which gets no connection';
+const RESET = 'the connection is reset';
+
+function requestOf(
+  { from, to, http }: Call,
+  { carriesIdentity }: ConnectionResult,
+  { claims }: TokenResult,
+): AuthzRequest {
+  const { service, port, workload, workloadPort } = to;
+  return {
+    source: { identity: carriesIdentity ? from.identity : undefined, address: from.address },
+    destination: { address: workload.address, port: workloadPort },
+    serverName: carriesIdentity ? `outbound_.${port.port}_._.${service.host}` : undefined,
+    http: http && { ...http, claims },
+  };
+}
+
+function refusal(
+  target: Target,
+  layers: readonly Layer[],
+  rest: readonly LayerName[],
+  answer: string,
+): Decision {
+  const skipped = rest.map((layer): Layer => ({ layer, outcome: 'skipped', reason: 'not asked' }));
+  const all = [...layers, ...skipped];
+  return {
+    decision: 'deny',
+    target,
+    layers: all,
+    decidedBy: decidingLayer(all),
+    answer,
+    nearest: [],
+    advice: undefined,
+    matched: [],
+  };
+}
+
+function decidingLayer(layers: readonly Layer[]): Layer {
+  const denying = layers.find(({ outcome }) => outcome === 'deny');
+  return denying ?? present(layers.at(-1), 'the last layer');
+}

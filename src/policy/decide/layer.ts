@@ -1,0 +1,37 @@
+/** What is asked on the way of a call, in this order. */
+export type LayerName =
+  /** How the caller connects, and whether the server takes that. */
+  | 'connection'
+  | 'revocation'
+  /** The token of the end user. */
+  | 'token'
+  | 'custom'
+  | 'deny'
+  | 'allow';
+
+/** A policy by what users call it; `namespace` is '' for cluster-scoped kinds. */
+export interface PolicyObject {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** What one layer says of a call. */
+export interface Layer {
+  readonly layer: LayerName;
+  /** `skipped`: a layer before it refused the call. */
+  readonly outcome: 'pass' | 'deny' | 'skipped';
+  /** One sentence, without full stop. */
+  readonly reason: string;
+  /** The object that says so; undefined where it is a default of the mesh. */
+  readonly object?: PolicyObject | undefined;
+  /** The field of the object that decides. */
+  readonly field?: string | undefined;
+  /** The rule, as access logs name it. */
+  readonly rule?: string | undefined;
+}
+
+/** `AuthorizationPolicy photo-ns/callers`; nothing for an object that is not there. */
+export function shownObject({ kind, namespace, name }: PolicyObject): string {
+  return namespace === '' ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
+}
