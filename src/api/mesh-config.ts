@@ -1,6 +1,7 @@
 import { checkSchema } from '#api/check-schema.ts';
 import type { Diagnostic } from '#api/diagnostic.ts';
 import { readDocuments } from '#api/documents.ts';
+import { checkExtensionProviders, extensionProvider } from '#api/extension-provider.ts';
 import { warning } from '#api/field-error.ts';
 import { choice, flag, list, object, text, type ValueOf } from '#api/schema.ts';
 import { CIPHER_SUITES, ECDH_CURVES } from '#base/tls-names.ts';
@@ -37,6 +38,7 @@ const meshConfig = object('Settings of the mesh that may change while it runs.',
     ...tlsConfig,
   }),
   tlsDefaults: object('TLS that proxies open to servers outside of the mesh.', tlsConfig),
+  extensionProviders: list('What policies of action CUSTOM can ask.', extensionProvider),
   trustDomain: text('The trust domain; has no effect here.'),
   trustDomainAliases: list('Its other names; have no effect here.', text('A trust domain.')),
   rootNamespace: text('The root namespace; has no effect here.'),
@@ -68,6 +70,9 @@ export function readMeshConfig(source: string, field: string): MeshConfigReading
     full: false,
     report: (diagnostic) => diagnostics.push(diagnostic),
   }) as MeshConfig;
+  const { extensionProviders = [] } = value;
+  const report = (diagnostic: Diagnostic) => diagnostics.push(diagnostic);
+  checkExtensionProviders(extensionProviders, `${field}.extensionProviders`, report);
   for (const name of FIXED) {
     if (value[name] === undefined) continue;
     const remedy = 'set it where the server is started';

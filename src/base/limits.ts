@@ -117,6 +117,12 @@ export const LIMITS = {
   policyValueLengthMax: 2048,
   /** Providers that one workload asks; each has its filters in every listener. */
   authzProvidersPerWorkloadMax: 2,
+  /** Characters of an expression of a Mixer rule or instance. */
+  mixerExpressionLengthMax: 4096,
+  /** Levels of parentheses, arguments and negations in such an expression. */
+  mixerExpressionDepthMax: 32,
+  /** Alternatives that such an expression may come to for Envoy. */
+  mixerAlternativesMax: 256,
   /** Mappings of ports under which the configuration of one authorization is remembered. */
   authzPortMappingsMax: 10_000,
   /** Bytes of a set of keys (JWKS) and of the document that says where it is. */

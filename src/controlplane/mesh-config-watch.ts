@@ -73,7 +73,8 @@ export class MeshConfigWatch implements Component {
       log.warn('parts of the mesh configuration have no effect', { problems });
     if (diagnostics.some(({ severity }) => severity === 'error')) return;
     if (!mesh.useConfig(config)) return;
-    log.info('the settings of the mesh changed', { config });
+    // Values may be secrets: headers that are added for a provider.
+    log.info('the settings of the mesh changed', { fields: Object.keys(config) });
     onChange();
   }
 }

@@ -17,7 +17,7 @@ export class Mesh {
   /** Those that the server was started with. */
   readonly #started: MeshSettings;
   #settings: MeshSettings;
-  readonly #authorizer: Authorizer;
+  #authorizer: Authorizer;
   #generator: ConfigGenerator;
 
   /** @throws BulwarkError SPIFFE_INVALID when the trust domain is none */
@@ -43,6 +43,7 @@ export class Mesh {
     if (isDeepStrictEqual(settings, this.#settings)) return false;
     this.#settings = settings;
     this.model.useSettings(settings);
+    this.#authorizer = new Authorizer(settings);
     this.#generator = new ConfigGenerator(settings, { authorizer: this.#authorizer });
     return true;
   }

@@ -6,7 +6,9 @@ import { DEFAULT_TLS_LIMITS } from '#model/tls-limits.ts';
 
 function configured(text: string) {
   const { config } = readMeshConfig(text, 'mesh');
-  return configuredSettings(config, { tls: DEFAULT_TLS_LIMITS });
+  const { extensionProviders, ...rest } = configuredSettings(config, { tls: DEFAULT_TLS_LIMITS });
+  assert.deepEqual(extensionProviders, []);
+  return rest;
 }
 
 test('what is not written stays as the mesh was started', () => {

@@ -1,9 +1,13 @@
 import type { MeshConfig } from '#api/mesh-config.ts';
+import { extensionProviders } from '#model/extension-provider.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { MeshTlsLimits, TlsLimits } from '#model/tls-limits.ts';
 
 /** Settings that may change while the mesh runs. */
-type Configured = Pick<MeshSettings, 'autoMtls' | 'outboundTraffic' | 'pathNormalization' | 'tls'>;
+type Configured = Pick<
+  MeshSettings,
+  'autoMtls' | 'outboundTraffic' | 'pathNormalization' | 'tls' | 'extensionProviders'
+>;
 
 /**
  * The settings that the mesh configuration says, of those that may change while the mesh runs; in
@@ -20,6 +24,7 @@ export function configuredSettings(
     ...(mode && { outboundTraffic: mode }),
     ...(normalization !== 'DEFAULT' && { pathNormalization: normalization }),
     tls: configuredTls(config, started.tls),
+    extensionProviders: extensionProviders(config.extensionProviders ?? []),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { ExtensionProvider } from '#model/extension-provider.ts';
 import { DEFAULT_TLS_LIMITS, type MeshTlsLimits } from '#model/tls-limits.ts';
 import type { TrustDomain } from '#spiffe/spiffe-id.ts';
 
@@ -37,6 +38,8 @@ export interface MeshSettings {
   /** Which requests a proxy writes a line about: those denied or failed, or every one. */
   readonly accessLog: 'failures' | 'all';
   readonly tls: MeshTlsLimits;
+  /** What policies of action CUSTOM can ask. */
+  readonly extensionProviders: readonly ExtensionProvider[];
 }
 
 /** The settings of a new installation, for a trust domain. */
@@ -55,6 +58,7 @@ export function meshSettings(
     pathNormalization: PROFILE_PATHS[changes.hardening ?? 'strict'],
     accessLog: 'failures',
     tls: DEFAULT_TLS_LIMITS,
+    extensionProviders: [],
     ...changes,
   };
 }

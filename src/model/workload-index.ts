@@ -20,6 +20,11 @@ export class WorkloadIndex {
     return this.#lists.get(namespace) ?? NONE;
   }
 
+  /** Namespaces that have workloads, sorted. */
+  namespaces(): readonly string[] {
+    return [...this.#lists.keys()].sort();
+  }
+
   /** One workload, or undefined. */
   get(namespace: string, name: string): Workload | undefined {
     return this.in(namespace).find((workload) => workload.name === name);

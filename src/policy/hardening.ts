@@ -50,6 +50,16 @@ export interface Hardening {
    * out: there the greeting leaks.
    */
   readonly tcpWaitsForCaller: boolean;
+  /**
+   * A policy whose provider cannot be asked denies what it matches, and several providers are asked
+   * one after another; Istio then denies every request to the workload.
+   */
+  readonly customProvidersAreIndependent: boolean;
+  /**
+   * Headers that a provider may add to a request are taken away from what callers send, unless the
+   * provider gets to see them; Istio lets them through where the provider says nothing of them.
+   */
+  readonly providedHeadersAreStripped: boolean;
   /** `presence: REQUIRED` of a rule for tokens counts; Istio takes it and does nothing. */
   readonly requiredTokensAreEnforced: boolean;
   /**
@@ -79,6 +89,8 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     unknownServersAreNarrowed: false,
     outsideServersAreNamed: false,
     tcpWaitsForCaller: false,
+    customProvidersAreIndependent: false,
+    providedHeadersAreStripped: false,
     requiredTokensAreEnforced: false,
     badOptionalTokensAreRefused: false,
     bearerIsChecked: false,
@@ -95,6 +107,8 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     unknownServersAreNarrowed: true,
     outsideServersAreNamed: true,
     tcpWaitsForCaller: true,
+    customProvidersAreIndependent: true,
+    providedHeadersAreStripped: true,
     requiredTokensAreEnforced: true,
     badOptionalTokensAreRefused: true,
     bearerIsChecked: true,

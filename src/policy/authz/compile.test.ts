@@ -204,13 +204,10 @@ describe('what a policy cannot mean', () => {
     assert.equal(http[0]?.operations[0]?.[0]?.values.length, 2);
   });
 
-  it('is told of actions that are not carried out', () => {
-    for (const action of ['CUSTOM', 'AUDIT'] as const)
-      assert.deepEqual(
-        compile({ action, rules: [{}] }).diagnostics.map(({ field }) => field),
-        ['spec.action'],
-      );
-    assert.deepEqual(compile({ action: 'DENY', rules: [{}] }).diagnostics, []);
+  it('of action CUSTOM names who is asked, and of no other action', () => {
+    const provider = { name: 'opa' };
+    assert.equal(compile({ action: 'CUSTOM', provider, rules: [{}] }).provider, 'opa');
+    assert.equal(compile({ action: 'DENY', rules: [{}] }).provider, undefined);
   });
 });
 

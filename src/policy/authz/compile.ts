@@ -37,6 +37,7 @@ export function compileAuthorizationPolicy(
     namespace,
     name: policy,
     action,
+    provider: action === 'CUSTOM' ? (spec.provider?.name ?? '') : undefined,
     dryRun: YES.has(annotations?.[DRY_RUN]),
     target: targetOf(spec),
     http,
@@ -56,10 +57,6 @@ function diagnosticsOfSpec(spec: AuthorizationPolicySpec): Diagnostic[] {
   const diagnostics: Diagnostic[] = [];
   const tell = (severity: Diagnostic['severity'], field: string, message: string) =>
     diagnostics.push({ severity, field, message });
-  if (spec.action === 'CUSTOM')
-    tell('error', 'spec.action', 'no provider can be asked yet: requests that match are denied');
-  if (spec.action === 'AUDIT')
-    tell('warning', 'spec.action', 'requests that match are not recorded yet');
   if (targetOf(spec).kind === 'references')
     tell('error', 'spec.targetRefs', 'no gateway enforces policies yet: this one has no effect');
   return diagnostics;

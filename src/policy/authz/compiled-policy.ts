@@ -5,6 +5,8 @@ import type { Condition, OperationCondition, SourceCondition } from '#policy/aut
 /** What the meaning of a policy depends on beside the policy. */
 export interface AuthzContext
   extends Pick<MeshSettings, 'trustDomain' | 'rootNamespace' | 'hardening'> {
+  /** What policies of action CUSTOM can ask. */
+  readonly extensionProviders?: MeshSettings['extensionProviders'];
   /**
    * Former names of the trust domain: a principal of one of them means the same principal of all.
    */
@@ -58,6 +60,8 @@ export interface CompiledPolicy {
   readonly namespace: string;
   readonly name: string;
   readonly action: AuthzAction;
+  /** Who is asked about what its rules match; undefined for all actions but CUSTOM. */
+  readonly provider: string | undefined;
   /** Annotated `istio.io/dry-run: "true"`: its verdict is reported and not enforced. */
   readonly dryRun: boolean;
   readonly target: PolicyTarget;

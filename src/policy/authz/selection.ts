@@ -3,7 +3,15 @@ import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import type { Workload } from '#model/workload.ts';
 import { compileAuthorizationPolicy } from '#policy/authz/compile.ts';
 import type { AuthzContext, CompiledPolicy, CompiledRule } from '#policy/authz/compiled-policy.ts';
+import {
+  type CustomCheck,
+  type CustomPolicies,
+  type CustomTraffic,
+  customTraffic,
+} from '#policy/authz/custom-checks.ts';
+import { type ProviderState, Providers } from '#policy/authz/providers.ts';
 import { RoleFinder, type RoleSources } from '#policy/authz/roles/role-finder.ts';
+import { HARDENING } from '#policy/hardening.ts';
 import { SharedByList } from '#policy/shared-by-list.ts';
 
 /** Rules of one action in the order in which Envoy tries them (by name). */
@@ -18,10 +26,12 @@ export interface RuleSet {
 }
 
 /**
- * What is enforced on one kind of traffic. Rules of CUSTOM policies are among those of `deny` while
- * nobody is asked about them: fail closed.
+ * What is enforced on one kind of traffic. Rules of CUSTOM policies whose provider cannot be asked
+ * are among those of `deny`: fail closed.
  */
 export interface TrafficRules {
+  /** What providers are asked about, before anything else is decided. */
+  readonly custom: readonly CustomCheck[];
   readonly deny: RuleSet;
   readonly allow: RuleSet;
   readonly audit: RuleSet;
@@ -52,12 +62,14 @@ export class Authorizer {
   readonly #context: AuthzContext;
   readonly #compiled = new WeakMap<AuthorizationPolicy, CompiledPolicy>();
   readonly #lists = new WeakMap<readonly AuthorizationPolicy[], readonly CompiledPolicy[]>();
-  readonly #shared = new SharedByList<CompiledPolicy, WorkloadAuthorization>();
+  readonly #shared = new SharedByList<CompiledPolicy | ProviderState, WorkloadAuthorization>();
   readonly #roles: RoleFinder;
+  readonly #providers: Providers;
 
   constructor(context: AuthzContext) {
     this.#context = context;
     this.#roles = new RoleFinder(context);
+    this.#providers = new Providers(context.extensionProviders ?? []);
   }
 
   /** The compiled form of one policy; the same object for the same policy. */
@@ -81,11 +93,32 @@ export class Authorizer {
       .flatMap((namespace) => this.#compileAll(sources.authorizationPolicies.in(namespace)))
       .filter((policy) => selects(policy, workload));
     const policies = selecting.length > 0 ? selecting : this.#roles.policiesFor(workload, sources);
-    return this.#shared.get(policies, () => ({
+    const custom = this.#customOf(policies, workload, sources);
+    const states = custom.map(({ state }) => state);
+    const { customProvidersAreIndependent: independent } = HARDENING[this.#context.hardening];
+    const rulesOf = (traffic: 'http' | 'tcp') =>
+      trafficRules(policies, traffic, customTraffic(custom, traffic, independent));
+    return this.#shared.get([...policies, ...states], () => ({
       policies,
-      http: trafficRules(policies, 'http'),
-      tcp: trafficRules(policies, 'tcp'),
+      http: rulesOf('http'),
+      tcp: rulesOf('tcp'),
     }));
+  }
+
+  /** Why the provider of a CUSTOM policy cannot be asked by workloads of a namespace. */
+  providerState(name: string, namespace: string, sources: Pick<AuthzSources, 'services'>) {
+    return this.#providers.stateOf(name, sources.services.viewOf(namespace));
+  }
+
+  #customOf(
+    policies: readonly CompiledPolicy[],
+    workload: Workload,
+    sources: AuthzSources,
+  ): CustomPolicies {
+    return policies.flatMap((policy) => {
+      if (policy.provider === undefined || policy.dryRun) return [];
+      return [{ policy, state: this.providerState(policy.provider, workload.namespace, sources) }];
+    });
   }
 
   #compileAll(policies: readonly AuthorizationPolicy[]): readonly CompiledPolicy[] {
@@ -102,9 +135,13 @@ function selects({ target }: CompiledPolicy, workload: Workload): boolean {
   return Object.entries(target.labels).every(([label, value]) => workload.labels[label] === value);
 }
 
-function trafficRules(policies: readonly CompiledPolicy[], traffic: 'http' | 'tcp'): TrafficRules {
-  const rulesOf = (...actions: readonly CompiledPolicy['action'][]): RuleSet => {
-    const ofAction = policies.filter(({ action }) => actions.includes(action));
+function trafficRules(
+  policies: readonly CompiledPolicy[],
+  traffic: 'http' | 'tcp',
+  { checks, denied }: CustomTraffic,
+): TrafficRules {
+  const rulesOf = (wanted: CompiledPolicy['action']): RuleSet => {
+    const ofAction = policies.filter(({ action }) => action === wanted);
     const rules = (dryRun: boolean) => {
       const chosen = ofAction.filter((policy) => policy.dryRun === dryRun);
       if (chosen.length === 0) return undefined;
@@ -112,7 +149,15 @@ function trafficRules(policies: readonly CompiledPolicy[], traffic: 'http' | 'tc
     };
     return { enforced: rules(false), dryRun: rules(true) };
   };
-  return { deny: rulesOf('DENY', 'CUSTOM'), allow: rulesOf('ALLOW'), audit: rulesOf('AUDIT') };
+  const deny = rulesOf('DENY');
+  const enforced =
+    denied.length === 0 ? deny.enforced : [...(deny.enforced ?? []), ...denied].sort(byName);
+  return {
+    custom: checks,
+    deny: { ...deny, enforced },
+    allow: rulesOf('ALLOW'),
+    audit: rulesOf('AUDIT'),
+  };
 }
 
 /** By code unit, as Envoy's sorted map of policies has it. */

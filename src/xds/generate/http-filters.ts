@@ -12,11 +12,17 @@ import {
 } from '#gen/envoy-api/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import { jwtFilter } from '#xds/generate/authn/filter.ts';
-import { httpAuthzFilters } from '#xds/generate/authz/filters.ts';
+import {
+  customFilters,
+  httpAuthzFilters,
+  revokedPeersFilter,
+} from '#xds/generate/authz/filters.ts';
 import { pack, typedConfig } from '#xds/generate/proto-values.ts';
 
 /** What a filter of an HTTP connection manager is there for. */
 type HttpFilterRole =
+  | 'revocation'
+  | 'providers'
   | 'authentication'
   | 'authorization'
   | 'origins'
@@ -29,6 +35,8 @@ type HttpFilterRole =
  * without one.
  */
 const ORDER: Readonly<Record<HttpFilterRole, number>> = {
+  revocation: 2,
+  providers: 3,
   authentication: 5,
   authorization: 10,
   origins: 14,
@@ -112,6 +120,8 @@ export function inboundHttpFilters(to: {
   readonly principal: PrincipalBinding;
 }): HttpFilter[] {
   return inOrder([
+    ['revocation', revokedPeersFilter()],
+    ...customFilters().map((filter) => ['providers', filter] as const),
     ['authentication', jwtFilter(to.port)],
     ...httpAuthzFilters(to.principal).map((filter) => ['authorization', filter] as const),
     ROUTER,

@@ -101,9 +101,9 @@ export class InboundBuilder {
     { revocations, trustBundles }: MeshSnapshot,
   ): InboundContext {
     const { hardening, pathNormalization, accessLog } = this.#settings;
-    const { deny, allow } = authorization.tcp;
+    const { custom, deny, allow } = authorization.tcp;
     const policy = tcpAuthzMarker(authorization, { listenPorts: explicit?.inbound });
-    const judged = deny.enforced !== undefined || allow.enforced !== undefined;
+    const judged = custom.length > 0 || deny.enforced !== undefined || allow.enforced !== undefined;
     return {
       trustDomains: {
         own: meshTrustDomains(this.#settings),

@@ -1,8 +1,11 @@
 import { createRegistry, fromBinary } from '@bufbuild/protobuf';
 import { type Any, AnySchema, anyUnpack } from '@bufbuild/protobuf/wkt';
 import { ClusterSchema } from '#gen/envoy-api/envoy/config/cluster/v3/cluster_pb.js';
+import { TypedExtensionConfigSchema } from '#gen/envoy-api/envoy/config/core/v3/extension_pb.js';
 import { ListenerSchema } from '#gen/envoy-api/envoy/config/listener/v3/listener_pb.js';
 import { RouteConfigurationSchema } from '#gen/envoy-api/envoy/config/route/v3/route_pb.js';
+import { ExtAuthzSchema as HttpExtAuthzSchema } from '#gen/envoy-api/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
+import { ExtAuthzSchema as NetworkExtAuthzSchema } from '#gen/envoy-api/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js';
 import { HttpConnectionManagerSchema } from '#gen/envoy-api/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { TcpProxySchema } from '#gen/envoy-api/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
 import { ResourceSchema } from '#gen/envoy-api/envoy/service/discovery/v3/discovery_pb.js';
@@ -21,6 +24,9 @@ const REGISTRY = createRegistry(
   RouteConfigurationSchema,
   HttpConnectionManagerSchema,
   TcpProxySchema,
+  TypedExtensionConfigSchema,
+  HttpExtAuthzSchema,
+  NetworkExtAuthzSchema,
 );
 
 /** For each kind of message that can name another resource: which one a message of it names. */
@@ -37,6 +43,14 @@ const READERS: Readonly<Record<string, (message: Node) => Reference | undefined>
   }),
   'envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter': extensionConfigOf,
   'envoy.config.listener.v3.Filter': extensionConfigOf,
+  'envoy.config.core.v3.GrpcService.EnvoyGrpc': ({ clusterName }) => ({
+    typeUrl: TYPE_URL.cluster,
+    name: String(clusterName),
+  }),
+  'envoy.config.core.v3.HttpUri': ({ httpUpstreamType }) => {
+    const { case: kind, value } = httpUpstreamType as OneOf;
+    return kind === 'cluster' ? { typeUrl: TYPE_URL.cluster, name: String(value) } : undefined;
+  },
   'envoy.config.cluster.v3.Cluster.EdsClusterConfig': ({ serviceName }) => ({
     typeUrl: TYPE_URL.endpoints,
     name: String(serviceName),

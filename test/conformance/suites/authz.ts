@@ -1,18 +1,32 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { create, createRegistry, fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
-import { anyPack } from '@bufbuild/protobuf/wkt';
+import { type Any, anyPack } from '@bufbuild/protobuf/wkt';
 import { parseAllDocuments, parse as parseYaml } from 'yaml';
+import type { ExtensionProviderConfig } from '#api/extension-provider.ts';
 import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
+import type { ApiObject } from '#api/object.ts';
 import { FilterSchema } from '#gen/envoy-api/envoy/config/listener/v3/listener_components_pb.js';
-import { RBACSchema as HttpRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
+import { ExtAuthzSchema as HttpExtAuthzSchema } from '#gen/envoy-api/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
+import {
+  type RBAC as HttpRbac,
+  RBACSchema as HttpRbacSchema,
+} from '#gen/envoy-api/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { HttpFilterSchema } from '#gen/envoy-api/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
 import { RBACSchema as NetworkRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { UriTemplateMatchConfigSchema } from '#gen/envoy-api/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
+import { extensionProviders } from '#model/extension-provider.ts';
 import { Authorizer, type RuleSet, type WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
-import { buildHttpRbac, buildNetworkRbac, type RbacAction } from '#xds/generate/authz/rbac.ts';
+import { buildHttpCheck } from '#xds/generate/authz/external-check.ts';
+import {
+  buildHttpQuestion,
+  buildHttpRbac,
+  buildNetworkRbac,
+  type RbacAction,
+} from '#xds/generate/authz/rbac.ts';
 import { authorizedWorkload, policyObjects } from '../../kit/authorization-policy.ts';
+import { serviceObjects } from '../../kit/objects.ts';
 import { jsonDifference } from '../json-difference.ts';
 import type { CaseResult, ConformanceSuite } from '../suite.ts';
 import { type OldCase, oldDifference } from './authz-old.ts';
@@ -29,10 +43,17 @@ interface HeadCase {
     readonly labels: Readonly<Record<string, string>>;
   };
   readonly trustDomain?: { readonly trustDomain: string; readonly aliases: readonly string[] };
-  readonly isCustomBuilder?: boolean;
+  /** As the mesh has them: `<host> (namespace <namespace>)`. */
+  readonly services?: readonly string[];
+  readonly meshConfig?: { readonly extensionProviders?: readonly ExtensionProviderConfig[] };
 }
 
-const registry = createRegistry(HttpRbacSchema, NetworkRbacSchema, UriTemplateMatchConfigSchema);
+const registry = createRegistry(
+  HttpRbacSchema,
+  HttpExtAuthzSchema,
+  NetworkRbacSchema,
+  UriTemplateMatchConfigSchema,
+);
 
 /** AuthorizationPolicy → Envoy's filters: array order counts. */
 export const suite: ConformanceSuite = {
@@ -58,7 +79,6 @@ function result(one: HeadCase | OldCase, folder: string): CaseResult {
 
 /** What is different first between the filters that we make and those expected. */
 function difference(one: HeadCase, folder: string): string | undefined {
-  if (one.isCustomBuilder) return 'not built: filters of CUSTOM policies';
   const files = one.forTCP ? join(folder, 'tcp') : join(folder, 'http');
   const schema = one.forTCP ? FilterSchema : HttpFilterSchema;
   const canonical = (json: JsonValue) =>
@@ -80,19 +100,39 @@ function authorize(one: HeadCase, policies: readonly AuthorizationPolicy[]): Wor
     trustDomainAliases: one.trustDomain?.aliases ?? [],
     rootNamespace: 'istio-system',
     hardening: 'istio',
+    extensionProviders: extensionProviders(one.meshConfig?.extensionProviders ?? []),
   });
-  return authorizer.authorizationFor(authorizedWorkload(one.proxy), policyObjects(policies));
+  const objects = policyObjects([...policies, ...(one.services ?? []).flatMap(serviceOf)]);
+  return authorizer.authorizationFor(authorizedWorkload(one.proxy), objects);
+}
+
+/** `<name>.<rest> (namespace <namespace>)`, with the port that providers have. */
+function serviceOf(text: string): readonly ApiObject[] {
+  const [, name = '', namespace = ''] = /^([^.]+)\..* \(namespace (.*)\)$/.exec(text) ?? [];
+  return serviceObjects(namespace, name, [{ name: 'http', port: 9000 }]);
 }
 
 function httpFilters(authorization: WorkloadAuthorization): JsonValue[] {
-  return filters(authorization.http, (rules, action) => {
-    const config = anyPack(HttpRbacSchema, buildHttpRbac(rules, action, samePort));
-    const filter = create(HttpFilterSchema, {
-      name: 'envoy.filters.http.rbac',
-      configType: { case: 'typedConfig', value: config },
-    });
-    return toJson(HttpFilterSchema, filter, { registry });
-  });
+  const custom = authorization.http.custom.flatMap((check, place) => [
+    httpRbac(buildHttpQuestion(check, place, samePort)),
+    httpFilter(
+      'envoy.filters.http.ext_authz',
+      anyPack(HttpExtAuthzSchema, buildHttpCheck(check.provider, place)),
+    ),
+  ]);
+  const others = filters(authorization.http, (rules, action) =>
+    httpRbac(buildHttpRbac(rules, action, samePort)),
+  );
+  return [...custom, ...others];
+}
+
+function httpRbac(config: HttpRbac): JsonValue {
+  return httpFilter('envoy.filters.http.rbac', anyPack(HttpRbacSchema, config));
+}
+
+function httpFilter(name: string, value: Any): JsonValue {
+  const filter = create(HttpFilterSchema, { name, configType: { case: 'typedConfig', value } });
+  return toJson(HttpFilterSchema, filter, { registry });
 }
 
 function tcpFilters(authorization: WorkloadAuthorization): JsonValue[] {

@@ -78,6 +78,7 @@ export function compileBinding(
   const plain = forPlainConnections(http);
   return {
     kind: 'ServiceRoleBinding',
+    provider: undefined,
     namespace,
     name: policy,
     action: 'ALLOW',

@@ -189,6 +189,7 @@ function policyOfConfig({ config, isPermissive }: RbacMode, off: readonly number
     namespace,
     name: policy,
     action: 'ALLOW',
+    provider: undefined,
     dryRun: isPermissive,
     target: { kind: 'labels', labels: {} },
     http: rules,

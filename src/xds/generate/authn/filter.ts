@@ -12,7 +12,7 @@ import type { HardeningProfile } from '#model/mesh-settings.ts';
 import { type PortTokens, tokensOfPort, type WorkloadTokens } from '#policy/authn/jwt.ts';
 import { HARDENING } from '#policy/hardening.ts';
 import { buildJwtAuthentication, refuseAll } from '#xds/generate/authn/jwt.ts';
-import { extensionConfig } from '#xds/generate/authz/extension-configs.ts';
+import { extensionConfig } from '#xds/generate/authz/extension-config.ts';
 import { discovered } from '#xds/generate/authz/filters.ts';
 import { IdentityCache } from '#xds/generate/build-cache.ts';
 import type { XdsResource } from '#xds/resource.ts';

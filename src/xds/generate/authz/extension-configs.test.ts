@@ -39,17 +39,21 @@ const toPort = (...ports: string[]): AuthorizationPolicySpec => ({
   rules: [{ to: [{ operation: { ports } }] }],
 });
 
+const WITH_RULES = [
+  ...['0.rules', '0.check', '1.rules', '1.check'].map((name) => `authz.http.custom.${name}`),
+  ...['audit', 'deny', 'allow'].map((name) => `authz.http.${name}`),
+  ...['0.rules', '0.check', '1.rules', '1.check'].map((name) => `authz.tcp.custom.${name}`),
+  ...['deny', 'allow', 'audit'].map((name) => `authz.tcp.${name}`),
+];
+
 describe('the configurations of the filters', () => {
   it('are all there also when no policy selects the workload, and let everything pass', () => {
     const resources = authzExtensionConfigs(authorization(), SAME_PORTS);
     assert.deepEqual(
       resources.map(({ typeUrl, name }) => [typeUrl, name]),
-      ['authz.http.deny', 'authz.http.allow', 'authz.tcp.deny', 'authz.tcp.allow'].map((name) => [
-        TYPE_URL.extensionConfig,
-        name,
-      ]),
+      ['authz.http.provided', ...WITH_RULES].map((name) => [TYPE_URL.extensionConfig, name]),
     );
-    for (const name of ['authz.http.deny', 'authz.http.allow', 'authz.tcp.deny', 'authz.tcp.allow'])
+    for (const name of WITH_RULES)
       assert.ok(!('rules' in Object(Object(configOf(resources, name)).typedConfig)), name);
   });
 

@@ -1,17 +1,16 @@
 import { createHash } from 'node:crypto';
-import { create, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
-import { anyPack } from '@bufbuild/protobuf/wkt';
 import { LIMITS } from '#base/limits.ts';
-import { TypedExtensionConfigSchema } from '#gen/envoy-api/envoy/config/core/v3/extension_pb.js';
 import { RBACSchema as HttpRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RBACSchema as NetworkRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import type { CompiledRule } from '#policy/authz/compiled-policy.ts';
 import type { TrafficRules, WorkloadAuthorization } from '#policy/authz/selection.ts';
+import { httpCustomConfigs, networkCustomConfigs } from '#xds/generate/authz/custom-configs.ts';
+import { extensionConfig } from '#xds/generate/authz/extension-config.ts';
 import { AUTHZ_CONFIG_NAMES, boundName } from '#xds/generate/authz/filters.ts';
 import type { ListenPorts } from '#xds/generate/authz/permission.ts';
 import { buildHttpRbac, buildNetworkRbac } from '#xds/generate/authz/rbac.ts';
-import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
+import type { XdsResource } from '#xds/resource.ts';
 
 /** What the form of a proxy's authorization depends on beside the policies. */
 export interface AuthzConfigOptions {
@@ -23,6 +22,8 @@ export interface AuthzConfigOptions {
   readonly listenPorts?: readonly { readonly port: number; readonly listen: number }[] | undefined;
   /** Whose identity principals are about on the ports of the workload; the peer's if left out. */
   readonly bindings?: ReadonlySet<PrincipalBinding>;
+  /** Hardening.providedHeadersAreStripped; the same for all that share an authorization. */
+  readonly stripsProvidedHeaders?: boolean;
 }
 
 /** Everything that one authorization comes to under one mapping of ports. */
@@ -62,21 +63,21 @@ export function tcpAuthzMarker(
 
 function configsOf(
   authorization: WorkloadAuthorization,
-  { listenPorts, bindings }: AuthzConfigOptions,
+  { listenPorts, bindings, stripsProvidedHeaders = false }: AuthzConfigOptions,
 ): AuthzConfigs {
   const named = listenPorts?.filter(({ port }) => portsNamedIn(authorization).has(port));
   const byPorts = encoded.get(authorization) ?? new Map<string, AuthzConfigs>();
   encoded.set(authorization, byPorts);
   const principals = bindings?.has('origin') ? BOTH : PEER_ONLY;
   const mapping = named?.map(({ port, listen }) => `${port}>${listen}`).join(' ') ?? 'as named';
-  const key = `${principals.join(' ')} ${mapping}`;
+  const key = `${principals.join(' ')} ${mapping} ${stripsProvidedHeaders}`;
   const known = byPorts.get(key);
   if (known !== undefined) return known;
   const listensFor = (port: number): readonly number[] => {
     if (named === undefined) return [port];
     return named.filter((mapped) => mapped.port === port).map(({ listen }) => listen);
   };
-  const configs = encode(authorization, listensFor, principals);
+  const configs = encode(authorization, listensFor, principals, stripsProvidedHeaders);
   // Mappings of proxies that are gone are not told from others: the oldest makes room.
   const [oldest] = byPorts.keys();
   if (oldest !== undefined && byPorts.size >= LIMITS.authzPortMappingsMax) byPorts.delete(oldest);
@@ -88,8 +89,10 @@ function encode(
   { http, tcp }: WorkloadAuthorization,
   listenPorts: ListenPorts,
   principals: readonly PrincipalBinding[],
+  stripsProvidedHeaders: boolean,
 ): AuthzConfigs {
   const tcpResources = [
+    ...networkCustomConfigs(tcp.custom, listenPorts),
     extensionConfig(
       AUTHZ_CONFIG_NAMES.tcp.deny,
       NetworkRbacSchema,
@@ -101,11 +104,19 @@ function encode(
       buildNetworkRbac(tcp.allow, 'ALLOW', listenPorts),
     ),
   ];
+  const tcpAudit = extensionConfig(
+    AUTHZ_CONFIG_NAMES.tcp.audit,
+    NetworkRbacSchema,
+    buildNetworkRbac(tcp.audit, 'LOG', listenPorts),
+  );
+  // What is only written down need not end open connections.
   const versions = tcpResources.map(({ version }) => version).join(' ');
   return {
     resources: [
+      ...httpCustomConfigs(http.custom, listenPorts, stripsProvidedHeaders),
       ...principals.flatMap((principal) => httpResources(http, listenPorts, principal)),
       ...tcpResources,
+      tcpAudit,
     ],
     tcpMarker: createHash('sha256').update(versions).digest('base64url').slice(0, 16),
   };
@@ -116,30 +127,20 @@ function httpResources(
   listenPorts: ListenPorts,
   principal: PrincipalBinding,
 ): XdsResource[] {
-  const { deny, allow } = AUTHZ_CONFIG_NAMES.http;
+  const { audit, deny, allow } = AUTHZ_CONFIG_NAMES.http;
+  const httpAudit = buildHttpRbac(rules.audit, 'LOG', listenPorts, principal);
   const httpDeny = buildHttpRbac(rules.deny, 'DENY', listenPorts, principal);
   const httpAllow = buildHttpRbac(rules.allow, 'ALLOW', listenPorts, principal);
-  // Two filters of a chain share one place in the metadata: without a prefix the second would
-  // overwrite the first.
+  // The filters of a chain share one place in the metadata: without a prefix the next would
+  // overwrite the one before.
+  httpAudit.rulesStatPrefix = 'istio_audit_';
   httpDeny.rulesStatPrefix = 'istio_deny_';
   httpAllow.rulesStatPrefix = 'istio_allow_';
   return [
+    extensionConfig(boundName(audit, principal), HttpRbacSchema, httpAudit),
     extensionConfig(boundName(deny, principal), HttpRbacSchema, httpDeny),
     extensionConfig(boundName(allow, principal), HttpRbacSchema, httpAllow),
   ];
-}
-
-/** One filter's configuration as a resource of extension discovery. */
-export function extensionConfig<D extends DescMessage>(
-  name: string,
-  schema: D,
-  message: MessageShape<D>,
-): XdsResource {
-  const config = create(TypedExtensionConfigSchema, {
-    name,
-    typedConfig: anyPack(schema, message),
-  });
-  return encodeResource(TYPE_URL.extensionConfig, name, TypedExtensionConfigSchema, config);
 }
 
 const namedPorts = new WeakMap<WorkloadAuthorization, ReadonlySet<number>>();
@@ -153,8 +154,14 @@ function portsNamedIn(authorization: WorkloadAuthorization): ReadonlySet<number>
   return ports;
 }
 
-function rulesOf({ deny, allow }: TrafficRules): readonly CompiledRule[] {
-  return [deny, allow].flatMap(({ enforced, dryRun }) => [...(enforced ?? []), ...(dryRun ?? [])]);
+function rulesOf({ custom, deny, allow, audit }: TrafficRules): readonly CompiledRule[] {
+  const sets = [
+    ...custom.map(({ rules }) => ({ enforced: rules, dryRun: [] })),
+    deny,
+    allow,
+    audit,
+  ];
+  return sets.flatMap(({ enforced, dryRun }) => [...(enforced ?? []), ...(dryRun ?? [])]);
 }
 
 function portsOf(rule: CompiledRule): readonly number[] {

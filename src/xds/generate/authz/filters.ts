@@ -1,5 +1,6 @@
 import { create, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
 import { type Any, anyPack } from '@bufbuild/protobuf/wkt';
+import { LIMITS } from '#base/limits.ts';
 import {
   AggregatedConfigSourceSchema,
   ApiVersion,
@@ -12,7 +13,10 @@ import {
   FilterSchema,
 } from '#gen/envoy-api/envoy/config/listener/v3/listener_components_pb.js';
 import { RBAC_Action, RBACSchema } from '#gen/envoy-api/envoy/config/rbac/v3/rbac_pb.js';
+import { ExtAuthzSchema as HttpExtAuthzSchema } from '#gen/envoy-api/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
+import { HeaderMutationSchema } from '#gen/envoy-api/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.js';
 import { RBACSchema as HttpRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
+import { ExtAuthzSchema as NetworkExtAuthzSchema } from '#gen/envoy-api/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js';
 import {
   type HttpFilter,
   HttpFilterSchema,
@@ -26,9 +30,38 @@ import type { PrincipalBinding } from '#policy/authn/jwt.ts';
  * for a proxy and every one of its listeners and chains may refer to it.
  */
 export const AUTHZ_CONFIG_NAMES = {
-  http: { revoked: 'authz.http.revoked', deny: 'authz.http.deny', allow: 'authz.http.allow' },
-  tcp: { revoked: 'authz.tcp.revoked', deny: 'authz.tcp.deny', allow: 'authz.tcp.allow' },
+  http: {
+    revoked: 'authz.http.revoked',
+    provided: 'authz.http.provided',
+    audit: 'authz.http.audit',
+    deny: 'authz.http.deny',
+    allow: 'authz.http.allow',
+  },
+  tcp: {
+    revoked: 'authz.tcp.revoked',
+    audit: 'authz.tcp.audit',
+    deny: 'authz.tcp.deny',
+    allow: 'authz.tcp.allow',
+  },
 } as const;
+
+/** Where providers of CUSTOM policies have their filters; in order. */
+export const CUSTOM_PLACES: readonly number[] = Array.from(
+  { length: LIMITS.authzProvidersPerWorkloadMax },
+  (_, place) => place,
+);
+
+/**
+ * The two filters of a place: one that tries the rules, and one that asks the provider about what
+ * they match.
+ */
+export function customNames(
+  traffic: 'http' | 'tcp',
+  place: number,
+): { readonly rules: string; readonly check: string } {
+  const name = `authz.${traffic}.custom.${place}`;
+  return { rules: `${name}.rules`, check: `${name}.check` };
+}
 
 /**
  * The name of a configuration by whose identity its principals are about. On a port where it is the
@@ -46,10 +79,12 @@ const DEFAULT_TCP = create(NetworkRbacSchema, { rules: DENY_ALL, statPrefix: 'tc
 
 /**
  * A filter's configuration that comes by extension discovery, and what holds until it does.
+ * @param alternative another type that the configuration may have: the filter is then another one
  */
 export function discovered<D extends DescMessage>(
   schema: D,
   defaultConfig: MessageShape<D>,
+  alternative?: DescMessage,
 ): ExtensionConfigSource {
   const packed: Any = anyPack(schema, defaultConfig);
   return create(ExtensionConfigSourceSchema, {
@@ -60,8 +95,12 @@ export function discovered<D extends DescMessage>(
     defaultConfig: packed,
     // Without this a listener waits 15 seconds with its port closed, then answers 500.
     applyDefaultConfigWithoutWarming: true,
-    typeUrls: [packed.typeUrl],
+    typeUrls: [packed.typeUrl, ...(alternative ? [typeUrlOf(alternative)] : [])],
   });
+}
+
+function typeUrlOf({ typeName }: DescMessage): string {
+  return `type.googleapis.com/${typeName}`;
 }
 
 /**
@@ -71,14 +110,39 @@ export function discovered<D extends DescMessage>(
  * Until it arrives they deny.
  */
 export function httpAuthzFilters(principal: PrincipalBinding): readonly HttpFilter[] {
-  const { revoked, deny, allow } = AUTHZ_CONFIG_NAMES.http;
-  const names = [revoked, boundName(deny, principal), boundName(allow, principal)];
-  return names.map((name) =>
-    create(HttpFilterSchema, {
-      name,
-      configType: { case: 'configDiscovery', value: discovered(HttpRbacSchema, DEFAULT_HTTP) },
-    }),
+  const { audit, deny, allow } = AUTHZ_CONFIG_NAMES.http;
+  return [audit, deny, allow].map((name) => httpRbac(boundName(name, principal)));
+}
+
+/** The filter that refuses revoked peers. */
+export function revokedPeersFilter(): HttpFilter {
+  return httpRbac(AUTHZ_CONFIG_NAMES.http.revoked);
+}
+
+/**
+ * The filters that ask providers, before the token of a request is looked at: a provider may add
+ * it. Before them what callers have no business to set is taken away. A place without provider has
+ * an RBAC filter without rules where the question would be asked.
+ */
+export function customFilters(): readonly HttpFilter[] {
+  const provided = httpFilter(
+    AUTHZ_CONFIG_NAMES.http.provided,
+    discovered(HeaderMutationSchema, create(HeaderMutationSchema)),
   );
+  const places = CUSTOM_PLACES.flatMap((place) => {
+    const { rules, check } = customNames('http', place);
+    const asking = discovered(HttpRbacSchema, DEFAULT_HTTP, HttpExtAuthzSchema);
+    return [httpRbac(rules), httpFilter(check, asking)];
+  });
+  return [provided, ...places];
+}
+
+function httpRbac(name: string): HttpFilter {
+  return httpFilter(name, discovered(HttpRbacSchema, DEFAULT_HTTP));
+}
+
+function httpFilter(name: string, value: ExtensionConfigSource): HttpFilter {
+  return create(HttpFilterSchema, { name, configType: { case: 'configDiscovery', value } });
 }
 
 /**
@@ -87,10 +151,19 @@ export function httpAuthzFilters(principal: PrincipalBinding): readonly HttpFilt
  * connections only, so the chain must carry `tcpAuthzMarker`, whose change drains it.
  */
 export function networkAuthzFilters(): readonly Filter[] {
-  return Object.values(AUTHZ_CONFIG_NAMES.tcp).map((name) =>
-    create(FilterSchema, {
-      name,
-      configType: { case: 'configDiscovery', value: discovered(NetworkRbacSchema, DEFAULT_TCP) },
-    }),
-  );
+  const { revoked, audit, deny, allow } = AUTHZ_CONFIG_NAMES.tcp;
+  const places = CUSTOM_PLACES.flatMap((place) => {
+    const { rules, check } = customNames('tcp', place);
+    const asking = discovered(NetworkRbacSchema, DEFAULT_TCP, NetworkExtAuthzSchema);
+    return [networkRbac(rules), networkFilter(check, asking)];
+  });
+  return [networkRbac(revoked), ...places, ...[audit, deny, allow].map(networkRbac)];
+}
+
+function networkRbac(name: string): Filter {
+  return networkFilter(name, discovered(NetworkRbacSchema, DEFAULT_TCP));
+}
+
+function networkFilter(name: string, value: ExtensionConfigSource): Filter {
+  return create(FilterSchema, { name, configType: { case: 'configDiscovery', value } });
 }

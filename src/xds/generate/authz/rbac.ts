@@ -16,7 +16,9 @@ import {
 } from '#gen/envoy-api/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import type { CompiledRule } from '#policy/authz/compiled-policy.ts';
+import type { CustomCheck } from '#policy/authz/custom-checks.ts';
 import type { RuleSet } from '#policy/authz/selection.ts';
+import { checkedBy, verdictPrefix } from '#xds/generate/authz/external-check.ts';
 import { buildNothing, buildPermission, type ListenPorts } from '#xds/generate/authz/permission.ts';
 import { buildNobody, buildPrincipal } from '#xds/generate/authz/principal.ts';
 
@@ -56,6 +58,43 @@ export function buildNetworkRbac(
 interface Meaning {
   readonly listenPorts: ListenPorts;
   readonly principal: PrincipalBinding;
+}
+
+/**
+ * The HTTP filter that tries the rules of a provider, whose verdict the filter after it reads. It
+ * denies nothing.
+ */
+export function buildHttpQuestion(
+  { provider, rules }: CustomCheck,
+  place: number,
+  listenPorts: ListenPorts,
+): HttpRbac {
+  return create(HttpRbacSchema, question(provider.name, rules, place, listenPorts));
+}
+
+/** The same for plain connections. */
+export function buildNetworkQuestion(
+  { provider, rules }: CustomCheck,
+  place: number,
+  listenPorts: ListenPorts,
+): NetworkRbac {
+  return create(NetworkRbacSchema, {
+    ...question(provider.name, rules, place, listenPorts),
+    statPrefix: TCP_STAT_PREFIX,
+  });
+}
+
+function question(
+  provider: string,
+  rules: readonly CompiledRule[],
+  place: number,
+  listenPorts: ListenPorts,
+) {
+  const named = rules.map((rule) => ({ ...rule, name: `${checkedBy(provider)}-${rule.name}` }));
+  return {
+    shadowRules: buildRules(named, 'DENY', { listenPorts, principal: 'peer' }),
+    shadowRulesStatPrefix: verdictPrefix(place),
+  };
 }
 
 /** `rules` are enforced, `shadowRules` (dry run) only reported. */

@@ -13,7 +13,7 @@ import { RBACSchema as NetworkRbacSchema } from '#gen/envoy-api/envoy/extensions
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { Revocations } from '#model/revocations.ts';
 import { type RevokedPeer, revokedPeer } from '#policy/authz/revoked-peers.ts';
-import { extensionConfig } from '#xds/generate/authz/extension-configs.ts';
+import { extensionConfig } from '#xds/generate/authz/extension-config.ts';
 import { AUTHZ_CONFIG_NAMES } from '#xds/generate/authz/filters.ts';
 import { PEER_SERIAL_KEY } from '#xds/generate/authz/peer-serial.ts';
 import { revokedMatcher } from '#xds/generate/authz/revoked-matcher.ts';

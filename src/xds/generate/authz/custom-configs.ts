@@ -1,0 +1,78 @@
+import { create } from '@bufbuild/protobuf';
+import {
+  type HeaderMutation as HeaderChange,
+  HeaderMutationSchema as HeaderChangeSchema,
+} from '#gen/envoy-api/envoy/config/common/mutation_rules/v3/mutation_rules_pb.js';
+import { ExtAuthzSchema as HttpExtAuthzSchema } from '#gen/envoy-api/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
+import { HeaderMutationSchema } from '#gen/envoy-api/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.js';
+import { RBACSchema as HttpRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
+import { ExtAuthzSchema as NetworkExtAuthzSchema } from '#gen/envoy-api/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js';
+import { RBACSchema as NetworkRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
+import type { CustomCheck } from '#policy/authz/custom-checks.ts';
+import { providedHeaders } from '#policy/authz/provided-headers.ts';
+import type { TextMatch } from '#policy/authz/text-match.ts';
+import { extensionConfig } from '#xds/generate/authz/extension-config.ts';
+import { buildHttpCheck, buildNetworkCheck } from '#xds/generate/authz/external-check.ts';
+import { AUTHZ_CONFIG_NAMES, CUSTOM_PLACES, customNames } from '#xds/generate/authz/filters.ts';
+import { textMatcher } from '#xds/generate/authz/matchers.ts';
+import type { ListenPorts } from '#xds/generate/authz/permission.ts';
+import { buildHttpQuestion, buildNetworkQuestion } from '#xds/generate/authz/rbac.ts';
+import type { XdsResource } from '#xds/resource.ts';
+
+/**
+ * The configurations of the filters that ask providers about requests.
+ * @param strips Hardening.providedHeadersAreStripped
+ */
+export function httpCustomConfigs(
+  checks: readonly CustomCheck[],
+  listenPorts: ListenPorts,
+  strips: boolean,
+): readonly XdsResource[] {
+  const provided = strips
+    ? checks.flatMap(({ provider }) => providedHeaders(provider).stripped)
+    : [];
+  const stripping = create(HeaderMutationSchema, {
+    mutations: { requestMutations: provided.map(removal) },
+  });
+  return [
+    extensionConfig(AUTHZ_CONFIG_NAMES.http.provided, HeaderMutationSchema, stripping),
+    ...CUSTOM_PLACES.flatMap((place) => {
+      const { rules, check } = customNames('http', place);
+      const asked = checks[place];
+      const nothing = create(HttpRbacSchema);
+      if (!asked)
+        return [rules, check].map((name) => extensionConfig(name, HttpRbacSchema, nothing));
+      return [
+        extensionConfig(rules, HttpRbacSchema, buildHttpQuestion(asked, place, listenPorts)),
+        extensionConfig(check, HttpExtAuthzSchema, buildHttpCheck(asked.provider, place)),
+      ];
+    }),
+  ];
+}
+
+/** The same about plain connections. */
+export function networkCustomConfigs(
+  checks: readonly CustomCheck[],
+  listenPorts: ListenPorts,
+): readonly XdsResource[] {
+  return CUSTOM_PLACES.flatMap((place) => {
+    const { rules, check } = customNames('tcp', place);
+    const asked = checks[place];
+    const nothing = create(NetworkRbacSchema, { statPrefix: 'tcp.' });
+    if (!asked)
+      return [rules, check].map((name) => extensionConfig(name, NetworkRbacSchema, nothing));
+    return [
+      extensionConfig(rules, NetworkRbacSchema, buildNetworkQuestion(asked, place, listenPorts)),
+      extensionConfig(check, NetworkExtAuthzSchema, buildNetworkCheck(asked.provider, place)),
+    ];
+  });
+}
+
+function removal(header: TextMatch): HeaderChange {
+  return create(HeaderChangeSchema, {
+    action:
+      header.match === 'exact'
+        ? { case: 'remove', value: header.value }
+        : { case: 'removeOnMatch', value: { keyMatcher: textMatcher(header) } },
+  });
+}
