@@ -31,8 +31,8 @@ export interface IssuerKeysDeps {
   readonly metrics: Metrics;
 }
 
-/** How long to wait for an issuer. */
-const FETCH_MS = 5000;
+/** How long to wait for an issuer when no rule says it, and at most. */
+const FETCH_MS = { default: 5000, max: 30_000 } as const;
 /**
  * A rule without keys refuses valid tokens. So proxies hear of a rule for a new issuer when its
  * keys are there, but not later than this; and so seldom that it is no way to hold up others.
@@ -44,7 +44,7 @@ export class IssuerKeys implements Component {
   readonly name = 'issuer-keys';
   readonly #deps: IssuerKeysDeps;
   readonly #resolver: KeyResolver;
-  #sources: ReadonlyMap<KeySource, readonly string[]> = new Map();
+  #sources: ReadonlyMap<KeySource, WantedSource> = new Map();
   /** Those that `#sources` is of. */
   #policies: readonly object[] = [];
   #held: Timer | undefined;
@@ -66,7 +66,8 @@ export class IssuerKeys implements Component {
         ...deps,
         log,
         folder: new KeyFolder(folder, { log }),
-        fetch: (source) => fetchKeys(source, { timeoutMs: FETCH_MS }, { rules, roots }),
+        fetch: (source) =>
+          fetchKeys(source, { timeoutMs: this.#timeoutMs(source) }, { rules, roots }),
         onChange: (keySets) => {
           deps.mesh.model.useKeySets(keySets);
           if (this.#held === undefined) this.#announce();
@@ -124,6 +125,10 @@ export class IssuerKeys implements Component {
     return { code: 200, body: this.view() };
   }
 
+  #timeoutMs(source: KeySource): number {
+    return Math.min(this.#sources.get(source)?.timeoutMs ?? FETCH_MS.default, FETCH_MS.max);
+  }
+
   #release(): void {
     if (this.#held === undefined) return;
     this.#held.cancel();
@@ -141,22 +146,30 @@ export class IssuerKeys implements Component {
       fetchedAt: instant(fetchedAt),
       nextAt: instant(nextAt),
       error,
-      usedBy: this.#sources.get(source) ?? [],
+      usedBy: this.#sources.get(source)?.usedBy ?? [],
     };
   }
 }
 
-/** Every place of keys, and the objects that name it. */
-function sourcesOf(mesh: MeshSnapshot): ReadonlyMap<KeySource, readonly string[]> {
-  const sources = new Map<KeySource, string[]>();
+/** What the policies of a mesh say about a place of keys. */
+interface WantedSource {
+  /** The objects that name it. */
+  readonly usedBy: string[];
+  /** The longest of what they say; undefined when none says it. */
+  timeoutMs: number | undefined;
+}
+
+function sourcesOf(mesh: MeshSnapshot): ReadonlyMap<KeySource, WantedSource> {
+  const sources = new Map<KeySource, WantedSource>();
   const { requestAuthentications, authenticationPolicies, meshPolicies } = mesh;
   const old = [...authenticationPolicies.all(), ...meshPolicies.all()];
   for (const policy of [...requestAuthentications.all(), ...old]) {
     const { namespace, name } = policy.metadata;
-    for (const source of keySourcesOf(policy)) {
-      const users = sources.get(source) ?? [];
-      sources.set(source, users);
-      users.push(`${policy.kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`);
+    for (const [source, timeoutMs] of keySourcesOf(policy)) {
+      const wanted = sources.get(source) ?? { usedBy: [], timeoutMs };
+      sources.set(source, wanted);
+      wanted.usedBy.push(`${policy.kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`);
+      if (timeoutMs !== undefined) wanted.timeoutMs = Math.max(wanted.timeoutMs ?? 0, timeoutMs);
     }
   }
   return sources;

@@ -1,6 +1,7 @@
 // AN-4: the keys of issuers are fetched by the control plane, follow the issuer, and stay while it
 // is away.
 import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { bulwark } from '../kit/bulwark.ts';
 import { SteadyLoad } from '../kit/keep-alive-client.ts';
@@ -8,6 +9,9 @@ import { startKeyServer } from '../kit/key-server.ts';
 import { TokenIssuer } from '../kit/token-issuer.ts';
 import { bearer, LOOPBACK, showKeys, startTokenMesh } from '../kit/token-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
+
+/** Of an issuer that is slow. */
+const ANSWERS_AFTER_MS = 1500;
 
 const rule = (issuer: string) => `
 apiVersion: security.istio.io/v1
@@ -87,6 +91,26 @@ test('without keys every token is refused, and who has none may come', {
   assert.match(command.tail(), /answers 404/);
   // It comes back by itself, within seconds.
   showKeys(server, issuer.keySet);
+  await until(200, issuer.token());
+});
+
+test('an issuer is waited for as long as a rule says', { timeout: 60_000 }, async (t) => {
+  const server = await startKeyServer(t);
+  const issuer = new TokenIssuer(server.url);
+  const slowly = (answer: string) => (_: unknown, response: ServerResponse) => {
+    const timer = setTimeout(() => response.end(answer), ANSWERS_AFTER_MS);
+    response.on('close', () => clearTimeout(timer));
+  };
+  server.serve('/keys', slowly(issuer.keySet));
+  const { mesh, ask, until, keys } = await startTokenMesh(t);
+  const within = (timeout: string) => `${rule(server.url).trimEnd().slice(0, -3)},
+      jwksUri: "${server.url}/keys", timeout: ${timeout} }]
+`;
+  await mesh.apply(within('200ms'));
+  const isLate = async () => /no answer in time/.test((await keys()).sources[0]?.error ?? '');
+  await waitUntil(isLate, 'the issuer is late');
+  assert.equal((await ask(issuer.token())).status, 401);
+  await mesh.apply(within('10s'));
   await until(200, issuer.token());
 });
 

@@ -45,7 +45,7 @@ export const jwtRule = object('Which tokens of one issuer are taken, and from wh
   outputPayloadToHeader: text('A header in which the application gets the payload, in base64url.'),
   forwardOriginalToken: flag('Whether the application gets the token itself.'),
   outputClaimToHeaders: list('Claims that the application gets as headers.', claimToHeader),
-  timeout: text('Time to wait for the keys; 5s when left out.'),
+  timeout: text('Time to wait for the keys: 5s when left out, 30s at most.'),
   spaceDelimitedClaims: list(
     'Claims whose text is a list with spaces between, beside `scope` and `permission`.',
     text('A claim.', { minLength: 1 }),

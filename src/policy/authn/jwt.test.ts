@@ -154,7 +154,7 @@ spec: ${yaml}
   });
 
   test('have keys to be fetched, too', () => {
-    const sources = ADMIN.map((one) => keySourcesOf(one as AuthenticationPolicy));
+    const sources = ADMIN.map((one) => [...keySourcesOf(one as AuthenticationPolicy).keys()]);
     assert.deepEqual(sources, [['issuer https://all'], ['keys https://admin/keys']]);
   });
 });
@@ -188,11 +188,15 @@ describe('the keys of a rule', () => {
       { issuer: 'https://b', audiences: ['x'] },
       { jwks: '{}' },
     ];
-    assert.deepEqual(keySourcesOf(policy('a', 'x', { jwtRules })), [
-      'issuer https://b',
-      'keys https://a/keys',
+    const sources = (rules: JwtRule[]) => [...keySourcesOf(policy('a', 'x', { jwtRules: rules }))];
+    assert.deepEqual(sources(jwtRules), [
+      ['issuer https://b', undefined],
+      ['keys https://a/keys', undefined],
     ]);
-    assert.deepEqual(keySourcesOf(policy('a', 'x', undefined)), []);
+    assert.deepEqual([...keySourcesOf(policy('a', 'x', undefined))], []);
+    const within = (timeout: string) => ({ issuer: 'https://a', audiences: [timeout], timeout });
+    const [first] = sources([within('2s'), within('1m'), { issuer: 'https://a' }]);
+    assert.deepEqual(first, ['issuer https://a', 60_000], 'the longest of what is said');
   });
 });
 

@@ -5,6 +5,7 @@ import {
   type RequestAuthentication,
   requestAuthentication,
 } from '#api/kinds/request-authentication.ts';
+import { parseDurationMs } from '#base/duration.ts';
 import type { KeySource } from '#model/key-sets.ts';
 import { labelsMatch } from '#model/selector.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
@@ -32,6 +33,8 @@ export interface TokenRule {
   /** One of them must be among the token's; none = any. */
   readonly audiences: readonly string[];
   readonly keys: TokenKeys;
+  /** How long the control plane waits for them; undefined = as long as for any. */
+  readonly keysTimeoutMs: number | undefined;
   /**
    * Nothing in `headers`, `params` and `cookies` = RFC 6750: the header Authorization, or
    * `access_token`.
@@ -161,23 +164,34 @@ function compileTokens(policies: readonly RequestAuthentication[]): PortTokens {
   return { rules: sorted, demand: 'valid', binding: 'peer' };
 }
 
-/** Where the keys that a policy of either API names are to be fetched from; each once. */
+/**
+ * Where the keys that a policy of either API names are to be fetched from, each once, and how long
+ * to wait for them, in milliseconds; undefined = the policy does not say.
+ */
 export function keySourcesOf(
   policy: RequestAuthentication | AuthenticationPolicy,
-): readonly KeySource[] {
-  const rules =
-    policy.kind === requestAuthentication.kind
-      ? ((policy as RequestAuthentication).spec?.jwtRules ?? []).map(compileTokenRule)
-      : rulesOfOrigins(policy as AuthenticationPolicy);
-  const sources = rules.flatMap(({ keys }) => (keys.from === 'source' ? [keys.source] : []));
-  return [...new Set(sources)];
+): ReadonlyMap<KeySource, number | undefined> {
+  const sources = new Map<KeySource, number | undefined>();
+  for (const { keys, keysTimeoutMs } of rulesOf(policy)) {
+    if (keys.from !== 'source') continue;
+    const known = sources.get(keys.source);
+    const longest = Math.max(known ?? 0, keysTimeoutMs ?? 0);
+    sources.set(keys.source, longest === 0 ? undefined : longest);
+  }
+  return sources;
+}
+
+function rulesOf(policy: RequestAuthentication | AuthenticationPolicy): readonly TokenRule[] {
+  if (policy.kind !== requestAuthentication.kind)
+    return rulesOfOrigins(policy as AuthenticationPolicy);
+  return ((policy as RequestAuthentication).spec?.jwtRules ?? []).map(compileTokenRule);
 }
 
 /**
  * The `origins` of a Policy or MeshPolicy. In the old API the application always gets the token
  * (Istio 1.5).
  */
-function rulesOfOrigins({ spec }: AuthenticationPolicy): readonly TokenRule[] {
+export function rulesOfOrigins({ spec }: AuthenticationPolicy): readonly TokenRule[] {
   return (spec?.origins ?? []).flatMap(({ jwt }) => {
     if (jwt === undefined) return [];
     const { jwtHeaders = [], jwtParams = [], triggerRules = [], ...same } = jwt;
@@ -202,7 +216,8 @@ function pathTest(match: Readonly<Partial<Record<PathTest['match'], string>>>): 
   return found === undefined ? [] : [{ match: found, value: match[found] ?? '' }];
 }
 
-function selects({ spec }: RequestAuthentication, workload: Workload): boolean {
+/** Whether a policy is for a workload of its namespace; of any, when it is in the root's. */
+export function selects({ spec }: RequestAuthentication, workload: Workload): boolean {
   // References are to gateways and services, never to a workload by its labels.
   if (spec?.targetRef !== undefined || (spec?.targetRefs ?? []).length > 0) return false;
   return labelsMatch(spec?.selector?.matchLabels ?? {}, workload.labels);
@@ -214,6 +229,7 @@ function compileTokenRule(rule: JwtRule): TokenRule {
     issuer,
     audiences,
     keys: tokenKeys(rule),
+    keysTimeoutMs: rule.timeout === undefined ? undefined : parseDurationMs(rule.timeout),
     headers: fromHeaders.map(({ name, prefix = '' }) => ({ name, prefix })),
     params: rule.fromParams ?? [],
     cookies: rule.fromCookies ?? [],

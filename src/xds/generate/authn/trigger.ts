@@ -4,6 +4,7 @@ import {
   RouteMatchSchema,
 } from '#gen/envoy-api/envoy/config/route/v3/route_components_pb.js';
 import type { PathTest, PathTrigger } from '#policy/authn/jwt.ts';
+import { areTellable } from '#policy/authn/trigger-paths.ts';
 import { escapePattern } from '#policy/authz/pattern.ts';
 
 /** A provider of tokens, and the requests of which one is asked. */
@@ -25,12 +26,12 @@ export const EVERY_PATH = create(RouteMatchSchema, {
 
 /**
  * Tells requests apart by the tokens that they need, as a list of which the first that matches
- * counts. Undefined when a filter cannot tell them apart: triggers that differ and ask for more
- * than beginnings and whole paths.
+ * counts. Undefined when a filter cannot tell them apart (`areTellable`).
  */
 export function triggeredRequests(
   providers: readonly TriggeredProvider[],
 ): readonly TriggeredRequests[] | undefined {
+  if (!areTellable(providers)) return undefined;
   const names = providers.map(({ name }) => name);
   const different = new Map(providers.map(({ triggers }) => [JSON.stringify(triggers), triggers]));
   const [triggers = []] = different.values();
@@ -48,13 +49,10 @@ export function triggeredRequests(
  * Between the beginnings and whole paths that triggers name, nothing changes: each region is asked
  * once, the longest first.
  */
-function byRegion(
-  providers: readonly TriggeredProvider[],
-): readonly TriggeredRequests[] | undefined {
+function byRegion(providers: readonly TriggeredProvider[]): readonly TriggeredRequests[] {
   const tests = providers.flatMap(({ triggers }) =>
     triggers.flatMap(({ excluded, included }) => [...excluded, ...included]),
   );
-  if (tests.some(({ match }) => match === 'suffix' || match === 'regex')) return undefined;
   const regions = new Map(tests.map((test) => [`${test.match} ${test.value}`, test]));
   const sorted = [...regions.values()].sort((a, b) => {
     if (a.match !== b.match) return a.match === 'exact' ? -1 : 1;
