@@ -32,6 +32,7 @@ const CONDITION = 'Findings';
 const POLICY_KINDS: readonly KindId[] = [
   'authorizationpolicies.security.istio.io',
   'peerauthentications.security.istio.io',
+  'requestauthentications.security.istio.io',
   'policies.authentication.istio.io',
   'meshpolicies.authentication.istio.io',
   'destinationrules.networking.istio.io',

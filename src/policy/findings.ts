@@ -3,6 +3,7 @@ import type { ApiObject } from '#api/object.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import { peerAuthenticationFindings } from '#policy/authn/peer-authentication-findings.ts';
 import { policyFindings } from '#policy/authn/policy-findings.ts';
+import { tokenFindings } from '#policy/authn/token-findings.ts';
 import { customFindings } from '#policy/authz/custom-findings.ts';
 import type { Authorizer } from '#policy/authz/selection.ts';
 import { destinationRuleFindings } from '#policy/tls/destination-rule-findings.ts';
@@ -30,6 +31,7 @@ export function findingsOf(mesh: MeshSnapshot, authorizer: Authorizer): Findings
   customFindings(mesh, authorizer, report);
   peerAuthenticationFindings(mesh, report);
   policyFindings(mesh, report);
+  tokenFindings(mesh, authorizer, report);
   destinationRuleFindings(mesh, report);
   return found;
 }
