@@ -34,6 +34,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('#cli/commands/apply.ts')).registerApplyCommand,
   },
   {
+    name: 'validate',
+    summary: 'check the objects of YAML or JSON files, without a server',
+    load: async () => (await import('#cli/commands/validate.ts')).registerValidateCommand,
+  },
+  {
     name: 'ca',
     summary: 'the certificate authority: rotation of its root',
     load: async () => (await import('#cli/commands/ca.ts')).registerCaCommand,
@@ -64,6 +69,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('#cli/commands/jwks.ts')).registerJwksCommand,
   },
   {
+    name: 'migrate',
+    summary: 'turn objects of older APIs into those of today, and prove that they mean the same',
+    load: async () => (await import('#cli/commands/migrate.ts')).registerMigrateCommand,
+  },
+  {
+    name: 'mtls',
+    summary: 'who takes mutual TLS, who still calls in plaintext, and whether STRICT is safe',
+    load: async () => (await import('#cli/commands/mtls.ts')).registerMtlsCommand,
+  },
+  {
     name: 'proxy-status',
     summary: 'show which proxies are connected and whether they took their configuration',
     load: async () => (await import('#cli/commands/proxy-status.ts')).registerProxyStatusCommand,
@@ -77,6 +92,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'explain',
     summary: 'why a call is allowed or denied, and what would change that',
     load: async () => (await import('#cli/commands/explain.ts')).registerExplainCommand,
+  },
+  {
+    name: 'test',
+    summary: 'try calls that policies must allow or deny',
+    load: async () => (await import('#cli/commands/test.ts')).registerTestCommand,
   },
   {
     name: 'doctor',

@@ -26,7 +26,7 @@ export async function readObjects(
   names: readonly string[],
   stdin: AsyncIterable<Buffer | string>,
 ): Promise<ObjectsRead> {
-  const files = (await Promise.all(names.map(expand))).flat();
+  const files = await filesOf(names);
   const diagnostics: LocatedDiagnostic[] = [];
   const written = new Map<ApiObject, SourceDocument>();
   for (const file of files) {
@@ -46,11 +46,27 @@ export async function readObjects(
   return { objects: sorted, diagnostics, written };
 }
 
+/**
+ * The files of a command line: folders stand for the YAML and JSON files in them.
+ * @throws BulwarkError FILES_UNREADABLE
+ */
+export async function objectFiles(names: readonly string[]): Promise<readonly string[]> {
+  return (await Promise.all(names.map(expand))).flat();
+}
+
 /** `FILE:LINE:COLUMN: severity: field: message`, as compilers write it. */
 export function formatDiagnostic(diagnostic: LocatedDiagnostic): string {
   const { source, line, column, severity, field, message } = diagnostic;
   const where = field === '' ? '' : `${field}: `;
   return `${source}:${line}:${column}: ${severity}: ${where}${message}`;
+}
+
+/**
+ * The files that names stand for: folders by the YAML and JSON files in them.
+ * @throws BulwarkError FILES_UNREADABLE
+ */
+export async function filesOf(names: readonly string[]): Promise<readonly string[]> {
+  return (await Promise.all(names.map(expand))).flat();
 }
 
 async function expand(name: string): Promise<readonly string[]> {

@@ -17,14 +17,19 @@ export function callText({ from, to, http }: Call): string {
 }
 
 /** The decision with its reason, as one line. */
-export function verdictText({ decision, decidedBy }: Decision): string {
+export function verdictText({ decision, decidedBy, asks }: Decision): string {
   const { layer, reason } = decidedBy;
-  return `${decision}: ${reason}${layer === 'allow' ? '' : ` [${layer}]`}`;
+  const where = layer === 'allow' ? '' : ` [${layer}]`;
+  return `${decision}${ifProviders(asks)}: ${reason}${where}`;
+}
+
+function ifProviders(asks: readonly string[]): string {
+  return asks.length === 0 ? '' : `, if the provider ${asks.join(' and ')} allows it`;
 }
 
 /** Everything about a decision, for people. */
 export function explanationText({ call, decision }: DecidedCall, mesh: MeshRead): string {
-  const { decidedBy, layers, nearest, advice, answer } = decision;
+  const { decidedBy, layers, nearest, advice, answer, asks } = decision;
   const shown = layers.filter(({ layer, outcome }) => layer !== 'revocation' || outcome === 'deny');
   const rows = shown.map(({ layer, outcome, reason }) => [`  ${layer}`, outcome, reason]);
   const { object, field = '', rule } = decidedBy;
@@ -36,7 +41,7 @@ export function explanationText({ call, decision }: DecidedCall, mesh: MeshRead)
   ];
   return lines([
     callText(call),
-    `${decision.decision.toUpperCase()}: ${decidedBy.reason}`,
+    `${decision.decision.toUpperCase()}${ifProviders(asks)}: ${decidedBy.reason}`,
     `The caller sees: ${answer}`,
     '',
     ...decides,
@@ -73,7 +78,7 @@ function lines(texts: readonly string[]): string {
 
 /** Everything about a decision, for programs. */
 export function decisionJson({ call, decision }: DecidedCall, mesh: MeshRead) {
-  const { decidedBy, layers, nearest, advice, answer, target } = decision;
+  const { decidedBy, layers, nearest, advice, answer, target, asks } = decision;
   const { object, field = '' } = decidedBy;
   return {
     from: call.from.identity ?? null,
@@ -85,5 +90,6 @@ export function decisionJson({ call, decision }: DecidedCall, mesh: MeshRead) {
     layers,
     nearest,
     advice,
+    asks,
   };
 }

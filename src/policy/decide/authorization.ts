@@ -16,6 +16,8 @@ export interface AuthorizationResult {
   readonly facts: AuthzFacts | undefined;
   /** Every enforced rule that the request meets, also those that did not decide. */
   readonly matched: readonly CompiledRule[];
+  /** Names of the extension providers that are asked, and may deny what is allowed here. */
+  readonly asks: readonly string[];
 }
 
 /** Asks the policies of a workload about a request, layer by layer. */
@@ -26,10 +28,41 @@ export function authorize(
 ): AuthorizationResult {
   const decision = evaluate(authorization, request, hardening, pathNormalization);
   const facts = factsOf(request, pathNormalization);
-  const { deny, allow, audit } = request.http ? authorization.http : authorization.tcp;
-  const rules = [deny, allow, audit].flatMap(({ enforced }) => enforced ?? []);
-  const matched = facts ? rules.filter((rule) => matchedConditions(rule, facts)) : [];
-  return { decision, facts, matched, layers: layersOf(decision, authorization, facts) };
+  const { custom, deny, allow, audit } = request.http ? authorization.http : authorization.tcp;
+  const meets = (rule: CompiledRule): boolean =>
+    facts !== undefined && matchedConditions(rule, facts) !== undefined;
+  const decided = [deny, allow, audit].flatMap(({ enforced }) => enforced ?? []);
+  const asked = custom.filter(({ rules }) => rules.some(meets));
+  const [first] = asked.flatMap(({ rules }) => rules.filter(meets));
+  const layers = layersOf(decision, authorization, facts);
+  const asks = asked.map(({ provider }) => provider.name);
+  return {
+    decision,
+    facts,
+    matched: [...custom.flatMap(({ rules }) => rules), ...decided].filter(meets),
+    layers: first ? layers.map((one) => askingLayer(one, asks, first, authorization)) : layers,
+    asks,
+  };
+}
+
+/** In place of a CUSTOM layer that passes: a provider is asked. */
+function askingLayer(
+  layer: Layer,
+  asks: readonly string[],
+  rule: CompiledRule,
+  authorization: WorkloadAuthorization,
+): Layer {
+  if (layer.layer !== 'custom' || layer.outcome !== 'pass') return layer;
+  const object = objectOfRule(rule, authorization);
+  const names = asks.join(' and ');
+  return {
+    layer: 'custom',
+    outcome: 'asks',
+    reason: `${shownObject(object)} asks the provider ${names}, which may deny it`,
+    object,
+    field: `spec.rules[${rule.index}]`,
+    rule: rule.name,
+  };
 }
 
 function layersOf(

@@ -4,7 +4,7 @@ import { TokenPolicies, tokensOfPort } from '#policy/authn/jwt.ts';
 import type { CompiledRule } from '#policy/authz/compiled-policy.ts';
 import type { AuthzRequest } from '#policy/authz/request.ts';
 import { isRevoked } from '#policy/authz/revoked-peers.ts';
-import { Authorizer } from '#policy/authz/selection.ts';
+import { Authorizer, type WorkloadAuthorization } from '#policy/authz/selection.ts';
 import {
   adviceOnAllow,
   adviceOnConnection,
@@ -12,10 +12,15 @@ import {
   type NearestRule,
   nearestRules,
 } from '#policy/decide/advice.ts';
-import { type AuthorizationResult, authorize } from '#policy/decide/authorization.ts';
+import {
+  type AuthorizationResult,
+  authorize,
+  objectOfPolicy,
+} from '#policy/decide/authorization.ts';
 import type { Call, Target } from '#policy/decide/call.ts';
 import { ConnectionDecider, type ConnectionResult } from '#policy/decide/connection.ts';
-import type { Layer, LayerName } from '#policy/decide/layer.ts';
+import { targetsOf } from '#policy/decide/find-targets.ts';
+import type { Layer, LayerName, PolicyObject } from '#policy/decide/layer.ts';
 import { judgeToken, type TokenResult } from '#policy/decide/token.ts';
 
 /** What becomes of a call at one workload, and why. */
@@ -34,6 +39,17 @@ export interface Decision {
   readonly advice: string | undefined;
   /** The enforced rules of the workload that the call meets. */
   readonly matched: readonly CompiledRule[];
+  /** Names of the extension providers that are asked, and may deny what is allowed here. */
+  readonly asks: readonly string[];
+}
+
+/** A rule that is enforced somewhere in the mesh. */
+export interface EnforcedRule {
+  /** As access logs name it. */
+  readonly name: string;
+  readonly object: PolicyObject;
+  /** Where it is in the object: `spec.rules[0]`. */
+  readonly field: string;
 }
 
 const AFTER_CONNECTION = ['revocation', 'token', 'custom', 'deny', 'allow'] as const;
@@ -83,16 +99,43 @@ export class Decider {
     return this.#authorized(call, connection, layers, result);
   }
 
+  /** The rules that something in the mesh is enforced by, in the order of their objects. */
+  rules(): readonly EnforcedRule[] {
+    const found = new Map<string, EnforcedRule>();
+    for (const authorization of this.#authorizations()) {
+      for (const policy of authorization.policies) {
+        if (policy.dryRun) continue;
+        for (const { name, index } of policy.http) {
+          const isWritten = policy.kind === 'AuthorizationPolicy';
+          const field = isWritten ? `spec.rules[${index}]` : 'spec';
+          found.set(name, { name, object: objectOfPolicy(policy), field });
+        }
+      }
+    }
+    return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  #authorizations(): ReadonlySet<WorkloadAuthorization> {
+    const { services } = this.#mesh;
+    const targets = services
+      .all()
+      .flatMap((service) => service.ports.flatMap((port) => targetsOf(service, port, this.#mesh)));
+    const workloads = new Set(targets.map(({ workload }) => workload));
+    return new Set(
+      [...workloads].map((workload) => this.#authorizer.authorizationFor(workload, this.#mesh)),
+    );
+  }
+
   #authorized(
     call: Call,
     { lostBy }: ConnectionResult,
     before: readonly Layer[],
-    { decision, layers, facts, matched }: AuthorizationResult,
+    { decision, layers, facts, matched, asks }: AuthorizationResult,
   ): Decision {
     const { to: target } = call;
     const all = [...before, ...layers];
     const decidedBy = decidingLayer(all);
-    const common = { target, layers: all, decidedBy, matched };
+    const common = { target, layers: all, decidedBy, matched, asks };
     if (decision.decision === 'allow')
       return { ...common, decision: 'allow', answer: ALLOWED, nearest: [], advice: undefined };
     const answer = call.http ? FORBIDDEN : CLOSED;
@@ -172,6 +215,7 @@ function refusal(
     nearest: [],
     advice: undefined,
     matched: [],
+    asks: [],
   };
 }
 

@@ -19,8 +19,11 @@ export interface PolicyObject {
 /** What one layer says of a call. */
 export interface Layer {
   readonly layer: LayerName;
-  /** `skipped`: a layer before it refused the call. */
-  readonly outcome: 'pass' | 'deny' | 'skipped';
+  /**
+   * `asks`: somebody else decides, who is not asked here. `skipped`: a layer before it refused the
+   * call.
+   */
+  readonly outcome: 'pass' | 'deny' | 'asks' | 'skipped';
   /** One sentence, without full stop. */
   readonly reason: string;
   /** The object that says so; undefined where it is a default of the mesh. */

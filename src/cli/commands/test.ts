@@ -1,0 +1,110 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { hasErrors } from '#api/diagnostic.ts';
+import { readDocuments } from '#api/documents.ts';
+import { systemClock } from '#base/clock.ts';
+import { BulwarkError } from '#base/errors.ts';
+import { usage } from '#cli/calls/read-call.ts';
+import { type CliContext, EXIT } from '#cli/context.ts';
+import { addMeshOptions, type MeshFlags, readMesh } from '#cli/mesh/read-mesh.ts';
+import { POLICY_TEST, readSuite, type TestSuite } from '#cli/policy-tests/read-suite.ts';
+import { coverageOf, failedCases, REPORTS, type ReportFormat } from '#cli/policy-tests/report.ts';
+import { runSuite, type SuiteResult } from '#cli/policy-tests/run-suite.ts';
+import { untilChanged } from '#cli/policy-tests/until-changed.ts';
+import { filesOf, formatDiagnostic } from '#cli/read-objects.ts';
+import { Decider } from '#policy/decide/decider.ts';
+
+interface TestFlags extends MeshFlags {
+  readonly output: string;
+  readonly server?: boolean;
+  readonly watch?: boolean;
+  readonly minCoverage?: string;
+}
+
+/**
+ * `bulwark test FILE…`: calls that must be allowed or denied, tried against policies in files, or
+ * against those of a running server. Exit code 3 when a case is not as expected.
+ */
+export function registerTestCommand(program: Command, context: CliContext): void {
+  const command = program
+    .command('test')
+    .description('try the cases of PolicyTest documents: exit code 0, or 3 when one fails')
+    .argument('<file...>', 'files, or folders with them')
+    .option('-o, --output <format>', `one of ${Object.keys(REPORTS).join(', ')}`, 'text')
+    .option('--server', 'against the policies of a running server, in place of files')
+    .option('--watch', 'again at every change of a file, until it is ended')
+    .option('--min-coverage <percent>', 'fail when fewer of the rules are exercised');
+  addMeshOptions(command).action(async (files: readonly string[], flags: TestFlags) => {
+    const watched = new Set([...files, ...(flags.filename ?? [])]);
+    const run = async (): Promise<number> => {
+      const { report, minimum } = choicesOf(flags);
+      const suites = await readSuites(files, context);
+      for (const { policies } of suites) for (const path of policies) watched.add(path);
+      const results: SuiteResult[] = [];
+      for (const suite of suites) results.push(await resultOf(suite, command, context, flags));
+      context.stdout.write(report(results));
+      const { percent } = coverageOf(results);
+      if (percent < minimum)
+        context.stderr.write(`${percent} % of the rules are exercised, fewer than ${minimum} %\n`);
+      return failedCases(results).length > 0 || percent < minimum ? EXIT.denied : EXIT.ok;
+    };
+    if (flags.watch !== true) {
+      process.exitCode = await run();
+      return;
+    }
+    while (!context.signal.aborted) {
+      // A file that is half written is wrong for a moment only.
+      await run().catch((error: unknown) => context.stderr.write(`bulwark: ${messageOf(error)}\n`));
+      await untilChanged([...watched], context.signal);
+    }
+  });
+}
+
+function choicesOf({ output, minCoverage = '0' }: TestFlags) {
+  const minimum = Number(minCoverage);
+  if (!(minimum >= 0 && minimum <= 100)) throw usage('--min-coverage is a number from 0 to 100');
+  if (!Object.hasOwn(REPORTS, output))
+    throw usage(`there is no output "${output}"`, `choose ${Object.keys(REPORTS).join(', ')}`);
+  return { report: REPORTS[output as ReportFormat], minimum };
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof BulwarkError)) throw error;
+  return error.message;
+}
+
+async function readSuites(
+  names: readonly string[],
+  context: CliContext,
+): Promise<readonly TestSuite[]> {
+  const files = await filesOf(names);
+  const suites: TestSuite[] = [];
+  let isBroken = false;
+  for (const file of files) {
+    const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+      throw new BulwarkError('FILES_UNREADABLE', `cannot read ${file}`, { cause });
+    });
+    const { documents, diagnostics } = readDocuments(text, { source: file });
+    const readings = documents.filter(({ value }) => value.kind === POLICY_TEST).map(readSuite);
+    const found = [...diagnostics, ...readings.flatMap((reading) => reading.diagnostics)];
+    for (const one of found) context.stderr.write(`${formatDiagnostic(one)}\n`);
+    isBroken ||= hasErrors(found);
+    suites.push(...readings.flatMap(({ suite }) => suite ?? []));
+  }
+  if (isBroken) throw new BulwarkError('API_INVALID', 'correct the lines above first');
+  if (suites.length === 0)
+    throw usage(`no document of the kind ${POLICY_TEST} in ${names.join(', ')}`);
+  return suites;
+}
+
+async function resultOf(
+  suite: TestSuite,
+  command: Command,
+  context: CliContext,
+  { filename, namespace, server }: TestFlags,
+): Promise<SuiteResult> {
+  const files = server ? undefined : (filename ?? suite.policies);
+  const flags = files === undefined ? { namespace } : { filename: files, namespace };
+  const mesh = await readMesh(command, context, flags);
+  return runSuite(suite, mesh, new Decider(mesh.snapshot), systemClock.now());
+}
