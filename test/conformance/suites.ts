@@ -48,7 +48,11 @@ export const SUITES: readonly SuiteEntry[] = [
     load: async () => (await import('./suites/datasets.ts')).suite,
   },
   { name: 'analyze', data: 'analyze/cases.json' },
-  { name: 'behaviour', data: 'behaviour' },
+  {
+    name: 'behaviour',
+    data: 'behaviour',
+    load: async () => (await import('./suites/behaviour.ts')).suite,
+  },
   { name: 'capture', data: 'capture/cases.json' },
   { name: 'jwt', data: 'jwt/tokens.tsv' },
   {

@@ -52,7 +52,7 @@ const DETAILS = /rbac_access_denied_matched_policy\[(.*)\]/;
 
 /** Starts the Envoy. Policies name ports as Envoy sees them. */
 export async function startAuthzEnvoy(
-  test: TestContext,
+  test: Pick<TestContext, 'after'>,
   authorizations: readonly WorkloadAuthorization[],
   profile: HardeningProfile,
 ): Promise<AuthzEnvoy> {
