@@ -1,0 +1,140 @@
+import {
+  Document,
+  isMap,
+  isPair,
+  isScalar,
+  type Node,
+  type Pair,
+  parseDocument,
+  visit,
+  type YAMLMap,
+} from 'yaml';
+import type { ApiObject } from '#api/object.ts';
+
+/** Fields of a Policy, with the kind that takes their meaning over: comments go where they go. */
+const GOES_TO: Readonly<Record<string, string>> = {
+  targets: 'PeerAuthentication',
+  peers: 'PeerAuthentication',
+  peerIsOptional: 'PeerAuthentication',
+  origins: 'RequestAuthentication',
+  principalBinding: 'RequestAuthentication',
+  originIsOptional: 'AuthorizationPolicy',
+};
+
+/** The comments of an older document. */
+interface Comments {
+  /** Above it and beside what says its kind. */
+  readonly top: readonly string[];
+  /** Inside `spec`, by the field of `spec` that they are in; '' = beside `spec` itself. */
+  readonly inSpec: ReadonlyMap<string, readonly string[]>;
+  readonly metadata: Pair | undefined;
+}
+
+/**
+ * Writes new objects in place of older documents. Comments stay: those above the first document
+ * above the first object, those of its metadata where they are, all others above `spec` of the
+ * object that takes their meaning over.
+ * @param bodies YAML text of the older documents, the one in whose place the objects come first
+ */
+export function renderObjects(objects: readonly ApiObject[], bodies: readonly string[]): string {
+  const [first, ...others] = bodies.map(commentsOf);
+  const texts = objects.map((object, index) => {
+    const document = new Document(object, { aliasDuplicateObjects: false });
+    const contents = document.contents as unknown as YAMLMap;
+    const isFirst = index === 0;
+    const top = isFirst ? [...(first?.top ?? []), ...others.flatMap(({ top }) => top)] : [];
+    if (top.length > 0) contents.commentBefore = top.join('\n');
+    const beside = [first, ...others].flatMap((one) =>
+      one ? specComments(one, object, objects) : [],
+    );
+    const spec = pairOf(contents, 'spec');
+    if (beside.length > 0 && isScalar(spec?.key)) spec.key.commentBefore = beside.join('\n');
+    if (isFirst && first?.metadata) keepMetadata(contents, first.metadata, object);
+    return document.toString({ lineWidth: 0 });
+  });
+  return texts.join('---\n');
+}
+
+/** The comments inside of `spec` that go to one of the objects. */
+function specComments(
+  { inSpec }: Comments,
+  object: ApiObject,
+  objects: readonly ApiObject[],
+): readonly string[] {
+  return [...inSpec].flatMap(([field, comments]) => {
+    const wanted = objects.find(({ kind }) => kind === GOES_TO[field]) ?? objects[0];
+    return wanted === object ? comments : [];
+  });
+}
+
+function commentsOf(body: string): Comments {
+  const document = parseDocument(body, { uniqueKeys: false });
+  const { contents } = document;
+  if (!isMap(contents)) return { top: [], inSpec: new Map(), metadata: undefined };
+  const top = [document.commentBefore, contents.commentBefore].flatMap(linesOf);
+  const inSpec = new Map<string, readonly string[]>();
+  for (const { key, value } of contents.items) {
+    const name = isScalar(key) ? key.value : undefined;
+    if (name === 'metadata') continue;
+    if (name !== 'spec') top.push(...commentsIn(key), ...commentsIn(value));
+    else {
+      inSpec.set('', commentsIn(key));
+      const fields = isMap(value) ? value.items : [];
+      if (isMap(value)) inSpec.set('', [...commentsIn(key), ...linesOf(value.commentBefore)]);
+      for (const pair of fields) {
+        const field = isScalar(pair.key) ? String(pair.key.value) : '';
+        const found = [...commentsIn(pair.key), ...commentsIn(pair.value)];
+        inSpec.set(field, [...(inSpec.get(field) ?? []), ...found]);
+      }
+      if (isMap(value)) inSpec.set('end', linesOf(value.comment));
+    }
+  }
+  const end = [contents.comment, document.comment].flatMap(linesOf);
+  inSpec.set('end', [...(inSpec.get('end') ?? []), ...end]);
+  const hasAliases = /(^|\s)[*&][^\s]/m.test(body) && containsAlias(document);
+  return { top, inSpec, metadata: hasAliases ? undefined : pairOf(contents, 'metadata') };
+}
+
+function containsAlias(document: Document.Parsed): boolean {
+  let found = false;
+  visit(document, {
+    Alias: () => {
+      found = true;
+      return visit.BREAK;
+    },
+  });
+  return found;
+}
+
+/** Every comment in a part of a document, in its order. */
+function commentsIn(part: unknown): readonly string[] {
+  const found: string[] = [];
+  if (part === null || part === undefined) return found;
+  visit(part as Node, {
+    Node: (_, { commentBefore, comment }) => {
+      found.push(...linesOf(commentBefore), ...linesOf(comment));
+    },
+  });
+  return found;
+}
+
+function linesOf(comment: string | null | undefined): readonly string[] {
+  return comment ? comment.split('\n') : [];
+}
+
+function pairOf({ items }: { readonly items: readonly unknown[] }, name: string): Pair | undefined {
+  return items.filter(isPair).find(({ key }) => isScalar(key) && key.value === name);
+}
+
+/** Puts the metadata of the older document in place, with the names of the new object. */
+function keepMetadata(contents: YAMLMap, kept: Pair, { metadata }: ApiObject): void {
+  const { value } = kept;
+  const position = contents.items.findIndex(({ key }) => isScalar(key) && key.value === 'metadata');
+  if (!isMap(value) || position < 0) return;
+  value.set('name', metadata.name);
+  if (metadata.namespace !== undefined) value.set('namespace', metadata.namespace);
+  for (const gone of ['uid', 'resourceVersion', 'creationTimestamp', 'generation']) {
+    value.delete(gone);
+  }
+  contents.items[position] = kept;
+}
