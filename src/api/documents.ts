@@ -1,6 +1,12 @@
 import type { LineCounter, Document as YamlDocument } from 'yaml';
 import type { Diagnostic } from '#api/diagnostic.ts';
 import type { JsonValue } from '#api/schema.ts';
+import {
+  applyCorrections,
+  correctedLine,
+  type QuoteCorrection,
+  quoteCorrections,
+} from '#api/typographic-quotes.ts';
 import { fieldOffset } from '#api/yaml-position.ts';
 import { parseYamlText, type TextProblem } from '#api/yaml-text.ts';
 import { yamlValue } from '#api/yaml-value.ts';
@@ -141,10 +147,47 @@ export function readDocuments(text: string, options: { readonly source: string }
       collector.problem({ offset: fault.pos[0], message: fault.message });
       continue;
     }
+    const quotes = quoteCorrections(document);
+    if (quotes.length > 0) {
+      for (const problem of quoteProblems(text, document, quotes)) collector.problem(problem);
+      continue;
+    }
     const read = yamlValue(document);
     if ('problem' in read) collector.problem(read.problem);
     else collector.take(document, read.value, []);
   }
   if (problem !== undefined) collector.problem(problem);
   return { documents: collector.documents, diagnostics: collector.diagnostics };
+}
+
+/** One problem for each line with typographic quotes, and the line as it should be. */
+function quoteProblems(
+  text: string,
+  document: YamlDocument.Parsed,
+  quotes: readonly QuoteCorrection[],
+): readonly TextProblem[] {
+  const mayBeSecret = /secret/i.test(String(document.get('kind')));
+  const lines = new Map<string, TextProblem>();
+  for (const quote of quotes) {
+    const line = correctedLine(text, quote, quotes);
+    if (lines.has(line)) continue;
+    const message = 'the quotes are typographic, and a part of the text for YAML';
+    const remedy = `write ${mayBeSecret ? 'straight ones' : line}`;
+    lines.set(line, { offset: quote.offset, message: `${message}: ${remedy}` });
+  }
+  return [...lines.values()];
+}
+
+/**
+ * A text with straight quotes in place of typographic ones around its words, wherever it can be
+ * read as YAML; everything else stays as it is. `count`: words that were changed.
+ */
+export function correctQuotes(text: string): {
+  readonly corrected: string;
+  readonly count: number;
+} {
+  if (Buffer.byteLength(text) > LIMITS.documentBytesMax) return { corrected: text, count: 0 };
+  const sound = parseYamlText(text).documents.filter(({ errors }) => errors.length === 0);
+  const corrections = sound.flatMap(quoteCorrections);
+  return { corrected: applyCorrections(text, corrections), count: corrections.length };
 }

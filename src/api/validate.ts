@@ -6,6 +6,7 @@ import { KINDS, kindOf } from '#api/kinds.ts';
 import { checkMetadata } from '#api/metadata.ts';
 import { nearName } from '#api/near-name.ts';
 import type { ApiObject } from '#api/object.ts';
+import { typographicTexts } from '#api/typographic-quotes.ts';
 import { LIMITS } from '#base/limits.ts';
 
 /** How strict `validateObject` is. */
@@ -98,9 +99,16 @@ export function validateObject(object: unknown, options: ValidateOptions = {}): 
     return { diagnostics: [invalid('', object, detail)] };
   }
   const kind = findKind(object as Readonly<Record<string, unknown>>);
-  if ('severity' in kind) return { diagnostics: [kind] };
+  if ('severity' in kind) {
+    const { apiVersion, kind: named } = object as Readonly<Record<string, unknown>>;
+    const quoted = typographicTexts({ apiVersion, kind: named });
+    return { diagnostics: quoted.length > 0 ? quoted : [kind] };
+  }
   const findings = new Findings(options.unknownFields ?? 'error');
   const kept = checkSchema(kind.schema, object, '', findings) as ApiObject;
+  // What else is wrong with these texts mostly follows from their quotes.
+  const quoted = typographicTexts({ spec: (kept as { readonly spec?: unknown }).spec });
+  if (quoted.length > 0) return { kind, diagnostics: quoted };
   if (!hasErrors(findings.diagnostics)) {
     const whole = kept.metadata ? kept : { ...kept, metadata: { name: '' } };
     checkMetadata(whole.metadata, kind, findings.report);

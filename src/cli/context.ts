@@ -21,4 +21,6 @@ export const EXIT = {
   denied: 3,
   /** The command line is wrong (sysexits EX_USAGE). */
   usage: 64,
+  /** What was given to be checked is wrong (sysexits EX_DATAERR). */
+  data: 65,
 } as const;

@@ -1,7 +1,7 @@
 // bulwark apply against a real server, and taking turns with kubectl.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -93,5 +93,50 @@ describe('bulwark apply', () => {
     const { status, stderr } = apply(['-f', SAMPLE, '--kubeconfig', join(directory, 'none')]);
     assert.equal(status, 1);
     assert.match(stderr, /cannot read the kubeconfig .*admin\.kubeconfig/);
+  });
+
+  describe('of a text with typographic quotes', () => {
+    // As it is printed in the documents.
+    const printed = `apiVersion: “rbac.istio.io/v1alpha1”
+kind: RbacConfig
+metadata:
+  name: default
+  namespace: istio-system
+spec:
+  mode: ON_WITH_INCLUSION
+  inclusion:
+    namespaces: [“default”]
+`;
+
+    it('shows the lines as they should be, and applies nothing', () => {
+      const { status, stdout, stderr } = apply(['-f', '-'], printed);
+      assert.equal(status, 1);
+      assert.equal(stdout, '');
+      assert.match(
+        stderr,
+        /^standard input:1:13: error: .* typographic.*: write apiVersion: "rbac/,
+      );
+      assert.match(stderr, /^standard input:9:18: error: .*: write namespaces: \["default"\]$/m);
+    });
+
+    it('is refused by the server in the same words when kubectl sends it', () => {
+      const sent = printed.replace(/^apiVersion.*/, 'apiVersion: rbac.istio.io/v1alpha1');
+      const { status, stderr } = run('kubectl', ['create', '-f', '-'], sent);
+      assert.notEqual(status, 0);
+      assert.match(stderr, /spec\.inclusion\.namespaces\[0\].*typographic; write "default"/);
+    });
+
+    it('works once `validate --fix` has corrected it', () => {
+      const file = join(directory, 'printed.yaml');
+      writeFileSync(file, printed);
+      const validate = (args: readonly string[]) =>
+        run(process.execPath, [MAIN, 'validate', ...args]);
+      assert.equal(validate([file]).status, 65);
+      assert.equal(validate(['--fix', file]).status, 0);
+      assert.equal(readFileSync(file, 'utf8'), printed.replaceAll(/[“”]/g, '"'));
+      const { status, stdout } = apply(['-f', file]);
+      assert.equal(status, 0);
+      assert.equal(stdout, 'rbacconfig.rbac.istio.io/default created\n');
+    });
   });
 });
