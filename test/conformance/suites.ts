@@ -54,7 +54,11 @@ export const SUITES: readonly SuiteEntry[] = [
     load: async () => (await import('./suites/behaviour.ts')).suite,
   },
   { name: 'capture', data: 'capture/cases.json' },
-  { name: 'jwt', data: 'jwt/tokens.tsv' },
+  {
+    name: 'jwt',
+    data: 'jwt/tokens.tsv',
+    load: async () => (await import('./suites/jwt.ts')).suite,
+  },
   {
     name: 'traffic',
     data: 'traffic/traffic.json',
