@@ -94,6 +94,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('#cli/commands/explain.ts')).registerExplainCommand,
   },
   {
+    name: 'matrix',
+    summary: 'who may talk to whom, and what a change of the configuration makes of it',
+    load: async () => (await import('#cli/commands/matrix.ts')).registerMatrixCommand,
+  },
+  {
     name: 'test',
     summary: 'try calls that policies must allow or deny',
     load: async () => (await import('#cli/commands/test.ts')).registerTestCommand,

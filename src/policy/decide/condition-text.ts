@@ -16,14 +16,14 @@ export interface ConditionText {
 /** Puts a condition, and what a request has of its attribute, into words. */
 export function conditionText(condition: Condition, facts: AuthzFacts): ConditionText {
   return {
-    asked: valueTexts(condition),
+    asked: valueWords(condition),
     excluded: excludedTexts(condition, facts),
     given: given(condition, facts),
   };
 }
 
 /** The values of a condition as a policy writes them. */
-function valueTexts(condition: Condition): readonly string[] {
+export function valueWords(condition: Condition): readonly string[] {
   switch (condition.on) {
     case 'principal':
     case 'namespace':
@@ -51,12 +51,23 @@ function valueTexts(condition: Condition): readonly string[] {
   }
 }
 
-/** Each excluded value is tried as the only one that is asked for. */
+/** The values that a condition excludes, as a policy writes them. */
+export function excludedWords(condition: Condition): readonly string[] {
+  return eachExcluded(condition).flatMap(valueWords);
+}
+
+/** Those of them that a request has. */
 function excludedTexts(condition: Condition, facts: AuthzFacts): readonly string[] {
-  const each = condition.notValues.map(
+  return eachExcluded(condition)
+    .filter((one) => conditionHolds(one, facts))
+    .flatMap(valueWords);
+}
+
+/** Each excluded value as the only one that is asked for. */
+function eachExcluded(condition: Condition): readonly Condition[] {
+  return condition.notValues.map(
     (value) => ({ ...condition, values: [value], notValues: [] }) as unknown as Condition,
   );
-  return each.filter((one) => conditionHolds(one, facts)).flatMap(valueTexts);
 }
 
 function given(condition: Condition, facts: AuthzFacts): string | undefined {

@@ -7,7 +7,12 @@ import { type InboundMode, modeOfPort } from '#policy/authn/mtls-mode.ts';
 import type { Caller, Target } from '#policy/decide/call.ts';
 import { type Layer, type PolicyObject, shownObject } from '#policy/decide/layer.ts';
 import { HARDENING } from '#policy/hardening.ts';
-import { type ConnectionTls, connectionTls, type TlsConflict } from '#policy/tls/connection-tls.ts';
+import {
+  type ConnectionEnds,
+  type ConnectionTls,
+  connectionTls,
+  type TlsConflict,
+} from '#policy/tls/connection-tls.ts';
 import { type ClientRule, ClientRules, ruleScope } from '#policy/tls/destination-rules.ts';
 import { modeSource } from '#policy/tls/mode-source.ts';
 import { type UpstreamTls, upstreamTls, writtenTls } from '#policy/tls/upstream-tls.ts';
@@ -20,6 +25,8 @@ export interface ConnectionResult {
   /** Why a caller of the mesh sends no identity, and the object that says so. */
   readonly lostBy: PolicyObject | undefined;
 }
+
+type ServerEnd = ConnectionEnds['server'];
 
 /** The callers of the mesh have proxies; who is outside of it sends plaintext as it is. */
 const PLAINTEXT: UpstreamTls = { mode: 'plain' };
@@ -36,6 +43,10 @@ export class ConnectionDecider {
   readonly #settings: MeshSettings;
   readonly #peers: PeerAuthenticator;
   readonly #rules = new Map<string, ClientRules>();
+  readonly #scopes = new WeakMap<Caller, string>();
+  /** By target, then by what callers of a scope and a view have in common. */
+  readonly #results = new WeakMap<Target, Map<string, ConnectionResult>>();
+  readonly #servers = new WeakMap<Workload, Map<number, ServerEnd>>();
 
   constructor(mesh: MeshSnapshot) {
     this.#mesh = mesh;
@@ -43,8 +54,31 @@ export class ConnectionDecider {
     this.#peers = new PeerAuthenticator(mesh.settings);
   }
 
-  /** How the caller connects to the target, and whether that is taken. */
+  /**
+   * How the caller connects to the target, and whether that is taken. Callers that see the same
+   * rules and services get the same answer.
+   */
   decide(from: Caller, to: Target): ConnectionResult {
+    const seen = this.#mesh.services.viewOf(from.namespace).byHost.get(to.service.host);
+    const key = `${from.identity !== undefined} ${seen === to.service} ${this.#scopeOf(from)}`;
+    const known = this.#results.get(to)?.get(key);
+    if (known) return known;
+    const decided = this.#decide(from, to);
+    const results = this.#results.get(to) ?? new Map<string, ConnectionResult>();
+    this.#results.set(to, results.set(key, decided));
+    return decided;
+  }
+
+  #scopeOf(from: Caller): string {
+    let scope = this.#scopes.get(from);
+    if (scope === undefined) {
+      scope = ruleScope(this.#mesh.destinationRules, from);
+      this.#scopes.set(from, scope);
+    }
+    return scope;
+  }
+
+  #decide(from: Caller, to: Target): ConnectionResult {
     const rule = this.#ruleOf(from, to);
     const tls = this.#tlsOf(from, to, rule);
     const written = rule && writtenTls(rule, to.port.port, '');
@@ -60,15 +94,10 @@ export class ConnectionDecider {
     };
   }
 
-  /** What the workload takes on a port. */
-  modeOf(workload: Workload, workloadPort: number): InboundMode {
-    return modeOfPort(this.#peers.inboundMtls(workload, this.#mesh), workloadPort);
-  }
-
   #ruleOf(from: Caller, to: Target): ClientRule | undefined {
     if (from.identity === undefined) return undefined;
     const { destinationRules } = this.#mesh;
-    const key = ruleScope(destinationRules, from);
+    const key = this.#scopeOf(from);
     let rules = this.#rules.get(key);
     if (!rules) {
       rules = new ClientRules(destinationRules, from, this.#settings);
@@ -92,10 +121,16 @@ export class ConnectionDecider {
     });
   }
 
-  #serverOf({ workload, workloadPort }: Target) {
-    const mode = this.modeOf(workload, workloadPort);
+  #serverOf({ workload, workloadPort }: Target): ServerEnd {
+    const ports = this.#servers.get(workload) ?? new Map<number, ServerEnd>();
+    this.#servers.set(workload, ports);
+    const known = ports.get(workloadPort);
+    if (known) return known;
+    const mode = modeOfPort(this.#peers.inboundMtls(workload, this.#mesh), workloadPort);
     const rule = modeSource(workload, workloadPort, this.#mesh);
-    return { hasProxy: workload.mtlsCapable, mode, rule };
+    const server = { hasProxy: workload.mtlsCapable, mode, rule };
+    ports.set(workloadPort, server);
+    return server;
   }
 
   #layerOf(from: Caller, to: Target, connection: ConnectionTls, tls: UpstreamTls): Layer {

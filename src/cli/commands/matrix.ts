@@ -1,0 +1,102 @@
+import type { Command } from 'commander';
+import { usage } from '#cli/calls/read-call.ts';
+import { type CliContext, EXIT } from '#cli/context.ts';
+import { changesBetween, type ReachChange } from '#cli/matrix/matrix-changes.ts';
+import { type Grant, grantsOf } from '#cli/matrix/matrix-rows.ts';
+import { addMeshOptions, type MeshFlags, readMesh } from '#cli/mesh/read-mesh.ts';
+import { formatTable } from '#cli/table.ts';
+import { matrixOf } from '#policy/decide/matrix.ts';
+
+interface MatrixFlags extends MeshFlags {
+  readonly output: string;
+  readonly all?: boolean;
+  readonly compare?: readonly string[];
+  readonly exitCode?: boolean;
+}
+
+/**
+ * `bulwark matrix`: who may talk to whom, and about what; with `--compare`, what is different from
+ * another version of the configuration.
+ */
+export function registerMatrixCommand(program: Command, context: CliContext): void {
+  const command = program
+    .command('matrix')
+    .description('who may talk to whom')
+    .option('-o, --output <format>', 'text, json or dot', 'text')
+    .option('--all', 'also who may not')
+    .option('--compare <file...>', 'show what is different from the version in these files')
+    .option('--exit-code', 'with --compare: exit code 3 when something is different');
+  addMeshOptions(command).action(async (flags: MatrixFlags) => {
+    const write = WRITERS[flags.output];
+    if (write === undefined) throw usage(`there is no output "${flags.output}"`);
+    const now = matrixOf((await readMesh(command, context, flags)).snapshot);
+    if (flags.compare === undefined) {
+      context.stdout.write(write.grants(grantsOf(now, flags.all === true)));
+      return;
+    }
+    const old = { ...flags, filename: flags.compare };
+    const before = matrixOf((await readMesh(command, context, old)).snapshot);
+    const changes = changesBetween(before, now);
+    context.stdout.write(write.changes(changes));
+    if (flags.exitCode === true && changes.length > 0) process.exitCode = EXIT.denied;
+  });
+}
+
+/** A way in which the answer is written. */
+interface Writer {
+  grants(grants: readonly Grant[]): string;
+  changes(changes: readonly ReachChange[]): string;
+}
+
+const WRITERS: Readonly<Record<string, Writer>> = {
+  text: { grants: grantsTable, changes: changesText },
+  json: {
+    grants: (grants) => `${JSON.stringify({ grants }, null, 2)}\n`,
+    changes: (changes) => `${JSON.stringify({ changes }, null, 2)}\n`,
+  },
+  dot: { grants: grantsGraph, changes: changesGraph },
+};
+
+function grantsTable(grants: readonly Grant[]): string {
+  if (grants.length === 0) return 'Nobody may talk to anybody.\n';
+  const rows = grants.flatMap(({ to, from, what }) => from.map((name) => [to, name, what]));
+  return formatTable([['SERVICE', 'CALLER', 'MAY ASK FOR'], ...rows]);
+}
+
+function changesText(changes: readonly ReachChange[]): string {
+  if (changes.length === 0) return 'Nothing is different.\n';
+  const lines = changes.flatMap(({ to, from, before, after }) =>
+    from.flatMap((name) => [
+      ...(before === 'nothing' ? [] : [`- ${name} → ${to}: ${before}`]),
+      ...(after === 'nothing' ? [] : [`+ ${name} → ${to}: ${after}`]),
+    ]),
+  );
+  return `${lines.join('\n')}\n`;
+}
+
+function grantsGraph(grants: readonly Grant[]): string {
+  return graph(
+    grants.flatMap(({ to, from, what }) =>
+      from.map((name) => edge(name, to, what, what === 'everything' ? 'solid' : 'dashed')),
+    ),
+  );
+}
+
+function changesGraph(changes: readonly ReachChange[]): string {
+  return graph(
+    changes.flatMap(({ to, from, before, after }) =>
+      from.map((name) =>
+        edge(name, to, `${before} → ${after}`, after === 'nothing' ? 'dotted' : 'bold'),
+      ),
+    ),
+  );
+}
+
+function graph(edges: readonly string[]): string {
+  return `${['digraph mesh {', '  rankdir=LR;', ...edges, '}'].join('\n')}\n`;
+}
+
+function edge(from: string, to: string, label: string, style: string): string {
+  const quoted = [from, to, label].map((one) => JSON.stringify(one));
+  return `  ${quoted[0]} -> ${quoted[1]} [label=${quoted[2]}, style=${style}];`;
+}

@@ -1,0 +1,121 @@
+import { present } from '#base/assert.ts';
+import { PROTOCOLS } from '#model/protocol.ts';
+import type { MeshSnapshot } from '#model/snapshot.ts';
+import { TokenPolicies, tokensOfPort } from '#policy/authn/jwt.ts';
+import { type AuthzFacts, factsOf } from '#policy/authz/request.ts';
+import { isRevoked } from '#policy/authz/revoked-peers.ts';
+import { Authorizer, type WorkloadAuthorization } from '#policy/authz/selection.ts';
+import type { Caller, Target } from '#policy/decide/call.ts';
+import { callersOf } from '#policy/decide/callers.ts';
+import { ConnectionDecider } from '#policy/decide/connection.ts';
+import { targetsOf } from '#policy/decide/find-targets.ts';
+import { NO_REACH, type Reach, reachOf } from '#policy/decide/reach.ts';
+
+/** The name of who is not in the mesh, among callers. */
+export const OUTSIDE_CALLER = 'outside';
+
+/** Who reaches how much of one port of a service. */
+export interface MatrixRow {
+  /** `namespace/service:port` */
+  readonly to: string;
+  /** By the name of the caller (`namespace/account`, or `outside`): all callers, sorted. */
+  readonly from: ReadonlyMap<string, Reach>;
+}
+
+/** Who may talk to whom: a row for each port of each service of the mesh, sorted. Pure. */
+export function matrixOf(mesh: MeshSnapshot): readonly MatrixRow[] {
+  const finder = new ReachFinder(mesh);
+  const outside: Caller = { identity: undefined, namespace: '', labels: {}, address: '' };
+  const callers: [string, Caller][] = [
+    ...callersOf(mesh).map((one): [string, Caller] => [one.name, one]),
+    [OUTSIDE_CALLER, outside],
+  ];
+  return mesh.services.all().flatMap((service) =>
+    service.ports.flatMap((port): MatrixRow[] => {
+      const targets = targetsOf(service, port, mesh);
+      if (targets.length === 0) return [];
+      const from = callers.map(([name, caller]) => [name, finder.reach(caller, targets)] as const);
+      const to = `${service.namespace}/${service.name}:${port.port}`;
+      return [{ to, from: new Map(from) }];
+    }),
+  );
+}
+
+/** What is the same for every caller of a target. */
+interface TargetRules {
+  readonly traffic: WorkloadAuthorization['http'];
+  readonly facts: AuthzFacts;
+  /** What a caller must bring beside itself; '' = nothing. */
+  readonly needs: string;
+}
+
+class ReachFinder {
+  readonly #mesh: MeshSnapshot;
+  readonly #authorizer: Authorizer;
+  readonly #tokens: TokenPolicies;
+  readonly #connections: ConnectionDecider;
+  readonly #targets = new WeakMap<Target, TargetRules>();
+  readonly #revoked = new Map<Caller, boolean>();
+
+  constructor(mesh: MeshSnapshot) {
+    this.#mesh = mesh;
+    this.#authorizer = new Authorizer(mesh.settings);
+    this.#tokens = new TokenPolicies(mesh.settings);
+    this.#connections = new ConnectionDecider(mesh);
+  }
+
+  /** A caller cannot choose the workload that answers: what only some allow is not allowed. */
+  reach(from: Caller, targets: readonly Target[]): Reach {
+    const each = targets.map((target) => this.#reach(from, target));
+    const [first = NO_REACH] = each;
+    const worded = new Set(each.map((one) => JSON.stringify(one)));
+    if (worded.size <= 1) return first;
+    if (each.every(({ reach }) => reach === 'none')) return NO_REACH;
+    const except = ['what some of its workloads deny'];
+    return { ...first, reach: 'some', except, only: [...new Set(each.flatMap((one) => one.only))] };
+  }
+
+  #reach(from: Caller, target: Target): Reach {
+    const { layer, carriesIdentity } = this.#connections.decide(from, target);
+    if (layer.outcome === 'deny' || this.#isRevoked(from)) return NO_REACH;
+    const { traffic, facts, needs } = this.#rulesOf(target);
+    const identity = carriesIdentity ? (from.identity ?? '') : '';
+    const found = reachOf(traffic, { ...facts, identity });
+    if (needs === '' || found.reach === 'none') return found;
+    return { ...found, reach: 'some', except: [...found.except, `what comes without ${needs}`] };
+  }
+
+  #isRevoked(from: Caller): boolean {
+    const known = this.#revoked.get(from);
+    if (known !== undefined) return known;
+    const { revocations, settings } = this.#mesh;
+    const { identity } = from;
+    const revoked = identity !== undefined && isRevoked({ identity }, revocations, settings);
+    this.#revoked.set(from, revoked);
+    return revoked;
+  }
+
+  #rulesOf(target: Target): TargetRules {
+    const known = this.#targets.get(target);
+    if (known) return known;
+    const { workload, workloadPort, port } = target;
+    const authorization = this.#authorizer.authorizationFor(workload, this.#mesh);
+    const isHttp = PROTOCOLS[port.protocol].handling !== 'tcp';
+    const tokens = tokensOfPort(this.#tokens.tokensFor(workload, this.#mesh), workloadPort);
+    const needsToken = tokens.demand === 'present' || tokens.rules.some((one) => one.isRequired);
+    const rules: TargetRules = {
+      traffic: isHttp ? authorization.http : authorization.tcp,
+      facts: portFacts(workloadPort, tokens.binding === 'origin'),
+      needs: isHttp && needsToken && tokens.rules.length > 0 ? 'a token' : '',
+    };
+    this.#targets.set(target, rules);
+    return rules;
+  }
+}
+
+/** What is known of any call of a port. */
+function portFacts(port: number, principalsAreUsers: boolean): AuthzFacts {
+  const request = { source: { address: '' }, destination: { port } };
+  const facts = present(factsOf(request, 'NONE'), 'facts of a plain connection');
+  return { ...facts, endUser: principalsAreUsers ? '' : undefined };
+}
