@@ -17,6 +17,8 @@ export const ADMIN_PATHS = {
   certificates: '/bulwark/v1alpha1/certificates',
   /** TrustDomainView. */
   trustDomain: '/bulwark/v1alpha1/trust-domain',
+  /** MtlsView. */
+  mtls: '/bulwark/v1alpha1/mtls',
   /** MeshView. */
   mesh: '/bulwark/v1alpha1/mesh',
 } as const;

@@ -29,12 +29,14 @@ import { bundlesView } from '#controlplane/bundles-view.ts';
 import { CaControllers } from '#controlplane/ca-controllers.ts';
 import { certificatesView } from '#controlplane/certificates-view.ts';
 import { DataFolder } from '#controlplane/data-folder.ts';
-import { Federation, ownDomainRefusal } from '#controlplane/federation.ts';
+import { Federation } from '#controlplane/federation.ts';
 import { IssuerKeys } from '#controlplane/issuer-keys.ts';
 import { openJwtKeys } from '#controlplane/jwt-svids.ts';
 import { Mesh } from '#controlplane/mesh.ts';
 import { MonitoringServer } from '#controlplane/monitoring-server.ts';
+import { mtlsView } from '#controlplane/mtls-view.ts';
 import { reachableAt, urlHost } from '#controlplane/network.ts';
+import { objectCheck } from '#controlplane/object-check.ts';
 import { PolicyStatus } from '#controlplane/policy-status.ts';
 import { proxiesView } from '#controlplane/proxies-view.ts';
 import { RootRotation } from '#controlplane/root-rotation.ts';
@@ -155,6 +157,7 @@ export class ControlPlane implements Component {
       [ADMIN_PATHS.certificates]: () => certificatesView(journal.list()),
       [ADMIN_PATHS.jwks]: () => issuerKeys.view(),
       [ADMIN_PATHS.mesh]: () => ({ settings: mesh.settings }) satisfies MeshView,
+      [ADMIN_PATHS.mtls]: () => mtlsView(xds.mtlsEvidence()),
       [ADMIN_PATHS.trustDomain]: () => trustDomainView(xds.domainEvidence(), store),
     };
     const actions = {
@@ -265,7 +268,7 @@ export class ControlPlane implements Component {
   ): Promise<ApiServer> {
     const { store, tokens, serving, authority, mesh } = parts;
     const { views, actions } = options;
-    const check = ownDomainRefusal(mesh.settings);
+    const check = objectCheck(mesh);
     const { bindAddress, rootNamespace, caNamespace } = this.#options.settings;
     const clients = await loadClientAuthority(this.#folder.paths.access, this.#deps);
     const tlsOf = ({ privateKeyPem, certificateChainPem }: ServingMaterial) => ({

@@ -20,6 +20,7 @@ import { openJwtSvids } from '#controlplane/jwt-svids.ts';
 import type { Mesh } from '#controlplane/mesh.ts';
 import { MeshConfigWatch } from '#controlplane/mesh-config-watch.ts';
 import { ModelFeed } from '#controlplane/model-feed.ts';
+import type { MtlsEvidence } from '#controlplane/mtls-view.ts';
 import { serverReflection } from '#controlplane/reflection.ts';
 import { requestFaults } from '#controlplane/request-faults.ts';
 import { RevocationCheck } from '#controlplane/revocation.ts';
@@ -154,6 +155,16 @@ export class XdsFront implements Component {
   /** The proxies that are connected. */
   proxies(): readonly ProxyStatus[] {
     return this.#ads.proxies();
+  }
+
+  /** What is known of who connects to whom, and how. */
+  mtlsEvidence(): MtlsEvidence {
+    return {
+      mesh: this.#deps.mesh.model.snapshot(),
+      nodes: this.#ads.nodes(),
+      connectionsOf: (node) => this.trust.connections.of(node),
+      now: this.#deps.clock.now(),
+    };
   }
 
   /** What is known of how workloads follow the names of the trust domain. */

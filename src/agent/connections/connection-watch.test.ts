@@ -152,6 +152,19 @@ describe('the watch of connections', () => {
     assert.equal(port()?.tls, 1);
   });
 
+  it('begins anew when Envoy does not answer for long, and says so', async () => {
+    const { clock, envoy, watch, news } = setUp();
+    await watch.look();
+    const before = news();
+    envoy.status = 0;
+    clock.advance(5000);
+    await watch.look();
+    await watch.look();
+    assert.deepEqual([watch.report()?.sinceMs, news()], [5000, before]);
+    await watch.look();
+    assert.deepEqual([watch.report()?.sinceMs, news()], [0, before + 1]);
+  });
+
   it('knows who came last, up to a number, and reads no more lines than it may', async () => {
     const { clock, watch, port } = setUp();
     await watch.look();

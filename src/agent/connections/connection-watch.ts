@@ -54,6 +54,8 @@ interface PortRecord {
 
 const NONE: PortCounts = { tls: 0, plaintext: 0, open: 0 };
 const SECOND_MS = 1000;
+/** Looks in a row that may fail. */
+const FAILURES_MAX = 3;
 
 /**
  * Counts who connects to a workload with mutual TLS and who without, from what its Envoy counts
@@ -68,6 +70,7 @@ export class ConnectionWatch {
   #sinceMs: number | undefined;
   #timer: Timer | undefined;
   #hasNews = false;
+  #failures = 0;
   #isClosed = false;
   #secondMs = Number.NEGATIVE_INFINITY;
   #linesInSecond = 0;
@@ -98,20 +101,21 @@ export class ConnectionWatch {
     if (record) this.#note(record, caller);
   }
 
-  /** Asks Envoy once; a look that fails is made up for by the next. */
+  /** Asks Envoy once; one look that fails is made up for by the next. */
   async look(): Promise<void> {
     const run = this.#options.run();
     if (run === undefined) return;
     let counts: ReadonlyMap<number, PortCounts>;
     try {
       const { status, body } = await this.#deps.admin.get(COUNTS_PATH);
-      if (status !== 200 || this.#isClosed || run !== this.#options.run()) return;
+      if (this.#isClosed || run !== this.#options.run()) return;
+      if (status !== 200) return this.#failed(`status ${status}`);
       counts = parseCounts(body);
     } catch (error) {
       if (!isBulwarkError(error)) throw error;
-      this.#deps.log.debug('Envoy does not tell its connections', { error });
-      return;
+      return this.#failed(error.message);
     }
+    this.#failures = 0;
     if (run !== this.#run) this.#newRun(run);
     for (const [port, now] of counts) {
       const record = this.#record(port);
@@ -139,6 +143,15 @@ export class ConnectionWatch {
         callers: [...callers].reverse().map(([address, atMs]) => ({ address, ms: ago(atMs) })),
       })),
     };
+  }
+
+  /** Nobody may rest on what is not looked at: the watch begins anew. */
+  #failed(reason: string): void {
+    this.#deps.log.debug('Envoy does not tell its connections', { reason });
+    this.#failures += 1;
+    if (this.#failures < FAILURES_MAX || this.#sinceMs === undefined || this.#isClosed) return;
+    this.#sinceMs = this.#deps.clock.monotonicMs();
+    this.#options.onChange();
   }
 
   #newRun(run: number): void {

@@ -1,12 +1,15 @@
 import type { Command } from 'commander';
 import { ADMIN_PATHS, type ProxiesView, type ProxyView } from '#admin/contract.ts';
+import type { MtlsView } from '#admin/mtls.ts';
 import type { Clock } from '#base/clock.ts';
 import { systemClock } from '#base/clock.ts';
 import { formatDurationMs } from '#base/duration.ts';
 import { connect } from '#cli/connect.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
+import { permissiveNote } from '#cli/mtls/mtls-text.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 import { formatTable } from '#cli/table.ts';
+import type { KubeClient } from '#kubeclient/kube-client.ts';
 
 /** The types in the order in which they matter to traffic. */
 const TYPES = ['cds', 'eds', 'lds', 'rds', 'ecds'] as const;
@@ -33,12 +36,19 @@ export function registerProxyStatusCommand(program: Command, context: CliContext
       const text = output === 'json' ? json(proxies) : table(proxies, systemClock);
       context.stdout.write(text);
       for (const line of refusals(proxies)) context.stderr.write(line);
+      if (output !== 'json') context.stderr.write(await noteOf(client));
       const isRefused = proxies.some((proxy) => proxy.types.some(refuses));
       if (isRefused) process.exitCode = EXIT.failed;
     } finally {
       client.close();
     }
   });
+}
+
+/** Plaintext is to be seen as long as it may come, not to be forgotten. */
+async function noteOf(client: KubeClient): Promise<string> {
+  const { status, body } = await client.send({ method: 'GET', path: ADMIN_PATHS.mtls });
+  return status === 200 ? permissiveNote(body as MtlsView) : '';
 }
 
 function json(proxies: readonly ProxyView[]): string {

@@ -8,13 +8,13 @@ import type { MeshSnapshot } from '#model/snapshot.ts';
 import { PeerAuthenticator } from '#policy/authn/inbound-mtls.ts';
 import { modeOfPort } from '#policy/authn/mtls-mode.ts';
 import type { Report } from '#policy/findings.ts';
-import { HARDENING } from '#policy/hardening.ts';
+import { clientTls } from '#policy/tls/client-tls.ts';
 import { type ConnectionTls, connectionTls, type TlsConflict } from '#policy/tls/connection-tls.ts';
 import { CredentialReader } from '#policy/tls/credential.ts';
 import { type ClientRule, ClientRules, type RuleClient } from '#policy/tls/destination-rules.ts';
 import { hostCovers, resolveHost } from '#policy/tls/host-match.ts';
 import { modeSource } from '#policy/tls/mode-source.ts';
-import { type UpstreamTls, upstreamTls, writtenTls } from '#policy/tls/upstream-tls.ts';
+import { type UpstreamTls, writtenTls } from '#policy/tls/upstream-tls.ts';
 
 const FIELD = 'spec.trafficPolicy.tls';
 /** All endpoints of a service, beside its subsets. */
@@ -99,22 +99,13 @@ class ConnectionJudge {
     service: Service,
     { namespace }: RuleClient,
   ): Generator<Decision> {
-    const { autoMtls, hardening } = this.#mesh.settings;
-    const { secrets } = this.#mesh;
     for (const { port } of service.ports) {
       const behind = this.#mesh.endpoints.of(service).byPort.get(port) ?? [];
       for (const { name: subset, labels } of [WHOLE, ...effective.subsets]) {
         if (writtenTls(effective, port, subset)?.from !== rule) continue;
         const endpoints = behind.filter(({ workload }) => labelsMatch(labels, workload.labels));
-        const tls = upstreamTls({
-          service,
-          port,
-          rule: effective,
-          subset,
-          autoMtls,
-          outsideIsNamed: HARDENING[hardening].outsideServersAreNamed,
-          credential: (name) => this.#credentials.credential(secrets, namespace, name),
-        });
+        const called = { service, port, subset, rule: effective, clientNamespace: namespace };
+        const { tls } = clientTls(called, this.#mesh, this.#credentials);
         yield { service, port, endpoints, tls };
       }
     }
