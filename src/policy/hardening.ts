@@ -55,6 +55,13 @@ export interface Hardening {
    * one after another; Istio then denies every request to the workload.
    */
   readonly customProvidersAreIndependent: boolean;
+  /** A policy that names a provider which the mesh does not know is refused when it is written. */
+  readonly unknownProvidersAreRefused: boolean;
+  /**
+   * What the rules of one provider match is asked of whichever provider has their place, so that
+   * nothing passes unasked in the moment in which a provider takes the place of another.
+   */
+  readonly everyCustomMatchIsAsked: boolean;
   /**
    * Headers that a provider may add to a request are taken away from what callers send, unless the
    * provider gets to see them; Istio lets them through where the provider says nothing of them.
@@ -90,6 +97,8 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     outsideServersAreNamed: false,
     tcpWaitsForCaller: false,
     customProvidersAreIndependent: false,
+    unknownProvidersAreRefused: false,
+    everyCustomMatchIsAsked: false,
     providedHeadersAreStripped: false,
     requiredTokensAreEnforced: false,
     badOptionalTokensAreRefused: false,
@@ -108,6 +117,8 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     outsideServersAreNamed: true,
     tcpWaitsForCaller: true,
     customProvidersAreIndependent: true,
+    unknownProvidersAreRefused: true,
+    everyCustomMatchIsAsked: true,
     providedHeadersAreStripped: true,
     requiredTokensAreEnforced: true,
     badOptionalTokensAreRefused: true,

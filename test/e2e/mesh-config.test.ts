@@ -1,6 +1,7 @@
 // The ConfigMap `istio` changes settings of a mesh that runs: a server, an agent, a real Envoy.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { startHttpAuthorizer } from '../kit/authorizer-service.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
 import { objectsOf } from '../kit/objects.ts';
@@ -20,6 +21,30 @@ apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: { name: no-admin, namespace: shop }
 spec: { action: DENY, rules: [{ to: [{ operation: { paths: [/admin] } }] }] }
+`;
+
+/** A policy that asks a provider about `/asked`. */
+const custom = (provider: string) => `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: asked, namespace: shop }
+spec:
+  action: CUSTOM
+  provider: { name: ${provider} }
+  rules: [{ to: [{ operation: { paths: [/asked] } }] }]
+`;
+
+/** A service outside of the mesh, at a port of this machine. */
+const outside = (name: string, port: number) => `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: ${name}, namespace: shop }
+spec:
+  hosts: [${name}.tools]
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  ports: [{ number: 9000, name: http, protocol: HTTP }]
+  endpoints: [{ address: 127.0.0.1, ports: { http: ${port} } }]
 `;
 
 const CONFIG = '/api/v1/namespaces/istio-system/configmaps/istio';
@@ -65,6 +90,26 @@ test('the ConfigMap istio changes the mesh while it runs', { timeout: 90_000 }, 
     const { status: code } = await mesh.api.send({ method: 'PUT', path: CONFIG, body: object });
     assert.equal(code, 422);
     assert.equal(await asked('/x/..%2fadmin'), 200);
+  });
+
+  await t.test('its providers are asked; a policy that names another is refused', async () => {
+    const authorizer = await startHttpAuthorizer(t);
+    authorizer.verdict = () => ({ status: 418 });
+    const name = 'opa';
+    await mesh.apply(outside('authz', authorizer.port));
+    const path = '/apis/security.istio.io/v1/namespaces/shop/authorizationpolicies';
+    const create = () => mesh.api.send({ method: 'POST', path, body: objectsOf(custom(name))[0] });
+    const refused = await create();
+    assert.equal(refused.status, 422);
+    assert.match(JSON.stringify(refused.body), /spec.provider.name.*no extension provider/);
+    await mesh.apply(
+      meshConfig(
+        `extensionProviders: [{name: ${name}, envoyExtAuthzHttp: {service: authz.tools, port: 9000}}]`,
+      ),
+    );
+    await waitUntil(async () => (await create()).status === 201, 'the policy is taken');
+    await until(418, '/asked');
+    assert.equal(await asked('/public'), 200);
   });
 
   await t.test('without it the mesh is as it was started', async () => {

@@ -57,7 +57,7 @@ export function customTraffic(
 }
 
 /** By name, sorted; those that come after the most that a workload can have are not asked. */
-export function askedProviders(policies: CustomPolicies): ReadonlyMap<string, ExtensionProvider> {
+function askedProviders(policies: CustomPolicies): ReadonlyMap<string, ExtensionProvider> {
   const usable = policies.flatMap(({ state: { name, provider, problem } }) =>
     provider && problem === undefined ? [[name, provider] as const] : [],
   );

@@ -38,11 +38,11 @@ export class Providers {
     return made;
   }
 
-  /** What is wrong with a name that no provider has. */
-  #unknown(name: string): State {
+  /** What is wrong with a name that no provider has; undefined when one has it. */
+  unknown(name: string): { readonly problem: string; readonly remedy: string } | undefined {
+    if (this.#byName.has(name)) return undefined;
     const near = nearName(name, [...this.#byName.keys()]);
     return {
-      provider: undefined,
       problem: `the mesh configuration has no extension provider ${JSON.stringify(name)}`,
       remedy: near
         ? `did you mean ${JSON.stringify(near)}?`
@@ -52,7 +52,9 @@ export class Providers {
 
   #find(name: string, { byHost }: ServiceView): State {
     const provider = this.#byName.get(name);
-    if (!provider) return this.#unknown(name);
+    if (!provider) {
+      return { provider, problem: undefined, remedy: undefined, ...this.unknown(name) };
+    }
     const { host, namespace, port } = provider;
     const service = byHost.get(host);
     const broken = (problem: string): State => ({

@@ -3,7 +3,6 @@ import type { Revocations } from '#model/revocations.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import { bindingsOf, TokenPolicies } from '#policy/authn/jwt.ts';
 import type { Authorizer } from '#policy/authz/selection.ts';
-import { HARDENING } from '#policy/hardening.ts';
 import { JwtConfigs } from '#xds/generate/authn/filter.ts';
 import { authzExtensionConfigs } from '#xds/generate/authz/extension-configs.ts';
 import { revokedConfigs } from '#xds/generate/authz/revoked-configs.ts';
@@ -69,7 +68,7 @@ export class ConfigGenerator {
     const configs = authzExtensionConfigs(authorization, {
       listenPorts: explicit?.inbound,
       bindings: bindingsOf(tokens),
-      stripsProvidedHeaders: HARDENING[mesh.settings.hardening].providedHeadersAreStripped,
+      hardening: mesh.settings.hardening,
     });
     const revoked = this.#revoked.get(mesh.revocations);
     const jwt = this.#jwt.of(tokens, inbound.ports, mesh.keySets);

@@ -102,7 +102,7 @@ export class InboundBuilder {
   ): InboundContext {
     const { hardening, pathNormalization, accessLog } = this.#settings;
     const { custom, deny, allow } = authorization.tcp;
-    const policy = tcpAuthzMarker(authorization, { listenPorts: explicit?.inbound });
+    const policy = tcpAuthzMarker(authorization, { listenPorts: explicit?.inbound, hardening });
     const judged = custom.length > 0 || deny.enforced !== undefined || allow.enforced !== undefined;
     return {
       trustDomains: {

@@ -117,7 +117,7 @@ function httpFilters(authorization: WorkloadAuthorization): JsonValue[] {
     httpRbac(buildHttpQuestion(check, place, samePort)),
     httpFilter(
       'envoy.filters.http.ext_authz',
-      anyPack(HttpExtAuthzSchema, buildHttpCheck(check.provider, place)),
+      anyPack(HttpExtAuthzSchema, buildHttpCheck(check.provider, place, false)),
     ),
   ]);
   const others = filters(authorization.http, (rules, action) =>

@@ -8,9 +8,11 @@ import { HeaderMutationSchema } from '#gen/envoy-api/envoy/extensions/filters/ht
 import { RBACSchema as HttpRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { ExtAuthzSchema as NetworkExtAuthzSchema } from '#gen/envoy-api/envoy/extensions/filters/network/ext_authz/v3/ext_authz_pb.js';
 import { RBACSchema as NetworkRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
+import type { HardeningProfile } from '#model/mesh-settings.ts';
 import type { CustomCheck } from '#policy/authz/custom-checks.ts';
 import { providedHeaders } from '#policy/authz/provided-headers.ts';
 import type { TextMatch } from '#policy/authz/text-match.ts';
+import { HARDENING } from '#policy/hardening.ts';
 import { extensionConfig } from '#xds/generate/authz/extension-config.ts';
 import { buildHttpCheck, buildNetworkCheck } from '#xds/generate/authz/external-check.ts';
 import { AUTHZ_CONFIG_NAMES, CUSTOM_PLACES, customNames } from '#xds/generate/authz/filters.ts';
@@ -19,15 +21,18 @@ import type { ListenPorts } from '#xds/generate/authz/permission.ts';
 import { buildHttpQuestion, buildNetworkQuestion } from '#xds/generate/authz/rbac.ts';
 import type { XdsResource } from '#xds/resource.ts';
 
-/**
- * The configurations of the filters that ask providers about requests.
- * @param strips Hardening.providedHeadersAreStripped
- */
+/** What the rules of providers mean for a proxy. */
+export interface CustomMeaning {
+  readonly listenPorts: ListenPorts;
+  readonly hardening: HardeningProfile;
+}
+
+/** The configurations of the filters that ask providers about requests. */
 export function httpCustomConfigs(
   checks: readonly CustomCheck[],
-  listenPorts: ListenPorts,
-  strips: boolean,
+  { listenPorts, hardening }: CustomMeaning,
 ): readonly XdsResource[] {
+  const { providedHeadersAreStripped: strips, everyCustomMatchIsAsked } = HARDENING[hardening];
   const provided = strips
     ? checks.flatMap(({ provider }) => providedHeaders(provider).stripped)
     : [];
@@ -44,7 +49,11 @@ export function httpCustomConfigs(
         return [rules, check].map((name) => extensionConfig(name, HttpRbacSchema, nothing));
       return [
         extensionConfig(rules, HttpRbacSchema, buildHttpQuestion(asked, place, listenPorts)),
-        extensionConfig(check, HttpExtAuthzSchema, buildHttpCheck(asked.provider, place)),
+        extensionConfig(
+          check,
+          HttpExtAuthzSchema,
+          buildHttpCheck(asked.provider, place, everyCustomMatchIsAsked),
+        ),
       ];
     }),
   ];
@@ -53,8 +62,9 @@ export function httpCustomConfigs(
 /** The same about plain connections. */
 export function networkCustomConfigs(
   checks: readonly CustomCheck[],
-  listenPorts: ListenPorts,
+  { listenPorts, hardening }: CustomMeaning,
 ): readonly XdsResource[] {
+  const { everyCustomMatchIsAsked } = HARDENING[hardening];
   return CUSTOM_PLACES.flatMap((place) => {
     const { rules, check } = customNames('tcp', place);
     const asked = checks[place];
@@ -63,7 +73,11 @@ export function networkCustomConfigs(
       return [rules, check].map((name) => extensionConfig(name, NetworkRbacSchema, nothing));
     return [
       extensionConfig(rules, NetworkRbacSchema, buildNetworkQuestion(asked, place, listenPorts)),
-      extensionConfig(check, NetworkExtAuthzSchema, buildNetworkCheck(asked.provider, place)),
+      extensionConfig(
+        check,
+        NetworkExtAuthzSchema,
+        buildNetworkCheck(asked.provider, place, everyCustomMatchIsAsked),
+      ),
     ];
   });
 }

@@ -2,10 +2,15 @@ import { createHash } from 'node:crypto';
 import { LIMITS } from '#base/limits.ts';
 import { RBACSchema as HttpRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RBACSchema as NetworkRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
+import type { HardeningProfile } from '#model/mesh-settings.ts';
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import type { CompiledRule } from '#policy/authz/compiled-policy.ts';
 import type { TrafficRules, WorkloadAuthorization } from '#policy/authz/selection.ts';
-import { httpCustomConfigs, networkCustomConfigs } from '#xds/generate/authz/custom-configs.ts';
+import {
+  type CustomMeaning,
+  httpCustomConfigs,
+  networkCustomConfigs,
+} from '#xds/generate/authz/custom-configs.ts';
 import { extensionConfig } from '#xds/generate/authz/extension-config.ts';
 import { AUTHZ_CONFIG_NAMES, boundName } from '#xds/generate/authz/filters.ts';
 import type { ListenPorts } from '#xds/generate/authz/permission.ts';
@@ -22,8 +27,8 @@ export interface AuthzConfigOptions {
   readonly listenPorts?: readonly { readonly port: number; readonly listen: number }[] | undefined;
   /** Whose identity principals are about on the ports of the workload; the peer's if left out. */
   readonly bindings?: ReadonlySet<PrincipalBinding>;
-  /** Hardening.providedHeadersAreStripped; the same for all that share an authorization. */
-  readonly stripsProvidedHeaders?: boolean;
+  /** `strict` if left out. */
+  readonly hardening?: HardeningProfile;
 }
 
 /** Everything that one authorization comes to under one mapping of ports. */
@@ -63,21 +68,21 @@ export function tcpAuthzMarker(
 
 function configsOf(
   authorization: WorkloadAuthorization,
-  { listenPorts, bindings, stripsProvidedHeaders = false }: AuthzConfigOptions,
+  { listenPorts, bindings, hardening = 'strict' }: AuthzConfigOptions,
 ): AuthzConfigs {
   const named = listenPorts?.filter(({ port }) => portsNamedIn(authorization).has(port));
   const byPorts = encoded.get(authorization) ?? new Map<string, AuthzConfigs>();
   encoded.set(authorization, byPorts);
   const principals = bindings?.has('origin') ? BOTH : PEER_ONLY;
   const mapping = named?.map(({ port, listen }) => `${port}>${listen}`).join(' ') ?? 'as named';
-  const key = `${principals.join(' ')} ${mapping} ${stripsProvidedHeaders}`;
+  const key = `${principals.join(' ')} ${mapping} ${hardening}`;
   const known = byPorts.get(key);
   if (known !== undefined) return known;
   const listensFor = (port: number): readonly number[] => {
     if (named === undefined) return [port];
     return named.filter((mapped) => mapped.port === port).map(({ listen }) => listen);
   };
-  const configs = encode(authorization, listensFor, principals, stripsProvidedHeaders);
+  const configs = encode(authorization, { listenPorts: listensFor, hardening }, principals);
   // Mappings of proxies that are gone are not told from others: the oldest makes room.
   const [oldest] = byPorts.keys();
   if (oldest !== undefined && byPorts.size >= LIMITS.authzPortMappingsMax) byPorts.delete(oldest);
@@ -87,12 +92,12 @@ function configsOf(
 
 function encode(
   { http, tcp }: WorkloadAuthorization,
-  listenPorts: ListenPorts,
+  meaning: CustomMeaning,
   principals: readonly PrincipalBinding[],
-  stripsProvidedHeaders: boolean,
 ): AuthzConfigs {
+  const { listenPorts } = meaning;
   const tcpResources = [
-    ...networkCustomConfigs(tcp.custom, listenPorts),
+    ...networkCustomConfigs(tcp.custom, meaning),
     extensionConfig(
       AUTHZ_CONFIG_NAMES.tcp.deny,
       NetworkRbacSchema,
@@ -113,7 +118,7 @@ function encode(
   const versions = tcpResources.map(({ version }) => version).join(' ');
   return {
     resources: [
-      ...httpCustomConfigs(http.custom, listenPorts, stripsProvidedHeaders),
+      ...httpCustomConfigs(http.custom, meaning),
       ...principals.flatMap((principal) => httpResources(http, listenPorts, principal)),
       ...tcpResources,
       tcpAudit,

@@ -21,9 +21,12 @@ import { metadataMatcher, textMatcher, textValue } from '#xds/generate/authz/mat
 import { outboundClusterName } from '#xds/generate/naming.ts';
 import { duration, type Init } from '#xds/generate/proto-values.ts';
 
+/** Prefix of the ids of all rules that providers are asked about. */
+const CHECKED = 'istio-ext-authz-';
+
 /** Prefix of the ids under which the rules of a provider are tried, as Istio has it. */
 export function checkedBy(provider: string): string {
-  return `istio-ext-authz-${provider}`;
+  return `${CHECKED}${provider}`;
 }
 
 /**
@@ -38,8 +41,15 @@ export function verdictPrefix(place: number): string {
 const HTTP_RBAC = 'envoy.filters.http.rbac';
 const NETWORK_RBAC = 'envoy.filters.network.rbac';
 
-/** The HTTP filter that asks a provider about what the rules at `place` matched. */
-export function buildHttpCheck(provider: ExtensionProvider, place: number): HttpExtAuthz {
+/**
+ * The HTTP filter that asks a provider about what the rules at `place` matched.
+ * @param everyMatch Hardening.everyCustomMatchIsAsked
+ */
+export function buildHttpCheck(
+  provider: ExtensionProvider,
+  place: number,
+  everyMatch: boolean,
+): HttpExtAuthz {
   const { check, failOpen, statusOnError, body, clearsRouteCache } = provider;
   return create(HttpExtAuthzSchema, {
     services:
@@ -49,7 +59,11 @@ export function buildHttpCheck(provider: ExtensionProvider, place: number): Http
     transportApiVersion: ApiVersion.V3,
     failureModeAllow: failOpen,
     clearRouteCache: clearsRouteCache,
-    filterEnabledMetadata: isAsked(HTTP_RBAC, provider, place),
+    filterEnabledMetadata: isAsked(
+      HTTP_RBAC,
+      place,
+      everyMatch ? CHECKED : checkedBy(provider.name),
+    ),
     ...(statusOnError !== undefined && { statusOnError: { code: statusOnError } }),
     ...(body && {
       withRequestBody: {
@@ -63,13 +77,21 @@ export function buildHttpCheck(provider: ExtensionProvider, place: number): Http
 }
 
 /** The same for plain connections, of a provider that is asked over gRPC. */
-export function buildNetworkCheck(provider: ExtensionProvider, place: number): NetworkExtAuthz {
+export function buildNetworkCheck(
+  provider: ExtensionProvider,
+  place: number,
+  everyMatch: boolean,
+): NetworkExtAuthz {
   return create(NetworkExtAuthzSchema, {
     statPrefix: 'tcp.',
     grpcService: grpcService(provider),
     transportApiVersion: ApiVersion.V3,
     failureModeAllow: provider.failOpen,
-    filterEnabledMetadata: isAsked(NETWORK_RBAC, provider, place),
+    filterEnabledMetadata: isAsked(
+      NETWORK_RBAC,
+      place,
+      everyMatch ? CHECKED : checkedBy(provider.name),
+    ),
   });
 }
 
@@ -115,9 +137,9 @@ function clusterOf({ host, port }: ExtensionProvider): string {
   return outboundClusterName(port, '', host);
 }
 
-function isAsked(filter: string, { name }: ExtensionProvider, place: number): MetadataMatcher {
+function isAsked(filter: string, place: number, prefix: string): MetadataMatcher {
   const key = `${verdictPrefix(place)}shadow_effective_policy_id`;
-  return metadataMatcher(filter, [key], textValue({ match: 'prefix', value: checkedBy(name) }));
+  return metadataMatcher(filter, [key], textValue({ match: 'prefix', value: prefix }));
 }
 
 /** A field with a list of names of headers, which are compared without case; none when empty. */
