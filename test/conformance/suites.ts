@@ -31,7 +31,11 @@ export const SUITES: readonly SuiteEntry[] = [
     data: 'primitives.json',
     load: async () => (await import('./suites/primitives.ts')).suite,
   },
-  { name: 'simulation', data: 'simulation.json' },
+  {
+    name: 'simulation',
+    data: 'simulation.json',
+    load: async () => (await import('./suites/simulation.ts')).suite,
+  },
   {
     name: 'validation',
     data: 'validation.json',

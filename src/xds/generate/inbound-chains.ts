@@ -103,8 +103,10 @@ const ARRIVALS: Readonly<
   DISABLE: {
     http: [{ tls: 'none', as: 'http' }],
     tcp: [{ tls: 'none', as: 'tcp' }],
+    // Neither names a transport: Envoy would not come back from a chain that does to one that
+    // does not.
     sniffed: [
-      { tls: 'none', as: 'http', transport: 'raw_buffer', applicationProtocols: PLAIN_HTTP },
+      { tls: 'none', as: 'http', applicationProtocols: PLAIN_HTTP },
       { tls: 'none', as: 'tcp' },
     ],
   },
