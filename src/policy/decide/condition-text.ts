@@ -75,7 +75,7 @@ function given(condition: Condition, facts: AuthzFacts): string | undefined {
     /^spiffe:\/\/([^/]+)\/ns\/([^/]+)\/sa\/(.+)$/.exec(facts.identity) ?? [];
   switch (condition.on) {
     case 'principal':
-      return (facts.endUser ?? facts.identity.replace(/^spiffe:\/\//, '')) || undefined;
+      return principalOf(condition, facts) || undefined;
     case 'namespace':
       return namespace;
     case 'trustDomain':
@@ -97,6 +97,11 @@ function given(condition: Condition, facts: AuthzFacts): string | undefined {
   }
 }
 
+function principalOf(condition: Condition, { endUser, identity }: AuthzFacts): string {
+  const peer = identity.replace(/^spiffe:\/\//, '');
+  return 'ofPeer' in condition ? peer : (endUser ?? peer);
+}
+
 function member(value: unknown, key: string): unknown {
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
   return (value as Readonly<Record<string, unknown>>)[key];
@@ -116,15 +121,17 @@ function shown(value: unknown): string | undefined {
 }
 
 function textOf(match: TextMatch): string {
+  const { value } = match as { readonly value?: string };
+  if (value === undefined) return '*';
   switch (match.match) {
     case 'exact':
-      return match.value;
+      return value;
     case 'prefix':
-      return `${match.value}*`;
+      return `${value}*`;
     case 'suffix':
-      return `*${match.value}`;
-    case 'present':
-      return '*';
+      return `*${value}`;
+    default:
+      return `/${value}/`;
   }
 }
 

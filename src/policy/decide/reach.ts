@@ -104,8 +104,9 @@ function clauseHolds(clause: Clause<Condition>, facts: AuthzFacts): Holds {
   return isKnown ? 'always' : 'sometimes';
 }
 
-function isOfCaller({ on }: Condition, { endUser }: AuthzFacts): boolean {
-  return OF_CALLER.has(on) && (on !== 'principal' || endUser === undefined);
+function isOfCaller(condition: Condition, { endUser }: AuthzFacts): boolean {
+  const isUser = condition.on === 'principal' && endUser !== undefined && !('ofPeer' in condition);
+  return OF_CALLER.has(condition.on) && !isUser;
 }
 
 /** What a rule that holds sometimes asks for: one text for each pair of clauses that may hold. */
