@@ -44,6 +44,7 @@ export interface MtlsPortView {
   readonly seen: SeenConnectionsView | undefined;
 }
 
+/** A workload that is known, or that has a proxy which is connected. */
 export interface MtlsWorkloadView {
   readonly namespace: string;
   readonly name: string;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { ProxyNode } from '#xds/proxy-node.ts';
-import { startEnvoy } from './envoy.ts';
+import { startEnvoy, type TestEnvoy } from './envoy.ts';
 import { FileXds } from './file-xds.ts';
 import { type TestMesh, testProxy } from './mesh.ts';
 import type { Pod } from './pod-network.ts';
@@ -27,23 +27,39 @@ export function hasRoot(t: TestContext): boolean {
   return false;
 }
 
+/** An Envoy in a redirected pod. */
+export interface RedirectedProxy {
+  readonly proxy: ProxyNode;
+  readonly envoy: TestEnvoy;
+  /** Brings it to the present state of the mesh. */
+  publish(): void;
+}
+
 /**
  * Starts an Envoy in a redirected pod and waits until it serves. Gives what brings it to the
  * present state of the mesh.
  */
 export async function startRedirectedProxy(
+  ...options: Parameters<typeof openRedirectedProxy>
+): Promise<() => void> {
+  return (await openRedirectedProxy(...options)).publish;
+}
+
+/** As `startRedirectedProxy`, and gives the Envoy too. */
+export async function openRedirectedProxy(
   t: TestContext,
   { mesh, authority, pod }: { mesh: TestMesh; authority: TestAuthority; pod: Pod },
   changes: Partial<ProxyNode>,
-): Promise<() => void> {
+): Promise<RedirectedProxy> {
   const proxy = testProxy({ ...changes, addresses: [pod.address] });
   const xds = new FileXds(join(temporaryDirectory(t), 'xds'));
   const own = authority.issue({ uris: [proxy.identity] });
   xds.publishSecrets({ own, roots: authority.root });
   const publish = (): void => xds.publish(mesh.generator.snapshotFor(proxy, mesh.model.snapshot()));
   publish();
-  const args = ['--drain-strategy', 'immediate', '--drain-time-s', '1'];
+  const drain = ['--drain-strategy', 'immediate', '--drain-time-s', '1'];
+  const args = [...drain, '--file-flush-interval-msec', '10'];
   const envoy = await startEnvoy(t, { bootstrap: xds.bootstrap, through: pod.asProxy, args });
   await envoy.ready();
-  return publish;
+  return { proxy, envoy, publish };
 }

@@ -1,14 +1,18 @@
-/** Connections to one port of a workload, as its Envoy counted them since it started. */
-export interface PortCounts {
-  /** With mutual TLS of the mesh. */
-  readonly tls: number;
-  readonly plaintext: number;
-  /** HTTP connections without mutual TLS that are open. */
-  readonly open: number;
+/** One number of an Envoy about the connections to a port of its workload. */
+export interface ConnectionCount {
+  /** The name of the statistic. */
+  readonly name: string;
+  readonly port: number;
+  /**
+   * Connections since it was made: `tls` with mutual TLS of the mesh, `plaintext` without. `open`:
+   * HTTP connections without, now.
+   */
+  readonly what: 'tls' | 'plaintext' | 'open';
+  readonly value: number;
 }
 
-/** The port under which connections to every port that has no name of its own are counted. */
-export const OTHER_PORTS = 0;
+/** Connections to every port that has no name of its own are counted under this one. */
+const OTHER_PORTS = 0;
 
 const NAMES = '^(http|tcp)\\.inbound_0\\.0\\.0\\.0_.*\\.downstream_cx_(total|active)$';
 
@@ -16,30 +20,19 @@ const NAMES = '^(http|tcp)\\.inbound_0\\.0\\.0\\.0_.*\\.downstream_cx_(total|act
 export const COUNTS_PATH = `/stats?usedonly&filter=${encodeURIComponent(NAMES)}`;
 
 const LINE =
-  /^(http|tcp)\.inbound_0\.0\.0\.0_(\d+|other);(plaintext)?\.downstream_cx_(total|active): (\d+)$/;
+  /^((?:http|tcp)\.inbound_0\.0\.0\.0_(\d+|other);(plaintext)?\.downstream_cx_(total|active)): (\d+)$/;
 
 /**
- * The counts by port out of Envoy's statistics in text form, as the inbound filter chains name
- * them. Lines about anything else are left out.
+ * The counts out of Envoy's statistics in text form, as the inbound filter chains name them. Lines
+ * about anything else are left out.
  */
-export function parseCounts(text: string): ReadonlyMap<number, PortCounts> {
-  const ports = new Map<number, PortCounts>();
-  for (const line of text.split('\n')) {
-    const match = LINE.exec(line);
-    if (!match) continue;
-    const [, , name, plaintext, what, value] = match;
-    const port = portOf(name);
-    const before = ports.get(port) ?? { tls: 0, plaintext: 0, open: 0 };
-    const count = Number(value);
-    if (what === 'active') {
-      if (plaintext) ports.set(port, { ...before, open: before.open + count });
-    } else if (plaintext) {
-      ports.set(port, { ...before, plaintext: before.plaintext + count });
-    } else {
-      ports.set(port, { ...before, tls: before.tls + count });
-    }
-  }
-  return ports;
+export function parseCounts(text: string): readonly ConnectionCount[] {
+  return text.split('\n').flatMap((line) => {
+    const [, name = '', port, plaintext, kind, value] = LINE.exec(line) ?? [];
+    const what = kind === 'active' ? 'open' : plaintext ? 'plaintext' : 'tls';
+    if (name === '' || (what === 'open' && !plaintext)) return [];
+    return { name, port: portOf(port), what, value: Number(value) };
+  });
 }
 
 /** A caller without mutual TLS, as Envoy wrote it down. */

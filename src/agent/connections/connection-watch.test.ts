@@ -57,13 +57,15 @@ describe("Envoy's counts", () => {
         '',
       ].join('\n'),
     );
-    assert.deepEqual(
-      [...counts],
-      [
-        [80, { tls: 8, plaintext: 3, open: 1 }],
-        [0, { tls: 0, plaintext: 7, open: 0 }],
-      ],
-    );
+    const found = counts.map(({ port, what, value }) => `${port} ${what} ${value}`);
+    assert.deepEqual(found, [
+      '80 tls 5',
+      '80 open 1',
+      '80 plaintext 2',
+      '80 tls 3',
+      '80 plaintext 1',
+      '0 plaintext 7',
+    ]);
   });
 });
 
@@ -137,6 +139,20 @@ describe('the watch of connections', () => {
     await watch.look();
     const { tls, plaintext, open } = port() ?? {};
     assert.deepEqual({ tls, plaintext, open }, { tls: 30, plaintext: 8, open: 0 });
+  });
+
+  it('adds up when Envoy begins to count anew, as after a change of modes', async () => {
+    const { envoy, watch, port } = setUp();
+    const tcp = 'tcp.inbound_0.0.0.0_80;plaintext.downstream_cx_total';
+    envoy.body = `${stats({ plaintext: 4 })}\n${tcp}: 2`;
+    await watch.look();
+    assert.equal(port()?.plaintext, 6);
+    envoy.body = stats({ plaintext: 1 });
+    await watch.look();
+    assert.equal(port()?.plaintext, 7);
+    envoy.body = `${stats({ plaintext: 1 })}\n${tcp}: 2`;
+    await watch.look();
+    assert.equal(port()?.plaintext, 9);
   });
 
   it('goes on when Envoy does not answer', async () => {

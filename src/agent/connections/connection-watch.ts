@@ -1,7 +1,7 @@
 import {
   COUNTS_PATH,
+  type ConnectionCount,
   type PlaintextCaller,
-  type PortCounts,
   parseCounts,
   parsePlaintextLine,
 } from '#agent/connections/connection-counts.ts';
@@ -19,8 +19,13 @@ export interface ConnectionReport {
 }
 
 /** What was seen of one port since then; port 0 = all that have no filter chain of their own. */
-export interface PortReport extends PortCounts {
+export interface PortReport {
   readonly port: number;
+  /** Connections with mutual TLS of the mesh. */
+  readonly tls: number;
+  readonly plaintext: number;
+  /** HTTP connections without mutual TLS that are open. */
+  readonly open: number;
   /** The last time that somebody came, or was there, without mutual TLS. */
   readonly plaintextMs?: number;
   /** Those callers, the latest first. */
@@ -44,15 +49,13 @@ export interface ConnectionWatchDeps {
 
 /** What is known of one port. Instants by the monotonic clock. */
 interface PortRecord {
-  /** Of runs of Envoy that ended. */
-  before: PortCounts;
-  /** Of the present run. */
-  now: PortCounts;
+  tls: number;
+  plaintext: number;
+  open: number;
   plaintextAtMs: number | undefined;
   readonly callers: Map<string, number>;
 }
 
-const NONE: PortCounts = { tls: 0, plaintext: 0, open: 0 };
 const SECOND_MS = 1000;
 /** Looks in a row that may fail. */
 const FAILURES_MAX = 3;
@@ -66,6 +69,8 @@ export class ConnectionWatch {
   readonly #options: ConnectionWatchOptions;
   readonly #deps: ConnectionWatchDeps;
   readonly #ports = new Map<number, PortRecord>();
+  /** What Envoy said last, by name. */
+  #counts: ReadonlyMap<string, number> = new Map();
   #run: number | undefined;
   #sinceMs: number | undefined;
   #timer: Timer | undefined;
@@ -105,7 +110,7 @@ export class ConnectionWatch {
   async look(): Promise<void> {
     const run = this.#options.run();
     if (run === undefined) return;
-    let counts: ReadonlyMap<number, PortCounts>;
+    let counts: readonly ConnectionCount[];
     try {
       const { status, body } = await this.#deps.admin.get(COUNTS_PATH);
       if (this.#isClosed || run !== this.#options.run()) return;
@@ -117,10 +122,7 @@ export class ConnectionWatch {
     }
     this.#failures = 0;
     if (run !== this.#run) this.#newRun(run);
-    for (const [port, now] of counts) {
-      const record = this.#record(port);
-      if (record) this.#update(record, now);
-    }
+    this.#update(counts);
     if (!this.#hasNews) return;
     this.#hasNews = false;
     this.#options.onChange();
@@ -134,11 +136,11 @@ export class ConnectionWatch {
     const ports = [...this.#ports].sort(([a], [b]) => a - b);
     return {
       sinceMs: ago(this.#sinceMs),
-      ports: ports.map(([port, { before, now, plaintextAtMs, callers }]) => ({
+      ports: ports.map(([port, { tls, plaintext, open, plaintextAtMs, callers }]) => ({
         port,
-        tls: before.tls + now.tls,
-        plaintext: before.plaintext + now.plaintext,
-        open: now.open,
+        tls,
+        plaintext,
+        open,
         ...(plaintextAtMs !== undefined && { plaintextMs: ago(plaintextAtMs) }),
         callers: [...callers].reverse().map(([address, atMs]) => ({ address, ms: ago(atMs) })),
       })),
@@ -158,31 +160,43 @@ export class ConnectionWatch {
     this.#run = run;
     this.#sinceMs ??= this.#deps.clock.monotonicMs();
     this.#hasNews = true;
-    for (const record of this.#ports.values()) {
-      const { before, now } = record;
-      record.before = {
-        tls: before.tls + now.tls,
-        plaintext: before.plaintext + now.plaintext,
-        open: 0,
-      };
-      record.now = NONE;
-    }
+    this.#counts = new Map();
   }
 
-  #update(record: PortRecord, now: PortCounts): void {
-    const { now: last } = record;
-    record.now = now;
-    if (now.plaintext > last.plaintext || now.open > 0 || last.open > 0)
-      record.plaintextAtMs = this.#deps.clock.monotonicMs();
-    if (now.tls !== last.tls || now.plaintext !== last.plaintext || now.open !== last.open)
+  /** A number begins at nothing with each run of Envoy, and when all it is about went away. */
+  #update(counts: readonly ConnectionCount[]): void {
+    const before = this.#counts;
+    const open = new Map<number, number>();
+    for (const { name, port, what, value } of counts) {
+      const record = this.#record(port);
+      if (!record) continue;
+      if (what === 'open') {
+        open.set(port, (open.get(port) ?? 0) + value);
+        continue;
+      }
+      const last = before.get(name) ?? 0;
+      const more = value >= last ? value - last : value;
+      if (more === 0) continue;
+      record[what] += more;
+      if (what === 'plaintext') record.plaintextAtMs = this.#deps.clock.monotonicMs();
       this.#hasNews = true;
+    }
+    this.#counts = new Map(counts.map(({ name, value }) => [name, value]));
+    for (const [port, record] of this.#ports) this.#setOpen(record, open.get(port) ?? 0);
+  }
+
+  /** Whoever is there, or was at the last look, came or was there since. */
+  #setOpen(record: PortRecord, open: number): void {
+    if (open > 0 || record.open > 0) record.plaintextAtMs = this.#deps.clock.monotonicMs();
+    if (open !== record.open) this.#hasNews = true;
+    record.open = open;
   }
 
   /** Undefined where there are too many. */
   #record(port: number): PortRecord | undefined {
     let record = this.#ports.get(port);
     if (!record && this.#ports.size < LIMITS.connectionPortsMax) {
-      record = { before: NONE, now: NONE, plaintextAtMs: undefined, callers: new Map() };
+      record = { tls: 0, plaintext: 0, open: 0, plaintextAtMs: undefined, callers: new Map() };
       this.#ports.set(port, record);
     }
     return record;
