@@ -136,6 +136,14 @@ spec: { mtls: { mode: ${name} } }
       async () => (await heardAfter(connectTcp(port('mysql'), '127.0.0.1'))) < AT_ONCE_MS,
       'the greeting comes at once in DISABLE',
     );
+    const raw = await callPeer({ port: port('raw'), data: 'PING\n' }, /PING/);
+    assert.equal(raw.text, 'PING\n', 'DISABLE takes what is not HTTP');
+    const web = await callPeer({ port: port('web'), data: httpRequest('/') });
+    assert.match(web.text, /^HTTP\/1\.1 200/);
+    const own = connectTls({ port: port('own'), host: '127.0.0.1', rejectUnauthorized: false });
+    const [first] = (await once(own, 'data')) as [Buffer];
+    own.destroy();
+    assert.equal(first.toString(), 'own TLS');
     mesh.mesh.put(...mode('STRICT'));
     mesh.publish();
     const data = httpRequest('/');
