@@ -85,6 +85,7 @@ test('a certificate from a Secret, and hosts that requests name', {
   const [roots, clients] = [testAuthority('partner'), testAuthority('clients')];
   const partner = await startHttpsApp(t, { authority: roots, name: 'api.partner.com', clients });
   const wild = await startHttpsApp(t, { authority: roots, name: 'eu.wild.example' });
+  const star = await startHttpsApp(t, { authority: roots, name: '*.star.example' });
   const own = clients.issue({ dnsNames: ['caller'] });
   const whole = { cert: own.certificate, key: own.privateKey, cacert: roots.root };
   const rules = objectsOf(`
@@ -100,11 +101,17 @@ apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: { name: wild, namespace: web }
 spec: { host: '*.wild.example', trafficPolicy: { tls: { mode: SIMPLE } } }
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: star, namespace: web }
+spec: { host: '*.star.example', trafficPolicy: { tls: { mode: SIMPLE } } }
 `);
   const objects = [
     groupObject('web', 'caller'),
     ...outsideService('api.partner.com', partner),
     ...outsideService('wild', wild, '*.wild.example'),
+    ...outsideService('star', star, '*.star.example'),
     ...rules,
   ];
   const mesh = new ExplicitMesh(testMesh(objects), testAuthority());
@@ -143,5 +150,10 @@ spec: { host: '*.wild.example', trafficPolicy: { tls: { mode: SIMPLE } } }
   await t.test('behind a wildcard the server must be the host of the request', async () => {
     assert.equal(await statusOf('eu.wild.example'), 200);
     assert.equal(await statusOf('us.wild.example'), 503);
+  });
+
+  await t.test('a wildcard in a certificate stands for one label', async () => {
+    assert.equal(await statusOf('a.star.example'), 200);
+    assert.equal(await statusOf('a.b.star.example'), 503);
   });
 });

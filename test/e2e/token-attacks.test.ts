@@ -90,6 +90,11 @@ const CASES: readonly Case[] = [
   { name: 'three empty parts', headers: bearer('..'), status: 401 },
   { name: 'a token of 40 kB', headers: bearer(`${'A'.repeat(40_000)}.A.A`), status: 401 },
   {
+    name: 'a token of 100 kB',
+    headers: bearer(`${'A'.repeat(100_000)}.A.A`),
+    status: 431,
+  },
+  {
     name: 'a token that expired an hour ago',
     headers: withClaims({ exp: SECONDS - 3600 }),
     status: 401,
@@ -153,4 +158,32 @@ test('tokens that are good, bad, and made to look good', { timeout: 60_000 }, as
       }
     });
   }
+});
+
+test('a token of one issuer, or for one service, opens nothing of another', {
+  timeout: 60_000,
+}, async (t) => {
+  const app = await startGuardedApp(t);
+  const ofOthers = RULES.replace('name: users', 'name: others')
+    .replace('app: backend', 'app: other')
+    .replaceAll('https://one.test', unknown.issuer)
+    .replace(one.keySet, unknown.keySet);
+  app.apply(`${RULES}---${ofOthers}---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: users, namespace: shop }
+spec: { rules: [{ from: [{ source: { requestPrincipals: ["https://one.test/alice"] } }] }] }
+`);
+  const statusOf = async (token: string) => (await app.ask('/', bearer(token))).status;
+  await waitUntil(async () => (await statusOf('garbage')) === 401, 'the rules count');
+  await waitUntil(async () => (await app.ask('/')).status === 403, 'the policy counts');
+  assert.equal(await statusOf(one.token()), 200);
+  assert.equal(await statusOf(two.token({ claims: { aud: 'shop' } })), 403, 'the same subject');
+  const named = { aud: 'shop', sub: 'https://one.test/alice' };
+  assert.equal(await statusOf(two.token({ claims: named })), 403, 'the other issuer as subject');
+  assert.equal(await statusOf(one.token({ subject: 'bob/../alice' })), 403);
+  assert.equal(await statusOf(one.token({ subject: 'alice/' })), 403);
+  const claimed = { aud: 'shop', iss: 'https://one.test' };
+  assert.equal(await statusOf(two.token({ claims: claimed })), 401, 'the issuer of another key');
+  assert.equal(await statusOf(unknown.token()), 401, 'a token for another service');
 });

@@ -21,6 +21,8 @@ export interface ExplicitWorkloadOptions {
   readonly identity?: string;
   /** Who signed its certificate. */
   readonly signer?: TestAuthority;
+  /** Roots that Envoy has at its start, PEM: '' = none; the mesh's when left out. */
+  readonly roots?: string;
   /** Roots that its agent has as files, by the name of the secret: `file-root:system`. */
   readonly rootFiles?: Readonly<Record<string, string>>;
 }
@@ -34,10 +36,12 @@ export interface ExplicitWorkload {
   /** Where the application connects to for a service given in `upstreams`. */
   readonly upstreamPort: (host: string) => number;
   readonly httpProxyPort: number;
-  /** Gives Envoy the configuration that the mesh has for it now. */
-  publish(): void;
+  /** Gives Envoy the configuration that the mesh, or another one, has for it now. */
+  publish(mesh?: TestMesh): void;
   /** Gives Envoy the roots with a revocation list, PEM. */
   publishCrl(crl: string): void;
+  /** Gives Envoy other roots, PEM; with '' it has not heard of any yet. */
+  publishRoots(roots: string): void;
   /** The lines of its access log so far. */
   accessLog(): readonly Readonly<Record<string, unknown>>[];
 }
@@ -66,11 +70,11 @@ export class ExplicitMesh {
     const proxy = await explicitProxy(options);
     this.#register(proxy);
     const xds = new FileXds(join(temporaryDirectory(test), 'xds'));
-    const publish = (): void =>
-      xds.publish(this.mesh.generator.snapshotFor(proxy, this.mesh.model.snapshot()));
+    const publish = (mesh = this.mesh): void =>
+      xds.publish(mesh.generator.snapshotFor(proxy, mesh.model.snapshot()));
     const signer = options.signer ?? this.authority;
     const own = signer.issue({ uris: [options.identity ?? proxy.identity] });
-    xds.publishSecrets({ own, roots: this.authority.root });
+    xds.publishSecrets({ own, roots: options.roots ?? this.authority.root });
     for (const [name, roots] of Object.entries(options.rootFiles ?? {}))
       xds.publishRoots(name, roots);
     publish();
@@ -79,7 +83,8 @@ export class ExplicitMesh {
       bootstrap: xds.bootstrap,
       args: [...args, '--drain-time-s', '1'],
     });
-    await envoy.ready();
+    // Without roots it waits for them, and serves nobody.
+    if (options.roots !== '') await envoy.ready();
     const workload: ExplicitWorkload = {
       proxy,
       envoy,
@@ -88,6 +93,7 @@ export class ExplicitMesh {
       httpProxyPort: proxy.explicit?.httpProxyPort ?? 0,
       publish,
       publishCrl: (crl) => xds.publishRoots('ROOTCA', this.authority.root, crl),
+      publishRoots: (roots) => xds.publishRoots('ROOTCA', roots),
       accessLog: () => envoy.process.lines.flatMap(parseLine),
     };
     this.#workloads.push(workload);

@@ -62,8 +62,12 @@ export class FileXds {
     this.publishRoots('ROOTCA', roots);
   }
 
-  /** Writes roots under the name of a secret. */
+  /** Writes roots under the name of a secret; '' = the secret is not there yet. */
   publishRoots(name: string, roots: string, crl = ''): void {
+    if (roots === '') {
+      this.#write(TYPE_URL.secret, name, []);
+      return;
+    }
     this.#write(TYPE_URL.secret, name, [
       {
         name,
