@@ -1,9 +1,13 @@
 import type { KindDefinition } from '#api/kind.ts';
+import { attributeManifest } from '#api/kinds/attribute-manifest.ts';
 import { meshPolicy, policy } from '#api/kinds/authentication-policy.ts';
 import { authorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import { certificateRevocation } from '#api/kinds/certificate-revocation.ts';
 import { configMap } from '#api/kinds/config-map.ts';
 import { destinationRule } from '#api/kinds/destination-rule.ts';
+import { denier, listChecker, mixerHandler } from '#api/kinds/mixer-handler.ts';
+import { checkNothing, listEntry, mixerInstance } from '#api/kinds/mixer-instance.ts';
+import { mixerRule } from '#api/kinds/mixer-rule.ts';
 import { namespace } from '#api/kinds/namespace.ts';
 import { node } from '#api/kinds/node.ts';
 import { peerAuthentication } from '#api/kinds/peer-authentication.ts';
@@ -45,6 +49,14 @@ export const KINDS: readonly KindDefinition[] = [
   rbacConfig,
   serviceRole,
   serviceRoleBinding,
+  attributeManifest,
+  mixerRule,
+  mixerHandler,
+  mixerInstance,
+  denier,
+  listChecker,
+  checkNothing,
+  listEntry,
   certificateRevocation,
   trustBundle,
 ];

@@ -96,6 +96,8 @@ export const LIMITS = {
   envoyAdminAnswerBytesMax: 32 * 1024 * 1024,
   /** Denied requests that are logged each second for one workload; the others are counted. */
   denialLogsPerSecondMax: 50,
+  /** Records of AUDIT policies that an agent writes each second for one workload. */
+  auditRecordsPerSecondMax: 1000,
   /** Denied requests that the status of a workload shows, the latest ones. */
   recentDenialsMax: 50,
   /** Policies that the record of a denied request lists. */
@@ -123,6 +125,8 @@ export const LIMITS = {
   mixerExpressionDepthMax: 32,
   /** Alternatives that such an expression may come to for Envoy. */
   mixerAlternativesMax: 256,
+  /** Tests of attributes in all those alternatives together. */
+  mixerTestsMax: 4096,
   /** Mappings of ports under which the configuration of one authorization is remembered. */
   authzPortMappingsMax: 10_000,
   /** Bytes of a set of keys (JWKS) and of the document that says where it is. */

@@ -36,6 +36,7 @@ const POLICY_KINDS: readonly KindId[] = [
   'policies.authentication.istio.io',
   'meshpolicies.authentication.istio.io',
   'destinationrules.networking.istio.io',
+  'rules.config.istio.io',
 ];
 /** Changes mostly come several at once. */
 const SETTLE_MS = 500;

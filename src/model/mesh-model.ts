@@ -1,3 +1,4 @@
+import { attributeManifest } from '#api/kinds/attribute-manifest.ts';
 import { meshPolicy, policy } from '#api/kinds/authentication-policy.ts';
 import { authorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import {
@@ -5,6 +6,9 @@ import {
   certificateRevocation,
 } from '#api/kinds/certificate-revocation.ts';
 import { destinationRule } from '#api/kinds/destination-rule.ts';
+import { denier, listChecker, mixerHandler } from '#api/kinds/mixer-handler.ts';
+import { checkNothing, listEntry, mixerInstance } from '#api/kinds/mixer-instance.ts';
+import { mixerRule } from '#api/kinds/mixer-rule.ts';
 import { namespace as namespaceKind } from '#api/kinds/namespace.ts';
 import { peerAuthentication } from '#api/kinds/peer-authentication.ts';
 import { clusterRbacConfig, rbacConfig } from '#api/kinds/rbac-config.ts';
@@ -52,6 +56,14 @@ const OBJECT_PARTS = {
   rbacConfigs: rbacConfig.id,
   serviceRoles: serviceRole.id,
   serviceRoleBindings: serviceRoleBinding.id,
+  attributeManifests: attributeManifest.id,
+  mixerRules: mixerRule.id,
+  mixerHandlers: mixerHandler.id,
+  mixerInstances: mixerInstance.id,
+  deniers: denier.id,
+  listCheckers: listChecker.id,
+  checkNothings: checkNothing.id,
+  listEntries: listEntry.id,
   destinationRules: destinationRule.id,
   virtualServices: virtualService.id,
   serviceAccounts: serviceAccount.id,
@@ -112,6 +124,14 @@ export class MeshModel {
       rbacConfigs: NamespacedObjects.empty(),
       serviceRoles: NamespacedObjects.empty(),
       serviceRoleBindings: NamespacedObjects.empty(),
+      attributeManifests: NamespacedObjects.empty(),
+      mixerRules: NamespacedObjects.empty(),
+      mixerHandlers: NamespacedObjects.empty(),
+      mixerInstances: NamespacedObjects.empty(),
+      deniers: NamespacedObjects.empty(),
+      listCheckers: NamespacedObjects.empty(),
+      checkNothings: NamespacedObjects.empty(),
+      listEntries: NamespacedObjects.empty(),
       destinationRules: NamespacedObjects.empty(),
       virtualServices: NamespacedObjects.empty(),
       serviceAccounts: NamespacedObjects.empty(),

@@ -1,6 +1,10 @@
+import type { AttributeManifest } from '#api/kinds/attribute-manifest.ts';
 import type { AuthenticationPolicy } from '#api/kinds/authentication-policy.ts';
 import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import type { DestinationRule } from '#api/kinds/destination-rule.ts';
+import type { Denier, ListChecker, MixerHandler } from '#api/kinds/mixer-handler.ts';
+import type { CheckNothing, ListEntry, MixerInstance } from '#api/kinds/mixer-instance.ts';
+import type { MixerRule } from '#api/kinds/mixer-rule.ts';
 import type { Namespace } from '#api/kinds/namespace.ts';
 import type { PeerAuthentication } from '#api/kinds/peer-authentication.ts';
 import type { RbacConfig } from '#api/kinds/rbac-config.ts';
@@ -45,6 +49,14 @@ export interface MeshSnapshot {
   readonly rbacConfigs: NamespacedObjects<RbacConfig>;
   readonly serviceRoles: NamespacedObjects<ServiceRole>;
   readonly serviceRoleBindings: NamespacedObjects<ServiceRoleBinding>;
+  readonly attributeManifests: NamespacedObjects<AttributeManifest>;
+  readonly mixerRules: NamespacedObjects<MixerRule>;
+  readonly mixerHandlers: NamespacedObjects<MixerHandler>;
+  readonly mixerInstances: NamespacedObjects<MixerInstance>;
+  readonly deniers: NamespacedObjects<Denier>;
+  readonly listCheckers: NamespacedObjects<ListChecker>;
+  readonly checkNothings: NamespacedObjects<CheckNothing>;
+  readonly listEntries: NamespacedObjects<ListEntry>;
   readonly destinationRules: NamespacedObjects<DestinationRule>;
   readonly virtualServices: NamespacedObjects<VirtualService>;
   readonly serviceAccounts: NamespacedObjects<ServiceAccount>;

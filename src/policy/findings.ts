@@ -28,6 +28,9 @@ export function findingsOf(mesh: MeshSnapshot, authorizer: Authorizer): Findings
   for (const policy of mesh.authorizationPolicies.all()) {
     for (const diagnostic of authorizer.compile(policy).diagnostics) report(policy, diagnostic);
   }
+  for (const rule of mesh.mixerRules.all()) {
+    for (const diagnostic of authorizer.diagnosticsOf(rule, mesh)) report(rule, diagnostic);
+  }
   customFindings(mesh, authorizer, report);
   peerAuthenticationFindings(mesh, report);
   policyFindings(mesh, report);

@@ -6,9 +6,9 @@ export interface PolicyRule {
   readonly rule: number | undefined;
 }
 
-const RULE_ID = /^ns\[([^\]]*)\]-(?:policy|binding|config)\[([^\]]*)\]-rule\[(\d+)\]$/;
+const RULE_ID = /^ns\[([^\]]*)\]-(?:policy|binding|config|mixer)\[([^\]]*)\]-rule\[(\d+)\]$/;
 
-/** Reads `ns[foo]-policy[bar]-rule[0]`, Istio's form of ids, and those of roles. */
+/** Reads `ns[foo]-policy[bar]-rule[0]`, Istio's form of ids, and those of roles and of Mixer. */
 export function parseRuleId(id: string): PolicyRule {
   const match = RULE_ID.exec(id);
   if (!match) return { policy: id, rule: undefined };

@@ -19,7 +19,8 @@ export interface IstioKind<T extends ApiObject>
     | 'networking.istio.io'
     | 'security.istio.io'
     | 'authentication.istio.io'
-    | 'rbac.istio.io';
+    | 'rbac.istio.io'
+    | 'config.istio.io';
   /** False for kinds of the whole cluster. */
   readonly namespaced?: false;
   readonly spec: Schema;

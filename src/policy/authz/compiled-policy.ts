@@ -49,7 +49,9 @@ export type PolicyKind =
   | 'AuthorizationPolicy'
   | 'ServiceRoleBinding'
   | 'ClusterRbacConfig'
-  | 'RbacConfig';
+  | 'RbacConfig'
+  /** Of Mixer. */
+  | 'rule';
 
 /**
  * A policy, old or new, in the one form that enforcement, the evaluator and the analyzers read.

@@ -15,7 +15,9 @@ import { type TextMatch, textMatches } from '#policy/authz/text-match.ts';
 export function conditionHolds(condition: Condition, facts: AuthzFacts): boolean {
   switch (condition.on) {
     case 'principal':
-      return holds(condition, (match) => principalMatches(match, facts));
+      return holds(condition, (match) =>
+        principalMatches(match, condition.ofPeer ? { ...facts, endUser: undefined } : facts),
+      );
     case 'namespace': {
       const { anchored } = condition;
       return holds(condition, (match) =>

@@ -41,8 +41,11 @@ export interface Tests<M> {
  * need not know it; so does `portIgnored` below.
  */
 export type SourceCondition =
-  /** The peer's identity without its `spiffe://`. */
-  | ({ readonly on: 'principal' } & Tests<TextMatch>)
+  /**
+   * The identity of the peer without its `spiffe://`; where principals are those of end users, of
+   * the end user, but for `ofPeer`.
+   */
+  | ({ readonly on: 'principal'; readonly ofPeer?: true } & Tests<TextMatch>)
   | ({ readonly on: 'namespace'; readonly anchored: boolean } & Tests<TextMatch>)
   | ({ readonly on: 'serviceAccount'; readonly anchored: boolean } & Tests<ServiceAccountMatch>)
   | ({ readonly on: 'trustDomain' } & Tests<TextMatch>)

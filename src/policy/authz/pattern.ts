@@ -38,6 +38,7 @@ export function trustDomainPattern(match: TextMatch): string {
  */
 export function hostPattern(match: TextMatch): string {
   if (match.match === 'present') return '.+';
+  if (match.match === 'pattern') return `(?:${match.value})`;
   const [, name = '', port] = /^(.*?)\.?(?::(\d+))?$/s.exec(match.value) ?? [];
   if (match.match === 'prefix') return `(?i:${escapePattern(match.value)}.*)`;
   const text = match.match === 'exact' ? escapePattern(name) : `.*${escapePattern(name)}`;
@@ -64,6 +65,8 @@ function within(match: TextMatch, some: string, present: string): string {
       return `${escapePattern(match.value)}${some}`;
     case 'suffix':
       return `${some}${escapePattern(match.value)}`;
+    case 'pattern':
+      return `(?:${match.value})`;
     case 'present':
       return present;
   }

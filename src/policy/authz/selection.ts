@@ -1,4 +1,6 @@
+import type { Diagnostic } from '#api/diagnostic.ts';
 import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
+import type { MixerRule } from '#api/kinds/mixer-rule.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import type { Workload } from '#model/workload.ts';
 import { compileAuthorizationPolicy } from '#policy/authz/compile.ts';
@@ -9,6 +11,7 @@ import {
   type CustomTraffic,
   customTraffic,
 } from '#policy/authz/custom-checks.ts';
+import { MixerFinder, type MixerSources } from '#policy/authz/mixer/mixer-finder.ts';
 import { type ProviderState, Providers } from '#policy/authz/providers.ts';
 import { RoleFinder, type RoleSources } from '#policy/authz/roles/role-finder.ts';
 import { HARDENING } from '#policy/hardening.ts';
@@ -49,7 +52,7 @@ export interface WorkloadAuthorization {
 }
 
 /** The parts of a snapshot that authorization comes from. */
-export interface AuthzSources extends RoleSources {
+export interface AuthzSources extends RoleSources, MixerSources {
   readonly authorizationPolicies: NamespacedObjects<AuthorizationPolicy>;
 }
 
@@ -64,11 +67,13 @@ export class Authorizer {
   readonly #lists = new WeakMap<readonly AuthorizationPolicy[], readonly CompiledPolicy[]>();
   readonly #shared = new SharedByList<CompiledPolicy | ProviderState, WorkloadAuthorization>();
   readonly #roles: RoleFinder;
+  readonly #mixer: MixerFinder;
   readonly #providers: Providers;
 
   constructor(context: AuthzContext) {
     this.#context = context;
     this.#roles = new RoleFinder(context);
+    this.#mixer = new MixerFinder(context);
     this.#providers = new Providers(context.extensionProviders ?? []);
   }
 
@@ -83,8 +88,8 @@ export class Authorizer {
 
   /**
    * All that is enforced on a workload: policies of its namespace and of the root namespace that
-   * select it; where there are none, what roles say of it. Workloads with the same policies get the
-   * same object, also after other policies changed.
+   * select it; where there are none, what roles say of it; and what rules of Mixer deny. Workloads
+   * with the same policies get the same object, also after other policies changed.
    */
   authorizationFor(workload: Workload, sources: AuthzSources): WorkloadAuthorization {
     const { rootNamespace } = this.#context;
@@ -92,7 +97,8 @@ export class Authorizer {
     const selecting = [...namespaces]
       .flatMap((namespace) => this.#compileAll(sources.authorizationPolicies.in(namespace)))
       .filter((policy) => selects(policy, workload));
-    const policies = selecting.length > 0 ? selecting : this.#roles.policiesFor(workload, sources);
+    const granting = selecting.length > 0 ? selecting : this.#roles.policiesFor(workload, sources);
+    const policies = [...granting, ...this.#mixer.policiesFor(workload, sources)];
     const custom = this.#customOf(policies, workload, sources);
     const states = custom.map(({ state }) => state);
     const { customProvidersAreIndependent: independent } = HARDENING[this.#context.hardening];
@@ -103,6 +109,11 @@ export class Authorizer {
       http: rulesOf('http'),
       tcp: rulesOf('tcp'),
     }));
+  }
+
+  /** What is wrong with a rule of Mixer, whatever the workload. */
+  diagnosticsOf(rule: MixerRule, sources: AuthzSources): readonly Diagnostic[] {
+    return this.#mixer.diagnosticsOf(rule, sources);
   }
 
   /** Why the provider of a CUSTOM policy cannot be asked by workloads of a namespace. */

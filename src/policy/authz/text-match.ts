@@ -3,6 +3,8 @@ export type TextMatch =
   | { readonly match: 'exact'; readonly value: string }
   | { readonly match: 'prefix'; readonly value: string }
   | { readonly match: 'suffix'; readonly value: string }
+  /** A regular expression of RE2 over the whole text; only Mixer's expressions have it. */
+  | { readonly match: 'pattern'; readonly value: string }
   | { readonly match: 'present' };
 
 /**
@@ -25,7 +27,14 @@ export function textMatches(match: TextMatch, text: string): boolean {
       return text.startsWith(match.value);
     case 'suffix':
       return text.endsWith(match.value);
+    case 'pattern':
+      return expressionOf(match.value).test(text);
     case 'present':
       return text !== '';
   }
+}
+
+/** The same in JavaScript, which writes names of groups in another way. */
+function expressionOf(pattern: string): RegExp {
+  return new RegExp(`^(?:${pattern.replaceAll('(?P<', '(?<')})$`);
 }

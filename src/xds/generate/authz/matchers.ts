@@ -34,6 +34,7 @@ export function patternMatcher(regex: string): StringMatcher {
 /** A text. */
 export function textMatcher(match: TextMatch): StringMatcher {
   if (match.match === 'present') return patternMatcher(PRESENT);
+  if (match.match === 'pattern') return patternMatcher(match.value);
   return create(StringMatcherSchema, { matchPattern: { case: match.match, value: match.value } });
 }
 

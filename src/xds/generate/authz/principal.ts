@@ -65,7 +65,9 @@ function buildCondition(condition: SourceCondition, binding: PrincipalBinding): 
   switch (condition.on) {
     case 'principal':
       return tested(condition, (match) =>
-        binding === 'origin' ? endUser(match) : authenticated(identityMatcher(match)),
+        binding === 'origin' && !condition.ofPeer
+          ? endUser(match)
+          : authenticated(identityMatcher(match)),
       );
     case 'namespace':
       return tested(condition, (match) =>
@@ -111,6 +113,8 @@ function identityMatcher(match: TextMatch): StringMatcher {
       return textMatcher({ match: match.match, value: `${SCHEME}${match.value}` });
     case 'suffix':
       return patternMatcher(`${SCHEME}.*${escapePattern(match.value)}`);
+    case 'pattern':
+      return patternMatcher(`${SCHEME}(?:${match.value})`);
     case 'present':
       return textMatcher(match);
   }

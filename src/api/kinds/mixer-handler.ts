@@ -1,0 +1,193 @@
+import { isIpBlock } from '#api/address.ts';
+import { checkSchema } from '#api/check-schema.ts';
+import { ageColumn, fieldColumn } from '#api/columns.ts';
+import { checkDuration } from '#api/duration.ts';
+import { forbidden, invalid, required, unsupported, warning } from '#api/field-error.ts';
+import type { Report } from '#api/kind.ts';
+import { defineIstioKind, type IstioKind } from '#api/kinds/istio-kind.ts';
+import type { IstioStatus } from '#api/kinds/istio-status.ts';
+import type { ApiObject } from '#api/object.ts';
+import { regexProblem } from '#api/regex.ts';
+import { anyObject, choice, flag, integer, list, object, text, type ValueOf } from '#api/schema.ts';
+
+const denierParams = object('A handler that denies everything it is asked about.', {
+  status: object('What a denied caller is told.', {
+    code: integer('A code of google.rpc.'),
+    message: text('The reason.'),
+    details: list('Not looked at.', anyObject('A detail.')),
+  }),
+  validDuration: text('How long an answer may be kept: here each request is decided anew.'),
+  validUseCount: integer('How often an answer may be used: as above.'),
+});
+
+const listParams = object('A handler that looks for a value in a list.', {
+  overrides: list('The entries of the list.', text('An entry.')),
+  entryType: choice('What the entries are; STRINGS when left out.', [
+    'STRINGS',
+    'CASE_INSENSITIVE_STRINGS',
+    'IP_ADDRESSES',
+    'REGEX',
+  ]),
+  blacklist: flag('True: what is in the list is denied; else what is not in it.'),
+  providerUrl: text('Where more entries are; not supported.'),
+  refreshInterval: text('How often they are fetched.'),
+  ttl: text('How long they count.'),
+  cachingInterval: text('How long an answer may be kept: here each request is decided anew.'),
+  cachingUseCount: integer('How often an answer may be used: as above.'),
+});
+
+const handlerSpec = object('A handler by the name of its adapter.', {
+  compiledAdapter: text('`denier` or `listchecker`.'),
+  params: anyObject('What the adapter takes: the fields of the kind denier or listchecker.'),
+  adapter: text('An adapter that is a process of its own; not supported.'),
+  connection: anyObject('Where that process is.'),
+});
+
+/** What a denier says. */
+export interface DenierParams extends ValueOf<typeof denierParams> {}
+/** What a listchecker says. */
+export interface ListParams extends ValueOf<typeof listParams> {}
+
+/** `denier` of config.istio.io/v1alpha2. */
+export interface Denier extends ApiObject {
+  readonly spec?: DenierParams;
+  readonly status?: IstioStatus;
+}
+/** `listchecker` of config.istio.io/v1alpha2. */
+export interface ListChecker extends ApiObject {
+  readonly spec?: ListParams;
+  readonly status?: IstioStatus;
+}
+/** `handler` of config.istio.io/v1alpha2. */
+export interface MixerHandler extends ApiObject {
+  readonly spec?: ValueOf<typeof handlerSpec>;
+  readonly status?: IstioStatus;
+}
+
+/** The adapters that there are, with what each takes. */
+const ADAPTERS = { denier: denierParams, listchecker: listParams } as const;
+
+const PERMISSION_DENIED = 7;
+/** The greatest code of google.rpc. */
+const CODE_MAX = 16;
+
+function checkDenier(params: DenierParams, field: string, report: Report): void {
+  const { status = {}, validDuration } = params;
+  const { code = PERMISSION_DENIED, message = '' } = status;
+  checkDuration(validDuration, `${field}.validDuration`, report, { zero: true });
+  const at = `${field}.status.code`;
+  if (code < 1 || code > CODE_MAX) {
+    report(invalid(at, code, `must be a code of google.rpc that is an error: 1 to ${CODE_MAX}`));
+  } else if (code !== PERMISSION_DENIED) {
+    report(warning(at, `callers are told ${PERMISSION_DENIED} (PERMISSION_DENIED, HTTP 403)`));
+  }
+  if (message !== '')
+    report(warning(`${field}.status.message`, 'callers are told "RBAC: access denied"'));
+}
+
+function checkList(params: ListParams, field: string, report: Report): void {
+  const { overrides = [], entryType = 'STRINGS', providerUrl = '' } = params;
+  for (const name of ['refreshInterval', 'ttl', 'cachingInterval'] as const)
+    checkDuration(params[name], `${field}.${name}`, report, { zero: true });
+  if (providerUrl !== '') {
+    const detail = 'lists are not fetched from elsewhere';
+    report(forbidden(`${field}.providerUrl`, detail, 'write the entries into overrides'));
+  } else if (overrides.length === 0) {
+    report(required(`${field}.overrides`, 'at least one entry'));
+  }
+  for (const [index, entry] of overrides.entries()) {
+    const problem = entryProblem(entry, entryType);
+    if (problem !== undefined) report(invalid(`${field}.overrides[${index}]`, entry, problem));
+  }
+}
+
+function entryProblem(entry: string, type: ListParams['entryType']): string | undefined {
+  if (type === 'REGEX') return regexProblem(entry);
+  if (type !== 'IP_ADDRESSES' || isIpBlock(entry)) return undefined;
+  return 'must be an IP address or a CIDR block';
+}
+
+/** The parameters of a handler of one of the adapters, read; undefined for any other. */
+export function handlerParams(
+  { spec = {} }: MixerHandler,
+  report: Report = () => {},
+): { readonly denier: DenierParams } | { readonly list: ListParams } | undefined {
+  const { compiledAdapter = '', params = {} } = spec;
+  if (!Object.hasOwn(ADAPTERS, compiledAdapter)) return undefined;
+  let isWrong = false;
+  const read = <T>(schema: (typeof ADAPTERS)[keyof typeof ADAPTERS]): T =>
+    checkSchema(schema, params, 'spec.params', {
+      unknownFields: 'error',
+      full: false,
+      report: (diagnostic) => {
+        isWrong = true;
+        report(diagnostic);
+      },
+    }) as T;
+  const given =
+    compiledAdapter === 'denier'
+      ? { denier: read<DenierParams>(denierParams) }
+      : { list: read<ListParams>(listParams) };
+  return isWrong ? undefined : given;
+}
+
+function checkHandler(handler: MixerHandler, report: Report): void {
+  const { compiledAdapter = '', adapter, connection } = handler.spec ?? {};
+  for (const [name, value] of Object.entries({ adapter, connection })) {
+    if (value !== undefined)
+      report(forbidden(`spec.${name}`, 'adapters in processes of their own are not supported'));
+  }
+  const adapters = Object.keys(ADAPTERS);
+  if (compiledAdapter === '') {
+    if (adapter === undefined)
+      report(required('spec.compiledAdapter', `one of ${adapters.join(', ')}`));
+    return;
+  }
+  if (!adapters.includes(compiledAdapter)) {
+    const remedy = 'of Mixer there is access control only, no telemetry and no quotas';
+    report(unsupported('spec.compiledAdapter', compiledAdapter, adapters, remedy));
+    return;
+  }
+  const params = handlerParams(handler, report);
+  if (params === undefined) return;
+  if ('denier' in params) checkDenier(params.denier, 'spec.params', report);
+  else checkList(params.list, 'spec.params', report);
+}
+
+const common = {
+  group: 'config.istio.io',
+  versions: ['v1alpha2'],
+  shortNames: [],
+  columns: [ageColumn],
+} as const satisfies Partial<IstioKind<ApiObject>>;
+
+/** handler: a handler by the name of its adapter. */
+export const mixerHandler = defineIstioKind<MixerHandler>({
+  ...common,
+  kind: 'handler',
+  plural: 'handlers',
+  description: 'A denier or a listchecker that rules ask (Mixer).',
+  spec: handlerSpec,
+  columns: [fieldColumn('Adapter', '.spec.compiledAdapter', 'What it does.'), ageColumn],
+  check: checkHandler,
+});
+
+/** denier: the older form of a handler. */
+export const denier = defineIstioKind<Denier>({
+  ...common,
+  kind: 'denier',
+  plural: 'deniers',
+  description: 'Denies what a rule asks it about (Mixer, older form of a handler).',
+  spec: denierParams,
+  check: ({ spec = {} }, report) => checkDenier(spec, 'spec', report),
+});
+
+/** listchecker: the older form of a handler. */
+export const listChecker = defineIstioKind<ListChecker>({
+  ...common,
+  kind: 'listchecker',
+  plural: 'listcheckers',
+  description: 'Denies by a list what a rule asks it about (Mixer, older form of a handler).',
+  spec: listParams,
+  check: ({ spec = {} }, report) => checkList(spec, 'spec', report),
+});

@@ -1,0 +1,153 @@
+import type { Diagnostic } from '#api/diagnostic.ts';
+import type { ListParams } from '#api/kinds/mixer-handler.ts';
+import { LISTED_TYPES } from '#api/kinds/mixer-instance.ts';
+import type { MixerRule } from '#api/kinds/mixer-rule.ts';
+import type { ApiObject } from '#api/object.ts';
+import { attributesOf, type Expression, type Value } from '#mixer/expression.ts';
+import { ALWAYS, type Formula, FormulaBuilder, NEVER } from '#mixer/formula.ts';
+import { type Facts, isListed, type List, patternWithin, predicateOf } from '#mixer/predicate.ts';
+import {
+  conditionProblems,
+  readCondition,
+  readExpression,
+  valueProblems,
+} from '#mixer/read-expression.ts';
+import { addressInRange, parseAddressRange } from '#policy/authz/address-range.ts';
+import {
+  declaredAttributes,
+  handlerNamed,
+  instanceNamed,
+  type MixerObjects,
+} from '#policy/authz/mixer/mixer-objects.ts';
+import { escapePattern } from '#policy/authz/pattern.ts';
+
+/** What an action of a rule denies, of the requests that the rule matches. */
+type Check =
+  | { readonly denies: 'all' }
+  | { readonly denies: 'listed' | 'not listed'; readonly value: Expression; readonly list: List };
+
+/** A rule with what it asks, read. */
+export interface ReadRule {
+  readonly rule: MixerRule;
+  readonly match: readonly Expression[];
+  readonly checks: readonly Check[];
+  /** The attributes that its expressions name. */
+  readonly attributes: readonly string[];
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** The objects that reading a rule depends on, the rule first; `undefined` when it asks nobody. */
+export function objectsOfRule(rule: MixerRule, objects: MixerObjects): readonly object[] {
+  const { namespace = '' } = rule.metadata;
+  const found = (rule.spec?.actions ?? []).flatMap(({ handler = '', instances = [] }) => [
+    handlerNamed(handler, namespace, objects)?.object,
+    ...instances.map((name) => instanceNamed(name, namespace, objects)?.object),
+  ]);
+  const all: readonly (ApiObject | undefined)[] = found;
+  return [rule, declaredAttributes(objects), ...all.map((object) => object ?? MISSING)];
+}
+
+const MISSING = {};
+
+/** Reads a rule. What cannot be understood of one that denies denies more, and is told. */
+export function readRule(rule: MixerRule, objects: MixerObjects): ReadRule {
+  const diagnostics: Diagnostic[] = [];
+  const { match = '' } = rule.spec ?? {};
+  const checks = (rule.spec?.actions ?? []).flatMap((_, at) =>
+    readAction(rule, at, objects, diagnostics),
+  );
+  const condition = match === '' ? undefined : readCondition(match, declaredAttributes(objects));
+  const parts = condition?.parts ?? [];
+  const unknown = conditionProblems(parts);
+  for (const { column, message } of [...(condition?.problems ?? []), ...unknown]) {
+    const closed = 'this part of the condition is taken to hold';
+    const text = `at column ${column}: ${message}; ${closed}`;
+    diagnostics.push({ severity: 'error', field: 'spec.match', message: text });
+  }
+  const values = checks.flatMap((check) => (check.denies === 'all' ? [] : [check.value]));
+  const attributes = [...new Set([...parts, ...values].flatMap(attributesOf))];
+  return { rule, match: parts, checks, attributes, diagnostics };
+}
+
+function readAction(
+  { metadata, spec }: MixerRule,
+  at: number,
+  objects: MixerObjects,
+  diagnostics: Diagnostic[],
+): readonly Check[] {
+  const { handler = '', instances = [] } = spec?.actions?.[at] ?? {};
+  const field = `spec.actions[${at}]`;
+  const tell = (name: string, message: string) =>
+    diagnostics.push({ severity: 'error', field: `${field}.${name}`, message });
+  const { namespace = '' } = metadata;
+  const found = handlerNamed(handler, namespace, objects);
+  if (found === undefined) {
+    tell('handler', `there is no denier or listchecker "${handler}": nothing is denied by it`);
+    return [];
+  }
+  return instances.map((name, index): Check => {
+    const instance = instanceNamed(name, namespace, objects);
+    const at = `instances[${index}]`;
+    if (instance === undefined) tell(at, `there is no instance "${name}": everything is denied`);
+    if ('denier' in found || instance === undefined) return DENIES_ALL;
+    if (instance.value === undefined) {
+      tell(at, `"${name}" has no value to look for in a list: everything is denied`);
+      return DENIES_ALL;
+    }
+    const read = readExpression(instance.value, LISTED_TYPES, declaredAttributes(objects));
+    const problems = 'problem' in read ? [read.problem] : valueProblems(read.expression);
+    for (const { column, message } of problems)
+      tell(at, `"${name}", at column ${column}: ${message}: everything is denied`);
+    if ('problem' in read || problems.length > 0) return DENIES_ALL;
+    const denies = found.list.blacklist === true ? 'listed' : 'not listed';
+    return { denies, value: read.expression, list: listOf(found.list) };
+  });
+}
+
+const DENIES_ALL: Check = { denies: 'all' };
+
+function listOf({ entryType = 'STRINGS', overrides = [] }: ListParams): List {
+  switch (entryType) {
+    case 'STRINGS':
+      return {
+        match: 'equals',
+        values: overrides,
+        has: (value) => overrides.includes(String(value)),
+      };
+    case 'CASE_INSENSITIVE_STRINGS': {
+      const lower = new Set(overrides.map((entry) => entry.toLowerCase()));
+      return {
+        match: 'pattern',
+        values: overrides.map((entry) => `(?i:${escapePattern(entry)})`),
+        has: (value) => lower.has(String(value).toLowerCase()),
+      };
+    }
+    case 'REGEX':
+      return { match: 'pattern', values: overrides.map(patternWithin), has: () => undefined };
+    case 'IP_ADDRESSES':
+      return { match: 'block', values: overrides, has: (value) => isInBlocks(value, overrides) };
+  }
+}
+
+function isInBlocks(value: Value, blocks: readonly string[]): boolean {
+  return blocks.some((block) => {
+    const range = parseAddressRange(block);
+    return range !== undefined && addressInRange(range, String(value));
+  });
+}
+
+/** When a rule denies, as far as can be told beforehand. */
+export function deniedBy({ match, checks }: ReadRule, facts: Facts): Formula {
+  const builder = new FormulaBuilder();
+  const denied = checks.map((check): Formula => {
+    if (check.denies === 'all') return ALWAYS;
+    const { when, problems } = isListed(check.value, check.list, facts);
+    if (problems.length > 0) return ALWAYS;
+    return check.denies === 'listed' ? when : builder.not(when);
+  });
+  const any = denied.reduce((one, other) => builder.or(one, other), NEVER);
+  const { when } = predicateOf(match, facts);
+  const both = builder.and(when, any);
+  // The rule's own condition covers more than both.
+  return builder.isOverflown ? when : both;
+}

@@ -1,0 +1,378 @@
+// Mixer's rules, decided: what each denies and what it leaves alone.
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { evaluate } from '#policy/authz/evaluate.ts';
+import type { HttpFacts } from '#policy/authz/request.ts';
+import { Authorizer } from '#policy/authz/selection.ts';
+import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
+import { authorizedWorkload, authzContext } from '../../../../test/kit/authorization-policy.ts';
+import { testMesh } from '../../../../test/kit/mesh.ts';
+import { objectsOf } from '../../../../test/kit/objects.ts';
+
+const SERVICES = `
+apiVersion: v1
+kind: Service
+metadata: { name: shop, namespace: foo }
+spec: { selector: { app: shop }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: admin, namespace: foo }
+spec: { selector: { app: shop }, ports: [{ name: http, port: 80, targetPort: 9090 }] }
+`;
+const HANDLERS = `
+apiVersion: config.istio.io/v1alpha2
+kind: handler
+metadata: { name: deny, namespace: foo }
+spec: { compiledAdapter: denier, params: { status: { code: 7 } } }
+---
+apiVersion: config.istio.io/v1alpha2
+kind: instance
+metadata: { name: nothing, namespace: foo }
+spec: { compiledTemplate: checknothing }
+`;
+const rule = (match: string, handler = 'deny', instance = 'nothing') => `
+apiVersion: config.istio.io/v1alpha2
+kind: rule
+metadata: { name: r, namespace: foo }
+spec:
+  match: ${JSON.stringify(match)}
+  actions: [{ handler: ${handler}, instances: [${instance}] }]
+`;
+const listOf = (params: object, value: string) => `
+apiVersion: config.istio.io/v1alpha2
+kind: handler
+metadata: { name: list, namespace: foo }
+spec: { compiledAdapter: listchecker, params: ${JSON.stringify(params)} }
+---
+apiVersion: config.istio.io/v1alpha2
+kind: instance
+metadata: { name: entry, namespace: foo }
+spec: { compiledTemplate: listentry, params: { value: ${JSON.stringify(value)} } }
+---${rule('', 'list', 'entry')}`;
+
+interface Asked extends Partial<HttpFacts> {
+  /** `<namespace>/<service account>`. */
+  readonly caller?: string;
+  readonly address?: string;
+  readonly port?: number;
+  readonly serverName?: string;
+  readonly tcp?: true;
+  readonly principals?: 'origin';
+}
+
+function authorization(...yaml: readonly string[]) {
+  const mesh = testMesh(objectsOf([SERVICES, HANDLERS, ...yaml].join('---'))).model.snapshot();
+  const labels = { app: 'shop', version: 'v1' };
+  const workload = authorizedWorkload({ labels });
+  return new Authorizer(authzContext('strict')).authorizationFor(workload, mesh);
+}
+
+function decide(asked: Asked, ...yaml: readonly string[]) {
+  const { caller, address = '10.1.2.3', port = 8080, tcp, serverName, principals, ...http } = asked;
+  const [namespace, account] = caller?.split('/') ?? [];
+  const identity = `spiffe://cluster.local/ns/${namespace}/sa/${account}`;
+  const facts = { method: 'GET', target: '/', host: 'shop', ...http };
+  return evaluate(
+    authorization(...yaml),
+    {
+      source: { address, ...(caller && { identity: parseSpiffeId(identity) }) },
+      destination: { port, address: '10.0.0.1' },
+      ...(serverName ? { serverName } : {}),
+      ...(principals ? { principals } : {}),
+      ...(tcp ? {} : { http: facts }),
+    },
+    'strict',
+  );
+}
+
+const allows = (asked: Asked, ...yaml: readonly string[]) =>
+  assert.equal(decide(asked, ...yaml).decision, 'allow', JSON.stringify(asked));
+const denies = (asked: Asked, ...yaml: readonly string[]) =>
+  assert.equal(decide(asked, ...yaml).decision, 'deny', JSON.stringify(asked));
+
+describe('a denier', () => {
+  it('denies what the rule matches, and nothing else', () => {
+    const objects = rule('source.principal == "cluster.local/ns/foo/sa/bad"');
+    denies({ caller: 'foo/bad' }, objects);
+    allows({ caller: 'foo/good' }, objects);
+    allows({}, objects);
+    allows({ caller: 'foo/bad' });
+  });
+
+  it('denies everything by a rule without condition', () => {
+    denies({}, rule(''));
+    denies({}, rule('true'));
+    denies({ tcp: true }, rule('true'));
+    allows({}, rule('false'));
+  });
+
+  it('is there in the older form, too, and by its whole name', () => {
+    const older = `
+apiVersion: config.istio.io/v1alpha2
+kind: denier
+metadata: { name: old, namespace: foo }
+spec: { status: { code: 7, message: no } }
+---
+apiVersion: config.istio.io/v1alpha2
+kind: checknothing
+metadata: { name: old, namespace: foo }
+spec:
+`;
+    for (const end of ['', '.foo'])
+      denies({}, older, rule('', `old.denier${end}`, `old.checknothing${end}`));
+    for (const name of ['deny.handler', 'deny.foo', 'deny.handler.foo'])
+      denies({}, older, rule('', name, 'nothing.instance'));
+    allows({}, older, rule('', 'old.denier.bar', 'old.checknothing'));
+    allows({}, older, rule('', 'gone.denier', 'old.checknothing'));
+  });
+
+  it('denies although another policy allows, and a policy that allows is still needed', () => {
+    const allow = (path: string) => `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: a, namespace: foo }
+spec: { rules: [{ to: [{ operation: { paths: ["${path}"] } }] }] }
+`;
+    denies({}, rule('request.method == "GET"'), allow('/'));
+    denies({}, rule('request.method == "PUT"'), allow('/other'));
+    allows({}, rule('request.method == "PUT"'), allow('/'));
+  });
+});
+
+describe('the scope of a rule', () => {
+  it('is the namespace, or the mesh in the root namespace', () => {
+    const elsewhere = rule('').replaceAll('namespace: foo', 'namespace: bar');
+    allows({}, elsewhere);
+    const everywhere = [rule('', 'deny.foo', 'nothing.foo')];
+    denies(
+      {},
+      ...everywhere.map((one) => one.replace('namespace: foo', 'namespace: istio-system')),
+    );
+  });
+
+  it('is the service that is called, by the port that it leads to', () => {
+    const hosts = ['shop.foo.svc.cluster.local', 'admin.foo.svc.cluster.local'] as const;
+    const objects = rule(`destination.service.host == "${hosts[1]}"`);
+    denies({ port: 9090 }, objects);
+    allows({ port: 8080 }, objects);
+    denies({ port: 8080 }, rule('destination.service.name == "shop"'));
+    denies({ port: 8080 }, rule(`destination.service == "${hosts[0]}"`));
+    allows({}, rule('destination.service.host == "other.foo.svc.cluster.local"'));
+    denies({ port: 9090 }, rule('match(destination.service.host, "admin.*")'));
+    allows({ port: 8080 }, rule('match(destination.service.host, "admin.*")'));
+    denies({}, rule('destination.service.namespace == "foo"'));
+  });
+
+  it('is the workload by what is known of it', () => {
+    denies({}, rule('destination.labels["version"] == "v1"'));
+    allows({}, rule('destination.labels["version"] == "v2"'));
+    allows({}, rule('destination.labels["other"] == "v2"'));
+    allows({}, rule('destination.labels["other"] != "v2"'));
+    denies({}, rule('(destination.labels["other"] | "none") == "none"'));
+    denies({}, rule('destination.principal == "cluster.local/ns/foo/sa/app"'));
+    denies({}, rule('toLower(destination.namespace + "X") == "foox"'));
+    denies({}, rule('size(destination.namespace) == 3 && context.reporter.kind == "inbound"'));
+  });
+});
+
+describe('conditions on requests', () => {
+  const both = (match: string, denied: Asked, allowed: Asked) => {
+    denies(denied, rule(match));
+    allows(allowed, rule(match));
+  };
+
+  it('ask who calls', () => {
+    both('source.user == "cluster.local/ns/a/sa/b"', { caller: 'a/b' }, { caller: 'a/c' });
+    both('source.principal == "spiffe://cluster.local/ns/a/sa/b"', { caller: 'a/b' }, {});
+    both('source.principal != "cluster.local/ns/a/sa/b"', { caller: 'a/c' }, { caller: 'a/b' });
+    both(
+      'source.principal.startsWith("cluster.local/ns/a/")',
+      { caller: 'a/c' },
+      { caller: 'b/c' },
+    );
+    both('source.namespace == "a"', { caller: 'a/c' }, { caller: 'ab/c' });
+    both('source.namespace != destination.namespace', { caller: 'a/c' }, { caller: 'foo/c' });
+    both('source.workload.namespace == "a"', { caller: 'a/c' }, { caller: 'b/c' });
+    both('source.serviceAccount == "c"', { caller: 'a/c' }, { caller: 'a/xc' });
+    both('source.ip == ip("10.1.2.3")', {}, { address: '10.1.2.4' });
+    both('connection.mtls', { caller: 'a/b' }, {});
+    both('!connection.mtls', {}, { caller: 'a/b' });
+    both('connection.mtls == false', {}, { caller: 'a/b' });
+  });
+
+  it('know the peer, where principals are those of end users, too', () => {
+    const objects = rule('source.principal == "cluster.local/ns/a/sa/b"');
+    denies({ caller: 'a/b', principals: 'origin', claims: { iss: 'i', sub: 's' } }, objects);
+    allows({ caller: 'a/c', principals: 'origin', claims: { iss: 'i', sub: 's' } }, objects);
+  });
+
+  it('ask what is asked for', () => {
+    both('request.method == "PUT"', { method: 'PUT' }, { method: 'GET' });
+    both('request.path == "/a?b"', { target: '/a?b' }, { target: '/a' });
+    both('request.url_path == "/a"', { target: '/a?b' }, { target: '/ab' });
+    both('request.url_path.endsWith(".css")', { target: '/a.css' }, { target: '/a.js' });
+    both('"^/a[0-9]$".matches(request.url_path)', { target: '/a1' }, { target: '/a12' });
+    both('"[0-9]".matches(request.url_path)', { target: '/a12/' }, { target: '/a' });
+    both('"(?i)^/A".matches(request.url_path)', { target: '/abc' }, { target: '/b' });
+    both('match(request.path, "/admin*")', { target: '/admin/x' }, { target: '/x/admin' });
+    both('request.host == "shop"', { host: 'shop:80' }, { host: 'other' });
+    both('request.headers["X-A"] == "1"', { headers: { 'x-a': '1' } }, { headers: { 'x-a': '2' } });
+    both('request.useragent != "good"', { headers: { 'user-agent': 'bad' } }, {});
+    both('connection.requested_server_name == "a"', { serverName: 'a' }, { serverName: 'b' });
+    both('destination.port == 9090', { port: 9090 }, { port: 8080 });
+    both('context.protocol == "http"', {}, { headers: { 'content-type': 'application/grpc' } });
+    both('context.protocol == "tcp"', { tcp: true }, {});
+    both('context.protocol != "tcp"', {}, { tcp: true });
+  });
+
+  it('ask for tokens', () => {
+    const claims = { iss: 'https://i', sub: 's', aud: 'a', azp: 'p', email: 'e' };
+    const other = { iss: 'https://i', sub: 't', aud: 'b', azp: 'q', email: 'f' };
+    both('request.auth.principal == "https://i/s"', { claims }, { claims: other });
+    both('request.auth.audiences == "a"', { claims }, { claims: other });
+    both('request.auth.presenter == "p"', { claims }, { claims: other });
+    both('request.auth.claims["email"] == "e"', { claims }, { claims: other });
+    both('(request.auth.principal | "nobody") == "nobody"', {}, { claims });
+  });
+
+  it('hold only of what is there', () => {
+    const header = 'request.headers["a"] == "1"';
+    allows({}, rule(`!(${header})`));
+    allows({}, rule(`${header} || true`));
+    denies({}, rule(`true || ${header}`));
+    denies({ headers: { a: '2' } }, rule(`!(${header})`));
+    denies({}, rule('(request.headers["a"] | request.headers["b"] | "1") == "1"'));
+    denies({ headers: { b: '1' } }, rule('(request.headers["a"] | request.headers["b"]) == "1"'));
+    allows(
+      { headers: { a: '2', b: '1' } },
+      rule('(request.headers["a"] | request.headers["b"]) == "1"'),
+    );
+    denies({}, rule('conditional(connection.mtls, "a", "b") == "b"'));
+    allows({ caller: 'a/b' }, rule('conditional(connection.mtls, "a", "b") == "b"'));
+    allows({ tcp: true }, rule('request.method != "PUT"'));
+    allows({}, rule('response.code != 200'));
+  });
+
+  it('join', () => {
+    const match =
+      '(source.namespace == "a" || source.namespace == "b") && request.method != "GET" && !(request.url_path == "/ok")';
+    denies({ caller: 'a/x', method: 'PUT' }, rule(match));
+    denies({ caller: 'b/x', method: 'PUT' }, rule(match));
+    allows({ caller: 'c/x', method: 'PUT' }, rule(match));
+    allows({ caller: 'a/x', method: 'GET' }, rule(match));
+    allows({ caller: 'a/x', method: 'PUT', target: '/ok' }, rule(match));
+  });
+});
+
+describe('a listchecker', () => {
+  const VERSION = 'request.headers["version"]';
+  const v = (version: string): Asked => ({ headers: { version } });
+
+  it('denies what is in a blacklist, and what is not in a whitelist', () => {
+    const black = listOf({ overrides: ['v1', 'v2'], blacklist: true }, VERSION);
+    denies(v('v1'), black);
+    denies(v('v2'), black);
+    allows(v('v3'), black);
+    allows({}, black);
+    const white = listOf({ overrides: ['v1', 'v2'] }, VERSION);
+    allows(v('v1'), white);
+    denies(v('v3'), white);
+    denies({}, white);
+  });
+
+  it('compares as its type says', () => {
+    const any = listOf({ overrides: ['V1'], entryType: 'CASE_INSENSITIVE_STRINGS' }, VERSION);
+    allows(v('v1'), any);
+    denies(v('v11'), any);
+    denies(v('V1'), listOf({ overrides: ['v1'] }, VERSION));
+    const regex = listOf({ overrides: ['^v[12]$'], entryType: 'REGEX' }, VERSION);
+    allows(v('v2'), regex);
+    denies(v('v12'), regex);
+    const blocks = { overrides: ['10.57.0.0/16', '10.1.2.3'], entryType: 'IP_ADDRESSES' };
+    const white = listOf(blocks, 'source.ip | ip("0.0.0.0")');
+    allows({ address: '10.57.1.1' }, white);
+    allows({ address: '10.1.2.3' }, white);
+    denies({ address: '10.58.1.1' }, white);
+    const black = listOf({ ...blocks, blacklist: true }, 'source.ip');
+    denies({ address: '10.57.1.1' }, black);
+    allows({ address: '10.58.1.1' }, black);
+  });
+
+  it('looks for what is known of the workload', () => {
+    const value = 'destination.labels["version"]';
+    denies({}, listOf({ overrides: ['v1'], blacklist: true }, value));
+    allows({}, listOf({ overrides: ['v2'], blacklist: true }, value));
+  });
+});
+
+describe('what cannot be asked of a request', () => {
+  const labels = 'source.labels["app"] == "x"';
+
+  it('denies what the rest of the rule covers, and is told', () => {
+    const match = `source.namespace == "a" && ${labels}`;
+    denies({ caller: 'a/x' }, rule(match));
+    allows({ caller: 'b/x' }, rule(match));
+    denies({ caller: 'a/x' }, rule(`source.namespace == "a" && !(${labels})`));
+    denies({ caller: 'a/x' }, rule('source.namespace == "a" && my.attribute == "x"'));
+    denies({ caller: 'a/x' }, rule('source.namespace == "a" && request.path == 1'));
+    const { policies } = authorization(rule(match));
+    assert.match(policies[0]?.diagnostics[0]?.message ?? '', /column 28: source\.labels is not/);
+  });
+
+  it('denies by a list, whichever way it is read', () => {
+    for (const blacklist of [true, false])
+      denies({}, listOf({ overrides: ['x'], blacklist }, 'source.name'));
+    denies({}, listOf({ overrides: ['x'], entryType: 'REGEX' }, 'source.namespace'));
+    denies({}, rule('', 'deny', 'gone'));
+  });
+
+  it('is taken to hold where there are too many alternatives', () => {
+    const parts = [...'abcdefghi'].map(
+      (name) => `(request.headers["${name}1"] == "1" || request.headers["${name}2"] == "2")`,
+    );
+    const match = `${parts.join(' && ')} && source.namespace == "a"`;
+    const { policies } = authorization(rule(match));
+    assert.match(policies[0]?.diagnostics[0]?.message ?? '', /too many alternatives/);
+    denies(
+      {
+        caller: 'a/x',
+        headers: Object.fromEntries([...'abcdefghi'].map((name) => [`${name}1`, '1'])),
+      },
+      rule(match),
+    );
+  });
+
+  it('is absent when a manifest declares it, as nothing here makes it', () => {
+    const manifest = `
+apiVersion: config.istio.io/v1alpha2
+kind: attributemanifest
+metadata: { name: mine, namespace: istio-system }
+spec: { attributes: { my.attribute: { valueType: STRING } } }
+`;
+    allows({}, manifest, rule('my.attribute == "x"'));
+    denies({}, manifest, rule('(my.attribute | "x") == "x"'));
+    denies({}, rule('my.attribute == "x"'));
+  });
+});
+
+it('many values of one attribute are one condition', () => {
+  const names = Array.from({ length: 100 }, (_, at) => `source.namespace == "n${at}"`);
+  const { http } = authorization(rule(names.join(' || ')));
+  assert.equal(http.deny.enforced?.length, 1);
+  assert.equal(http.deny.enforced?.[0]?.sources[0]?.[0]?.values.length, 100);
+});
+
+it('the same rules are the same policies', () => {
+  const mesh = testMesh(
+    objectsOf([SERVICES, HANDLERS, rule('source.namespace == "a"')].join('---')),
+  );
+  const authorizer = new Authorizer(authzContext('strict'));
+  const [one, two] = [
+    { app: 'shop', a: '1' },
+    { app: 'shop', a: '2' },
+  ].map((labels) =>
+    authorizer.authorizationFor(authorizedWorkload({ labels }), mesh.model.snapshot()),
+  );
+  assert.equal(one, two);
+});
