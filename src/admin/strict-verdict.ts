@@ -28,7 +28,8 @@ export function strictVerdict(
   if (port.mode === 'DISABLE')
     return verdict('not-safe', 'it takes plaintext only: make it PERMISSIVE first');
   const ruled = plaintextRules(port, workload, pairs);
-  if (ruled.length > 0) return verdict('not-safe', `${ruled.join(', ')} has clients send no mTLS`);
+  if (ruled.length > 0)
+    return verdict('not-safe', `clients do not send mutual TLS: ${ruled.join(', ')}`);
   const { seen, ...known } = { ...port, ...workload };
   if (!seen || known.observedSince === undefined)
     return verdict('unknown', workload.proxy === 'away' ? 'not connected' : 'nothing was told');
@@ -54,7 +55,7 @@ export function objectText({ kind, namespace, name }: ObjectView): string {
   return `${kind} ${namespace === '' ? '' : `${namespace}/`}${name}`;
 }
 
-/** Objects by which clients connect to the port without an identity of the mesh. */
+/** Why clients of the mesh connect to the port without an identity of theirs. */
 function plaintextRules(
   { port }: MtlsPortView,
   { namespace, name }: MtlsWorkloadView,
@@ -65,7 +66,9 @@ function plaintextRules(
       ({ serverPort, servers }) => serverPort === port && servers.includes(`${namespace}/${name}`),
     )
     .filter(({ sends }) => sends === 'plaintext' || sends === 'other-tls')
-    .flatMap(({ clientRule }) => (clientRule ? [objectText(clientRule)] : []));
+    .map(({ clientRule }) =>
+      clientRule ? objectText(clientRule) : 'auto mTLS is off, or not for every endpoint',
+    );
   return [...new Set(rules)];
 }
 

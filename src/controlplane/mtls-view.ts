@@ -54,7 +54,7 @@ export function mtlsView(evidence: MtlsEvidence): MtlsView {
   const subjects = subjectsOf(evidence);
   const clients = subjects
     .filter(({ workload, node }) => node || workload.mtlsCapable)
-    .map(({ namespace, name, workload: { labels } }) => ({ namespace, name, labels }));
+    .map(clientOf);
   const counts = new Map(
     [...Map.groupBy(clients, ({ namespace }) => namespace)].map(
       ([namespace, members]) => [namespace, members.length] as const,
@@ -65,6 +65,13 @@ export function mtlsView(evidence: MtlsEvidence): MtlsView {
     workloads: subjects.map((subject) => workloadView(subject, { evidence, modes, hosts })),
     pairs: meshConnections(mesh, clients, modes).map((one) => pairView(one, counts)),
   };
+}
+
+/** A workload whose proxy is away is what its object says. */
+function clientOf({ namespace, name, workload, node }: Subject): Client {
+  const { labels, applicationPorts } = workload;
+  const isExplicit = node ? node.explicit : Object.keys(applicationPorts).length > 0;
+  return { namespace, name, labels, isRedirected: !isExplicit };
 }
 
 /** Every workload once; a proxy without an object of its own is one too. */

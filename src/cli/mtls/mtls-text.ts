@@ -7,7 +7,7 @@ const NAMED_MAX = 3;
 
 /** `bulwark mtls status` for people. */
 export function statusText(ports: readonly JudgedPort[], pairs: readonly MtlsPairView[]): string {
-  if (ports.length === 0) return 'No workload takes connections.\n';
+  if (ports.length === 0) return `No workload takes connections.\n${conflictText(pairs)}`;
   const header = ['WORKLOAD', 'PORT', 'MODE', 'SET BY', 'MTLS', 'PLAINTEXT', 'STRICT'];
   const rows = ports.map(({ workload, port, strict }) => [
     `${workload.namespace}/${workload.name}`,

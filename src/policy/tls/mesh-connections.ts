@@ -4,7 +4,8 @@ import type { Service } from '#model/service.ts';
 import type { ServiceView } from '#model/service-index.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
-import { type Called, clientTls } from '#policy/tls/client-tls.ts';
+import { isCalledByAddress } from '#policy/tls/called-by-address.ts';
+import { clientTls } from '#policy/tls/client-tls.ts';
 import { type ConnectionTls, connectionTls } from '#policy/tls/connection-tls.ts';
 import { CredentialReader } from '#policy/tls/credential.ts';
 import { ClientRules, type RuleClient, ruleScope } from '#policy/tls/destination-rules.ts';
@@ -13,6 +14,8 @@ import type { ModeFinder } from '#policy/tls/mode-finder.ts';
 /** A workload that calls, by a proxy of its own. */
 export interface Client extends RuleClient {
   readonly name: string;
+  /** Whether its calls are redirected to its proxy; in explicit mode they are not. */
+  readonly isRedirected: boolean;
 }
 
 /** How clients connect to endpoints of a service port; the same holds for each pair of them. */
@@ -34,12 +37,14 @@ interface ServerEnd {
   readonly refusal: string | undefined;
 }
 
-/** Clients that see the same services and go by the same rules. */
+/** Clients that see the same services, go by the same rules and call in the same way. */
 interface ClientClass {
+  readonly first: Client;
   readonly clients: readonly Client[];
   readonly view: ServiceView;
 }
 
+const PLAIN = { mode: 'plain' } as const;
 const WHOLE = { name: '', labels: {} } as const;
 
 /**
@@ -66,28 +71,36 @@ class ConnectionFinder {
     this.#modes = modes;
   }
 
-  *connectionsOf({ clients, view }: ClientClass): Generator<MeshConnection> {
-    const [client] = clients;
-    if (!client) return;
+  *connectionsOf({ first: client, clients, view }: ClientClass): Generator<MeshConnection> {
     const { destinationRules, settings } = this.#mesh;
     const rules = new ClientRules(destinationRules, client, settings);
     for (const service of view.services.filter(({ external }) => !external)) {
       const rule = rules.ruleFor(service);
-      for (const { port } of service.ports) {
+      for (const { port, protocol } of service.ports) {
+        const byAddress = client.isRedirected && isCalledByAddress(service, protocol);
         const behind = this.#mesh.endpoints.of(service).byPort.get(port) ?? [];
         for (const { name: subset, labels } of [WHOLE, ...(rule?.subsets ?? [])]) {
           const called = { service, port, subset, rule, clientNamespace: client.namespace };
           const endpoints = behind.filter(({ workload }) => labelsMatch(labels, workload.labels));
-          for (const end of this.#endsOf(called, endpoints))
+          const { tls: wanted, from } = clientTls(called, this.#mesh, this.#credentials);
+          const isForNone = byAddress && !endpoints.every((one) => this.#takesMutual(one));
+          const tls = wanted.mode === 'auto' && isForNone ? PLAIN : wanted;
+          for (const end of this.#endsOf({ tls, from }, endpoints))
             yield { clients, service, port, subset, ...end };
         }
       }
     }
   }
 
+  #takesMutual({ workload, workloadPort }: Endpoint): boolean {
+    return workload.mtlsCapable && this.#modes.at(workload, workloadPort).mode !== 'DISABLE';
+  }
+
   /** Endpoints that differ in nothing that counts are taken together. */
-  #endsOf(called: Called, endpoints: readonly Endpoint[]): readonly ServerEnd[] {
-    const { tls, from } = clientTls(called, this.#mesh, this.#credentials);
+  #endsOf(
+    { tls, from }: ReturnType<typeof clientTls>,
+    endpoints: readonly Endpoint[],
+  ): readonly ServerEnd[] {
     const refusal = tls.mode === 'refuse' ? tls.reason : undefined;
     const groups = new Map<string, { readonly end: ServerEnd; readonly servers: Workload[] }>();
     for (const { workload, workloadPort } of endpoints) {
@@ -110,17 +123,15 @@ class ConnectionFinder {
 }
 
 function classesOf(mesh: MeshSnapshot, clients: readonly Client[]): readonly ClientClass[] {
-  const classes = new Map<ServiceView, Map<string, Client[]>>();
+  const classes = new Map<ServiceView, Map<string, ClientClass & { clients: Client[] }>>();
   for (const client of clients) {
     const view = mesh.services.viewOf(client.namespace);
-    const scopes = classes.get(view) ?? new Map<string, Client[]>();
+    const scopes = classes.get(view) ?? new Map();
     classes.set(view, scopes);
-    const scope = ruleScope(mesh.destinationRules, client);
-    const members = scopes.get(scope) ?? [];
-    scopes.set(scope, members);
-    members.push(client);
+    const key = `${client.isRedirected} ${ruleScope(mesh.destinationRules, client)}`;
+    const known = scopes.get(key);
+    if (known) known.clients.push(client);
+    else scopes.set(key, { first: client, clients: [client], view });
   }
-  return [...classes].flatMap(([view, scopes]) =>
-    [...scopes.values()].map((members) => ({ view, clients: members })),
-  );
+  return [...classes.values()].flatMap((scopes) => [...scopes.values()]);
 }

@@ -6,6 +6,7 @@ import type { Labels } from '#model/selector.ts';
 import type { Service, ServicePort } from '#model/service.ts';
 import type { ServiceView } from '#model/service-index.ts';
 import { HARDENING } from '#policy/hardening.ts';
+import { isCalledByAddress } from '#policy/tls/called-by-address.ts';
 import type { Credential } from '#policy/tls/credential.ts';
 import type { ClientRule, ClientRules, ClientSubset } from '#policy/tls/destination-rules.ts';
 import type { RevokedServers } from '#policy/tls/revoked-servers.ts';
@@ -142,16 +143,8 @@ function tlsOf(
   }
 }
 
-/**
- * Whether calls go to the address that the caller chose, of which Envoy knows nothing. So they do
- * to a port of TCP of a headless service, too: who calls one of its instances means that one.
- */
 function isPassthrough({ interception }: OutboundScope, { service, port }: Target): boolean {
-  if (interception !== 'redirect') return false;
-  return (
-    service.resolution === 'none' ||
-    (service.headless && PROTOCOLS[port.protocol].handling === 'tcp')
-  );
+  return interception === 'redirect' && isCalledByAddress(service, port.protocol);
 }
 
 /**
