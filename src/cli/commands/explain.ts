@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { callOfLogLine } from '#cli/calls/access-log-line.ts';
 import {
   addCallOptions,
@@ -14,7 +14,7 @@ import { type CliContext, EXIT } from '#cli/context.ts';
 
 interface ExplainFlags extends CallFlags {
   readonly output: string;
-  readonly accessLog?: string;
+  readonly logLine?: string;
 }
 
 /**
@@ -25,11 +25,11 @@ export function registerExplainCommand(program: Command, context: CliContext): v
   const command = program
     .command('explain')
     .description('why a call is allowed or denied: exit code 0, or 3 when it is denied')
-    .option('--access-log <line>', 'take the call from a line of the access log of a proxy')
+    .addOption(accessLogOption())
     .option('-o, --output <format>', 'text or json', 'text');
   addCallOptions(command).action(async (flags: ExplainFlags) => {
-    const { from, to, output, accessLog } = flags;
-    const logged = accessLog === undefined ? undefined : callOfLogLine(accessLog);
+    const { from, to, output, logLine } = flags;
+    const logged = logLine === undefined ? undefined : callOfLogLine(logLine);
     const caller = from ?? logged?.from;
     const called = to ?? logged?.to;
     if (caller === undefined || called === undefined)
@@ -45,6 +45,14 @@ export function registerExplainCommand(program: Command, context: CliContext): v
     context.stdout.write(text);
     if (!isAllowed(decided)) process.exitCode = EXIT.denied;
   });
+}
+
+/** There is a setting `accessLog`, which this is not. */
+function accessLogOption(): Option {
+  const text = 'take the call from a line of the access log of a proxy';
+  const option = new Option('--access-log <line>', text);
+  option.attributeName = () => 'logLine';
+  return option;
 }
 
 /** What is said on the command line comes before what the log says; what is not, does not. */

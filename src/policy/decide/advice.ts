@@ -85,12 +85,15 @@ export function adviceOnDeny(rule: CompiledRule, refused: Refused): string {
 
 /** The smallest change that lets a connection be made; one sentence. */
 export function adviceOnConnection({ identity }: Caller, { layer }: ConnectionResult): string {
-  const said = layer.object && shownObject(layer.object);
+  const { object } = layer;
+  const said = object && shownObject(object);
   if (identity === undefined)
     return `call from a workload of the mesh, or let the server take plaintext (${said ?? 'PERMISSIVE'})`;
+  if (object?.kind === 'DestinationRule')
+    return `take ${layer.field} away, so that callers connect as the server takes it (${said})`;
   return said
-    ? `let ${said} and the other side agree: ISTIO_MUTUAL for callers where the server takes it`
-    : 'put a proxy beside the server, or let callers use plaintext';
+    ? `let ${said} take what callers send`
+    : 'put a proxy beside the server, or turn on mutual TLS for callers';
 }
 
 /** There are ALLOW policies, but no rule that could match such a call at all. */

@@ -101,19 +101,25 @@ function layersOf(
       return [passed('custom'), passed('deny'), { layer: 'allow', outcome: 'pass', reason }];
     }
     case 'no ALLOW rule matches':
-      return [passed('custom'), passed('deny'), notAllowed(decision.policies)];
+      return [passed('custom'), passed('deny'), notAllowed(decision, facts)];
   }
 }
 
-function notAllowed(policies: readonly CompiledPolicy[]): Layer {
-  const names = policies.map(objectOfPolicy).map(shownObject);
+type NotAllowed = Extract<AuthzDecision, { because: 'no ALLOW rule matches' }>;
+
+function notAllowed({ policies, nearest }: NotAllowed, facts: AuthzFacts | undefined): Layer {
+  const names = policies.map(objectOfPolicy).map(shownObject).join(', ');
   const [only] = policies;
-  return {
-    layer: 'allow',
-    outcome: 'deny',
-    reason: `no rule of ${names.join(', ')} matches`,
-    object: only && policies.length === 1 ? objectOfPolicy(only) : undefined,
-  };
+  const needHttp =
+    facts?.method === '' && policies.some(({ http, tcp }) => http.length > tcp.length);
+  const reason =
+    nearest.length > 0
+      ? `no rule of ${names} matches`
+      : needHttp
+        ? `the rules of ${names} need HTTP, and the port is not HTTP`
+        : `${names} has no rule that could match: it allows nothing`;
+  const object = only && policies.length === 1 ? objectOfPolicy(only) : undefined;
+  return { layer: 'allow', outcome: 'deny', reason, object, field: object && 'spec' };
 }
 
 function ruleLayer(

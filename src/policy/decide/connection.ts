@@ -1,3 +1,4 @@
+import type { DestinationRule } from '#api/kinds/destination-rule.ts';
 import type { ApiObject } from '#api/object.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
@@ -139,10 +140,7 @@ export class ConnectionDecider {
     const server = objectOf(serverRule);
     const by = server ? `by ${shownObject(server)}` : 'by default';
     const serverMode = to.workload.mtlsCapable ? `${takes} ${by}` : 'it has no proxy';
-    const clientSays = {
-      object: client,
-      field: clientRule && 'spec.trafficPolicy.tls',
-    };
+    const clientSays = { object: client, field: clientRule && tlsField(clientRule, to) };
     const serverSays = { object: server, field: server && modeField(serverRule, to) };
     const wrongName = serverNameProblem(tls, to);
     if (conflict === 'refused-by-client' || wrongName !== undefined) {
@@ -152,8 +150,8 @@ export class ConnectionDecider {
     if (conflict !== undefined) {
       const said = from.identity === undefined ? OUTSIDE : client ? saidBy(client) : 'the caller';
       const reason = `${said} ${SENT[sends]}, ${CONFLICTS[conflict]} (${serverMode})`;
-      const isClients = conflict === 'mutual-to-plaintext' || server === undefined;
-      const deciding = isClients ? clientSays : serverSays;
+      // What a user wrote for callers is against what is so; it is the one to change.
+      const deciding = client ? clientSays : serverSays;
       return { layer: 'connection', outcome: 'deny', reason, ...deciding };
     }
     const how =
@@ -215,6 +213,13 @@ function serverNameProblem(tls: UpstreamTls, { workload }: Target): string | und
   const { identity } = workload;
   if (identity === undefined || tls.subjectAltNames.includes(identity)) return undefined;
   return `the server is ${identity}, and subjectAltNames of the rule do not have it`;
+}
+
+function tlsField({ spec }: DestinationRule, { port }: Target): string {
+  const settings = spec.trafficPolicy?.portLevelSettings ?? [];
+  const index = settings.findIndex((entry) => entry.port?.number === port.port);
+  const place = index < 0 ? '' : `.portLevelSettings[${index}]`;
+  return `spec.trafficPolicy${place}.tls.mode`;
 }
 
 function modeField(source: ApiObject | undefined, { workloadPort }: Target): string {

@@ -52,7 +52,7 @@ export function judgeToken(call: TokenCall, context: TokenContext): TokenResult 
   const { workload, workloadPort } = call.to;
   const tokens = tokensOfPort(context.tokens, workloadPort);
   if (http === undefined || tokens.rules.length === 0)
-    return pass(token ? 'no policy looks at tokens here, so its claims are unknown' : 'not asked');
+    return pass(`no policy looks at tokens here${token ? ', so its claims are unknown' : ''}`);
   if (isPreflight(call)) return pass('a CORS preflight needs no token');
   const rules = rulesFor(
     tokens,
