@@ -58,6 +58,15 @@ export function createAgentMetrics(metrics: Metrics) {
       help: 'Requests and connections that Envoys refused.',
       labels: ['kind'],
     }),
+    audited: metrics.counter<'decision'>({
+      name: 'bulwark_agent_audited_total',
+      help: 'Requests and connections that AUDIT policies matched.',
+      labels: ['decision'],
+    }),
+    auditLeftOut: metrics.counter({
+      name: 'bulwark_agent_audit_left_out_total',
+      help: 'Records of these that were not written: there were too many at once.',
+    }),
     droppedLines: metrics.counter({
       name: 'bulwark_agent_envoy_lines_dropped_total',
       help: 'Lines of Envoys that were too long to be read.',

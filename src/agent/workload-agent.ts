@@ -4,6 +4,7 @@ import type { WorkloadAgentSettings } from '#agent/agent-settings.ts';
 import { type WorkloadOptions, workloadKey } from '#agent/config/workload-options.ts';
 import { ConnectionWatch } from '#agent/connections/connection-watch.ts';
 import { AllowPolicies } from '#agent/denials/allow-policies.ts';
+import { AuditLog } from '#agent/denials/audit-log.ts';
 import { RefusalLog } from '#agent/denials/refusal-log.ts';
 import { EnvoyAdmin } from '#agent/envoy/admin-client.ts';
 import { buildBootstrap, nodeId } from '#agent/envoy/bootstrap.ts';
@@ -258,15 +259,15 @@ export class WorkloadAgent implements Component {
 
   #createSupervisor(admin: EnvoyAdmin): EnvoySupervisor {
     const { binary, settings, onChange } = this.#options;
+    const audit = new AuditLog(this.#deps);
     const options = {
+      ...settings,
       binary,
-      concurrency: settings.concurrency,
-      drainMs: settings.drainMs,
-      verbose: settings.verbose,
       prepare: ({ portsAreTaken }: { portsAreTaken: boolean }) => this.#prepare(portsAreTaken),
       onAccessLine: (line: string) => {
         this.#connections.take(line);
         void this.#refusals.take(line);
+        audit.take(line);
       },
       onChange,
     };

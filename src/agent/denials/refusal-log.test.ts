@@ -75,6 +75,19 @@ describe('a line of the access log', () => {
     assert.deepEqual([server?.kind, server?.upstream], ['server', 'outbound|80||datastore']);
   });
 
+  it('about a request that a provider denied names both, of several the last asked', () => {
+    const details = { response_code_details: 'ext_authz_denied', response_flags: 'UAEX' };
+    const first = 'istio-ext-authz-opa-ns[a]-policy[b]-rule[2]';
+    const refusal = parse({ ...details, custom_policy_0: first });
+    assert.deepEqual(
+      [refusal?.kind, refusal?.provider, refusal?.policy],
+      ['policy', 'opa', 'ns[a]-policy[b]-rule[2]'],
+    );
+    const second = first.replace('opa', 'other-ns');
+    const both = parse({ ...details, custom_policy_0: first, custom_policy_1: second });
+    assert.equal(both?.provider, 'other-ns');
+  });
+
   it('about anything else is no refusal', () => {
     assert.equal(parse({ response_code_details: 'via_upstream', response_code: 403 }), undefined);
     assert.equal(parse({ response_code_details: undefined, response_flags: 'NR' }), undefined);
@@ -119,6 +132,21 @@ describe('the record of a refusal', () => {
     assert.equal(record?.reason, 'no ALLOW policy matches; in force: d/callers');
     assert.match(lines[0] ?? '', /"msg":"denied by policy"/);
     assert.match(lines[0] ?? '', /"policies":\["d\/callers"\]/);
+  });
+
+  it('names the provider that said no, and the policy that asked it', async () => {
+    const { log } = setUp();
+    await log.take(
+      JSON.stringify({
+        ...LINE,
+        response_flags: 'UAEX',
+        response_code_details: 'ext_authz_denied',
+        custom_policy_0: 'istio-ext-authz-opa-ns[a]-policy[b]-rule[2]',
+      }),
+    );
+    const { reason, policies } = log.recent[0] ?? {};
+    assert.equal(reason, 'denied by the provider opa, asked by policy a/b (rule 2)');
+    assert.deepEqual(policies, ['a/b']);
   });
 
   it('names the DENY policy, without asking Envoy', async () => {

@@ -11,7 +11,7 @@ export interface RefusalRecord extends Refusal {
   /** One sentence for people. */
   readonly reason: string;
   /**
-   * `namespace/name` of the policies that decided: the DENY policy that matched, or all ALLOW
+   * `namespace/name` of the policies that decided: the DENY or CUSTOM policy that matched, or all ALLOW
    * policies, none of which did.
    */
   readonly policies: readonly string[];
@@ -68,7 +68,7 @@ export class RefusalLog {
   }
 
   async #explain(refusal: Refusal): Promise<RefusalRecord> {
-    const { kind, policy, detail } = refusal;
+    const { kind, policy, provider, detail } = refusal;
     if (kind === 'connection')
       return { ...refusal, policies: [], reason: `the connection was refused: ${detail}` };
     if (kind === 'server')
@@ -81,7 +81,8 @@ export class RefusalLog {
     if (policy !== undefined) {
       const { policy: name, rule } = parseRuleId(policy);
       const which = rule === undefined ? '' : ` (rule ${rule})`;
-      return { ...refusal, policies: [name], reason: `denied by policy ${name}${which}` };
+      const who = provider === undefined ? 'denied' : `denied by the provider ${provider}, asked`;
+      return { ...refusal, policies: [name], reason: `${who} by policy ${name}${which}` };
     }
     const ids = await this.#deps.policies.names();
     const policies = [...new Set(ids.map((id) => parseRuleId(id).policy))];

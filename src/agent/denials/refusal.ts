@@ -1,3 +1,11 @@
+import {
+  type Call,
+  callOf,
+  type AccessLine as Line,
+  parseAccessLine,
+  textOf,
+} from '#agent/denials/access-line.ts';
+
 /**
  * Something that an Envoy refused.
  * - `policy`: a request or connection that an AuthorizationPolicy denies.
@@ -6,37 +14,21 @@
  * - `server`: a server that the workload called and that could not prove to be the one it should
  * be.
  */
-export interface Refusal {
+export interface Refusal extends Call {
   readonly kind: 'policy' | 'connection' | 'server';
-  /** RFC 3339, by Envoy's clock. */
-  readonly at: string;
-  /** `inbound` = calls to the workload, `outbound` = its own calls. */
-  readonly direction: string;
-  /** The workload's port (inbound) or the service's (outbound). */
-  readonly port: number | undefined;
-  /** The SPIFFE id of the peer; undefined when it did not prove one. */
-  readonly peer: string | undefined;
-  readonly peerAddress: string | undefined;
-  /** The cluster that was called (outbound). */
-  readonly upstream: string | undefined;
-  readonly method: string | undefined;
-  /** Without its query string. */
-  readonly path: string | undefined;
-  readonly authority: string | undefined;
+  /** Who was asked about it and said no, or could not be asked. */
+  readonly provider: string | undefined;
   /**
-   * The DENY policy that matched, as `ns[foo]-policy[bar]-rule[0]`; undefined when no ALLOW policy
-   * did.
+   * The DENY or CUSTOM policy that matched, as `ns[foo]-policy[bar]-rule[0]`; undefined when no
+   * ALLOW policy did.
    */
   readonly policy: string | undefined;
   /** In Envoy's words. */
   readonly detail: string;
 }
 
-type Line = Readonly<Record<string, unknown>>;
-
 const PLAINTEXT = 'plaintext where TLS is compulsory';
 const DENIED = /rbac_access_denied_matched_policy\[(.*)\]$/;
-const TEXT_LENGTH_MAX = 256;
 
 /**
  * Texts of which one is in every line that `parseRefusal` does not ignore: a line without is not
@@ -44,6 +36,7 @@ const TEXT_LENGTH_MAX = 256;
  */
 const HINTS = [
   'rbac_access_denied',
+  'UAEX',
   'downstream_transport_failure_reason',
   'upstream_transport_failure_reason',
   '"NR"',
@@ -52,36 +45,24 @@ const HINTS = [
 /** What a line of an Envoy's access log (JSON) says was refused; undefined for all other lines. */
 export function parseRefusal(text: string): Refusal | undefined {
   if (!HINTS.some((hint) => text.includes(hint))) return undefined;
-  let line: Line;
-  try {
-    line = JSON.parse(text) as Line;
-  } catch {
-    return undefined; // not ours: something else wrote to Envoy's output
-  }
-  if (line.kind !== 'access') return undefined;
-  const verdict = verdictOf(line);
-  if (!verdict) return undefined;
-  return {
-    ...verdict,
-    at: textOf(line, 'start_time') ?? '',
-    direction: textOf(line, 'direction') ?? '',
-    port: typeof line.port === 'number' ? line.port : undefined,
-    peer: textOf(line, 'peer'),
-    peerAddress: textOf(line, 'downstream_remote_address'),
-    upstream: textOf(line, 'upstream_cluster'),
-    method: textOf(line, 'method'),
-    path: textOf(line, 'path')?.split('?')[0],
-    authority: textOf(line, 'authority'),
-  };
+  const line = parseAccessLine(text);
+  const verdict = line && verdictOf(line);
+  return verdict && { provider: undefined, ...verdict, ...callOf(line) };
 }
 
-function verdictOf(line: Line): Pick<Refusal, 'kind' | 'policy' | 'detail'> | undefined {
+function verdictOf(
+  line: Line,
+): (Pick<Refusal, 'kind' | 'policy' | 'detail'> & Partial<Refusal>) | undefined {
   const details =
     textOf(line, 'response_code_details') ?? textOf(line, 'connection_termination_details');
   const denied = DENIED.exec(details ?? '');
   if (denied) {
     const policy = denied[1] === 'none' ? undefined : denied[1];
     return { kind: 'policy', policy, detail: details ?? '' };
+  }
+  if (textOf(line, 'response_flags')?.split(',').includes('UAEX')) {
+    const detail = details ?? 'no answer';
+    return { kind: 'policy', detail, ...parseCheckedRule(checkedRuleOf(line)) };
   }
   const handshake = textOf(line, 'downstream_transport_failure_reason');
   if (handshake) {
@@ -99,9 +80,17 @@ function verdictOf(line: Line): Pick<Refusal, 'kind' | 'policy' | 'detail'> | un
   return undefined;
 }
 
-/** A field that came from the network: bounded, undefined when Envoy had nothing to say. */
-function textOf(line: Line, field: string): string | undefined {
-  const value = line[field];
-  if (typeof value !== 'string' || value === '' || value === '-') return undefined;
-  return value.length > TEXT_LENGTH_MAX ? `${value.slice(0, TEXT_LENGTH_MAX)}…` : value;
+/** Of the providers that were asked, the last one said no. */
+function checkedRuleOf(line: Line): string {
+  const fields = Object.keys(line).filter((field) => field.startsWith('custom_policy_'));
+  const asked = fields.sort().flatMap((field) => textOf(line, field) ?? []);
+  return asked.at(-1) ?? '';
+}
+
+/** Istio's name for a rule that a provider is asked about. */
+const CHECKED = /^istio-ext-authz-(.*)-(ns\[.*)$/;
+
+function parseCheckedRule(id: string): Pick<Refusal, 'policy' | 'provider'> {
+  const [, provider, policy] = CHECKED.exec(id) ?? [];
+  return { provider: provider ?? '', policy: policy ?? id };
 }

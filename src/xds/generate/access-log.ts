@@ -11,6 +11,8 @@ import { AccessLogType } from '#gen/envoy-api/envoy/data/accesslog/v3/accesslog_
 import { ExpressionFilterSchema } from '#gen/envoy-api/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js';
 import { StdoutAccessLogSchema } from '#gen/envoy-api/envoy/extensions/access_loggers/stream/v3/stream_pb.js';
 import type { MeshSettings } from '#model/mesh-settings.ts';
+import { verdictPrefix } from '#xds/generate/authz/external-check.ts';
+import { AUDIT_PREFIX, CUSTOM_PLACES } from '#xds/generate/authz/filters.ts';
 import { typedConfig } from '#xds/generate/proto-values.ts';
 
 /** Which requests are written down. */
@@ -60,19 +62,44 @@ const HTTP_FIELDS: JsonObject = {
   response_code_details: '%RESPONSE_CODE_DETAILS%',
   grpc_status: '%GRPC_STATUS%',
   request_id: '%REQ(X-REQUEST-ID)%',
+  // W3C Trace Context: the trace that the caller made the request in.
+  traceparent: '%REQ(TRACEPARENT)%',
 };
+
+const HTTP_RBAC = 'envoy.filters.http.rbac';
+const NETWORK_RBAC = 'envoy.filters.network.rbac';
+
+/** The rules of AUDIT and CUSTOM policies that matched, by the keys of their filters. */
+function policyFields(filter: string, auditKey: string): JsonObject {
+  const checks = CUSTOM_PLACES.map((place) => [
+    `custom_policy_${place}`,
+    `%DYNAMIC_METADATA(${filter}:${verdictPrefix(place)}shadow_effective_policy_id)%`,
+  ]);
+  return {
+    audit_policy: `%DYNAMIC_METADATA(${filter}:${auditKey})%`,
+    ...Object.fromEntries(checks),
+  };
+}
+
+const HTTP_POLICIES = policyFields(HTTP_RBAC, `${AUDIT_PREFIX}enforced_effective_policy_id`);
+const TCP_POLICIES = policyFields(NETWORK_RBAC, `${AUDIT_PREFIX}shadow_effective_policy_id`);
 
 /** Lines about requests. */
 export function httpAccessLog(source: LogSource, logged: LoggedRequests): AccessLog {
   // The application's own error answers are written down where it is called, not once more by each
   // caller.
-  const failed = source.direction === 'inbound' ? FAILED_HTTP : [FLAGGED];
-  return jsonLines({ ...commonFields(source), ...HTTP_FIELDS }, logged === 'all' ? [] : failed);
+  const isInbound = source.direction === 'inbound';
+  const noteworthy = isInbound ? [...FAILED_HTTP, AUDITED] : [FLAGGED];
+  const fields = { ...commonFields(source), ...HTTP_FIELDS, ...(isInbound && HTTP_POLICIES) };
+  return jsonLines(fields, logged === 'all' ? [] : noteworthy);
 }
 
 /** Lines about connections that are not HTTP, written when they end. */
 export function tcpAccessLog(source: LogSource, logged: LoggedRequests): AccessLog {
-  return jsonLines(commonFields(source), logged === 'all' ? [ENDED] : FAILED_TCP);
+  const isInbound = source.direction === 'inbound';
+  const noteworthy = isInbound ? [...FAILED_TCP, ENDED_AUDITED] : FAILED_TCP;
+  const fields = { ...commonFields(source), ...(isInbound && TCP_POLICIES) };
+  return jsonLines(fields, logged === 'all' ? [ENDED] : noteworthy);
 }
 
 /**
@@ -168,6 +195,25 @@ const REFUSED: readonly AccessLogFilter[] = [
 
 /** Of a connection that may also be written down when it was made. */
 const ENDED = ofType(AccessLogType.TcpConnectionEnd);
+
+/** Requests and connections that a rule of an AUDIT policy matched. */
+const AUDITED = create(AccessLogFilterSchema, {
+  filterSpecifier: {
+    case: 'metadataFilter',
+    value: {
+      matcher: {
+        filter: 'envoy.common',
+        path: [{ segment: { case: 'key', value: 'access_log_hint' } }],
+        value: { matchPattern: { case: 'boolMatch', value: true } },
+      },
+      matchIfKeyNotFound: false,
+    },
+  },
+});
+
+const ENDED_AUDITED = create(AccessLogFilterSchema, {
+  filterSpecifier: { case: 'andFilter', value: { filters: [ENDED, AUDITED] } },
+});
 
 /** Of requests without mutual TLS so many of a hundred are written down. */
 const REQUESTS_PERCENT = 1;

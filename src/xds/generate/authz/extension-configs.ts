@@ -5,14 +5,14 @@ import { RBACSchema as NetworkRbacSchema } from '#gen/envoy-api/envoy/extensions
 import type { HardeningProfile } from '#model/mesh-settings.ts';
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import type { CompiledRule } from '#policy/authz/compiled-policy.ts';
-import type { TrafficRules, WorkloadAuthorization } from '#policy/authz/selection.ts';
+import type { RuleSet, TrafficRules, WorkloadAuthorization } from '#policy/authz/selection.ts';
 import {
   type CustomMeaning,
   httpCustomConfigs,
   networkCustomConfigs,
 } from '#xds/generate/authz/custom-configs.ts';
 import { extensionConfig } from '#xds/generate/authz/extension-config.ts';
-import { AUTHZ_CONFIG_NAMES, boundName } from '#xds/generate/authz/filters.ts';
+import { AUDIT_PREFIX, AUTHZ_CONFIG_NAMES, boundName } from '#xds/generate/authz/filters.ts';
 import type { ListenPorts } from '#xds/generate/authz/permission.ts';
 import { buildHttpRbac, buildNetworkRbac } from '#xds/generate/authz/rbac.ts';
 import type { XdsResource } from '#xds/resource.ts';
@@ -109,11 +109,7 @@ function encode(
       buildNetworkRbac(tcp.allow, 'ALLOW', listenPorts),
     ),
   ];
-  const tcpAudit = extensionConfig(
-    AUTHZ_CONFIG_NAMES.tcp.audit,
-    NetworkRbacSchema,
-    buildNetworkRbac(tcp.audit, 'LOG', listenPorts),
-  );
+  const tcpAudit = tcpAuditConfig(tcp.audit, listenPorts);
   // What is only written down need not end open connections.
   const versions = tcpResources.map(({ version }) => version).join(' ');
   return {
@@ -127,6 +123,17 @@ function encode(
   };
 }
 
+/**
+ * Only shadow rules of this filter say which one of them matched, and only enforced ones make that
+ * it is written down: so they are there twice.
+ */
+function tcpAuditConfig(rules: RuleSet, listenPorts: ListenPorts): XdsResource {
+  const audit = buildNetworkRbac(rules, 'LOG', listenPorts);
+  if (audit.rules) audit.shadowRules = audit.rules;
+  audit.shadowRulesStatPrefix = AUDIT_PREFIX;
+  return extensionConfig(AUTHZ_CONFIG_NAMES.tcp.audit, NetworkRbacSchema, audit);
+}
+
 function httpResources(
   rules: TrafficRules,
   listenPorts: ListenPorts,
@@ -138,7 +145,7 @@ function httpResources(
   const httpAllow = buildHttpRbac(rules.allow, 'ALLOW', listenPorts, principal);
   // The filters of a chain share one place in the metadata: without a prefix the next would
   // overwrite the one before.
-  httpAudit.rulesStatPrefix = 'istio_audit_';
+  httpAudit.rulesStatPrefix = AUDIT_PREFIX;
   httpDeny.rulesStatPrefix = 'istio_deny_';
   httpAllow.rulesStatPrefix = 'istio_allow_';
   return [

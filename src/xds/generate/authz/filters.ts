@@ -45,6 +45,9 @@ export const AUTHZ_CONFIG_NAMES = {
   },
 } as const;
 
+/** Prefix of the keys and statistics of the filters that note what AUDIT policies match. */
+export const AUDIT_PREFIX = 'istio_audit_';
+
 /** Where providers of CUSTOM policies have their filters; in order. */
 export const CUSTOM_PLACES: readonly number[] = Array.from(
   { length: LIMITS.authzProvidersPerWorkloadMax },

@@ -1,0 +1,85 @@
+import { type Call, callOf, parseAccessLine, textOf } from '#agent/denials/access-line.ts';
+import { parseRuleId } from '#agent/denials/policy-name.ts';
+import { parseRefusal } from '#agent/denials/refusal.ts';
+import type { AgentMetrics } from '#agent/metrics.ts';
+import type { Clock } from '#base/clock.ts';
+import { LIMITS } from '#base/limits.ts';
+import type { Logger } from '#base/log.ts';
+
+/** A request or connection that a rule of an AUDIT policy matched. */
+export interface AuditRecord extends Call {
+  /** `namespace/name` of the policy; of several the first in the order of their names. */
+  readonly policy: string;
+  /** Number of the rule, from 0 on. */
+  readonly rule: number | undefined;
+  readonly decision: 'allowed' | 'denied';
+  /** Status of the answer; undefined for a connection. */
+  readonly status: number | undefined;
+}
+
+export interface AuditLogDeps {
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly metrics: AgentMetrics;
+}
+
+const SECOND_MS = 1000;
+
+/** Lines without this are not worth parsing. */
+const HINT = '"audit_policy"';
+
+/** What a line of an Envoy's access log says was audited; undefined for all other lines. */
+export function parseAudit(text: string): AuditRecord | undefined {
+  if (!text.includes(HINT)) return undefined;
+  const line = parseAccessLine(text);
+  const id = line && textOf(line, 'audit_policy');
+  if (!line || id === undefined) return undefined;
+  const status = line.response_code;
+  return {
+    ...callOf(line),
+    ...parseRuleId(id),
+    decision: parseRefusal(text)?.kind === 'policy' ? 'denied' : 'allowed',
+    status: typeof status === 'number' ? status : undefined,
+  };
+}
+
+/**
+ * Writes one record for each request and connection that an AUDIT policy matched, up to a rate.
+ * What is above is counted, and told: an audit with gaps says so.
+ */
+export class AuditLog {
+  readonly #deps: AuditLogDeps;
+  #windowStartMs = Number.NEGATIVE_INFINITY;
+  #written = 0;
+  #leftOut = 0;
+
+  constructor(deps: AuditLogDeps) {
+    this.#deps = deps;
+  }
+
+  /** Takes one line of the access log. */
+  take(line: string): void {
+    const record = parseAudit(line);
+    if (!record) return;
+    const { log, clock, metrics } = this.#deps;
+    metrics.audited.inc({ decision: record.decision });
+    const nowMs = clock.monotonicMs();
+    if (nowMs - this.#windowStartMs >= SECOND_MS) {
+      this.#windowStartMs = nowMs;
+      this.#written = 0;
+    }
+    if (this.#written < LIMITS.auditRecordsPerSecondMax) {
+      this.#written += 1;
+      log.info('audited by policy', { ...record });
+      return;
+    }
+    metrics.auditLeftOut.inc();
+    if (this.#leftOut === 0) clock.after(SECOND_MS, () => this.#tellLeftOut());
+    this.#leftOut += 1;
+  }
+
+  #tellLeftOut(): void {
+    this.#deps.log.warn('more was audited than is written', { leftOut: this.#leftOut });
+    this.#leftOut = 0;
+  }
+}
