@@ -41,7 +41,7 @@ export function typeOf(expression: Expression, declared: DeclaredAttributes): Ty
   return { problem: { column, message: `there is no attribute ${name}${hint}` }, undeclared: name };
 }
 
-/** The attribute that a name is most likely meant to be: of the same group, or the same last part. */
+/** The attribute that is most likely meant: of the same group, with the last part alike. */
 function nearAttribute(name: string): string | undefined {
   const [group, ...rest] = name.split('.');
   const last = rest.at(-1)?.toLowerCase() ?? '';

@@ -94,7 +94,7 @@ export const FUNCTIONS: ReadonlyMap<string, PlainFunction> = new Map(
 );
 
 /** An address in one spelling; undefined for a text that is none. */
-export function canonicalAddress(text: string): string | undefined {
+function canonicalAddress(text: string): string | undefined {
   const family = isIP(text);
   if (family === 0 || text.includes('%')) return undefined;
   const { address } = new SocketAddress({ address: text, family: family === 4 ? 'ipv4' : 'ipv6' });

@@ -2,7 +2,8 @@ import { attributeNamed } from '#mixer/attributes.ts';
 import { type DeclaredAttributes, typeOf } from '#mixer/check-types.ts';
 import type { Expression, ExpressionProblem, ValueType } from '#mixer/expression.ts';
 import { parseExpression } from '#mixer/parse.ts';
-import { conjunctsOf, type Fact, isListed, predicateOf } from '#mixer/predicate.ts';
+import { conjunctsOf, isListed, predicateOf } from '#mixer/predicate.ts';
+import type { Fact } from '#mixer/reference.ts';
 
 /** An expression with its type, or what is wrong with it. */
 export type ReadExpression =

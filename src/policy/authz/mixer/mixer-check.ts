@@ -5,13 +5,14 @@ import type { MixerRule } from '#api/kinds/mixer-rule.ts';
 import type { ApiObject } from '#api/object.ts';
 import { attributesOf, type Expression, type Value } from '#mixer/expression.ts';
 import { ALWAYS, type Formula, FormulaBuilder, NEVER } from '#mixer/formula.ts';
-import { type Facts, isListed, type List, patternWithin, predicateOf } from '#mixer/predicate.ts';
+import { isListed, predicateOf } from '#mixer/predicate.ts';
 import {
   conditionProblems,
   readCondition,
   readExpression,
   valueProblems,
 } from '#mixer/read-expression.ts';
+import { type Facts, type List, patternWithin } from '#mixer/reference.ts';
 import { addressInRange, parseAddressRange } from '#policy/authz/address-range.ts';
 import {
   declaredAttributes,

@@ -1,8 +1,8 @@
 import type { Diagnostic } from '#api/diagnostic.ts';
 import type { MixerRule } from '#api/kinds/mixer-rule.ts';
 import { LIMITS } from '#base/limits.ts';
-import type { Facts } from '#mixer/predicate.ts';
 import { factOf } from '#mixer/read-expression.ts';
+import type { Facts } from '#mixer/reference.ts';
 import type { ServiceIndex } from '#model/service-index.ts';
 import type { Workload } from '#model/workload.ts';
 import type { AuthzContext, CompiledPolicy, CompiledRule } from '#policy/authz/compiled-policy.ts';

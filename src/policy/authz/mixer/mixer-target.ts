@@ -1,5 +1,5 @@
 import type { Value } from '#mixer/expression.ts';
-import type { Fact } from '#mixer/predicate.ts';
+import type { Fact } from '#mixer/reference.ts';
 import type { ServiceIndex } from '#model/service-index.ts';
 import type { Workload } from '#model/workload.ts';
 import { type RoleService, roleTargetOf } from '#policy/authz/roles/role-target.ts';
