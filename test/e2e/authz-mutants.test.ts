@@ -43,8 +43,8 @@ const MUTANTS: readonly Mutant[] = [
   mutant(
     'condition-test.ts',
     'lists of a claim are not looked into',
-    ' || listHas(match, claim)',
-    '',
+    '[claim].flat().some(',
+    '[claim].some(',
   ),
   mutant(
     'condition-test.ts',

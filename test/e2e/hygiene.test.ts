@@ -14,6 +14,7 @@ const LOOPBACK = new Set(['127.0.0.1', '::1']);
 /** Files of the server that hold keys of its own, by purpose; no workload's key is among them. */
 const KEYS_OF_THE_SERVER = new Set([
   'data/ca/ca-key.pem',
+  'data/ca/jwt-keys.json',
   'data/access/api-clients.key',
   'data/access/token-key.pem',
   'data/admin.kubeconfig',

@@ -36,7 +36,8 @@ spec:
 `,
   ),
 ].join('\n---\n');
-const WITHIN_MS = 1000;
+/** Much longer than it takes (bench/mesh/revocation.bench.ts): busy machines must not fail it. */
+const WITHIN_MS = 10_000;
 /** The default of `drainDuration`. */
 const DRAIN_MS = 5000;
 
