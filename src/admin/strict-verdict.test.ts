@@ -78,7 +78,7 @@ describe('STRICT', () => {
       'not-safe: plaintext from 10.1.2.3 (legacy/n) 4s ago',
     );
     const shared = { ...caller, workloads: ['a/b', 'c/d'] };
-    assert.match(judge({ seen: { ...late, callers: [shared] } }), /\(one of 2 workloads there\)/);
+    assert.match(judge({ seen: { ...late, callers: [shared] } }), /\(the address of 2 workloads\)/);
     const stranger = { ...caller, workloads: [] };
     assert.match(judge({ seen: { ...late, callers: [stranger] } }), /from 10\.1\.2\.3 4s ago/);
     const many = Array(5).fill(stranger);

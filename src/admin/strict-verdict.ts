@@ -85,7 +85,7 @@ function whoCame(callers: readonly PlaintextCallerView[], now: number): string {
 function callerText({ address, workloads }: PlaintextCallerView): string {
   const [only] = workloads;
   if (only === undefined) return address;
-  const names = workloads.length === 1 ? only : `one of ${workloads.length} workloads there`;
+  const names = workloads.length === 1 ? only : `the address of ${workloads.length} workloads`;
   return `${address} (${names})`;
 }
 

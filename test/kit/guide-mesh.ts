@@ -46,6 +46,8 @@ export class Terminal {
     PATH: `${join(ROOT, 'node_modules/.bin')}:${process.env.PATH}`,
     BULWARK_SECURE_PORT: '0',
     BULWARK_MONITORING_PORT: '0',
+    // Nobody waits for what agents tell.
+    BULWARK_CONNECTION_REPORT_INTERVAL: '1s',
   };
   /** What stands in place of the page's ports and folder. */
   readonly replaced = new Map<string, string>();
