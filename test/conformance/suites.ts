@@ -68,5 +68,9 @@ export const SUITES: readonly SuiteEntry[] = [
     data: 'traffic/traffic.json',
     load: async () => (await import('./suites/traffic.ts')).suite,
   },
-  { name: 'kubeapi', data: 'kubeapi' },
+  {
+    name: 'kubeapi',
+    data: 'kubeapi',
+    load: async () => (await import('./suites/kubeapi.ts')).suite,
+  },
 ];
