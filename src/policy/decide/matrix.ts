@@ -10,6 +10,7 @@ import { callersOf } from '#policy/decide/callers.ts';
 import { ConnectionDecider } from '#policy/decide/connection.ts';
 import { targetsOf } from '#policy/decide/find-targets.ts';
 import { NO_REACH, type Reach, reachOf } from '#policy/decide/reach.ts';
+import { HARDENING } from '#policy/hardening.ts';
 
 /** The name of who is not in the mesh, among callers. */
 export const OUTSIDE_CALLER = 'outside';
@@ -102,7 +103,9 @@ class ReachFinder {
     const authorization = this.#authorizer.authorizationFor(workload, this.#mesh);
     const isHttp = PROTOCOLS[port.protocol].handling !== 'tcp';
     const tokens = tokensOfPort(this.#tokens.tokensFor(workload, this.#mesh), workloadPort);
-    const needsToken = tokens.demand === 'present' || tokens.rules.some((one) => one.isRequired);
+    const { requiredTokensAreEnforced } = HARDENING[this.#mesh.settings.hardening];
+    const asksForToken = requiredTokensAreEnforced && tokens.rules.some((one) => one.isRequired);
+    const needsToken = tokens.demand === 'present' || asksForToken;
     const rules: TargetRules = {
       traffic: isHttp ? authorization.http : authorization.tcp,
       facts: portFacts(workloadPort, tokens.binding === 'origin'),

@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { readDocuments } from '#api/documents.ts';
+import { readSuite } from '#cli/policy-tests/read-suite.ts';
+import { coverageOf, REPORTS } from '#cli/policy-tests/report.ts';
+import { runSuite } from '#cli/policy-tests/run-suite.ts';
+import { Decider } from '#policy/decide/decider.ts';
+import { testMesh } from '../../../test/kit/mesh.ts';
+import { objectsOf, serviceObjects } from '../../../test/kit/objects.ts';
+
+const MESH = testMesh([
+  ...serviceObjects('shop', 'web', [{ name: 'http', port: 80 }]),
+  ...objectsOf(`
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: gets, namespace: shop}
+spec: {rules: [{to: [{operation: {methods: [GET]}}]}, {to: [{operation: {methods: [PUT]}}]}]}
+`),
+]).model.snapshot();
+
+const HEAD = 'apiVersion: bulwark.mesh/v1alpha1\nkind: PolicyTest\n';
+
+function suiteOf(tests: string) {
+  const [document] = readDocuments(`${HEAD}tests:\n${tests}`, { source: 'dir/a,b.yaml' }).documents;
+  assert.ok(document);
+  return readSuite(document);
+}
+
+function resultOf(tests: string) {
+  const { suite, diagnostics } = suiteOf(tests);
+  assert.ok(suite, JSON.stringify(diagnostics));
+  const mesh = { snapshot: MESH, placeOf: () => ({ file: 'dir/p.yaml', line: 7 }) };
+  return runSuite(suite, mesh, new Decider(MESH), 0);
+}
+
+const RIGHT = '  - {name: may look, from: outside, to: shop/web, expect: allow}\n';
+const WRONG = '  - {name: may <look>, from: outside, to: shop/web, expect: deny}\n';
+
+describe('a case', () => {
+  it('passes when the decision is as expected', () => {
+    assert.deepEqual(
+      resultOf(RIGHT).cases.map(({ failures }) => failures),
+      [[]],
+    );
+  });
+
+  it('fails when it is not, and says why', () => {
+    const [failure = ''] = resultOf(WRONG).cases[0]?.failures ?? [];
+    assert.match(
+      failure,
+      /^outside → shop\/web:80 GET \/: expected deny, got allow: Auth.*shop\/gets/,
+    );
+  });
+
+  it('is tried with everyone, each service, method and path', () => {
+    const tests =
+      '  - {name: x, from: [outside, shop/web], to: shop/web, method: [POST, DELETE],' +
+      ' path: [/a, /b], expect: allow}\n';
+    assert.equal(resultOf(tests).cases[0]?.failures.length, 8);
+  });
+
+  it('may say which policy or layer is to decide', () => {
+    const one = (because: string): number =>
+      resultOf(RIGHT.replace('}', `, because: ${because}}`)).cases[0]?.failures.length ?? 0;
+    assert.deepEqual([one('gets'), one('allow'), one('other'), one('token')], [0, 0, 1, 1]);
+  });
+
+  it('fails where its service is not there', () => {
+    const [failure = ''] = resultOf(RIGHT.replace('shop/web', 'shop/wep')).cases[0]?.failures ?? [];
+    assert.match(failure, /there is no service "shop\/wep" \(did you mean "shop\/web"\?\)/);
+  });
+
+  const BROKEN: readonly (readonly [string, string, RegExp])[] = [
+    ['without expect', '  - {name: x, from: outside, to: shop/web}\n', /expect/],
+    ['without tests', '  []\n', /tests/],
+    ['with an unknown field', RIGHT.replace('name', 'nam'), /nam/],
+    ['that expects something else', RIGHT.replace('allow}', 'maybe}'), /maybe|allow/],
+  ];
+  for (const [what, tests, message] of BROKEN)
+    it(`${what} is refused, with its place`, () => {
+      const { suite, diagnostics } = suiteOf(tests);
+      assert.equal(suite, undefined);
+      assert.match(diagnostics.map((one) => `${one.field} ${one.message}`).join(), message);
+      assert.ok(diagnostics.every(({ line, source }) => line >= 3 && source === 'dir/a,b.yaml'));
+    });
+});
+
+describe('coverage', () => {
+  it('counts rules that a call meets, and names the others', () => {
+    const { rules, missed, percent } = coverageOf([resultOf(RIGHT)]);
+    assert.deepEqual([rules, percent], [2, 50]);
+    assert.deepEqual(
+      missed.map(({ field }) => field),
+      ['spec.rules[1]'],
+    );
+  });
+
+  it('adds suites up', () => {
+    const put = RIGHT.replace('expect', 'method: PUT, expect');
+    assert.equal(coverageOf([resultOf(RIGHT), resultOf(put)]).percent, 100);
+  });
+});
+
+describe('a report', () => {
+  const results = [resultOf(RIGHT + WRONG)];
+
+  it('as text shows cases and coverage', () => {
+    const text = REPORTS.text(results);
+    assert.match(text, / {2}ok {4}may look\n {2}FAIL {2}may <look> \(line 5\)\n/);
+    assert.match(text, /2 cases, 1 not as expected\nRules exercised: 1 of 2 \(50 %\)/);
+    assert.match(text, /AuthorizationPolicy shop\/gets spec\.rules\[1\] \(dir\/p\.yaml:7\)/);
+  });
+
+  it('as TAP numbers the cases', () => {
+    assert.match(
+      REPORTS.tap(results),
+      /^TAP version 13\n1\.\.2\nok 1 - may look\nnot ok 2 - may <l/,
+    );
+  });
+
+  it('as JUnit is XML', () => {
+    const text = REPORTS.junit(results);
+    assert.match(text, /<testsuite name="dir\/a,b\.yaml" tests="2" failures="1">/);
+    assert.match(text, /name="may &lt;look&gt;"><failure message="outside → shop/);
+  });
+
+  it('for GitHub names file and line', () => {
+    const [error = '', warning = ''] = REPORTS.github(results).split('\n');
+    assert.match(error, /^::error file=dir\/a%2Cb\.yaml,line=5::may <look>: outside → /);
+    assert.match(warning, /^::warning file=dir\/p\.yaml,line=7::no case exercises Auth/);
+  });
+});
