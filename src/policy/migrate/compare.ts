@@ -50,6 +50,11 @@ export function compareMeshes(draft: Draft, after: MeshSnapshot, toTell: ToTell)
   for (const shape of shapesOf(after)) compareShape(shape, sides, { draft, toTell });
 }
 
+const NOTES = {
+  token: 'a token that is not good is refused also on ports and paths where none is needed',
+  closed: 'connections that are not HTTP are refused on ports that no service names',
+} as const;
+
 interface Telling {
   readonly draft: Draft;
   readonly toTell: ToTell;
@@ -57,7 +62,7 @@ interface Telling {
 
 function compareShape(shape: Shape, sides: readonly [Side, Side], telling: Telling): void {
   const { workload } = shape;
-  const { http, all } = servedPorts(workload, telling.draft.mesh.services.in(workload.namespace));
+  const served = servedPorts(workload, telling.draft.mesh.services.in(workload.namespace));
   const before = effective(sides[0], workload);
   const after = effective(sides[1], workload);
   const tell = (port: number, what: string): void => {
@@ -68,22 +73,21 @@ function compareShape(shape: Shape, sides: readonly [Side, Side], telling: Telli
     telling.draft.report(object, shape.isSupposed ? { ...found, severity: 'warning' } : found);
   };
   const named = [...before.mtls.ports.keys(), ...after.mtls.ports.keys()];
-  const ports = [...new Set([...all, ...named])].sort((a, b) => a - b);
+  const ports = [...new Set([...served.http, ...served.tcp, ...named])].sort((a, b) => a - b);
   for (const port of [...ports, OTHER_PORT]) {
     const [was, is] = [modeOfPort(before.mtls, port), modeOfPort(after.mtls, port)];
     if (was !== is) tell(port, `takes connections as ${was} says, and would as ${is} says`);
   }
-  for (const port of http) {
+  for (const port of [...served.http, OTHER_PORT]) {
     const problem = tokenDifference(before.tokensAt(port), after.tokensAt(port));
     if (problem !== undefined) tell(port, problem);
   }
   const several = overlapping(workload, telling.draft.mesh, sides[1].mesh);
   if (several !== undefined) tell(OTHER_PORT, several);
-  const note = (port: number): void => {
-    const message = `a token that is not good is refused on port ${port} also where none is needed`;
-    telling.draft.report(telling.toTell(workload, port), warning('spec.origins', message));
+  const note = (port: number, what: keyof typeof NOTES): void => {
+    telling.draft.report(telling.toTell(workload, port), warning('spec', NOTES[what]));
   };
-  compareDecisions(before, after, { ports: { http, all: ports }, tell, note });
+  compareDecisions(before, after, { served, ports: [...ports, OTHER_PORT], tell, note });
 }
 
 /**
@@ -142,48 +146,59 @@ function tokenDifference(before: PortTokens, after: PortTokens): string | undefi
 }
 
 interface Comparison {
-  readonly ports: ServedPorts;
+  readonly served: ServedPorts;
+  readonly ports: readonly number[];
   /** Takes a difference. */
   readonly tell: (port: number, what: string) => void;
-  /** Takes a port on which a token is looked at that nobody looked at before. */
-  readonly note: (port: number) => void;
+  /** Takes what the new API does otherwise wherever it is used; nobody is let in by it. */
+  readonly note: (port: number, what: keyof typeof NOTES) => void;
 }
 
 function compareDecisions(
   before: Effective,
   after: Effective,
-  { ports: { http, all }, tell, note }: Comparison,
+  { served, ports, tell, note }: Comparison,
 ): void {
   const isSame =
     before.authorization === after.authorization ||
     samePolicies(before.authorization, after.authorization);
-  if (isSame && sameTokens(before, after, http)) return;
+  if (isSame && sameTokens(before, after, ports)) return;
   const authorizations = [before.authorization, after.authorization];
   const probes = probesFor({
     rules: authorizations.flatMap(({ policies }) =>
       policies.flatMap((policy) => [...policy.http, ...policy.tcp]),
     ),
-    tokens: [before, after].flatMap(({ tokensAt }) => [...all, OTHER_PORT].map(tokensAt)),
-    ports: [...all, OTHER_PORT],
+    tokens: [before, after].flatMap(({ tokensAt }) => ports.map(tokensAt)),
+    ports,
   });
   const told = new Set<number>();
   for (const probe of probes) {
-    if (told.has(probe.port)) continue;
-    const isHttp = http.includes(probe.port);
-    for (const isRehearsal of [false, true]) {
-      const question = { probe, isHttp, isRehearsal };
-      const [was, is] = [decide(before, question), decide(after, question)];
-      if (was.verdict === is.verdict) continue;
-      if (was.ignoresToken && is.refusesToken) {
-        note(probe.port);
-        continue;
-      }
+    const question = kindsOfTraffic(probe.port, served)
+      .flatMap((isHttp) => [false, true].map((isRehearsal) => ({ probe, isHttp, isRehearsal })))
+      .find((one) => decide(before, one).verdict !== decide(after, one).verdict);
+    if (question === undefined || told.has(probe.port)) continue;
+    const [was, is] = [decide(before, question), decide(after, question)];
+    if (was.ignoresToken && is.refusesToken) note(probe.port, 'token');
+    else if (isNewlyClosed(question, is)) note(probe.port, 'closed');
+    else {
       told.add(probe.port);
+      const { isHttp, isRehearsal } = question;
       const what = `${shownProbe(probe, isHttp)} is ${was.verdict}, and would be ${is.verdict}`;
-      tell(probe.port, isRehearsal ? `${what}, as policies in dry run say` : what);
-      break;
+      tell(probe.port, isRehearsal ? `${what}, with what is in dry run` : what);
     }
   }
+}
+
+/** Whether a port sees requests, plain connections, or, as those that no service names, both. */
+function kindsOfTraffic(port: number, { http, tcp }: ServedPorts): readonly boolean[] {
+  const isHttp = http.includes(port);
+  const isTcp = tcp.includes(port);
+  return isHttp === isTcp ? [true, false] : [isHttp];
+}
+
+/** A plain connection to a port that no service names is refused since requests need a token. */
+function isNewlyClosed({ probe, isHttp }: Question, { verdict }: Answer): boolean {
+  return probe.port === OTHER_PORT && !isHttp && verdict === 'refused';
 }
 
 function samePolicies(a: WorkloadAuthorization, b: WorkloadAuthorization): boolean {
@@ -195,8 +210,8 @@ function samePolicies(a: WorkloadAuthorization, b: WorkloadAuthorization): boole
   );
 }
 
-function sameTokens(before: Effective, after: Effective, http: readonly number[]): boolean {
-  return http.every((port) => isDeepStrictEqual(before.tokensAt(port), after.tokensAt(port)));
+function sameTokens(before: Effective, after: Effective, ports: readonly number[]): boolean {
+  return ports.every((port) => isDeepStrictEqual(before.tokensAt(port), after.tokensAt(port)));
 }
 
 interface Question {
@@ -232,7 +247,8 @@ function decide(one: Effective, { probe, isHttp, isRehearsal }: Question): Answe
     destination: { address: probe.destinationAddress, port: probe.port },
     serverName: probe.serverName,
     http: http && { ...http, claims: judged.claims },
-    principals: one.tokensAt(probe.port).binding,
+    // On a plain connection nobody but the peer is known.
+    principals: isHttp ? one.tokensAt(probe.port).binding : 'peer',
     metadata: probe.metadata,
   };
   const authorization = isRehearsal ? rehearsed(one.authorization) : one.authorization;

@@ -9,6 +9,7 @@ import { compareMeshes, type ToTell } from '#policy/migrate/compare.ts';
 import { Draft, type MadeObject, type MigrationFinding } from '#policy/migrate/draft.ts';
 import { migrateOrigins } from '#policy/migrate/origins.ts';
 import { migratePeers } from '#policy/migrate/peers.ts';
+import { migrateRoles } from '#policy/migrate/roles.ts';
 import { checkTargets } from '#policy/migrate/targets.ts';
 
 /** What becomes of the objects of older APIs. */
@@ -24,17 +25,25 @@ export interface Migration {
 
 /**
  * Turns Policy and MeshPolicy into PeerAuthentication, RequestAuthentication and
- * AuthorizationPolicy, and proves that they mean the same: the modes of every port, the tokens that
- * are taken, and the decisions on requests that meet and miss each condition of the policies of
- * both. Pure.
+ * AuthorizationPolicy, and roles with their bindings into AuthorizationPolicy, and proves that they
+ * mean the same: the modes of every port, the tokens that are taken, and the decisions on requests
+ * that meet and miss each condition of the policies of both. Pure.
  */
 export function migrate(mesh: MeshSnapshot): Migration {
   const draft = new Draft(mesh);
   checkTargets(draft);
   migratePeers(draft);
   migrateOrigins(draft);
+  migrateRoles(draft);
   const { made, findings } = draft;
-  const replaced = [...mesh.meshPolicies.all(), ...mesh.authenticationPolicies.all()];
+  const replaced = [
+    ...mesh.meshPolicies.all(),
+    ...mesh.authenticationPolicies.all(),
+    ...mesh.clusterRbacConfigs.all(),
+    ...mesh.rbacConfigs.all(),
+    ...mesh.serviceRoles.all(),
+    ...mesh.serviceRoleBindings.all(),
+  ];
   for (const { object, from } of made) {
     for (const one of validateObject(object).diagnostics) reportInvalid(one, object, from, draft);
   }
@@ -69,17 +78,21 @@ function meshAfter(mesh: MeshSnapshot, made: readonly MadeObject[]): MeshSnapsho
     ...mesh,
     authenticationPolicies: NamespacedObjects.empty(),
     meshPolicies: NamespacedObjects.empty(),
+    clusterRbacConfigs: NamespacedObjects.empty(),
+    rbacConfigs: NamespacedObjects.empty(),
+    serviceRoles: NamespacedObjects.empty(),
+    serviceRoleBindings: NamespacedObjects.empty(),
     peerAuthentications: added(mesh.peerAuthentications, 'PeerAuthentication'),
     requestAuthentications: added(mesh.requestAuthentications, 'RequestAuthentication'),
     authorizationPolicies: added(mesh.authorizationPolicies, 'AuthorizationPolicy'),
   };
 }
 
-/** A difference is told of the policy that decides about the port so far. */
+/** A difference is told of the policy that decides about the port so far, or of what roles say. */
 function whoToTell(mesh: MeshSnapshot, any: ApiObject): ToTell {
   const finder = new PolicyFinder(mesh.settings.clusterDomain);
   return (workload, port) => {
     const { common, ports } = finder.policiesOf(workload, mesh);
-    return ports.get(port) ?? common ?? any;
+    return ports.get(port) ?? common ?? mesh.serviceRoleBindings.in(workload.namespace)[0] ?? any;
   };
 }

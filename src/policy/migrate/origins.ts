@@ -21,10 +21,11 @@ interface Place {
   readonly labels: Labels | undefined;
 }
 
-/** A policy with the ports of workloads on which it asks for tokens. */
+/** A policy with the ports of workloads on which it asks for tokens: these, or all but these. */
 interface Asked {
   readonly policy: AuthenticationPolicy;
-  readonly ports: readonly number[];
+  readonly ports: 'these' | 'others';
+  readonly numbers: readonly number[];
 }
 
 /**
@@ -38,8 +39,8 @@ export function migrateOrigins(draft: Draft): void {
   const finder = new PolicyFinder(clusterDomain);
   const isDecided = decidedByNewObjects(mesh);
   const generally = (policy: AuthenticationPolicy, namespace: string, scope: string[]) => {
-    const ports = scope.flatMap((one) => httpPortsIn(one, mesh));
-    const asked = { policy, ports: [...new Set(ports)].sort((a, b) => a - b) };
+    const numbers = plainPorts(scope, mesh);
+    const asked = { policy, ports: 'others', numbers } as const;
     if (!isDecided(namespace, {})) add([asked], { namespace, labels: undefined }, draft);
   };
   const everywhere = [...new Set(mesh.services.all().map(({ namespace }) => namespace))];
@@ -58,10 +59,10 @@ export function migrateOrigins(draft: Draft): void {
         [...finder.policiesOf(workload, mesh).ports].filter(([port]) => http.includes(port)),
         ([, policy]) => policy,
       );
-      const asked = [...byPolicy].map(([policy, entries]) => ({
-        policy,
-        ports: entries.map(([port]) => port),
-      }));
+      const asked = [...byPolicy].map(([policy, entries]) => {
+        const numbers = entries.map(([port]) => port);
+        return { policy, ports: 'these', numbers } as const;
+      });
       add(asked, { namespace, labels }, draft);
     }
   }
@@ -76,12 +77,17 @@ function decidedByNewObjects(mesh: MeshSnapshot) {
     policies.tokensFor(workloadWith(labels, namespace, mesh), sources).common.rules.length > 0;
 }
 
-/** The ports of the workloads of a namespace on which requests are seen. */
-function httpPortsIn(namespace: string, mesh: MeshSnapshot): readonly number[] {
-  const services = mesh.services.in(namespace);
-  return services.flatMap(({ selector }) =>
-    selector ? servedPorts(workloadWith(selector, namespace, mesh), services).http : [],
-  );
+/** The ports of the workloads of some namespaces on which no requests are seen; sorted. */
+function plainPorts(namespaces: readonly string[], mesh: MeshSnapshot): readonly number[] {
+  const served = namespaces.flatMap((namespace) => {
+    const services = mesh.services.in(namespace);
+    return services.flatMap(({ selector }) =>
+      selector ? [servedPorts(workloadWith(selector, namespace, mesh), services)] : [],
+    );
+  });
+  const http = new Set(served.flatMap((one) => one.http));
+  const tcp = new Set(served.flatMap((one) => one.tcp));
+  return [...tcp].filter((port) => !http.has(port)).sort((a, b) => a - b);
 }
 
 function add(asked: readonly Asked[], place: Place, draft: Draft): void {
@@ -119,8 +125,10 @@ function jwtRule({ jwtHeaders = [], jwtParams = [], triggerRules, ...same }: Jwt
   };
 }
 
+const PORTS_FIELD = { these: 'ports', others: 'notPorts' } as const;
+
 /** The rules that match requests to a policy's ports without a token of one of its issuers. */
-function denyRules({ policy, ports }: Asked, draft: Draft): readonly AuthorizationRule[] {
+function denyRules({ policy, ports, numbers }: Asked, draft: Draft): readonly AuthorizationRule[] {
   const jwts = jwtsOf(policy);
   const triggers = new Map(jwts.map(({ triggerRules = [] }) => [key(triggerRules), triggerRules]));
   const [common = []] = triggers.values();
@@ -136,7 +144,7 @@ function denyRules({ policy, ports }: Asked, draft: Draft): readonly Authorizati
     draft.report(policy, invalid('spec.origins', patterns[0], detail));
     return [];
   }
-  if (ports.length === 0) return [];
+  if (ports === 'these' && numbers.length === 0) return [];
   const operations =
     common.length === 0
       ? [{}]
@@ -146,7 +154,7 @@ function denyRules({ policy, ports }: Asked, draft: Draft): readonly Authorizati
   if (operations.includes('inexpressible')) return [];
   return exceptPreflights(
     operations.filter((one) => one !== 'inexpressible'),
-    { ports: ports.map(String) },
+    numbers.length === 0 ? {} : { [PORTS_FIELD[ports]]: numbers.map(String) },
     { key: 'request.auth.claims[iss]', notValues: issuers },
   );
 }
@@ -210,8 +218,8 @@ function pathText(
 function tellWhatIsNew(policy: AuthenticationPolicy, place: Place, draft: Draft): void {
   const told = (message: string) => draft.report(policy, warning('spec.origins', message));
   if (!policy.spec?.originIsOptional) told('requests without a token are answered 403, not 401');
-  if (place.labels === undefined) {
-    told('the ports that need a token are listed: add those of services that come later');
+  if (place.labels === undefined && !policy.spec?.originIsOptional) {
+    told('ports that are not HTTP are listed under notPorts: add those of services to come');
   }
 }
 

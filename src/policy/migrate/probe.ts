@@ -64,6 +64,8 @@ export function probesFor({ rules, tokens, ports }: Deciding): readonly Probe[] 
     { identity: undefined },
     { claims: undefined },
     ...tokenChanges,
+    // One that nobody takes.
+    tokenOf('https://issuer.invalid', []),
     ...paths.flatMap(({ excluded, included }) => [...excluded, ...included].flatMap(pathChanges)),
     ...conditions.flatMap((condition) => changesOf(condition, anyToken)),
     { method: 'OPTIONS', headers: { origin: 'a', 'access-control-request-method': 'GET' } },
@@ -190,6 +192,8 @@ function samples(match: TextMatch): readonly string[] {
       return [`${match.value}x`, match.value, `x${match.value}`];
     case 'suffix':
       return [`x${match.value}`, match.value, `${match.value}x`];
+    // What a regular expression of Mixer matches is not guessed.
+    case 'pattern':
     case 'present':
       return ['x'];
   }

@@ -61,23 +61,26 @@ export function distinct(list: readonly Labels[]): readonly Labels[] {
   );
 }
 
-/** Ports of a workload on which requests are seen, and all ports that a service leads to; sorted. */
+/** The ports of a workload to which services lead; sorted. Of a port may be both. */
 export interface ServedPorts {
+  /** Those on which requests are seen. */
   readonly http: readonly number[];
-  readonly all: readonly number[];
+  /** Those that carry connections of which nothing is known. */
+  readonly tcp: readonly number[];
 }
 
 /** The ports of a workload that the services of its namespace lead to. */
 export function servedPorts(workload: Workload, services: readonly Service[]): ServedPorts {
-  const portsOf = (isWanted: (service: Service['ports'][number]) => boolean) => {
-    const ports = services.flatMap((service) =>
-      workloadPortsOf(service, service.ports.filter(isWanted), workload),
-    );
+  const handledAs = (handling: 'http' | 'tcp'): readonly number[] => {
+    const ports = services.flatMap((service) => {
+      const wanted = service.ports.filter(({ protocol }) =>
+        [handling, 'sniffed'].includes(PROTOCOLS[protocol].handling),
+      );
+      return workloadPortsOf(service, wanted, workload);
+    });
     return [...new Set(ports)].sort((a, b) => a - b);
   };
-  const isHttp = (port: Service['ports'][number]) =>
-    ['http', 'sniffed'].includes(PROTOCOLS[port.protocol].handling);
-  return { http: portsOf(isHttp), all: portsOf(() => true) };
+  return { http: handledAs('http'), tcp: handledAs('tcp') };
 }
 
 /** Ports of a service that nothing tells the number of, for a workload; by their places. */

@@ -147,7 +147,8 @@ function roleNamed(binding: ServiceRoleBinding, rootNamespace: string) {
   return { namespace, name: role };
 }
 
-function roleOf(
+/** The role that a binding names; undefined when it is not there. */
+export function roleOf(
   binding: ServiceRoleBinding,
   { serviceRoles }: RoleSources,
   rootNamespace: string,
@@ -157,7 +158,10 @@ function roleOf(
 }
 
 /** The workload's ports of services whose callers need no role; `all` when nobody needs one. */
-function servicesWithoutRoles(target: RoleTarget, mode: RbacMode): readonly number[] | 'all' {
+export function servicesWithoutRoles(
+  target: RoleTarget,
+  mode: RbacMode,
+): readonly number[] | 'all' {
   const { namespace, services } = target;
   if (services.length === 0) return mode.isOnFor({ host: '', namespace }) ? [] : 'all';
   const off = services.filter((service: RoleService) => !mode.isOnFor(service));
