@@ -103,13 +103,13 @@ export const LIMITS = {
   /** Policies that the record of a denied request lists. */
   denialPoliciesMax: 20,
   /** Ports of a workload whose connections are counted apart. */
-  connectionPortsMax: 100,
+  connectionPortsMax: 50,
   /** Callers without mutual TLS that are known of one port, those seen last. */
-  connectionCallersMax: 50,
+  connectionCallersMax: 20,
   /** Lines about callers without mutual TLS that an agent reads each second, for one workload. */
   connectionLinesPerSecondMax: 200,
   /** Bytes of what an agent tells of the connections of a workload. */
-  connectionReportBytesMax: 512 * 1024,
+  connectionReportBytesMax: 128 * 1024,
   /**
    * Bytes of the path of a unix socket (sockaddr_un: 108 on Linux, 104 on macOS, with the final
    * zero).
@@ -127,6 +127,8 @@ export const LIMITS = {
   mixerAlternativesMax: 256,
   /** Tests of attributes in all those alternatives together. */
   mixerTestsMax: 4096,
+  /** From so many exact values of a field on, Envoy gets them as one expression. */
+  authzFoldedTextsMin: 100000,
   /** Mappings of ports under which the configuration of one authorization is remembered. */
   authzPortMappingsMax: 10_000,
   /** Bytes of a set of keys (JWKS) and of the document that says where it is. */

@@ -39,7 +39,7 @@ spec: { selector: { matchLabels: { app: web } }, portLevelMtls: { 9000: { mode: 
 const proxy = (changes: Partial<ProxyNode>): ProxyNode =>
   testProxy({ namespace: 'shop', serviceAccount: 'web', ...changes });
 
-function view(nodes: readonly ProxyNode[], connections?: Connections): MtlsView {
+function view(nodes: readonly ProxyNode[], connections?: Connections): Promise<MtlsView> {
   const mesh = testMesh(objectsOf(OBJECTS)).model.snapshot();
   return mtlsView({ mesh, nodes, connectionsOf: () => connections, now: NOW });
 }
@@ -53,18 +53,18 @@ function shown({ workloads }: MtlsView): readonly string[] {
 }
 
 describe('the view of mutual TLS', () => {
-  it('tells workloads with a proxy that is here, with one that is away, and without', () => {
+  it('tells workloads with a proxy that is here, with one that is away, and without', async () => {
     const here = proxy({ workloadName: 'here-1', addresses: ['10.0.0.3'] });
-    assert.deepEqual(shown(view([here])), [
+    assert.deepEqual(shown(await view([here])), [
       'away-1 away: 8080 PERMISSIVE -',
       'bare-1 none: 8080 DISABLE -',
       'here-1 connected: 0 PERMISSIVE -, 8080 PERMISSIVE -, 9000 STRICT here',
     ]);
   });
 
-  it('shows a proxy without an object as its own word has it', () => {
+  it('shows a proxy without an object as its own word has it', async () => {
     const stray = proxy({ workloadName: 'stray-1', addresses: ['10.0.0.9'] });
-    const { workloads } = view([stray]);
+    const { workloads } = await view([stray]);
     const found = workloads.find(({ name }) => name === 'stray-1');
     assert.deepEqual(
       found?.ports.map(({ port }) => port),
@@ -72,26 +72,26 @@ describe('the view of mutual TLS', () => {
     );
   });
 
-  it('knows nothing of connections where no agent tells', () => {
+  it('knows nothing of connections where no agent tells', async () => {
     const here = proxy({ workloadName: 'here-1', addresses: ['10.0.0.3'] });
-    const [, , workload] = view([here]).workloads;
+    const [, , workload] = (await view([here])).workloads;
     assert.equal(workload?.observedSince, undefined);
     assert.ok(workload?.ports.every(({ seen }) => seen === undefined));
   });
 
-  it('names callers by their address, and has ports that were only seen', () => {
+  it('names callers by their address, and has ports that were only seen', async () => {
     const here = proxy({ workloadName: 'here-1', addresses: ['10.0.0.3'] });
     const callers = [{ address: '10.0.0.2', lastAt: NOW - 5 }];
     const port = { port: 7000, tls: 1, plaintext: 2, open: 0, plaintextAt: NOW - 5, callers };
-    const [, , workload] = view([here], { since: NOW - 50, ports: [port] }).workloads;
+    const [, , workload] = (await view([here], { since: NOW - 50, ports: [port] })).workloads;
     assert.equal(workload?.observedSince, new Date(NOW - 50).toISOString());
     const seen = new Map(workload?.ports.map((one) => [one.port, one.seen]));
     assert.deepEqual(seen.get(7000)?.callers[0]?.workloads, ['shop/bare-1']);
     assert.equal(seen.get(8080)?.tls, 0);
   });
 
-  it('has pairs of clients that have a proxy, a whole namespace in one word', () => {
-    const { pairs } = view([]);
+  it('has pairs of clients that have a proxy, a whole namespace in one word', async () => {
+    const { pairs } = await view([]);
     assert.deepEqual(
       pairs.map(({ clients, servers, sends }) => [clients, servers, sends]),
       [

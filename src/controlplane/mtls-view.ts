@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type {
   MtlsPairView,
   MtlsPortView,
@@ -43,11 +44,14 @@ interface Subject {
 /** Hosts of services by port, for each workload. */
 type HostIndex = ReadonlyMap<Workload, ReadonlyMap<number, readonly string[]>>;
 
+/** What is found before others have their turn. */
+const SLICE = 200;
+
 /**
  * Which connections each port of each workload takes and saw, and how every client connects to
  * every server.
  */
-export function mtlsView(evidence: MtlsEvidence): MtlsView {
+export async function mtlsView(evidence: MtlsEvidence): Promise<MtlsView> {
   const { mesh, now } = evidence;
   const modes = new ModeFinder(mesh);
   const hosts = hostIndex(mesh);
@@ -60,11 +64,22 @@ export function mtlsView(evidence: MtlsEvidence): MtlsView {
       ([namespace, members]) => [namespace, members.length] as const,
     ),
   );
+  const parts = { evidence, modes, hosts };
   return {
     at: instant(now),
-    workloads: subjects.map((subject) => workloadView(subject, { evidence, modes, hosts })),
-    pairs: meshConnections(mesh, clients, modes).map((one) => pairView(one, counts)),
+    workloads: await inSlices(subjects, (subject) => workloadView(subject, parts)),
+    pairs: await inSlices(meshConnections(mesh, clients, modes), (one) => pairView(one, counts)),
   };
+}
+
+/** Lets others have their turn: a mesh of thousands takes most of a second. */
+async function inSlices<T, R>(items: Iterable<T>, make: (item: T) => R): Promise<readonly R[]> {
+  const made: R[] = [];
+  for (const item of items) {
+    made.push(make(item));
+    if (made.length % SLICE === 0) await setImmediate();
+  }
+  return made;
 }
 
 /** A workload whose proxy is away is what its object says. */

@@ -87,7 +87,7 @@ test('connections to a redirected workload', { timeout: 120_000 }, async (t) => 
     lines = envoy.process.lines.length;
     await watch.look();
     reports.take({ ...proxy, certificate }, 'stream', JSON.stringify(watch.report()));
-    const { workloads } = mtlsView({
+    const { workloads } = await mtlsView({
       mesh: mesh.model.snapshot(),
       nodes: [client.proxy, proxy],
       connectionsOf: (node) => reports.of(node),

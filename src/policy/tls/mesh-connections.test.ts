@@ -34,7 +34,7 @@ const CLIENTS: readonly Client[] = ['shop', 'bank', 'toys'].map((namespace) => (
 function connections(yaml: string, clients = CLIENTS): readonly string[] {
   const { model } = testMesh(objectsOf(`${OBJECTS}---${yaml}`));
   const mesh = model.snapshot();
-  return meshConnections(mesh, clients, new ModeFinder(mesh)).map((one) => {
+  return [...meshConnections(mesh, clients, new ModeFinder(mesh))].map((one) => {
     const { sends, takes, clientRule, serverRule, conflict } = one.connection;
     const names = (
       list: readonly { namespace: string; name: string }[],

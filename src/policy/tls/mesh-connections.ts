@@ -50,15 +50,15 @@ const WHOLE = { name: '', labels: {} } as const;
 /**
  * Every connection that may be made in the mesh: which TLS its client uses, which the server takes,
  * and which objects say so. Servers outside of the mesh are left out. Clients that go by the same
- * rules are asked about once.
+ * rules are asked about once. One after the other, for there may be very many.
  */
-export function meshConnections(
+export function* meshConnections(
   mesh: MeshSnapshot,
   clients: readonly Client[],
   modes: ModeFinder,
-): readonly MeshConnection[] {
+): Generator<MeshConnection> {
   const finder = new ConnectionFinder(mesh, modes);
-  return classesOf(mesh, clients).flatMap((one) => [...finder.connectionsOf(one)]);
+  for (const one of classesOf(mesh, clients)) yield* finder.connectionsOf(one);
 }
 
 class ConnectionFinder {
