@@ -1,6 +1,5 @@
 // What a thousand revocations cost everybody else: CPU time of the receiving Envoy for each request
 // while so many peers are revoked, against none, in alternation on the same connection.
-import { readdirSync, readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { startEchoApp } from '../../test/kit/echo-app.ts';
 import { ExplicitMesh } from '../../test/kit/explicit-workload.ts';
@@ -10,6 +9,8 @@ import { exchange, openPeer } from '../../test/kit/peer-call.ts';
 import { testAuthority } from '../../test/kit/test-authority.ts';
 import { waitUntil } from '../../test/kit/wait-until.ts';
 import type { BenchResult } from '../bench-result.ts';
+import { cpuTimeOf } from '../cpu-time.ts';
+import { median } from '../median.ts';
 
 const REVOKED = 1000;
 const ROUNDS = 7;
@@ -27,14 +28,6 @@ metadata: { name: r${index} }
 spec: ${index === REVOKED - 1 ? PROBE : `{ serial: "${(0xa000 + index).toString(16)}" }`}
 `),
 ).flat();
-
-/** Time on a processor of all threads of a process so far, microseconds. */
-function cpuTimeOf(pid: number): number {
-  const threads = readdirSync(`/proc/${pid}/task`);
-  const timeOf = (thread: string): number =>
-    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]);
-  return threads.reduce((sum, thread) => sum + timeOf(thread), 0) / 1000;
-}
 
 /** The real Envoy of a workload, and what changes who is revoked. */
 async function startWorkload(after: Parameters<typeof startEchoApp>[0]) {
@@ -115,8 +108,4 @@ function resultOf(rounds: readonly { readonly many: number; readonly none: numbe
     spread: { min: Math.min(...ratios), max: Math.max(...ratios) },
     goal: GOAL,
   };
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }

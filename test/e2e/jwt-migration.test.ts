@@ -122,16 +122,18 @@ test('the keys of an issuer change under load', { timeout: 120_000 }, async (t) 
   await mesh.apply(newRule(server.url));
   await until(401, after.token());
 
-  let signer = before;
+  // Each used again and again: what Envoy remembers of a token must not outlive its key.
+  const tokens = { before: before.token(), after: after.token() };
+  let valid = tokens.before;
   const load = new PacedLoad({
     port,
-    ask: () => ({ target: '/', headers: bearer(signer.token()) }),
+    ask: () => ({ target: '/', headers: bearer(valid) }),
     requestsPerSecond: REQUESTS_PER_SECOND,
     connections: 16,
   });
   t.after(() => load.stop());
-  let withdrawn = after;
-  const probes = startProbes(port, () => withdrawn.token());
+  let other = tokens.after;
+  const probes = startProbes(port, () => other);
   t.after(() => probes.stop());
 
   await t.test('a key that the issuer does not show yet is refused', async () => {
@@ -141,8 +143,8 @@ test('the keys of an issuer change under load', { timeout: 120_000 }, async (t) 
     server.serve('/keys', JSON.stringify({ keys: [before.key, after.key] }));
     await sleep(REFRESH_MS + SETTLED_MS);
     assert.deepEqual(await probes.watch(), new Set([200]));
-    signer = after;
-    withdrawn = before;
+    valid = tokens.after;
+    other = tokens.before;
   });
   await t.test('a key that the issuer withdrew is refused after that time', async () => {
     assert.deepEqual(await probes.watch(), new Set([200]));

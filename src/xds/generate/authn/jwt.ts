@@ -73,9 +73,10 @@ export function buildJwtAuthentication(
     return [asked(malformedBearer(match), byProvider(NOBODY)), requires];
   };
   const checked = options.checkBearer && named.some(usesBearer);
+  const settings = { keySets, checkBearer: options.checkBearer, kept: keptTokens(named.length) };
   return create(JwtAuthenticationSchema, {
     providers: {
-      ...Object.fromEntries(named.map((rule) => [rule.name, provider(rule, keySets, options)])),
+      ...Object.fromEntries(named.map((rule) => [rule.name, provider(rule, settings)])),
       ...(checked ? { [NOBODY]: nobody() } : {}),
     },
     rules: requests.flatMap(({ match, providers }) => ruleFor(match, providers)),
@@ -119,8 +120,25 @@ function tokenOrNone(names: readonly string[]): JwtRequirement {
   return anyOf([...names.map(byProvider), allOf(takenOrMissing)]);
 }
 
-function provider(rule: TokenRule, keySets: KeySets, options: JwtOptions): JwtProvider {
-  const { headers, params } = options.checkBearer ? bearerPlaces(rule) : rule;
+/**
+ * How many verified tokens each worker of a proxy keeps for one issuer: their signature is not
+ * verified again, all else is. Other keys, other rules, and they are forgotten.
+ */
+function keptTokens(issuers: number): number {
+  return Math.max(KEPT_TOKENS.min, Math.floor(KEPT_TOKENS.all / issuers));
+}
+
+const KEPT_TOKENS = { all: 1000, min: 100 } as const;
+
+interface ProviderSettings {
+  readonly keySets: KeySets;
+  readonly checkBearer: boolean;
+  readonly kept: number;
+}
+
+function provider(rule: TokenRule, settings: ProviderSettings): JwtProvider {
+  const { keySets, checkBearer, kept } = settings;
+  const { headers, params } = checkBearer ? bearerPlaces(rule) : rule;
   return create(JwtProviderSchema, {
     issuer: rule.issuer,
     audiences: [...rule.audiences],
@@ -137,6 +155,7 @@ function provider(rule: TokenRule, keySets: KeySets, options: JwtOptions): JwtPr
       claimName: claim,
     })),
     requireExpiration: rule.requiresExpiration,
+    jwtCacheConfig: { jwtCacheSize: kept },
   });
 }
 

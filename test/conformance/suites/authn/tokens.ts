@@ -88,6 +88,8 @@ function inlineKeys(expected: unknown, name: string): string | undefined {
 /** What both releases say; where the older one puts the payload is a choice of its filters. */
 function canonical(config: JsonValue, release: AuthnRow['release']): JsonValue {
   const message = fromJson(JwtAuthenticationSchema, config);
+  // Tokens that were verified are kept here; that does not change what is decided.
+  for (const provider of Object.values(message.providers)) delete provider.jwtCacheConfig;
   if (release === '1.5.10') {
     message.bypassCorsPreflight = false;
     for (const provider of Object.values(message.providers)) {
