@@ -12,7 +12,8 @@ interface DurationOptions {
 
 function durationProblem(text: string, options: DurationOptions): string | undefined {
   const durationMs = parseDurationMs(text);
-  if (durationMs === undefined) return 'must be a duration such as 10s or 1h30m';
+  if (durationMs === undefined)
+    return 'must be a valid duration greater than 1ms, such as 10s or 1h30m';
   if (durationMs === 0 && options.zero) return undefined;
   if (durationMs < 1) return 'must be a valid duration greater than 1ms';
   const whole = Math.abs(durationMs - Math.round(durationMs)) < ROUNDING_MS;

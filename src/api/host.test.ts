@@ -66,6 +66,6 @@ test('a duration is whole milliseconds, at least one', () => {
   assert.equal(problem('0s', true), undefined);
   assert.match(problem('1us') ?? '', /greater than 1ms/);
   assert.match(problem('2.000000005s') ?? '', /whole milliseconds/);
-  assert.match(problem('soon') ?? '', /must be a duration/);
-  assert.match(problem('10') ?? '', /must be a duration/);
+  assert.match(problem('soon') ?? '', /must be a valid duration/);
+  assert.match(problem('10') ?? '', /must be a valid duration/);
 });

@@ -106,7 +106,7 @@ describe('a traffic policy', () => {
     assert.match(pool({ http: { maxRetries: -1 } })[0] ?? '', /http.maxRetries/);
     assert.match(pool({ tcp: { connectTimeout: '0s' } })[0] ?? '', /greater than 1ms/);
     assert.deepEqual(pool({ tcp: { idleTimeout: '0s' } }), []);
-    assert.match(pool({ http: { idleTimeout: 'x' } })[0] ?? '', /must be a duration/);
+    assert.match(pool({ http: { idleTimeout: 'x' } })[0] ?? '', /must be a valid duration/);
     assert.match(pool({ tcp: { tcpKeepalive: { time: '1us' } } })[0] ?? '', /tcpKeepalive.time/);
     const upgrade = { h2UpgradePolicy: 'UPGRADE', useClientProtocol: true };
     assert.match(pool({ http: upgrade })[0] ?? '', /keeps the protocol/);
@@ -162,7 +162,10 @@ describe('a load balancer', () => {
     assert.match(hash({ ringHash: {}, maglev: { tableSize: 7 } })[0] ?? '', /ringHash, maglev/);
     assert.match(hash({ httpCookie: { name: '' } })[0] ?? '', /httpCookie.name: Required/);
     assert.deepEqual(hash({ httpCookie: { name: 'c', ttl: '0s' } }), []);
-    assert.match(hash({ httpCookie: { name: 'c', ttl: 'x' } })[0] ?? '', /must be a duration/);
+    assert.match(
+      hash({ httpCookie: { name: 'c', ttl: 'x' } })[0] ?? '',
+      /must be a valid duration/,
+    );
   });
 
   test('has a Maglev table of prime size, and no sizes of the old kind beside it', () => {

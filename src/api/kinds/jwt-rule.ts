@@ -13,6 +13,11 @@ const headerLocation = object(
   { required: ['name'] },
 );
 
+const jwksUri = text(
+  'Where the keys of the issuer are; found by OpenID Connect discovery otherwise.',
+  { maxLength: 2048 },
+);
+
 const claimToHeader = object(
   'A claim that the application gets as a header.',
   {
@@ -32,9 +37,8 @@ export const jwtRule = object('Which tokens of one issuer are taken, and from wh
     'Accepted `aud` claims; any one is enough. None = every audience.',
     text('An audience.', { minLength: 1 }),
   ),
-  jwksUri: text('Where the keys of the issuer are; found by OpenID Connect discovery otherwise.', {
-    maxLength: 2048,
-  }),
+  jwksUri,
+  jwks_uri: { ...jwksUri, description: 'Another spelling of `jwksUri`.' },
   jwks: text('The keys of the issuer themselves, as JSON (RFC 7517).'),
   fromHeaders: list('Headers that the token is taken from.', headerLocation),
   fromParams: list(
@@ -61,20 +65,26 @@ export const jwtRule = object('Which tokens of one issuer are taken, and from wh
 /** The tokens of one issuer. */
 export interface JwtRule extends ValueOf<typeof jwtRule> {}
 
+/** Where the keys of the issuer are, in either spelling; '' = nothing is said. */
+export function keysPlaceOf({ jwksUri: place, jwks_uri: spelled }: JwtRule): string {
+  return place || spelled || '';
+}
+
 /** A name that can be a header (RFC 9110), as strictly as Istio takes it. */
 const HEADER_NAME = /^[-_A-Za-z0-9]+$/;
 
 /** Reports what the schema of a rule cannot say. */
 export function checkJwtRule(rule: JwtRule, field: string, report: Report): void {
-  const { issuer, jwksUri, jwks, outputPayloadToHeader } = rule;
-  if (!issuer && !jwksUri)
+  const { issuer, jwks, outputPayloadToHeader } = rule;
+  if (!issuer && keysPlaceOf(rule) === '')
     report(required(`${field}.issuer`, 'issuer or jwksUri must be non-empty string'));
-  if (jwksUri) checkJwksUri(jwksUri, `${field}.jwksUri`, report);
-  if (jwks) checkInlineKeys(jwks, `${field}.jwks`, report);
-  if (jwks && jwksUri) {
-    const message = 'the keys in jwks are used, jwksUri is not';
-    report(warning(`${field}.jwksUri`, message, 'leave one of them out'));
+  for (const name of ['jwksUri', 'jwks_uri'] as const) {
+    const uri = rule[name];
+    if (uri) checkJwksUri(uri, `${field}.${name}`, report);
   }
+  if (jwks) checkInlineKeys(jwks, `${field}.jwks`, report);
+  if ([jwks, rule.jwksUri, rule.jwks_uri].filter(Boolean).length > 1)
+    report(violates(field, 'only one of jwks or jwksUri can be set'));
   if (outputPayloadToHeader && !HEADER_NAME.test(outputPayloadToHeader)) {
     const at = `${field}.outputPayloadToHeader`;
     report(invalid(at, outputPayloadToHeader, 'is no name of a header'));
@@ -86,7 +96,7 @@ export function checkJwtRule(rule: JwtRule, field: string, report: Report): void
 function checkJwksUri(uri: string, field: string, report: Report): void {
   const url = URL.canParse(uri) ? new URL(uri) : undefined;
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    report(invalid(field, uri, 'must be a URL that begins with http:// or https://'));
+    report(invalid(field, uri, 'url must have scheme http:// or https://'));
   } else if (url.username !== '' || url.password !== '') {
     report(violates(field, 'must not carry a user name or password'));
   }

@@ -39,10 +39,7 @@ describe('a rule', () => {
 
   test('has a place of keys that is a URL of the web without a password', () => {
     for (const uri of ['file:///etc/passwd', 'issuer.test/keys', 'gopher://x', '::']) {
-      assert.match(
-        errorsOf(rule({ jwksUri: uri }))[0] ?? '',
-        /must be a URL that begins with http/,
-      );
+      assert.match(errorsOf(rule({ jwksUri: uri }))[0] ?? '', /url must have scheme http/);
     }
     const [error] = errorsOf(rule({ jwksUri: 'https://me:secret@issuer.test' }));
     assert.match(error ?? '', /must not carry a user name/);
@@ -66,9 +63,16 @@ describe('a rule', () => {
     assert.doesNotMatch(warning ?? '', new RegExp(String(keys.privateKey.d)));
   });
 
-  test('with keys and a place of keys says which counts', () => {
-    const sample = rule({ jwks: keys.keySet, jwksUri: 'https://issuer.test/keys' });
-    assert.match(warningsOf(sample)[0] ?? '', /jwksUri is not/);
+  test('has keys or a place of keys, in one spelling', () => {
+    const place = 'https://issuer.test/keys';
+    assert.deepEqual(errorsOf(rule({ jwks_uri: place })), []);
+    assert.deepEqual(errorsOf(rule({ issuer: '', jwks_uri: place })), []);
+    for (const both of [
+      { jwks: keys.keySet, jwksUri: place },
+      { jwks: keys.keySet, jwks_uri: place },
+      { jwksUri: place, jwks_uri: place },
+    ])
+      assert.match(errorsOf(rule(both))[0] ?? '', /only one of jwks or jwksUri can be set/);
   });
 
   test('names headers, parameters, cookies, audiences and claims', () => {

@@ -1,13 +1,5 @@
 import { isIpBlock } from '#api/address.ts';
-import {
-  duplicate,
-  forbidden,
-  invalid,
-  tooMany,
-  unsupported,
-  violates,
-  warning,
-} from '#api/field-error.ts';
+import { forbidden, invalid, unsupported, violates, warning } from '#api/field-error.ts';
 import { hostProblem, isHostLabel, wildcardHostProblem } from '#api/host.ts';
 import type { Report } from '#api/kind.ts';
 import { checkPort, checkWorkloadEntry } from '#api/kinds/endpoint-rules.ts';
@@ -75,7 +67,9 @@ function checkPorts(spec: ServiceEntrySpec, report: Report): void {
   for (const [index, port] of ports.entries()) {
     const field = `spec.ports[${index}]`;
     checkPort(port.number, `${field}.number`, report);
-    if (numbers.has(port.number)) report(duplicate(`${field}.number`, port.number));
+    if (numbers.has(port.number)) {
+      report(invalid(`${field}.number`, port.number, 'port number cannot be duplicated'));
+    }
     numbers.add(port.number);
     if (!isHostLabel(port.name)) {
       report(invalid(`${field}.name`, port.name, 'must be a DNS label'));
@@ -122,7 +116,7 @@ function checkResolution(spec: ServiceEntrySpec, report: Report): void {
     }
   }
   if (resolution === 'DNS_ROUND_ROBIN' && (endpoints?.length ?? 0) > 1) {
-    report(tooMany('spec.endpoints', endpoints?.length ?? 0, 1));
+    report(violates('spec', 'DNS_ROUND_ROBIN mode cannot have multiple endpoints'));
   }
   if (resolution.startsWith('DNS') && !endpoints?.length) {
     for (const [index, host] of hosts.entries()) {

@@ -40,7 +40,7 @@ describe('ports', () => {
   test('have numbers, names and protocols, each number and name once', () => {
     assert.deepEqual(errors({ ports: [http, { ...tcp, targetPort: 1 }] }), []);
     assert.deepEqual(errors({ ports: [http, { ...http, name: 'b' }] }), [
-      'spec.ports[1].number: Duplicate value: 80',
+      'spec.ports[1].number: Invalid value: 80: port number cannot be duplicated',
     ]);
     assert.deepEqual(errors({ ports: [http, { ...http, number: 81 }] }), [
       'spec.ports[1]: Duplicate value: {"name":"http"}',
@@ -99,7 +99,7 @@ describe('endpoints', () => {
     assert.deepEqual(errors({ ...turn, endpoints: at('b.com') }), []);
     assert.match(
       errors({ ...turn, endpoints: [...at('b.com'), ...at('c.com')] })[0] ?? '',
-      /Too many: 2: must have at most 1 items/,
+      /DNS_ROUND_ROBIN mode cannot have multiple endpoints/,
     );
   });
 

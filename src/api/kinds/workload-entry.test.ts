@@ -71,7 +71,10 @@ describe('a workload group', () => {
   test('has a probe that can be made', () => {
     assert.deepEqual(probe({ tcpSocket: {} }), ['spec.probe.tcpSocket.port: Required value']);
     assert.match(probe({ grpc: { port: 0 } })[0] ?? '', /between 1-65535/);
-    assert.match(probe({ httpGet: { port: 80, scheme: 'FTP' } })[0] ?? '', /"HTTP", "HTTPS"/);
+    assert.match(
+      probe({ httpGet: { port: 80, scheme: 'FTP' } })[0] ?? '',
+      /one of \[HTTP, HTTPS\]/,
+    );
     assert.deepEqual(probe({ exec: { command: [] } }), ['spec.probe.exec.command: Required value']);
     const httpHeaders = [{ value: 'x' }];
     assert.match(probe({ httpGet: { port: 80, httpHeaders } })[0] ?? '', /httpHeaders\[0\].name/);

@@ -1,5 +1,5 @@
 import { ageColumn } from '#api/columns.ts';
-import { required, unsupported, violates } from '#api/field-error.ts';
+import { invalid, required, violates } from '#api/field-error.ts';
 import type { Report } from '#api/kind.ts';
 import { checkEndpoint, checkPort } from '#api/kinds/endpoint-rules.ts';
 import { defineIstioKind } from '#api/kinds/istio-kind.ts';
@@ -94,7 +94,8 @@ function checkProbe(probe: WorkloadProbe, report: Report): void {
   }
   const scheme = probe.httpGet?.scheme;
   if (scheme !== undefined && !['', 'HTTP', 'HTTPS'].includes(scheme)) {
-    report(unsupported(`${field}.httpGet.scheme`, scheme, ['HTTP', 'HTTPS']));
+    const detail = 'scheme must be one of [HTTP, HTTPS]';
+    report(invalid(`${field}.httpGet.scheme`, scheme, detail));
   }
   for (const [index, header] of (probe.httpGet?.httpHeaders ?? []).entries()) {
     if (!header.name) report(required(`${field}.httpGet.httpHeaders[${index}].name`));

@@ -1,6 +1,6 @@
 import { readKeySet } from '#api/key-set.ts';
 import type { AuthenticationPolicy } from '#api/kinds/authentication-policy.ts';
-import type { JwtRule } from '#api/kinds/jwt-rule.ts';
+import { type JwtRule, keysPlaceOf } from '#api/kinds/jwt-rule.ts';
 import {
   type RequestAuthentication,
   requestAuthentication,
@@ -249,11 +249,13 @@ function spaceDelimitedClaims(claims: readonly string[] | undefined): readonly s
 }
 
 /** Keys written into the rule come first, then a URL, then what the issuer says about itself. */
-function tokenKeys({ issuer, jwks, jwksUri }: JwtRule): TokenKeys {
+function tokenKeys(rule: JwtRule): TokenKeys {
+  const { issuer, jwks } = rule;
+  const place = keysPlaceOf(rule);
   if (jwks) {
     const read = readKeySet(jwks, { sharedSecrets: true });
     return read.ok ? { from: 'text', text: read.text } : { from: 'nowhere' };
   }
-  if (jwksUri) return { from: 'source', source: `keys ${jwksUri}` };
+  if (place !== '') return { from: 'source', source: `keys ${place}` };
   return issuer ? { from: 'source', source: `issuer ${issuer}` } : { from: 'nowhere' };
 }
