@@ -148,7 +148,7 @@ export class TokenPolicies {
     if (known !== undefined) return known;
     const { originIsOptional, principalBinding } = policy.spec ?? {};
     const tokens: PortTokens = {
-      rules: rulesOfOrigins(policy),
+      rules: rulesOf(policy),
       demand: originIsOptional ? 'optional' : 'present',
       binding: principalBinding === 'USE_ORIGIN' ? 'origin' : 'peer',
     };
@@ -159,7 +159,7 @@ export class TokenPolicies {
 
 /** The rules of several policies as one. Any token that one rule takes is enough. */
 function compileTokens(policies: readonly RequestAuthentication[]): PortTokens {
-  const rules = policies.flatMap((policy) => (policy.spec?.jwtRules ?? []).map(compileTokenRule));
+  const rules = policies.flatMap(rulesOf);
   const sorted = rules.sort((a, b) => (a.issuer === b.issuer ? 0 : a.issuer < b.issuer ? -1 : 1));
   return { rules: sorted, demand: 'valid', binding: 'peer' };
 }
@@ -181,17 +181,28 @@ export function keySourcesOf(
   return sources;
 }
 
-function rulesOf(policy: RequestAuthentication | AuthenticationPolicy): readonly TokenRule[] {
-  if (policy.kind !== requestAuthentication.kind)
-    return rulesOfOrigins(policy as AuthenticationPolicy);
-  return ((policy as RequestAuthentication).spec?.jwtRules ?? []).map(compileTokenRule);
+/** Rules by their policy: keys that are written into it are read once. */
+const compiledRules = new WeakMap<object, readonly TokenRule[]>();
+
+/** The rules of a policy of either API, in its order; the same objects for the same policy. */
+export function rulesOf(
+  policy: RequestAuthentication | AuthenticationPolicy,
+): readonly TokenRule[] {
+  const known = compiledRules.get(policy);
+  if (known !== undefined) return known;
+  const rules =
+    policy.kind === requestAuthentication.kind
+      ? ((policy as RequestAuthentication).spec?.jwtRules ?? []).map(compileTokenRule)
+      : rulesOfOrigins(policy as AuthenticationPolicy);
+  compiledRules.set(policy, rules);
+  return rules;
 }
 
 /**
  * The `origins` of a Policy or MeshPolicy. In the old API the application always gets the token
  * (Istio 1.5).
  */
-export function rulesOfOrigins({ spec }: AuthenticationPolicy): readonly TokenRule[] {
+function rulesOfOrigins({ spec }: AuthenticationPolicy): readonly TokenRule[] {
   return (spec?.origins ?? []).flatMap(({ jwt }) => {
     if (jwt === undefined) return [];
     const { jwtHeaders = [], jwtParams = [], triggerRules = [], ...same } = jwt;

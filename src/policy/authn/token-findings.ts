@@ -4,7 +4,7 @@ import type { JwtRule } from '#api/kinds/jwt-rule.ts';
 import type { RequestAuthentication } from '#api/kinds/request-authentication.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
-import { rulesOfOrigins, selects } from '#policy/authn/jwt.ts';
+import { rulesOf, selects } from '#policy/authn/jwt.ts';
 import { areTellable } from '#policy/authn/trigger-paths.ts';
 import type { Authorizer, WorkloadAuthorization } from '#policy/authz/selection.ts';
 import type { Report } from '#policy/findings.ts';
@@ -89,7 +89,7 @@ function checkExpiration(policy: RequestAuthentication, report: Report): void {
 
 /** What cannot be told apart is refused; whoever wrote the policy has to know why. */
 function checkTriggers(policy: AuthenticationPolicy, report: Report): void {
-  if (areTellable(rulesOfOrigins(policy))) return;
+  if (areTellable(rulesOf(policy))) return;
   const message =
     'every request is refused: where the triggerRules of issuers differ, or one has several, ' +
     'paths can only be exact or prefix';
