@@ -73,26 +73,30 @@ function commentsOf(body: string): Comments {
   if (!isMap(contents)) return { top: [], inSpec: new Map(), metadata: undefined };
   const top = [document.commentBefore, contents.commentBefore].flatMap(linesOf);
   const inSpec = new Map<string, readonly string[]>();
-  for (const { key, value } of contents.items) {
-    const name = isScalar(key) ? key.value : undefined;
-    if (name === 'metadata') continue;
-    if (name !== 'spec') top.push(...commentsIn(key), ...commentsIn(value));
-    else {
-      inSpec.set('', commentsIn(key));
-      const fields = isMap(value) ? value.items : [];
-      if (isMap(value)) inSpec.set('', [...commentsIn(key), ...linesOf(value.commentBefore)]);
-      for (const pair of fields) {
-        const field = isScalar(pair.key) ? String(pair.key.value) : '';
-        const found = [...commentsIn(pair.key), ...commentsIn(pair.value)];
-        inSpec.set(field, [...(inSpec.get(field) ?? []), ...found]);
-      }
-      if (isMap(value)) inSpec.set('end', linesOf(value.comment));
-    }
+  // What an alias stands for may be in a part that goes: such metadata is written anew.
+  const metadata = containsAlias(document) ? undefined : pairOf(contents, 'metadata');
+  for (const pair of contents.items) {
+    const name = isScalar(pair.key) ? pair.key.value : undefined;
+    if (name === 'spec') addSpecComments(pair, inSpec);
+    else if (pair !== metadata) top.push(...commentsIn(pair.key), ...commentsIn(pair.value));
   }
   const end = [contents.comment, document.comment].flatMap(linesOf);
-  inSpec.set('end', [...(inSpec.get('end') ?? []), ...end]);
-  const hasAliases = /(^|\s)[*&][^\s]/m.test(body) && containsAlias(document);
-  return { top, inSpec, metadata: hasAliases ? undefined : pairOf(contents, 'metadata') };
+  inSpec.set('', [...(inSpec.get('') ?? []), ...end]);
+  return { top, inSpec, metadata };
+}
+
+/** What stands above the first field is about that field. */
+function addSpecComments({ key, value }: Pair, inSpec: Map<string, readonly string[]>): void {
+  inSpec.set('', commentsIn(key));
+  if (!isMap(value)) return;
+  let before = linesOf(value.commentBefore);
+  for (const pair of value.items) {
+    const field = isScalar(pair.key) ? String(pair.key.value) : '';
+    const found = [...before, ...commentsIn(pair.key), ...commentsIn(pair.value)];
+    inSpec.set(field, [...(inSpec.get(field) ?? []), ...found]);
+    before = [];
+  }
+  inSpec.set('', [...(inSpec.get('') ?? []), ...before, ...linesOf(value.comment)]);
 }
 
 function containsAlias(document: Document.Parsed): boolean {

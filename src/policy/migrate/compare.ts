@@ -6,7 +6,7 @@ import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
 import { PeerAuthenticator } from '#policy/authn/inbound-mtls.ts';
 import { type PortTokens, TokenPolicies, tokensOfPort } from '#policy/authn/jwt.ts';
-import { type InboundMtls, modeOfPort } from '#policy/authn/mtls-mode.ts';
+import { type InboundMode, type InboundMtls, modeOfPort } from '#policy/authn/mtls-mode.ts';
 import { selectsWorkloads } from '#policy/authn/peer-authentication.ts';
 import { evaluate } from '#policy/authz/evaluate.ts';
 import { Authorizer, type RuleSet, type WorkloadAuthorization } from '#policy/authz/selection.ts';
@@ -50,6 +50,14 @@ export function compareMeshes(draft: Draft, after: MeshSnapshot, toTell: ToTell)
   for (const shape of shapesOf(after)) compareShape(shape, sides, { draft, toTell });
 }
 
+/** What a port takes. */
+const TAKEN: Readonly<Record<InboundMode, string>> = {
+  STRICT: 'mutual TLS only',
+  PERMISSIVE: 'mutual TLS and plaintext',
+  DISABLE: 'plaintext only',
+  REFUSE: 'no connection',
+};
+
 const NOTES = {
   token: 'a token that is not good is refused also on ports and paths where none is needed',
   closed: 'connections that are not HTTP are refused on ports that no service names',
@@ -76,7 +84,7 @@ function compareShape(shape: Shape, sides: readonly [Side, Side], telling: Telli
   const ports = [...new Set([...served.http, ...served.tcp, ...named])].sort((a, b) => a - b);
   for (const port of [...ports, OTHER_PORT]) {
     const [was, is] = [modeOfPort(before.mtls, port), modeOfPort(after.mtls, port)];
-    if (was !== is) tell(port, `takes connections as ${was} says, and would as ${is} says`);
+    if (was !== is) tell(port, `${TAKEN[was]} is taken, and ${TAKEN[is]} would be`);
   }
   for (const port of [...served.http, OTHER_PORT]) {
     const problem = tokenDifference(before.tokensAt(port), after.tokensAt(port));

@@ -1,5 +1,6 @@
 import type { Diagnostic } from '#api/diagnostic.ts';
 import { hasErrors } from '#api/diagnostic.ts';
+import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import type { ApiObject } from '#api/object.ts';
 import { validateObject } from '#api/validate.ts';
 import { NamespacedObjects } from '#model/namespaced-objects.ts';
@@ -16,6 +17,7 @@ import { checkTargets } from '#policy/migrate/targets.ts';
 export interface Migration {
   /** Every object of an older API that is to go, also where nothing comes in its place. */
   readonly replaced: readonly ApiObject[];
+  /** In the order in which they can be applied beside the older ones. */
   readonly made: readonly MadeObject[];
   /** Errors: the meaning would not be the same. Warnings: what a user should know. */
   readonly findings: readonly MigrationFinding[];
@@ -35,7 +37,8 @@ export function migrate(mesh: MeshSnapshot): Migration {
   migratePeers(draft);
   migrateOrigins(draft);
   migrateRoles(draft);
-  const { made, findings } = draft;
+  const { findings } = draft;
+  const made = draft.made.toSorted((a, b) => rankOf(a) - rankOf(b));
   const replaced = [
     ...mesh.meshPolicies.all(),
     ...mesh.authenticationPolicies.all(),
@@ -50,6 +53,18 @@ export function migrate(mesh: MeshSnapshot): Migration {
   const [any] = replaced;
   if (any !== undefined) compareMeshes(draft, meshAfter(mesh, made), whoToTell(mesh, any));
   return { replaced, made, findings, isProven: !hasErrors(findings) };
+}
+
+/**
+ * The order in which new objects can be applied while the older ones are in force, and nobody is
+ * let in meanwhile: a policy takes workloads away from roles, and rules for tokens from `origins`.
+ */
+function rankOf({ object }: MadeObject): number {
+  const { kind, spec } = object as AuthorizationPolicy;
+  if (kind === 'PeerAuthentication') return 4;
+  if (kind === 'RequestAuthentication') return 3;
+  if (spec?.action === 'DENY') return 2;
+  return spec?.rules === undefined ? 1 : 0;
 }
 
 function reportInvalid(

@@ -178,8 +178,8 @@ test('random roles decide as the policies that are made of them', () => {
         ({ http, destination }) => http !== undefined || ![8080, 9090].includes(destination.port),
       );
       for (const one of possible) {
-        const [first, second] = [was, is].map((all) => evaluate(all, one, 'istio').decision);
-        assert.equal(second, first, JSON.stringify({ one, made }, null, 1));
+        const decide = (all: typeof was): string => evaluate(all, one, 'istio').decision;
+        assert.equal(decide(is), decide(was), JSON.stringify({ one, made }, null, 1));
       }
     },
   );
