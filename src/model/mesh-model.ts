@@ -1,28 +1,11 @@
-import { attributeManifest } from '#api/kinds/attribute-manifest.ts';
-import { meshPolicy, policy } from '#api/kinds/authentication-policy.ts';
-import { authorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import {
   type CertificateRevocation,
   certificateRevocation,
 } from '#api/kinds/certificate-revocation.ts';
-import { destinationRule } from '#api/kinds/destination-rule.ts';
-import { denier, listChecker, mixerHandler } from '#api/kinds/mixer-handler.ts';
-import { checkNothing, listEntry, mixerInstance } from '#api/kinds/mixer-instance.ts';
-import { mixerRule } from '#api/kinds/mixer-rule.ts';
-import { namespace as namespaceKind } from '#api/kinds/namespace.ts';
-import { peerAuthentication } from '#api/kinds/peer-authentication.ts';
-import { clusterRbacConfig, rbacConfig } from '#api/kinds/rbac-config.ts';
-import { requestAuthentication } from '#api/kinds/request-authentication.ts';
-import { secret } from '#api/kinds/secret.ts';
 import { type Service as ServiceObject, service } from '#api/kinds/service.ts';
-import { serviceAccount } from '#api/kinds/service-account.ts';
 import { type ServiceEntry, serviceEntry } from '#api/kinds/service-entry.ts';
-import { serviceRole } from '#api/kinds/service-role.ts';
-import { serviceRoleBinding } from '#api/kinds/service-role-binding.ts';
 import { type TrustBundle, trustBundle } from '#api/kinds/trust-bundle.ts';
-import { virtualService } from '#api/kinds/virtual-service.ts';
 import { type WorkloadEntry, workloadEntry } from '#api/kinds/workload-entry.ts';
-import { workloadGroup } from '#api/kinds/workload-group.ts';
 import type { ApiObject, KindId } from '#api/object.ts';
 import type { ServiceEndpoints } from '#model/endpoint.ts';
 import { EndpointIndex } from '#model/endpoint-index.ts';
@@ -31,7 +14,8 @@ import { KeySets } from '#model/key-sets.ts';
 import { readKubernetesService } from '#model/kubernetes-service.ts';
 import type { MeshChange } from '#model/mesh-change.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
-import { NamespacedObjects } from '#model/namespaced-objects.ts';
+import type { NamespacedObjects } from '#model/namespaced-objects.ts';
+import { emptyObjectParts, OBJECT_PARTS, type ObjectPart } from '#model/object-parts.ts';
 import { ObjectTable } from '#model/object-table.ts';
 import { Revocations } from '#model/revocations.ts';
 import { labelsMatch } from '#model/selector.ts';
@@ -43,35 +27,6 @@ import { TrustBundles } from '#model/trust-bundles.ts';
 import type { Workload } from '#model/workload.ts';
 import { WorkloadIndex } from '#model/workload-index.ts';
 import { WorkloadReader } from '#model/workload-reader.ts';
-
-/** Kinds that are indexed as they are, under the name of their part of the snapshot. */
-const OBJECT_PARTS = {
-  workloadGroups: workloadGroup.id,
-  peerAuthentications: peerAuthentication.id,
-  authenticationPolicies: policy.id,
-  meshPolicies: meshPolicy.id,
-  requestAuthentications: requestAuthentication.id,
-  authorizationPolicies: authorizationPolicy.id,
-  clusterRbacConfigs: clusterRbacConfig.id,
-  rbacConfigs: rbacConfig.id,
-  serviceRoles: serviceRole.id,
-  serviceRoleBindings: serviceRoleBinding.id,
-  attributeManifests: attributeManifest.id,
-  mixerRules: mixerRule.id,
-  mixerHandlers: mixerHandler.id,
-  mixerInstances: mixerInstance.id,
-  deniers: denier.id,
-  listCheckers: listChecker.id,
-  checkNothings: checkNothing.id,
-  listEntries: listEntry.id,
-  destinationRules: destinationRule.id,
-  virtualServices: virtualService.id,
-  serviceAccounts: serviceAccount.id,
-  secrets: secret.id,
-  namespaces: namespaceKind.id,
-} as const satisfies Partial<Record<keyof MeshSnapshot, KindId>>;
-
-type ObjectPart = keyof typeof OBJECT_PARTS;
 
 /** The kinds that a model reads; changes of others mean nothing to it. */
 export const MODEL_KINDS: readonly KindId[] = [
@@ -114,29 +69,7 @@ export class MeshModel {
       services: new ServiceIndex(new Map()),
       endpoints: new EndpointIndex(new Map()),
       workloads: new WorkloadIndex(new Map()),
-      workloadGroups: NamespacedObjects.empty(),
-      peerAuthentications: NamespacedObjects.empty(),
-      authenticationPolicies: NamespacedObjects.empty(),
-      meshPolicies: NamespacedObjects.empty(),
-      requestAuthentications: NamespacedObjects.empty(),
-      authorizationPolicies: NamespacedObjects.empty(),
-      clusterRbacConfigs: NamespacedObjects.empty(),
-      rbacConfigs: NamespacedObjects.empty(),
-      serviceRoles: NamespacedObjects.empty(),
-      serviceRoleBindings: NamespacedObjects.empty(),
-      attributeManifests: NamespacedObjects.empty(),
-      mixerRules: NamespacedObjects.empty(),
-      mixerHandlers: NamespacedObjects.empty(),
-      mixerInstances: NamespacedObjects.empty(),
-      deniers: NamespacedObjects.empty(),
-      listCheckers: NamespacedObjects.empty(),
-      checkNothings: NamespacedObjects.empty(),
-      listEntries: NamespacedObjects.empty(),
-      destinationRules: NamespacedObjects.empty(),
-      virtualServices: NamespacedObjects.empty(),
-      serviceAccounts: NamespacedObjects.empty(),
-      secrets: NamespacedObjects.empty(),
-      namespaces: NamespacedObjects.empty(),
+      ...emptyObjectParts(),
       revocations: Revocations.none(),
       trustBundles: TrustBundles.none(),
       keySets: KeySets.none,
