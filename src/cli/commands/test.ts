@@ -3,14 +3,14 @@ import type { Command } from 'commander';
 import { hasErrors } from '#api/diagnostic.ts';
 import { readDocuments } from '#api/documents.ts';
 import { systemClock } from '#base/clock.ts';
-import { BulwarkError } from '#base/errors.ts';
+import { BulwarkError, isBulwarkError } from '#base/errors.ts';
 import { usage } from '#cli/calls/read-call.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 import { addMeshOptions, type MeshFlags, readMesh } from '#cli/mesh/read-mesh.ts';
+import { ChangeWatch } from '#cli/policy-tests/change-watch.ts';
 import { POLICY_TEST, readSuite, type TestSuite } from '#cli/policy-tests/read-suite.ts';
 import { coverageOf, failedCases, REPORTS, type ReportFormat } from '#cli/policy-tests/report.ts';
 import { runSuite, type SuiteResult } from '#cli/policy-tests/run-suite.ts';
-import { untilChanged } from '#cli/policy-tests/until-changed.ts';
 import { filesOf, formatDiagnostic } from '#cli/read-objects.ts';
 import { Decider } from '#policy/decide/decider.ts';
 
@@ -35,11 +35,12 @@ export function registerTestCommand(program: Command, context: CliContext): void
     .option('--watch', 'again at every change of a file, until it is ended')
     .option('--min-coverage <percent>', 'fail when fewer of the rules are exercised');
   addMeshOptions(command).action(async (files: readonly string[], flags: TestFlags) => {
-    const watched = new Set([...files, ...(flags.filename ?? [])]);
+    const changes = flags.watch === true ? new ChangeWatch() : undefined;
     const run = async (): Promise<number> => {
       const { report, minimum } = choicesOf(flags);
+      await changes?.add([...files, ...(flags.filename ?? [])]);
       const suites = await readSuites(files, context);
-      for (const { policies } of suites) for (const path of policies) watched.add(path);
+      await changes?.add(suites.flatMap(({ policies }) => policies));
       const results: SuiteResult[] = [];
       for (const suite of suites) results.push(await resultOf(suite, command, context, flags));
       context.stdout.write(report(results));
@@ -48,16 +49,29 @@ export function registerTestCommand(program: Command, context: CliContext): void
         context.stderr.write(`${percent} % of the rules are exercised, fewer than ${minimum} %\n`);
       return failedCases(results).length > 0 || percent < minimum ? EXIT.denied : EXIT.ok;
     };
-    if (flags.watch !== true) {
-      process.exitCode = await run();
-      return;
-    }
+    process.exitCode = changes ? await repeat(run, changes, context) : await run();
+  });
+}
+
+/** Runs again at every change until the user ends it. */
+async function repeat(
+  run: () => Promise<number>,
+  changes: ChangeWatch,
+  context: CliContext,
+): Promise<number> {
+  try {
     while (!context.signal.aborted) {
       // A file that is half written is wrong for a moment only.
-      await run().catch((error: unknown) => context.stderr.write(`bulwark: ${messageOf(error)}\n`));
-      await untilChanged([...watched], context.signal);
+      await run().catch((error: unknown) => {
+        if (!isBulwarkError(error) || error.code === 'CLI_USAGE') throw error;
+        context.stderr.write(`bulwark: ${error.message}\n`);
+      });
+      await changes.next(context.signal);
     }
-  });
+  } finally {
+    changes.close();
+  }
+  return EXIT.ok;
 }
 
 function choicesOf({ output, minCoverage = '0' }: TestFlags) {
@@ -66,11 +80,6 @@ function choicesOf({ output, minCoverage = '0' }: TestFlags) {
   if (!Object.hasOwn(REPORTS, output))
     throw usage(`there is no output "${output}"`, `choose ${Object.keys(REPORTS).join(', ')}`);
   return { report: REPORTS[output as ReportFormat], minimum };
-}
-
-function messageOf(error: unknown): string {
-  if (!(error instanceof BulwarkError)) throw error;
-  return error.message;
 }
 
 async function readSuites(

@@ -90,7 +90,7 @@ export async function readMesh(
 }
 
 /** What files are read with. */
-export interface MeshFilesOptions {
+interface MeshFilesOptions {
   /** Settings that the mesh configuration among the files may change. */
   readonly started: MeshSettings;
   /** Of objects that name none. */
@@ -102,7 +102,7 @@ export interface MeshFilesOptions {
  * The mesh that files describe. Kinds that mean nothing to a mesh (a Deployment) are passed over.
  * @throws BulwarkError API_INVALID when a file has errors, which are written to standard error
  */
-export async function readMeshFiles(
+async function readMeshFiles(
   files: readonly string[],
   { started, namespace, context }: MeshFilesOptions,
 ): Promise<MeshRead> {
