@@ -128,7 +128,7 @@ export const LIMITS = {
   /** Tests of attributes in all those alternatives together. */
   mixerTestsMax: 4096,
   /** From so many exact values of a field on, Envoy gets them as one expression. */
-  authzFoldedTextsMin: 100000,
+  authzFoldedTextsMin: 32,
   /** Mappings of ports under which the configuration of one authorization is remembered. */
   authzPortMappingsMax: 10_000,
   /** Bytes of a set of keys (JWKS) and of the document that says where it is. */

@@ -5,6 +5,7 @@ import type { AuthzRequest } from '#policy/authz/request.ts';
 import type { WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { authorizationOf } from './authorization-policy.ts';
 import { policies, request } from './authz-arbitrary.ts';
+import { enlarged } from './large-policies.ts';
 import { ROLES_LABELS, roles } from './roles-arbitrary.ts';
 
 const AUTHORIZATIONS = Number(process.env.BULWARK_TEST_AUTHORIZATIONS ?? 40);
@@ -14,6 +15,7 @@ const CONNECTIONS_AT_ONCE = 8;
 const SORTS: Readonly<Record<string, fc.Arbitrary<readonly ApiObject[]>>> = {
   AuthorizationPolicy: policies,
   'roles and bindings': roles,
+  'large AuthorizationPolicy': policies.map(enlarged),
   both: fc.tuple(policies, roles).map((lists) => lists.flat()),
 };
 
@@ -35,7 +37,7 @@ export interface FuzzCase {
 }
 
 /**
- * All that one run compares: policies of the new API, of the old one, and both for one workload, in
+ * All that one run compares: policies of the new API, the same with long lists, of the old one, and both for one workload, in
  * both profiles; at least 20,000 decisions.
  */
 export function authzFuzzes(seed: number): readonly AuthzFuzz[] {

@@ -30,6 +30,10 @@ export class FileXds {
   get bootstrap(): BootstrapJson {
     return {
       node: { id: 'test', cluster: 'test' },
+      // As agents have it: policies come to long expressions.
+      layered_runtime: {
+        layers: [{ name: 'test', static_layer: { 're2.max_program_size.error_level': 32_768 } }],
+      },
       dynamic_resources: {
         lds_config: this.#source(TYPE_URL.listener, ''),
         cds_config: this.#source(TYPE_URL.cluster, ''),

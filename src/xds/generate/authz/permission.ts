@@ -20,6 +20,7 @@ import type {
 import type { PathTemplate } from '#policy/authz/path-template.ts';
 import { hostPattern, templatePattern } from '#policy/authz/pattern.ts';
 import type { TextMatch } from '#policy/authz/text-match.ts';
+import { folded } from '#xds/generate/authz/folded-texts.ts';
 import {
   anyValue,
   cidrRange,
@@ -60,7 +61,7 @@ function buildCondition(condition: OperationCondition, listenPorts: ListenPorts)
         permission({ case: 'header', value: headerMatcher(':method', match) }),
       ]);
     case 'path':
-      return tested(condition, (match) => [path(match)]);
+      return tested(folded(condition), (match) => [path(match)]);
     case 'port':
       return tested(condition, (port) =>
         listenPorts(port).map((value) => permission({ case: 'destinationPort', value })),

@@ -19,6 +19,7 @@ import {
 } from '#policy/authz/pattern.ts';
 import type { TextMatch } from '#policy/authz/text-match.ts';
 import { JWT_PAYLOAD } from '#xds/generate/authn/jwt.ts';
+import { folded } from '#xds/generate/authz/folded-texts.ts';
 import {
   anyValue,
   cidrRange,
@@ -64,11 +65,9 @@ function buildCondition(condition: SourceCondition, binding: PrincipalBinding): 
   }
   switch (condition.on) {
     case 'principal':
-      return tested(condition, (match) =>
-        binding === 'origin' && !condition.ofPeer
-          ? endUser(match)
-          : authenticated(identityMatcher(match)),
-      );
+      return binding === 'origin' && !condition.ofPeer
+        ? tested(condition, endUser)
+        : tested(folded(condition), (match) => authenticated(identityMatcher(match)));
     case 'namespace':
       return tested(condition, (match) =>
         authenticated(patternMatcher(namespacePattern(match, condition.anchored))),

@@ -1,0 +1,57 @@
+import { LIMITS } from '#base/limits.ts';
+import type { Tests } from '#policy/authz/condition.ts';
+import { escapePattern } from '#policy/authz/pattern.ts';
+import type { TextMatch } from '#policy/authz/text-match.ts';
+
+/**
+ * Envoy refuses an expression whose program has more than 32,768 instructions. RE2 writes what
+ * sorted texts begin with in common once; each further byte takes an instruction, and each text a
+ * few.
+ */
+const INSTRUCTIONS_MAX = 24_000;
+const INSTRUCTIONS_OF_A_TEXT = 4;
+
+/**
+ * The same tests at a cost that does not grow with the number of exact texts: Envoy tries values
+ * one by one, and an expression of many texts as fast as one of one text. Few values stay as they
+ * are, in Istio's shape. Texts with wildcards stay too: expressions see characters where they see
+ * bytes.
+ */
+export function folded<M extends TextMatch | { readonly match: 'template' }, T extends Tests<M>>(
+  tests: T,
+): T {
+  const { values, notValues } = tests;
+  return { ...tests, values: foldExact(values), notValues: foldExact(notValues) };
+}
+
+function foldExact<M extends TextMatch | { readonly match: 'template' }>(
+  matches: readonly M[],
+): readonly (M | TextMatch)[] {
+  const exact = matches.flatMap((one) => (one.match === 'exact' ? [one.value] : []));
+  if (exact.length < LIMITS.authzFoldedTextsMin) return matches;
+  const others = matches.filter(({ match }) => match !== 'exact');
+  return [...expressionsOf([...new Set(exact)].sort()), ...others];
+}
+
+/** As many expressions as it takes for texts that are sorted and distinct. */
+function expressionsOf(texts: readonly string[]): TextMatch[] {
+  const parts: string[][] = [[]];
+  let size = 0;
+  let before = '';
+  for (const text of texts) {
+    size += instructionsOf(text, before);
+    if (size > INSTRUCTIONS_MAX) {
+      parts.push([]);
+      size = instructionsOf(text, '');
+    }
+    parts.at(-1)?.push(escapePattern(text));
+    before = text;
+  }
+  return parts.map((part) => ({ match: 'pattern', value: part.join('|') }));
+}
+
+function instructionsOf(text: string, before: string): number {
+  let shared = 0;
+  while (shared < text.length && text[shared] === before[shared]) shared += 1;
+  return Buffer.byteLength(text.slice(shared)) + INSTRUCTIONS_OF_A_TEXT;
+}
