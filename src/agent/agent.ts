@@ -150,8 +150,11 @@ export class Agent implements Component {
 
   async #start(): Promise<void> {
     const { settings, searchPath } = this.#options;
-    const binary = await findEnvoy({ envoyPath: settings.envoyPath, searchPath });
-    if (binary.version !== ENVOY_VERSION_TESTED) {
+    const needsEnvoy = this.#options.workloads.some(({ mode }) => mode !== 'identity');
+    const binary = needsEnvoy
+      ? await findEnvoy({ envoyPath: settings.envoyPath, searchPath })
+      : undefined;
+    if (binary && binary.version !== ENVOY_VERSION_TESTED) {
       const fields = { ...binary, tested: ENVOY_VERSION_TESTED };
       this.#deps.log.warn('an Envoy of another version than was tested', fields);
     }
@@ -185,7 +188,7 @@ export class Agent implements Component {
           identityAliases,
           directory: directory.workload(index),
           filesDirectory: filesDirectoryOf(workload, settings, this.#options.workloads.length),
-          binary,
+          binary: workload.mode === 'identity' ? undefined : binary,
           settings: workloadSettings(settings),
           onChange: () => this.#tell(),
           onFailure: (error) => this.#tell(error),

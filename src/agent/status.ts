@@ -1,3 +1,4 @@
+import type { WorkloadMode } from '#agent/config/workload-options.ts';
 import type { RefusalRecord } from '#agent/denials/refusal-log.ts';
 import type { ChosenPorts } from '#agent/envoy/ports.ts';
 import type { Unready } from '#agent/envoy/readiness.ts';
@@ -14,13 +15,25 @@ export interface CertificateStatus {
   readonly renewAt: string;
 }
 
+/** The Envoy of a workload. */
+export interface ProxyStatus {
+  /** Undefined for a workload without an Envoy from us. */
+  readonly envoy: EnvoyStatus | undefined;
+  /** Envoy's admin interface. */
+  readonly adminSocket: string | undefined;
+  /** Explicit mode only. */
+  readonly ports: ChosenPorts | undefined;
+  /** What the Envoy refused, the latest ones, oldest first. */
+  readonly refusals: readonly RefusalRecord[];
+}
+
 /** One workload. */
-export interface WorkloadStatus {
+export interface WorkloadStatus extends ProxyStatus {
   readonly name: string;
   readonly namespace: string;
   readonly serviceAccount: string;
   readonly identity: SpiffeId;
-  readonly mode: 'explicit' | 'redirect';
+  readonly mode: WorkloadMode;
   readonly ready: boolean;
   /** Why it is not. */
   readonly unready: Unready | undefined;
@@ -32,15 +45,10 @@ export interface WorkloadStatus {
   readonly lastError: string | undefined;
   /** What Envoy did with the last push of each secret. */
   readonly secrets: Readonly<Record<string, PushOutcome>>;
-  readonly envoy: EnvoyStatus;
-  /** Envoy's admin interface. */
-  readonly adminSocket: string;
   /** The SPIFFE Workload API. */
   readonly workloadSocket: string;
-  /** Explicit mode only. */
-  readonly ports: ChosenPorts | undefined;
-  /** What the Envoy refused, the latest ones, oldest first. */
-  readonly refusals: readonly RefusalRecord[];
+  /** Envoy's secret discovery service, for Envoys that others start too. */
+  readonly sdsSocket: string;
 }
 
 /** The whole agent: `GET /status` on its status socket. */

@@ -1,31 +1,24 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { WorkloadAgentSettings } from '#agent/agent-settings.ts';
 import { type WorkloadOptions, workloadKey } from '#agent/config/workload-options.ts';
-import { ConnectionWatch } from '#agent/connections/connection-watch.ts';
-import { AllowPolicies } from '#agent/denials/allow-policies.ts';
-import { AuditLog } from '#agent/denials/audit-log.ts';
-import { RefusalLog } from '#agent/denials/refusal-log.ts';
-import { EnvoyAdmin } from '#agent/envoy/admin-client.ts';
-import { buildBootstrap, nodeId } from '#agent/envoy/bootstrap.ts';
+import { nodeId } from '#agent/envoy/bootstrap.ts';
 import type { EnvoyBinary } from '#agent/envoy/find-envoy.ts';
-import { type ChosenPorts, choosePorts, compulsoryPorts } from '#agent/envoy/ports.ts';
 import type { Unready } from '#agent/envoy/readiness.ts';
-import { EnvoySupervisor, type LaunchPlan } from '#agent/envoy/supervisor.ts';
 import type { AgentMetrics } from '#agent/metrics.ts';
 import { SecretOutlets } from '#agent/output/secret-outlets.ts';
 import type { ProcessGuard } from '#agent/process/process-guard.ts';
 import { FileSecrets } from '#agent/sds/file-secrets.ts';
-import { SdsServer } from '#agent/sds/sds-server.ts';
+import { type PushOutcome, SdsServer } from '#agent/sds/sds-server.ts';
 import { WORKLOAD_SECRET_NAME } from '#agent/sds/secret-names.ts';
 import { SecretCache } from '#agent/secrets/secret-cache.ts';
 import type { SecretState } from '#agent/secrets/secret-state.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
-import type { WorkloadStatus } from '#agent/status.ts';
+import type { ProxyStatus, WorkloadStatus } from '#agent/status.ts';
 import type { TokenSource } from '#agent/tokens/token-source.ts';
 import { WorkloadTrust } from '#agent/trust/workload-trust.ts';
+import { WorkloadProxy } from '#agent/workload-proxy.ts';
 import type { Clock } from '#base/clock.ts';
-import { OWNER_ONLY } from '#base/files.ts';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
@@ -42,7 +35,8 @@ export interface WorkloadAgentOptions {
   readonly directory: string;
   /** Where key and certificate are written for the application; nowhere when undefined. */
   readonly filesDirectory: string | undefined;
-  readonly binary: EnvoyBinary;
+  /** Undefined for a workload that has no Envoy from us. */
+  readonly binary: EnvoyBinary | undefined;
   readonly settings: WorkloadAgentSettings;
   /** Called when the workload became ready or ceased to be, or an attempt failed. */
   readonly onChange: () => void;
@@ -65,8 +59,8 @@ export interface WorkloadAgentDeps {
 }
 
 /**
- * One workload: its certificate, the SDS that hands it out, and its Envoy, which starts with the
- * first certificate.
+ * One workload: its certificate, what hands it out, and its Envoy, if it has one, which starts with
+ * the first certificate.
  */
 export class WorkloadAgent implements Component {
   readonly name: string;
@@ -77,32 +71,23 @@ export class WorkloadAgent implements Component {
   readonly #files: FileSecrets;
   readonly #outlets: SecretOutlets;
   readonly #trust: WorkloadTrust;
-  readonly #envoy: EnvoySupervisor;
-  readonly #refusals: RefusalLog;
-  readonly #connections: ConnectionWatch;
+  readonly #proxy: WorkloadProxy | undefined;
   readonly #sdsSocket: string;
-  readonly #adminSocket: string;
-  #ports: ChosenPorts | undefined;
 
   constructor(options: WorkloadAgentOptions, deps: WorkloadAgentDeps) {
-    const { workload, directory, filesDirectory } = options;
+    const { workload, directory, filesDirectory, onChange } = options;
     this.name = workloadKey(workload);
     this.#options = options;
     this.#deps = { ...deps, log: deps.log.child({ workload: this.name }) };
     this.#sdsSocket = join(directory, 'sds.sock');
-    this.#adminSocket = join(directory, 'admin.sock');
-    const admin = new EnvoyAdmin(this.#adminSocket);
-    const policies = new AllowPolicies({ admin, clock: deps.clock });
-    this.#refusals = new RefusalLog({ ...this.#deps, policies });
-    this.#connections = this.#createConnectionWatch(admin);
     this.#cache = this.#createCache();
     const onAnswer = (): void => this.#trust.answered();
     this.#files = this.#createFileSecrets();
     const files = this.#files;
     this.#sds = new SdsServer({ socketPath: this.#sdsSocket }, { ...this.#deps, onAnswer, files });
-    this.#outlets = new SecretOutlets({ directory, filesDirectory }, this.#deps);
+    this.#outlets = new SecretOutlets({ directory, filesDirectory, onChange }, this.#deps);
     this.#trust = this.#createTrust();
-    this.#envoy = this.#createSupervisor(admin);
+    this.#proxy = this.#createProxy();
   }
 
   /** Begins; resolves when SDS listens. Readiness shows in `status`. */
@@ -117,21 +102,21 @@ export class WorkloadAgent implements Component {
       this.#cache.restore(kept.secret);
     }
     await this.#cache.start();
-    this.#connections.start();
+    this.#proxy?.start();
   }
 
   /** Tells callers to go elsewhere, without ending anything. */
-  drainInbound(): Promise<void> {
-    return this.#envoy.drainInbound();
+  async drainInbound(): Promise<void> {
+    await this.#proxy?.drainInbound();
   }
 
   /** @param options.drain false to leave out the time for open connections */
   async close(options: { readonly drain?: boolean } = {}): Promise<void> {
     // First the cache: a first certificate that comes now must not start an Envoy.
     await this.#cache.close();
-    this.#connections.close();
+    this.#proxy?.stopWatching();
     await this.#trust.close();
-    await this.#envoy.close(options);
+    await this.#proxy?.close(options);
     await this.#outlets.close();
     this.#files.close();
     await this.#sds.close();
@@ -160,11 +145,9 @@ export class WorkloadAgent implements Component {
       failures,
       lastError,
       secrets: Object.fromEntries(this.#sds.outcomes),
-      envoy: this.#envoy.status,
-      adminSocket: this.#adminSocket,
       workloadSocket: this.#outlets.socketPath,
-      ports: this.#ports,
-      refusals: this.#refusals.recent,
+      sdsSocket: this.#sdsSocket,
+      ...(this.#proxy?.status ?? NO_PROXY),
     };
   }
 
@@ -184,9 +167,7 @@ export class WorkloadAgent implements Component {
     }
     if (secret.notAfterAt < this.#deps.clock.now())
       return { reason: 'CertificateExpired', message: `it expired ${instant(secret.notAfterAt)}` };
-    const { state, unready } = this.#envoy.status;
-    if (state === 'ready') return undefined;
-    return unready ?? { reason: 'EnvoyNotReady', message: `Envoy is ${state}` };
+    return this.#outlets.unready ?? this.#proxy?.unready;
   }
 
   #createCache(): SecretCache {
@@ -201,7 +182,7 @@ export class WorkloadAgent implements Component {
       key: settings.key,
       onSecret: (secret: WorkloadSecret) => {
         this.#trust.renewed(secret);
-        void this.#envoy.start();
+        this.#proxy?.run();
         this.#options.onChange();
       },
       onFailure: (error: unknown) => {
@@ -224,26 +205,17 @@ export class WorkloadAgent implements Component {
       },
       renewSoon: (...asked: Parameters<SecretCache['renewSoon']>) =>
         this.#cache.renewSoon(...asked),
-      connections: () => this.#connections.report(),
+      connections: () => this.#proxy?.report(),
     };
     const sds = {
       publish: (secret: WorkloadSecret) => {
         this.#sds.publish(secret);
         this.#outlets.publish(secret);
       },
-      verdictOn: (name: string) => this.#sds.verdictOn(name),
+      verdictOn: (name: string) => this.#verdictOn(name),
       wants: (name: string) => this.#sds.wants(name),
     };
     return new WorkloadTrust(options, { ...this.#deps, sds });
-  }
-
-  #createConnectionWatch(admin: EnvoyAdmin): ConnectionWatch {
-    const options = {
-      intervalMs: this.#options.settings.connectionReportMs,
-      run: () => this.#envoy.status.pid,
-      onChange: () => this.#trust.connectionsChanged(),
-    };
-    return new ConnectionWatch(options, { ...this.#deps, admin });
   }
 
   #createFileSecrets(): FileSecrets {
@@ -257,43 +229,37 @@ export class WorkloadAgent implements Component {
     );
   }
 
-  #createSupervisor(admin: EnvoyAdmin): EnvoySupervisor {
-    const { binary, settings, onChange } = this.#options;
-    const audit = new AuditLog(this.#deps);
+  #createProxy(): WorkloadProxy | undefined {
+    const { binary, onChange } = this.#options;
+    if (!binary) return undefined;
+    const onConnections = (): void => this.#trust.connectionsChanged();
     const options = {
-      ...settings,
+      ...this.#options,
       binary,
-      prepare: ({ portsAreTaken }: { portsAreTaken: boolean }) => this.#prepare(portsAreTaken),
-      onAccessLine: (line: string) => {
-        this.#connections.take(line);
-        void this.#refusals.take(line);
-        audit.take(line);
-      },
+      sdsSocket: this.#sdsSocket,
       onChange,
+      onConnections,
     };
-    return new EnvoySupervisor(options, { ...this.#deps, admin });
+    return new WorkloadProxy(options, this.#deps);
   }
 
-  /** Ports stay over restarts, since peers know them, until one of them is taken. */
-  async #prepare(portsAreTaken: boolean): Promise<LaunchPlan> {
-    const { workload, directory, settings } = this.#options;
-    if (workload.mode === 'explicit' && (portsAreTaken || !this.#ports))
-      this.#ports = await choosePorts(workload);
-    const ports = this.#ports;
-    const bootstrap = buildBootstrap({
-      ...settings,
-      workload,
-      ports,
-      sdsSocket: this.#sdsSocket,
-      adminSocket: this.#adminSocket,
-    });
-    const bootstrapPath = join(directory, 'envoy.json');
-    await writeFile(bootstrapPath, JSON.stringify(bootstrap, undefined, 1), { mode: OWNER_ONLY });
-    const compulsory = ports ? compulsoryPorts(ports) : [];
-    const upstreams = ports?.upstreams.map(({ listen }) => listen) ?? [];
-    return { bootstrapPath, compulsoryPorts: compulsory, ports: [...compulsory, ...upstreams] };
+  /**
+   * What becomes of a secret. Where there is no Envoy of ours, and nobody else asks for it by SDS,
+   * it is taken as soon as it is handed out.
+   */
+  #verdictOn(name: string): PushOutcome | undefined {
+    if (this.#proxy || this.#sds.wants(name)) return this.#sds.verdictOn(name);
+    return { version: '', state: 'accepted', reason: undefined };
   }
 }
+
+/** Of a workload without an Envoy from us. */
+const NO_PROXY: ProxyStatus = {
+  envoy: undefined,
+  adminSocket: undefined,
+  ports: undefined,
+  refusals: [],
+};
 
 function instant(atMs: number): string {
   return new Date(atMs).toISOString();

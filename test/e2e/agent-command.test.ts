@@ -66,7 +66,7 @@ function readyStatus(agent: ManagedProcess): Promise<AgentStatus> {
 }
 
 function envoyOf(status: AgentStatus): number {
-  return status.workloads[0]?.envoy.pid ?? assert.fail('no Envoy');
+  return status.workloads[0]?.envoy?.pid ?? assert.fail('no Envoy');
 }
 
 /** Waits for the end; gives the exit code and everything that was said. */

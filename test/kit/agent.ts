@@ -16,13 +16,17 @@ import type { FakeControlPlane } from '../fakes/fake-control-plane.ts';
 /** What a test says of a workload; the rest is filled in. */
 export type WorkloadSketch = Pick<WorkloadOptions, 'namespace' | 'name'> & Partial<WorkloadOptions>;
 
+/** A workload that has an Envoy. */
+export type ProxiedWorkload = WorkloadStatus &
+  Required<{ [K in 'envoy' | 'adminSocket']: NonNullable<WorkloadStatus[K]> }>;
+
 /** An agent in this process, for a control plane of the test. */
 export interface TestAgent {
   readonly agent: Agent;
   readonly runDirectory: string;
   /** Everything it logged, one JSON text each. */
   readonly logLines: readonly string[];
-  workload(name: string): WorkloadStatus;
+  workload(name: string): ProxiedWorkload;
 }
 
 /** The token that test workloads show; looks like one and says nothing. */
@@ -87,10 +91,11 @@ export async function startAgent(
     rmSync(folder, { recursive: true, force: true });
   });
   await agent.start();
-  const workload = (name: string): WorkloadStatus => {
+  const workload = (name: string): ProxiedWorkload => {
     const found = agent.status.workloads.find((one) => one.name === name);
-    if (!found) throw new Error(`the agent has no workload ${name}`);
-    return found;
+    if (!found?.envoy || !found.adminSocket) throw new Error(`the agent has no workload ${name}`);
+    const { envoy, adminSocket } = found;
+    return { ...found, envoy, adminSocket };
   };
   return { agent, runDirectory, logLines, workload };
 }

@@ -76,7 +76,12 @@ export class RealMesh {
 
   /** The process of an agent that was started. */
   async agentPid(name: string): Promise<number> {
-    return (await askStatus(join(this.directory, name, 'status.sock'))).pid;
+    return (await this.agentStatus(name)).pid;
+  }
+
+  /** What an agent that was started says of itself. */
+  agentStatus(name: string): Promise<AgentStatus> {
+    return askStatus(join(this.directory, name, 'status.sock'));
   }
 
   async apply(yaml: string): Promise<void> {
@@ -91,8 +96,8 @@ export class RealMesh {
     return status === 200 ? (body as T) : undefined;
   }
 
-  /** Starts an agent and waits until its workloads are ready. Gives what asks for its status. */
-  async startAgent(name: string, config: object): Promise<(workload: string) => Promise<Workload>> {
+  /** Starts an agent and waits until its workloads are ready. */
+  async runAgent(name: string, config: object): Promise<void> {
     const runDirectory = join(this.directory, name);
     const path = join(this.directory, `${name}.json`);
     const addresses = readFileSync(join(this.data, 'addresses.json'), 'utf8');
@@ -107,19 +112,24 @@ export class RealMesh {
     const agent = bulwark(['agent', '--config', path]);
     this.#test.after(() => agent.stop());
     await agent.waitForLine((line) => line === 'ready' || undefined, START_MS_MAX);
+  }
+
+  /** The same for workloads with an Envoy; gives what asks for their status. */
+  async startAgent(name: string, config: object): Promise<(workload: string) => Promise<Workload>> {
+    await this.runAgent(name, config);
     return async (workload) => {
-      const status = await askStatus(join(runDirectory, 'status.sock'));
+      const status = await this.agentStatus(name);
       const found = status.workloads.find((one) => one.name === workload);
-      if (!found?.ports || !found.certificate) throw new Error(`${name} has no ${workload}`);
-      const { ports, certificate } = found;
-      return { ...found, ports, certificate };
+      const { ports, certificate, envoy } = found ?? {};
+      if (!found || !ports || !certificate || !envoy) throw new Error(`${name} has no ${workload}`);
+      return { ...found, ports, certificate, envoy };
     };
   }
 }
 
 /** A workload that is ready. */
 export type Workload = WorkloadStatus &
-  Required<{ [K in 'ports' | 'certificate']: NonNullable<WorkloadStatus[K]> }>;
+  Required<{ [K in 'ports' | 'certificate' | 'envoy']: NonNullable<WorkloadStatus[K]> }>;
 
 function askStatus(socketPath: string): Promise<AgentStatus> {
   return new Promise((resolve, reject) => {

@@ -31,7 +31,8 @@ export class AgentStatusReader {
   workload(name: string): WorkloadView {
     const found = this.#status?.workloads.find((workload) => workload.name === name);
     const { certificate, ports } = found ?? {};
-    if (!found || !certificate || !ports) throw new Error(`the agent has no workload ${name}`);
+    if (!found?.adminSocket || !certificate || !ports)
+      throw new Error(`the agent has no workload ${name}`);
     return {
       identity: found.identity as SpiffeId,
       serial: certificate.serial,

@@ -92,7 +92,7 @@ function parseWorkload(
   problems: Problems,
 ): WorkloadOptions {
   const fields = new Fields(value, path, problems);
-  const mode = fields.choice('mode', ['explicit', 'redirect'], 'explicit');
+  const mode = fields.choice('mode', ['explicit', 'redirect', 'identity'], 'explicit');
   const file = (name: string): string | undefined => {
     const given = fields.optionalText(name, TEXT);
     return given === undefined ? undefined : resolve(directory, given);
@@ -116,8 +116,10 @@ function parseWorkload(
     kubeconfig: file('kubeconfig'),
   };
   fields.finish();
-  if (mode === 'redirect' && (workload.upstreams.length > 0 || workload.httpProxyPort > 0))
+  if (mode !== 'explicit' && (workload.upstreams.length > 0 || workload.httpProxyPort > 0))
     problems.push(`${path}: upstreams and httpProxyPort are for mode explicit`);
+  if (mode === 'identity' && workload.ports.length > 0)
+    problems.push(`${path}: ports are for an Envoy, which mode identity does not start`);
   return workload;
 }
 
@@ -143,7 +145,7 @@ function parseAddresses(
  * machine.
  */
 export function defaultAddresses(mode: WorkloadOptions['mode']): readonly string[] {
-  if (mode === 'explicit') return [LOOPBACK];
+  if (mode !== 'redirect') return [LOOPBACK];
   const own = Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
     .filter(({ internal, scopeid }) => !internal && !scopeid)

@@ -20,6 +20,13 @@ export interface Upstream {
   readonly listen: number;
 }
 
+/**
+ * What is run for a workload: `explicit`, an Envoy with local listeners, no root needed;
+ * `redirect`, an Envoy that traffic is redirected to; `identity`, none: only keys and certificates,
+ * by SDS, the Workload API and files.
+ */
+export type WorkloadMode = 'explicit' | 'redirect' | 'identity';
+
 /** One workload that the agent serves: who it is, and what its Envoy has to do. */
 export interface WorkloadOptions {
   readonly namespace: string;
@@ -28,10 +35,7 @@ export interface WorkloadOptions {
   readonly name: string;
   /** The WorkloadGroup to be registered in. */
   readonly group?: string | undefined;
-  /**
-   * `explicit`: local listeners, no root needed. `redirect`: traffic is redirected to the Envoy.
-   */
-  readonly mode: 'explicit' | 'redirect';
+  readonly mode: WorkloadMode;
   /** Addresses of the workload; peers call the first one. Never empty. */
   readonly addresses: readonly string[];
   readonly labels: Readonly<Record<string, string>>;

@@ -45,7 +45,7 @@ function setUp(t: TestContext, directory = join(temporaryDirectory(t), 'certs'))
   const logLines: string[] = [];
   const log = createLogger({ level: 'debug', sink: { write: (line) => logLines.push(line) } });
   const files = new CertificateFiles(
-    { directory },
+    { directory, onWritten: () => {} },
     { log, clock: systemClock, random: systemRandom },
   );
   t.after(() => files.close());

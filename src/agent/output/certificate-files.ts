@@ -10,6 +10,8 @@ import type { Component } from '#base/lifecycle.ts';
 export interface CertificateFilesOptions {
   /** Absolute; made when there is none. */
   readonly directory: string;
+  /** Called when the first files are there. */
+  readonly onWritten: () => void;
 }
 
 /** The link to the folder with the present files, as Kubernetes has it in its volumes. */
@@ -29,11 +31,14 @@ const OTHERS_WRITE = 0o022;
 export class CertificateFiles implements Component {
   readonly name = 'certificate files';
   readonly #directory: string;
+  readonly #onWritten: () => void;
+  #areThere = false;
   readonly #deps: LatestWriteDeps;
   readonly #writes: LatestWrite<WorkloadSecret>;
 
-  constructor({ directory }: CertificateFilesOptions, deps: LatestWriteDeps) {
+  constructor({ directory, onWritten }: CertificateFilesOptions, deps: LatestWriteDeps) {
     this.#directory = directory;
+    this.#onWritten = onWritten;
     this.#deps = deps;
     this.#writes = new LatestWrite('the certificate files', (secret) => this.#write(secret), deps);
   }
@@ -60,6 +65,11 @@ export class CertificateFiles implements Component {
     this.#writes.publish(secret);
   }
 
+  /** Whether there are files of this agent. */
+  get areThere(): boolean {
+    return this.#areThere;
+  }
+
   async close(): Promise<void> {
     await this.#writes.close();
   }
@@ -84,6 +94,9 @@ export class CertificateFiles implements Component {
     }
     for (const name of Object.keys(files)) await this.#link(name, join(CURRENT, name));
     await this.#removeOthers(generation);
+    if (this.#areThere) return;
+    this.#areThere = true;
+    this.#onWritten();
   }
 
   /** Makes a name lead there, whatever it was before, in one step. */

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Unready } from '#agent/envoy/readiness.ts';
 import { JwtSvidCache } from '#agent/jwt/jwt-svid-cache.ts';
 import { CertificateFiles } from '#agent/output/certificate-files.ts';
 import type { SecretState } from '#agent/secrets/secret-state.ts';
@@ -15,6 +16,8 @@ export interface SecretOutletsOptions {
   readonly directory: string;
   /** Where the files go; none are written when it is left out. */
   readonly filesDirectory: string | undefined;
+  /** Called when something became ready. */
+  readonly onChange: () => void;
 }
 
 export interface SecretOutletsDeps {
@@ -39,7 +42,8 @@ export class SecretOutlets implements Component {
   readonly #files: CertificateFiles | undefined;
   readonly #state: SecretState | undefined;
 
-  constructor({ directory, filesDirectory }: SecretOutletsOptions, deps: SecretOutletsDeps) {
+  constructor(options: SecretOutletsOptions, deps: SecretOutletsDeps) {
+    const { directory, filesDirectory, onChange: onWritten } = options;
     this.socketPath = join(directory, 'workload.sock');
     this.#state = deps.state;
     this.#api = new WorkloadApi(
@@ -47,7 +51,7 @@ export class SecretOutlets implements Component {
       { ...deps, tokens: new JwtSvidCache(deps) },
     );
     if (filesDirectory !== undefined)
-      this.#files = new CertificateFiles({ directory: filesDirectory }, deps);
+      this.#files = new CertificateFiles({ directory: filesDirectory, onWritten }, deps);
   }
 
   /** @throws BulwarkError as each of them does */
@@ -59,6 +63,12 @@ export class SecretOutlets implements Component {
 
   async close(): Promise<void> {
     await Promise.all([this.#api.close(), this.#files?.close(), this.#state?.close()]);
+  }
+
+  /** What an application that waits for the workload would miss. */
+  get unready(): Unready | undefined {
+    if (this.#files?.areThere ?? true) return undefined;
+    return { reason: 'FilesMissing', message: 'the certificate files are not written yet' };
   }
 
   /** Hands this on from now on. The secret must have passed its checks. */

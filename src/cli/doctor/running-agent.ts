@@ -49,7 +49,8 @@ function examineWorkload(workload: WorkloadStatus, now: number): readonly Findin
 
 function examineReadiness({ ready, unready, envoy }: WorkloadStatus, key: string): Finding {
   const check = `workload ${key}`;
-  if (ready) return { check, state: 'ok', message: `ready; Envoy runs as process ${envoy.pid}` };
+  const does = envoy ? `Envoy runs as process ${envoy.pid}` : 'it has no Envoy from us';
+  if (ready) return { check, state: 'ok', message: `ready; ${does}` };
   const message = `not ready: ${unready?.reason ?? 'unknown'}: ${unready?.message ?? ''}`;
   const remedy = 'the log of the agent says more; the other findings may be the cause';
   return { check, state: 'failed', message, remedy };
