@@ -178,6 +178,7 @@ test('bulwark mtls', { timeout: 180_000 }, async (t) => {
     assert.equal(seen?.callers[0]?.address, LEGACY);
     assert.equal(seen?.plaintext, 1);
     socket.destroy();
+    assert.deepEqual((await backend('backend')).refusals, [], 'nobody was refused');
   });
 
   await t.test('says safe when the caller moved to the mesh and the time is over', async () => {

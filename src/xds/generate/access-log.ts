@@ -187,7 +187,13 @@ const FAILED_TCP: readonly AccessLogFilter[] = [
 ];
 
 const REFUSED: readonly AccessLogFilter[] = [
-  expression('connection.transport_failure_reason != ""'),
+  // That the first bytes are no TLS is a failure, too: but not where plaintext is taken.
+  expression(
+    [
+      'connection.transport_failure_reason != ""',
+      '!xds.filter_chain_name.contains("-plain-")',
+    ].join(' && '),
+  ),
   create(AccessLogFilterSchema, {
     filterSpecifier: { case: 'responseFlagFilter', value: { flags: ['NR'] } },
   }),

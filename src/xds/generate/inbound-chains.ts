@@ -165,7 +165,7 @@ function matchOf(
   };
 }
 
-/** `8080-mesh-http`: for logs and dumps; the agent learns from it who came without mutual TLS. */
+/** `8080-mesh-http`: for logs and dumps, and to tell there who came without mutual TLS. */
 function chainName(port: InboundPort, { tls, as, transport }: Arrival): string {
   const security = tls === 'mesh' ? 'mesh' : transport === 'tls' ? 'own-tls' : 'plain';
   return `${port.port ?? 'other'}-${security}-${as}`;
