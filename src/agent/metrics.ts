@@ -53,6 +53,11 @@ export function createAgentMetrics(metrics: Metrics) {
       name: 'bulwark_agent_envoy_restarts_total',
       help: 'Envoys that were started anew.',
     }),
+    connections: metrics.counter<'security'>({
+      name: 'bulwark_agent_connections_total',
+      help: 'Connections to workloads, with mutual TLS of the mesh (tls) and without (plaintext).',
+      labels: ['security'],
+    }),
     refused: metrics.counter<'kind'>({
       name: 'bulwark_agent_refused_total',
       help: 'Requests and connections that Envoys refused.',

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ConnectionWatch } from '#agent/connections/connection-watch.ts';
+import { createAgentMetrics } from '#agent/metrics.ts';
 import { systemClock } from '#base/clock.ts';
 import { silentLogger } from '#base/log.ts';
+import { Metrics } from '#base/metrics.ts';
 import { mtlsView } from '#controlplane/mtls-view.ts';
 import { ConnectionReports } from '#xds/serve/connection-reports.ts';
 import { testMesh } from '../kit/mesh.ts';
@@ -76,6 +78,7 @@ test('connections to a redirected workload', { timeout: 120_000 }, async (t) => 
       admin: { get: async (path) => ({ status: 200, body: await envoy.admin(path) }) },
       clock: systemClock,
       log: silentLogger,
+      metrics: createAgentMetrics(new Metrics()),
     },
   );
   const certificate = { serial: '1', authorityKeyId: undefined, notAfterAt: 0 };

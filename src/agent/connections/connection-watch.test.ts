@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseCounts, parsePlaintextLine } from '#agent/connections/connection-counts.ts';
 import { ConnectionWatch } from '#agent/connections/connection-watch.ts';
+import { createAgentMetrics } from '#agent/metrics.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { LIMITS } from '#base/limits.ts';
 import { silentLogger } from '#base/log.ts';
+import { Metrics } from '#base/metrics.ts';
 import { FakeClock } from '../../../test/fakes/fake-clock.ts';
 
 const INTERVAL_MS = 1000;
@@ -26,11 +28,13 @@ function setUp() {
   const clock = new FakeClock();
   const envoy = { body: '', status: 200, run: 1 as number | undefined, asked: 0 };
   let news = 0;
+  const registry = new Metrics();
   const watch = new ConnectionWatch(
     { intervalMs: INTERVAL_MS, run: () => envoy.run, onChange: () => (news += 1) },
     {
       clock,
       log: silentLogger,
+      metrics: createAgentMetrics(registry),
       admin: {
         get: async () => {
           envoy.asked += 1;
@@ -40,7 +44,7 @@ function setUp() {
       },
     },
   );
-  return { clock, envoy, watch, news: () => news, port: () => watch.report()?.ports[0] };
+  return { clock, envoy, watch, registry, news: () => news, port: () => watch.report()?.ports[0] };
 }
 
 describe("Envoy's counts", () => {
@@ -129,7 +133,7 @@ describe('the watch of connections', () => {
   });
 
   it('adds up over runs of Envoy', async () => {
-    const { envoy, watch, port } = setUp();
+    const { envoy, watch, port, registry } = setUp();
     envoy.body = stats({ tls: 10, plaintext: 4, open: 2 });
     await watch.look();
     envoy.run = undefined;
@@ -139,6 +143,9 @@ describe('the watch of connections', () => {
     await watch.look();
     const { tls, plaintext, open } = port() ?? {};
     assert.deepEqual({ tls, plaintext, open }, { tls: 30, plaintext: 8, open: 0 });
+    const text = await registry.text();
+    assert.match(text, /bulwark_agent_connections_total\{security="tls"\} 30/);
+    assert.match(text, /bulwark_agent_connections_total\{security="plaintext"\} 8/);
   });
 
   it('adds up when Envoy begins to count anew, as after a change of modes', async () => {

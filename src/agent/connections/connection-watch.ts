@@ -6,6 +6,7 @@ import {
   parsePlaintextLine,
 } from '#agent/connections/connection-counts.ts';
 import type { EnvoyAdmin } from '#agent/envoy/admin-client.ts';
+import type { AgentMetrics } from '#agent/metrics.ts';
 import type { Clock, Timer } from '#base/clock.ts';
 import { isBulwarkError } from '#base/errors.ts';
 import { LIMITS } from '#base/limits.ts';
@@ -45,6 +46,7 @@ export interface ConnectionWatchDeps {
   readonly admin: Pick<EnvoyAdmin, 'get'>;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics: Pick<AgentMetrics, 'connections'>;
 }
 
 /** What is known of one port. Instants by the monotonic clock. */
@@ -178,6 +180,7 @@ export class ConnectionWatch {
       const more = value >= last ? value - last : value;
       if (more === 0) continue;
       record[what] += more;
+      this.#deps.metrics.connections.inc({ security: what }, more);
       if (what === 'plaintext') record.plaintextAtMs = this.#deps.clock.monotonicMs();
       this.#hasNews = true;
     }
