@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { readCall } from '#cli/calls/read-call.ts';
+import type { HardeningProfile } from '#model/mesh-settings.ts';
 import { Decider } from '#policy/decide/decider.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { ExplicitMesh, type ExplicitWorkload } from '../kit/explicit-workload.ts';
@@ -39,6 +40,12 @@ const TOKENS = policy(
   'users',
   `${FRONTEND}, jwtRules: [{issuer: '${ISSUER.issuer}', jwks: ${KEYS}}]}`,
 );
+
+function revocation(name: string): string {
+  const identity = `spiffe://cluster.local/ns/photo-ns/sa/${name}`;
+  const head = 'apiVersion: bulwark.mesh/v1alpha1\nkind: CertificateRevocation\n';
+  return `---\n${head}metadata: {name: ${name}, uid: ${name}}\nspec: {identity: ${identity}}\n`;
+}
 
 /** What is added to the sample, and decides. */
 const SCENARIOS: Readonly<Record<string, string>> = {
@@ -92,6 +99,18 @@ ${policy(
   `${FRONTEND}, rules: [{from: [{source: {principals: ["${ISSUER.issuer}/alice"]}}]},` +
     ' {to: [{operation: {paths: ["/"]}}]}]}',
 )}`,
+  'a token may be missing, or bad': `---
+apiVersion: authentication.istio.io/v1alpha1
+kind: Policy
+metadata: {name: users, namespace: photo-ns}
+spec:
+  targets: [{name: photo-frontend}]
+  peers: [{mtls: {mode: PERMISSIVE}}]
+  originIsOptional: true
+  origins: [{jwt: {issuer: ${ISSUER.issuer}, jwks: '${ISSUER.keySet}'}}]
+`,
+  'a caller is revoked': revocation('photo-frontend'),
+  'a server is revoked': revocation('photo-backend'),
   'workloads of a namespace, but not one': policy(
     'AuthorizationPolicy',
     'photo-ns',
@@ -136,77 +155,81 @@ function expectedOf(answer: string): string {
 }
 
 describe('bulwark can and the real Envoys', () => {
-  test('agree on every call of the photo sample', async (t) => {
-    const files = readdirSync(SAMPLE).filter((name) => name.endsWith('.yaml'));
-    const sample = files.flatMap((name) => objectsOf(readFileSync(join(SAMPLE, name), 'utf8')));
-    const mesh = new ExplicitMesh(testMesh(sample), testAuthority());
-    const tiers = new Map<string, Tier>();
-    for (const [namespace, name] of TIERS) {
-      const http = await startEchoApp(t, name);
-      const workload = await mesh.start(t, { namespace, name, ports: { http } });
-      const proxy = new KeepAliveClient({ port: workload.httpProxyPort });
-      t.after(() => proxy.close());
-      tiers.set(`${namespace}/${name}`, { workload, proxy });
-    }
-    const send = (from: string, to: string, call: (typeof CALLS)[number]): Promise<string> => {
-      const [namespace = '', name = ''] = to.split('/');
-      const { path: target, method, claims } = call;
-      const token = claims && ISSUER.token({ claims });
-      const headers = { ...call.headers, ...(token && { authorization: `Bearer ${token}` }) };
-      return answerOf(async () => {
-        const caller = tiers.get(from);
-        if (caller)
-          return caller.proxy.ask({
-            target: `http://${name}.${namespace}${target}`,
-            method,
-            headers,
+  for (const hardening of ['strict', 'istio'] as const)
+    test(`agree on every call of the photo sample (profile ${hardening})`, (t) =>
+      compare(t, hardening));
+});
+
+async function compare(t: TestContext, hardening: HardeningProfile): Promise<void> {
+  const files = readdirSync(SAMPLE).filter((name) => name.endsWith('.yaml'));
+  const sample = files.flatMap((name) => objectsOf(readFileSync(join(SAMPLE, name), 'utf8')));
+  const mesh = new ExplicitMesh(testMesh(sample, { hardening }), testAuthority());
+  const tiers = new Map<string, Tier>();
+  for (const [namespace, name] of TIERS) {
+    const http = await startEchoApp(t, name);
+    const workload = await mesh.start(t, { namespace, name, ports: { http } });
+    const proxy = new KeepAliveClient({ port: workload.httpProxyPort });
+    t.after(() => proxy.close());
+    tiers.set(`${namespace}/${name}`, { workload, proxy });
+  }
+  const send = (from: string, to: string, call: (typeof CALLS)[number]): Promise<string> => {
+    const [namespace = '', name = ''] = to.split('/');
+    const { path: target, method, claims } = call;
+    const token = claims && ISSUER.token({ claims });
+    const headers = { ...call.headers, ...(token && { authorization: `Bearer ${token}` }) };
+    return answerOf(async () => {
+      const caller = tiers.get(from);
+      if (caller)
+        return caller.proxy.ask({
+          target: `http://${name}.${namespace}${target}`,
+          method,
+          headers,
+        });
+      const port = tiers.get(to)?.workload.listenPort('http') ?? 0;
+      const client = new KeepAliveClient({ port });
+      try {
+        return await client.ask({ target, method, headers });
+      } finally {
+        client.close();
+      }
+    });
+  };
+  const seen = new Map<string, number>();
+  for (const [what, yaml] of Object.entries(SCENARIOS)) {
+    const added = objectsOf(yaml).filter(Boolean);
+    mesh.mesh.put(...added);
+    mesh.publish();
+    const decider = new Decider(mesh.mesh.model.snapshot());
+    for (const from of [...tiers.keys(), 'outside']) {
+      for (const to of tiers.keys()) {
+        for (const { claims, ...call } of CALLS) {
+          const token = claims && { claims };
+          const spelling = { from, to, ...call, token };
+          const read = readCall(spelling, mesh.mesh.model.snapshot(), 'default');
+          const [first] = read.calls;
+          assert.ok(first);
+          const { answer, decidedBy } = decider.decide(first, Date.now());
+          const expected = expectedOf(answer);
+          const name = `${what}: ${from} → ${to} ${JSON.stringify({ ...call, claims })}`;
+          let got = '';
+          await waitUntil(
+            async () => {
+              got = await send(from, to, { ...call, ...(claims && { claims }) } as never);
+              return got === expected;
+            },
+            name,
+            { withinMs: 5000 },
+          ).catch(() => {
+            assert.fail(`${name}: got ${got}, but ${answer} (${decidedBy.reason})`);
           });
-        const port = tiers.get(to)?.workload.listenPort('http') ?? 0;
-        const client = new KeepAliveClient({ port });
-        try {
-          return await client.ask({ target, method, headers });
-        } finally {
-          client.close();
-        }
-      });
-    };
-    const seen = new Map<string, number>();
-    for (const [what, yaml] of Object.entries(SCENARIOS)) {
-      const added = objectsOf(yaml).filter(Boolean);
-      mesh.mesh.put(...added);
-      mesh.publish();
-      const decider = new Decider(mesh.mesh.model.snapshot());
-      for (const from of [...tiers.keys(), 'outside']) {
-        for (const to of tiers.keys()) {
-          for (const { claims, ...call } of CALLS) {
-            const token = claims && { claims };
-            const spelling = { from, to, ...call, token };
-            const read = readCall(spelling, mesh.mesh.model.snapshot(), 'default');
-            const [first] = read.calls;
-            assert.ok(first);
-            const { answer, decidedBy } = decider.decide(first, Date.now());
-            const expected = expectedOf(answer);
-            const name = `${what}: ${from} → ${to} ${JSON.stringify({ ...call, claims })}`;
-            let got = '';
-            await waitUntil(
-              async () => {
-                got = await send(from, to, { ...call, ...(claims && { claims }) } as never);
-                return got === expected;
-              },
-              name,
-              { withinMs: 5000 },
-            ).catch(() => {
-              assert.fail(`${name}: got ${got}, but ${answer} (${decidedBy.reason})`);
-            });
-            seen.set(expected, (seen.get(expected) ?? 0) + 1);
-          }
+          seen.set(expected, (seen.get(expected) ?? 0) + 1);
         }
       }
-      mesh.mesh.remove(...added);
-      mesh.mesh.put(...sample);
-      mesh.publish();
     }
-    assert.deepEqual([...seen.keys()].sort(), ['200', '401', '403', '503', 'reset']);
-    t.diagnostic(JSON.stringify(Object.fromEntries(seen)));
-  });
-});
+    mesh.mesh.remove(...added);
+    mesh.mesh.put(...sample);
+    mesh.publish();
+  }
+  assert.deepEqual([...seen.keys()].sort(), ['200', '401', '403', '503', 'reset']);
+  t.diagnostic(JSON.stringify(Object.fromEntries(seen)));
+}

@@ -22,6 +22,7 @@ import { ConnectionDecider, type ConnectionResult } from '#policy/decide/connect
 import { targetsOf } from '#policy/decide/find-targets.ts';
 import type { Layer, LayerName, PolicyObject } from '#policy/decide/layer.ts';
 import { judgeToken, type TokenResult } from '#policy/decide/token.ts';
+import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
 /** What becomes of a call at one workload, and why. */
 export interface Decision {
@@ -82,9 +83,11 @@ export class Decider {
         ...refusal(to, [connection.layer], AFTER_CONNECTION, call.from.identity ? UPSTREAM : RESET),
         advice: adviceOnConnection(call.from, connection),
       };
-    const revocation = this.#revocation(call);
-    if (revocation.outcome === 'deny')
-      return refusal(to, [connection.layer, revocation], AFTER_REVOCATION, FORBIDDEN);
+    const revocation = this.#revocation(call, connection);
+    if (revocation.outcome === 'deny') {
+      const answer = this.#isRevoked(to.workload.identity) ? UPSTREAM : FORBIDDEN;
+      return refusal(to, [connection.layer, revocation], AFTER_REVOCATION, answer);
+    }
     const tokens = this.#tokens.tokensFor(to.workload, this.#mesh);
     const token = judgeToken(call, { mesh: this.#mesh, tokens, nowMs });
     const layers = [connection.layer, revocation, token.layer];
@@ -157,16 +160,26 @@ export class Decider {
     }
   }
 
-  #revocation({ from, to }: Call): Layer {
-    const { revocations, settings } = this.#mesh;
-    const revoked = (identity: typeof from.identity): boolean =>
-      identity !== undefined && isRevoked({ identity }, revocations, settings);
+  /** Who sends no certificate has none that could be revoked. */
+  #revocation({ from, to }: Call, { carriesIdentity }: ConnectionResult): Layer {
     const layer = 'revocation';
-    if (revoked(from.identity))
-      return { layer, outcome: 'deny', reason: `the identity ${from.identity} is revoked` };
-    if (revoked(to.workload.identity) && from.identity !== undefined)
-      return { layer, outcome: 'deny', reason: `the server ${to.workload.identity} is revoked` };
+    const server = to.workload.identity;
+    if (carriesIdentity && this.#isRevoked(server))
+      return {
+        layer,
+        outcome: 'deny',
+        reason: `the identity of the server, ${server}, is revoked`,
+      };
+    if (carriesIdentity && this.#isRevoked(from.identity)) {
+      const reason = `the identity of the caller, ${from.identity}, is revoked`;
+      return { layer, outcome: 'deny', reason };
+    }
     return { layer, outcome: 'pass', reason: 'nobody is revoked' };
+  }
+
+  #isRevoked(identity: SpiffeId | undefined): boolean {
+    const { revocations, settings } = this.#mesh;
+    return identity !== undefined && isRevoked({ identity }, revocations, settings);
   }
 }
 

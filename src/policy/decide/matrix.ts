@@ -11,6 +11,7 @@ import { ConnectionDecider } from '#policy/decide/connection.ts';
 import { targetsOf } from '#policy/decide/find-targets.ts';
 import { NO_REACH, type Reach, reachOf } from '#policy/decide/reach.ts';
 import { HARDENING } from '#policy/hardening.ts';
+import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
 /** The name of who is not in the mesh, among callers. */
 export const OUTSIDE_CALLER = 'outside';
@@ -56,7 +57,6 @@ class ReachFinder {
   readonly #tokens: TokenPolicies;
   readonly #connections: ConnectionDecider;
   readonly #targets = new WeakMap<Target, TargetRules>();
-  readonly #revoked = new Map<Caller, boolean>();
 
   constructor(mesh: MeshSnapshot) {
     this.#mesh = mesh;
@@ -78,7 +78,8 @@ class ReachFinder {
 
   #reach(from: Caller, target: Target): Reach {
     const { layer, carriesIdentity } = this.#connections.decide(from, target);
-    if (layer.outcome === 'deny' || this.#isRevoked(from)) return NO_REACH;
+    const isRevoked = this.#isRevoked(from.identity) || this.#isRevoked(target.workload.identity);
+    if (layer.outcome === 'deny' || (carriesIdentity && isRevoked)) return NO_REACH;
     const { traffic, facts, needs } = this.#rulesOf(target);
     const identity = carriesIdentity ? (from.identity ?? '') : '';
     const found = reachOf(traffic, { ...facts, identity });
@@ -86,14 +87,9 @@ class ReachFinder {
     return { ...found, reach: 'some', except: [...found.except, `what comes without ${needs}`] };
   }
 
-  #isRevoked(from: Caller): boolean {
-    const known = this.#revoked.get(from);
-    if (known !== undefined) return known;
+  #isRevoked(identity: SpiffeId | undefined): boolean {
     const { revocations, settings } = this.#mesh;
-    const { identity } = from;
-    const revoked = identity !== undefined && isRevoked({ identity }, revocations, settings);
-    this.#revoked.set(from, revoked);
-    return revoked;
+    return identity !== undefined && isRevoked({ identity }, revocations, settings);
   }
 
   #rulesOf(target: Target): TargetRules {
