@@ -53,6 +53,17 @@ export function createAgentMetrics(metrics: Metrics) {
       name: 'bulwark_agent_envoy_restarts_total',
       help: 'Envoys that were started anew.',
     }),
+    ...trafficMetrics(metrics),
+    droppedLines: metrics.counter({
+      name: 'bulwark_agent_envoy_lines_dropped_total',
+      help: 'Lines of Envoys that were too long to be read.',
+    }),
+  };
+}
+
+/** About the connections and requests that Envoys see. */
+function trafficMetrics(metrics: Metrics) {
+  return {
     connections: metrics.counter<'security'>({
       name: 'bulwark_agent_connections_total',
       help: 'Connections to workloads, with mutual TLS of the mesh (tls) and without (plaintext).',
@@ -71,10 +82,6 @@ export function createAgentMetrics(metrics: Metrics) {
     auditLeftOut: metrics.counter({
       name: 'bulwark_agent_audit_left_out_total',
       help: 'Records of these that were not written: there were too many at once.',
-    }),
-    droppedLines: metrics.counter({
-      name: 'bulwark_agent_envoy_lines_dropped_total',
-      help: 'Lines of Envoys that were too long to be read.',
     }),
   };
 }

@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import type {
   MtlsPairView,
   MtlsPortView,
@@ -77,7 +76,7 @@ async function inSlices<T, R>(items: Iterable<T>, make: (item: T) => R): Promise
   const made: R[] = [];
   for (const item of items) {
     made.push(make(item));
-    if (made.length % SLICE === 0) await setImmediate();
+    if (made.length % SLICE === 0) await new Promise<void>((resolve) => setImmediate(resolve));
   }
   return made;
 }
