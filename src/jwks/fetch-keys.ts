@@ -16,7 +16,7 @@ const DISCOVERY = '/.well-known/openid-configuration';
 
 /**
  * Fetches the keys of a source, by discovery where only the issuer is known.
- * @throws BulwarkError JWKS_FETCH_FAILED
+ * @throws BulwarkError JWKS_FETCH_FAILED, NET_FETCH_FAILED, NET_ADDRESS_REFUSED
  */
 export async function fetchKeys(
   source: KeySource,

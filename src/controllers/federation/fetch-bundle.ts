@@ -1,6 +1,7 @@
 import type { TrustBundle } from '#api/kinds/trust-bundle.ts';
 import type { Clock } from '#base/clock.ts';
-import { type DialRules, httpsGet } from '#base/fetch/https-get.ts';
+import type { DialRules } from '#base/fetch/guarded-get.ts';
+import { httpsGet } from '#base/fetch/https-get.ts';
 import { LIMITS } from '#base/limits.ts';
 import { readTrustBundle } from '#model/trust-bundles.ts';
 import { parseCertificate } from '#pki/certificate.ts';

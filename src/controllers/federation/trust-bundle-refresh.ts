@@ -2,7 +2,7 @@ import { type TrustBundle, type TrustBundleStatus, trustBundle } from '#api/kind
 import { Backoff } from '#base/backoff.ts';
 import type { Clock, Timer } from '#base/clock.ts';
 import { BulwarkError, describeError, isBulwarkError } from '#base/errors.ts';
-import type { DialRules } from '#base/fetch/https-get.ts';
+import type { DialRules } from '#base/fetch/guarded-get.ts';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
