@@ -69,8 +69,15 @@ export interface Asked extends Partial<HttpFacts> {
 
 /** What is enforced on the workload. */
 export function authorization(...yaml: readonly string[]) {
+  return authorizationFor({ app: 'shop', version: 'v1' }, ...yaml);
+}
+
+/** What is enforced on a workload with these labels. */
+export function authorizationFor(
+  labels: Readonly<Record<string, string>>,
+  ...yaml: readonly string[]
+) {
   const mesh = testMesh(objectsOf([SERVICES, HANDLERS, ...yaml].join('---'))).model.snapshot();
-  const labels = { app: 'shop', version: 'v1' };
   const workload = authorizedWorkload({ labels });
   return new Authorizer(authzContext('strict')).authorizationFor(workload, mesh);
 }

@@ -1,0 +1,112 @@
+// Mixer's kinds: what is taken and what is refused, each with its place.
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { errorsOf, warningsOf } from '../../../test/kit/object-verdict.ts';
+
+const sample = (kind: string, spec: object) => ({
+  apiVersion: 'config.istio.io/v1alpha2',
+  kind,
+  metadata: { namespace: 'foo' },
+  spec,
+});
+const refused = (kind: string, spec: object, ...patterns: readonly RegExp[]) => {
+  const errors = errorsOf(sample(kind, spec));
+  assert.equal(errors.length, patterns.length, errors.join('\n'));
+  for (const [index, pattern] of patterns.entries()) assert.match(errors[index] ?? '', pattern);
+};
+const taken = (kind: string, spec: object, ...warnings: readonly RegExp[]) => {
+  refused(kind, spec);
+  const said = warningsOf(sample(kind, spec));
+  assert.equal(said.length, warnings.length, said.join('\n'));
+  for (const [index, pattern] of warnings.entries()) assert.match(said[index] ?? '', pattern);
+};
+
+describe('a rule', () => {
+  const actions = [{ handler: 'deny.denier', instances: ['nothing.checknothing'] }];
+
+  it('has an expression that Envoy can be asked, and actions', () => {
+    taken('rule', { actions });
+    taken('rule', { match: 'destination.labels["app"] == "x"', actions });
+    refused('rule', {}, /spec\.actions: Required/);
+    refused('rule', { actions: [{}] }, /actions\[0\]\.handler/, /actions\[0\]\.instances/);
+    refused('rule', { match: 'request.path', actions }, /spec\.match: .*must be of type BOOL/);
+    refused('rule', { match: 'request.path ==', actions }, /at column 16: the expression ends/);
+    refused('rule', { match: 'source.name == "x"', actions }, /at column 1: source\.name is not/);
+    refused('rule', { match: 'request.path == source.principal', actions }, /column 14: Envoy/);
+    refused('rule', { match: '"(".matches(request.path)', actions }, /column 1: .*\(RE2\)/);
+    taken('rule', { match: 'my.own == "x"', actions }, /no attribute my\.own; unless an attr/);
+  });
+
+  it('tells what has no effect', () => {
+    const requestHeaderOperations = [{ name: 'x', values: ['"y"'] }];
+    taken('rule', { actions, requestHeaderOperations }, /requestHeaderOperations: has no effect/);
+  });
+});
+
+describe('a denier', () => {
+  it('has a code that is an error', () => {
+    for (const [kind, at] of [
+      ['denier', (params: object) => params],
+      ['handler', (params: object) => ({ compiledAdapter: 'denier', params })],
+    ] as const) {
+      taken(kind, at({}));
+      taken(kind, at({ status: { code: 7 }, validDuration: '5s', validUseCount: 10 }));
+      taken(kind, at({ status: { code: 16, message: 'no' } }), /HTTP 403/, /RBAC: access denied/);
+      refused(kind, at({ status: { code: 0 } }), /status\.code: .*1 to 16/);
+      refused(kind, at({ validDuration: 'long' }), /validDuration: .*duration/);
+      refused(kind, at({ code: 7 }), /unknown field ".*code"/);
+    }
+  });
+});
+
+describe('a listchecker', () => {
+  it('has entries of its type, and none from elsewhere', () => {
+    for (const [kind, at] of [
+      ['listchecker', (params: object) => params],
+      ['handler', (params: object) => ({ compiledAdapter: 'listchecker', params })],
+    ] as const) {
+      taken(kind, at({ overrides: ['v1'], blacklist: true, refreshInterval: '60s' }));
+      taken(kind, at({ overrides: ['10.0.0.0/8'], entryType: 'IP_ADDRESSES' }));
+      refused(kind, at({ overrides: ['v1'], entryType: 'IP_ADDRESSES' }), /overrides\[0\]: .*CIDR/);
+      refused(kind, at({ overrides: ['('], entryType: 'REGEX' }), /overrides\[0\]: .*RE2/);
+      refused(kind, at({}), /overrides: Required/);
+      refused(kind, at({ providerUrl: 'http://x' }), /providerUrl: Forbidden: .*not fetched/);
+      refused(kind, at({ overrides: ['x'], entryType: 'WORDS' }), /entryType: Unsupported/);
+    }
+  });
+});
+
+describe('handlers and instances', () => {
+  it('are those of access control', () => {
+    refused('handler', {}, /compiledAdapter: Required/);
+    refused('handler', { compiledAdapter: 'prometheus' }, /Unsupported value: "prometheus"/);
+    refused(
+      'handler',
+      { adapter: 'mine', connection: { address: 'x' } },
+      /adapter: Forbidden/,
+      /connection: Forbidden/,
+    );
+    taken('instance', { compiledTemplate: 'checknothing' });
+    taken('instance', { compiledTemplate: 'listentry', params: { value: 'source.ip' } });
+    refused('instance', { compiledTemplate: 'metric' }, /compiledTemplate: Unsupported/);
+    refused('instance', { compiledTemplate: 'listentry' }, /params\.value: Required/);
+    refused('instance', { compiledTemplate: 'checknothing', params: { a: 1 } }, /unknown field/);
+    refused('instance', { template: 'mine' }, /template: Forbidden/);
+    taken('checknothing', {});
+    taken('listentry', { value: 'source.namespace | "none"' });
+    refused('listentry', { value: 'connection.mtls' }, /STRING or IP_ADDRESS, this is BOOL/);
+    refused('listentry', { value: 'source.uid' }, /source\.uid is not known/);
+    refused('listentry', {}, /spec\.value: Required/);
+  });
+});
+
+describe('an attributemanifest', () => {
+  it('declares attributes, and changes none of the vocabulary', () => {
+    taken('attributemanifest', {
+      attributes: { 'my.own': { valueType: 'STRING' }, 'source.ip': { valueType: 'IP_ADDRESS' } },
+    });
+    refused('attributemanifest', { attributes: { a: {} } }, /attributes\[a\]\.valueType/);
+    const changed = { 'source.ip': { valueType: 'STRING' } };
+    refused('attributemanifest', { attributes: changed }, /source\.ip is of type IP_ADDRESS/);
+  });
+});
