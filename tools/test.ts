@@ -27,6 +27,8 @@ function literally(text: string): string {
 
 function runTests({ files, names, concurrency }: TestPlan): void {
   let ran = 0;
+  // Every file is a process of its own: without a cache each would strip the types anew.
+  process.env.NODE_COMPILE_CACHE ??= `${root}node_modules/.bulwark/compile-cache`;
   const stream = run({
     cwd: root,
     files: files.map((path) => `${root}${path}`),
