@@ -4,14 +4,16 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import type { MtlsPairView, MtlsPortView, MtlsWorkloadView, StrictVerdict } from '#admin/mtls.ts';
-import { bulwark } from '../kit/bulwark.ts';
+import { run as runProcess } from '../../tools/setup/processes.js';
 import { startEchoApp, startTcpApp } from '../kit/echo-app.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
 import { httpRequest } from '../kit/peer-call.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 /** A caller without a proxy, on an address of its own. */
 const LEGACY = '127.0.0.2';
 const WINDOW = ['--window', '4s'];
@@ -68,6 +70,13 @@ metadata: { name: plain, namespace: shop }
 spec: { host: backend, trafficPolicy: { tls: { mode: DISABLE } } }
 `;
 
+/** Runs a command to its end. `note`: what it said beside its output. */
+async function bulwark({ kubeconfig }: RealMesh, ...args: readonly string[]) {
+  const all = ['--disable-warning=ExperimentalWarning', MAIN, ...args, '--kubeconfig', kubeconfig];
+  const { code, stdout, stderr } = await runProcess(process.execPath, all);
+  return { code, text: stdout.toString(), note: stderr };
+}
+
 type Port = MtlsPortView & { readonly strict: StrictVerdict };
 interface Status {
   readonly workloads: readonly (Omit<MtlsWorkloadView, 'ports'> & {
@@ -103,11 +112,7 @@ test('bulwark mtls', { timeout: 180_000 }, async (t) => {
     ...common,
     workloads: [workload('caller', [])],
   });
-  const run = async (...args: readonly string[]) => {
-    const command = bulwark(['mtls', ...args, '--kubeconfig', mesh.kubeconfig]);
-    await command.ended;
-    return { code: command.exit?.code, text: command.lines.join('\n') };
-  };
+  const run = (...args: readonly string[]) => bulwark(mesh, 'mtls', ...args);
   const status = async (...args: readonly string[]): Promise<Status> => {
     const { text } = await run('status', '-o', 'json', ...args);
     return JSON.parse(text) as Status;
@@ -152,6 +157,8 @@ test('bulwark mtls', { timeout: 180_000 }, async (t) => {
     assert.deepEqual(services, ['backend.shop.svc.cluster.local']);
     assert.match(strict.reason, /no plaintext yet, watched for \d+s/);
     assert.equal((await run('status', '--check')).code, 1);
+    const { note } = await bulwark(mesh, 'proxy-status');
+    assert.match(note, /^2 of 2 ports take plaintext \(PERMISSIVE\)/m);
   });
 
   await t.test('counts callers of the mesh', async () => {
@@ -213,6 +220,7 @@ test('bulwark mtls', { timeout: 180_000 }, async (t) => {
     assert.equal(await call(), 200);
     const { code, text } = await run('status', '-n', 'shop', '--check');
     assert.equal(code, 0, text);
+    assert.equal((await bulwark(mesh, 'proxy-status')).note, '', 'nothing is left to remind of');
   });
 
   await t.test('a rule against it is a conflict that names both objects', async () => {
@@ -253,10 +261,9 @@ kind: WorkloadEntry
 metadata: { name: backend, namespace: shop }
 spec: { address: 10.0.0.1, ports: { http: 80 }, labels: { app: backend }, serviceAccount: web }
 `);
-  const command = bulwark(['mtls', 'status', '-n', 'shop', '--kubeconfig', mesh.kubeconfig]);
-  await command.ended;
+  const { text } = await bulwark(mesh, 'mtls', 'status', '-n', 'shop');
   assert.match(
-    command.lines.join('\n'),
+    text,
     /^shop\/backend +80 +PERMISSIVE +\(default\) +\? +\? +unknown: not connected$/m,
   );
 });
