@@ -1,11 +1,20 @@
 import { checkDuration } from '#api/duration.ts';
-import { invalid, required, tooLong, unsupported, violates } from '#api/field-error.ts';
+import {
+  forbidden,
+  invalid,
+  required,
+  tooLong,
+  unsupported,
+  violates,
+  warning,
+} from '#api/field-error.ts';
 import type { Report } from '#api/kind.ts';
 import { checkPort } from '#api/kinds/endpoint-rules.ts';
 import { checkDestination } from '#api/kinds/virtual-service-destination-rules.ts';
 import type { HttpRoute } from '#api/kinds/virtual-service-route.ts';
 import { oneLineProblem } from '#api/one-line.ts';
 import { regexProblem } from '#api/regex.ts';
+import { parseDurationMs } from '#base/duration.ts';
 
 /** Envoy takes no larger body. */
 const BODY_BYTES_MAX = 1024 * 1024;
@@ -27,6 +36,26 @@ const RETRY_ON = [
   'internal',
   'resource-exhausted',
   'unavailable',
+];
+/** Words for the statuses of gRPC, in the order of their numbers (google.rpc.Code). */
+export const GRPC_STATUSES: readonly string[] = [
+  'OK',
+  'CANCELLED',
+  'UNKNOWN',
+  'INVALID_ARGUMENT',
+  'DEADLINE_EXCEEDED',
+  'NOT_FOUND',
+  'ALREADY_EXISTS',
+  'PERMISSION_DENIED',
+  'RESOURCE_EXHAUSTED',
+  'FAILED_PRECONDITION',
+  'ABORTED',
+  'OUT_OF_RANGE',
+  'UNIMPLEMENTED',
+  'INTERNAL',
+  'UNAVAILABLE',
+  'DATA_LOSS',
+  'UNAUTHENTICATED',
 ];
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
 
@@ -54,6 +83,8 @@ function checkRedirect(
   if (changes.every((change) => change === undefined || change === ''))
     report(required(at, 'one of uri, authority, port and scheme'));
   checkLines({ uri, prefixRewrite, authority, scheme: redirect.scheme }, at, report);
+  if (!['', 'http', 'https'].includes(redirect.scheme ?? ''))
+    report(unsupported(`${at}.scheme`, redirect.scheme, ['http', 'https']));
   if (uri && prefixRewrite) report(violates(at, 'uri and prefixRewrite exclude each other'));
   if (prefixRewrite && match.some((one) => one.uri && one.uri.prefix === undefined))
     report(violates(at, 'prefixRewrite needs a match by prefix'));
@@ -76,8 +107,10 @@ function checkLines(
   }
 }
 
-function checkDirectResponse({ directResponse }: HttpRoute, field: string, report: Report): void {
+function checkDirectResponse(route: HttpRoute, field: string, report: Report): void {
+  const { directResponse, rewrite } = route;
   if (!directResponse) return;
+  if (rewrite) report(violates(field, 'directResponse and rewrite exclude each other'));
   const { status, body } = directResponse;
   const at = `${field}.directResponse`;
   if (status < 200 || status > 599)
@@ -108,10 +141,11 @@ function checkRewrite({ rewrite }: HttpRoute, field: string, report: Report): vo
 
 function checkRetries({ retries }: HttpRoute, field: string, report: Report): void {
   if (!retries) return;
-  const { attempts = 0, perTryTimeout, retryOn, backoff } = retries;
+  const { attempts = 0, perTryTimeout, retryOn, backoff, retryRemoteLocalities } = retries;
   const at = `${field}.retries`;
   if (attempts < 0) report(invalid(`${at}.attempts`, attempts, 'must not be less than 0'));
-  if (attempts === 0 && (perTryTimeout || retryOn || backoff))
+  const isDescribed = perTryTimeout || retryOn || backoff || retryRemoteLocalities !== undefined;
+  if (attempts === 0 && isDescribed)
     report(violates(at, 'attempts are 0, so say nothing else about them'));
   for (const word of (retryOn ?? '').split(',').map((part) => part.trim())) {
     if (word === '' || /^[1-5]\d\d$/.test(word) || RETRY_ON.includes(word)) continue;
@@ -130,17 +164,22 @@ function checkFault({ fault }: HttpRoute, field: string, report: Report): void {
   const at = `${field}.fault`;
   if (fault && !fault.delay && !fault.abort) report(required(at, 'one of delay and abort'));
   if (fault?.delay) {
-    const { fixedDelay, percent, percentage } = fault.delay;
+    const { fixedDelay, exponentialDelay, percent, percentage } = fault.delay;
+    if (exponentialDelay !== undefined)
+      report(forbidden(`${at}.delay.exponentialDelay`, 'was never built', 'use fixedDelay'));
     if (!fixedDelay) report(required(`${at}.delay.fixedDelay`));
     checkDuration(fixedDelay, `${at}.delay.fixedDelay`, report);
     checkShare(percent, `${at}.delay.percent`, report);
     checkShare(percentage?.value, `${at}.delay.percentage.value`, report);
   }
   if (!fault?.abort) return;
-  const { httpStatus, grpcStatus, percentage } = fault.abort;
+  const { httpStatus, grpcStatus, http2Error, percentage } = fault.abort;
+  if (http2Error !== undefined) report(forbidden(`${at}.abort.http2Error`, 'was never built'));
+  if (grpcStatus !== undefined && !GRPC_STATUSES.includes(grpcStatus))
+    report(unsupported(`${at}.abort.grpcStatus`, grpcStatus, GRPC_STATUSES));
   checkShare(percentage?.value, `${at}.abort.percentage.value`, report);
-  if (httpStatus === undefined && !grpcStatus)
-    report(required(`${at}.abort`, 'one of httpStatus and grpcStatus'));
+  if (httpStatus === undefined && grpcStatus === undefined && http2Error === undefined)
+    report(warning(`${at}.abort`, 'nothing is aborted', 'say httpStatus or grpcStatus'));
   if (httpStatus !== undefined && (httpStatus < 200 || httpStatus > 599))
     report(invalid(`${at}.abort.httpStatus`, httpStatus, 'must be an HTTP status'));
 }
@@ -160,12 +199,21 @@ function checkMirrors(route: HttpRoute, field: string, report: Report): void {
 
 function checkCors({ corsPolicy }: HttpRoute, field: string, report: Report): void {
   const at = `${field}.corsPolicy`;
-  for (const [index, { regex }] of (corsPolicy?.allowOrigins ?? []).entries()) {
+  for (const [index, { exact, prefix, regex }] of (corsPolicy?.allowOrigins ?? []).entries()) {
+    if (!(exact || prefix || regex))
+      report(required(`${at}.allowOrigins[${index}]`, 'one of exact, prefix and regex'));
     const problem = regex === undefined ? undefined : regexProblem(regex);
     if (problem !== undefined)
       report(invalid(`${at}.allowOrigins[${index}].regex`, regex, problem));
   }
+  for (const name of ['allowHeaders', 'exposeHeaders'] as const) {
+    for (const [index, header] of (corsPolicy?.[name] ?? []).entries())
+      if (header === '') report(required(`${at}.${name}[${index}]`));
+  }
   checkDuration(corsPolicy?.maxAge, `${at}.maxAge`, report);
+  const maxAgeMs = parseDurationMs(corsPolicy?.maxAge ?? '') ?? 0;
+  if (maxAgeMs % 1000 !== 0)
+    report(invalid(`${at}.maxAge`, corsPolicy?.maxAge, 'must be in whole seconds'));
   for (const [index, method] of (corsPolicy?.allowMethods ?? []).entries()) {
     if (!METHODS.includes(method) && method !== '*')
       report(invalid(`${at}.allowMethods[${index}]`, method, 'must be a method of HTTP'));

@@ -1,7 +1,9 @@
 import { checkDuration } from '#api/duration.ts';
 import { forbidden, invalid, required, violates, warning } from '#api/field-error.ts';
+import { isHostLabel } from '#api/host.ts';
 import type { Report } from '#api/kind.ts';
 import { checkPort } from '#api/kinds/endpoint-rules.ts';
+import { checkGatewayNames } from '#api/kinds/gateway-names.ts';
 import { checkDestination, checkWeights } from '#api/kinds/virtual-service-destination-rules.ts';
 import { checkFeatures } from '#api/kinds/virtual-service-feature-rules.ts';
 import type { HttpMatch, StringMatch } from '#api/kinds/virtual-service-match.ts';
@@ -29,7 +31,7 @@ function isOfRequestLine(name: string): boolean {
 export function checkHttpRoute(
   route: HttpRoute,
   field: string,
-  { isDelegate }: { readonly isDelegate: boolean },
+  { isDelegate, isForMesh }: { readonly isDelegate: boolean; readonly isForMesh: boolean },
   report: Report,
 ): void {
   const { match = [], route: destinations = [], headers } = route;
@@ -40,19 +42,21 @@ export function checkHttpRoute(
   if (answers.length > 1) report(violates(field, `${answers.join(' and ')} exclude each other`));
   if (isDelegate && route.delegate !== undefined)
     report(forbidden(`${field}.delegate`, 'what is delegated to cannot delegate again'));
-  for (const [index, one] of match.entries()) checkMatch(one, `${field}.match[${index}]`, report);
+  for (const [index, one] of match.entries())
+    checkMatch(one, `${field}.match[${index}]`, isForMesh, report);
   for (const [index, { destination, headers: changes }] of destinations.entries()) {
     checkDestination(destination, `${field}.route[${index}].destination`, report);
     checkHeaders(changes, `${field}.route[${index}].headers`, report);
   }
   checkWeights(destinations, `${field}.route`, report);
   checkHeaders(headers, `${field}.headers`, report);
+  checkAuthority(route, field, report);
   checkDuration(route.timeout, `${field}.timeout`, report, { zero: true });
   checkFeatures(route, field, report);
 }
 
-function checkMatch(match: HttpMatch, field: string, report: Report): void {
-  const { uri, scheme, method, authority, port, sourceLabels = {} } = match;
+function checkMatch(match: HttpMatch, field: string, isForMesh: boolean, report: Report): void {
+  const { uri, scheme, method, authority, port, sourceLabels = {}, sourceNamespace } = match;
   for (const [name, value] of Object.entries({ uri, scheme, method, authority })) {
     if (value === undefined) continue;
     checkString(value, `${field}.${name}`, report);
@@ -67,13 +71,18 @@ function checkMatch(match: HttpMatch, field: string, report: Report): void {
     }
   }
   for (const name of Object.keys({ ...match.headers, ...match.withoutHeaders })) {
-    if (name.startsWith('@'))
+    if (name.startsWith('@') && isForMesh)
+      report(forbidden(`${field}.headers[${name}]`, 'claims decide about routes at gateways only'));
+    else if (name.startsWith('@'))
       report(warning(`${field}.headers[${name}]`, 'matches of claims are not acted on yet'));
     else if (name !== '' && !HEADER_NAME.test(name))
       report(invalid(`${field}.headers`, name, 'must be the name of a header'));
   }
   if (port !== undefined && port !== 0) checkPort(port, `${field}.port`, report);
   checkLabels(sourceLabels, `${field}.sourceLabels`, report);
+  checkGatewayNames(match.gateways ?? [], `${field}.gateways`, report);
+  if (sourceNamespace && !isHostLabel(sourceNamespace))
+    report(invalid(`${field}.sourceNamespace`, sourceNamespace, 'must be a namespace'));
 }
 
 function checkString(match: StringMatch, field: string, report: Report): void {
@@ -83,6 +92,14 @@ function checkString(match: StringMatch, field: string, report: Report): void {
   if (match.regex === '') report(required(`${field}.regex`));
   const problem = regexProblem(match.regex);
   if (problem !== undefined) report(invalid(`${field}.regex`, match.regex, problem));
+}
+
+/** Reports that more than one part of a route says the host. */
+function checkAuthority({ rewrite, headers }: HttpRoute, field: string, report: Report): void {
+  const names = Object.keys(headers?.request?.set ?? {}).map((name) => name.toLowerCase());
+  const said = [...HOST_NAMES.filter((name) => names.includes(name)), rewrite?.authority];
+  if (said.filter(Boolean).length > 1)
+    report(violates(field, 'the host cannot be set more than once'));
 }
 
 function checkHeaders(headers: HeaderChanges | undefined, field: string, report: Report): void {

@@ -1,14 +1,16 @@
-import { isIpAddress } from '#api/address.ts';
+import { isIpAddress, isIpBlock } from '#api/address.ts';
 import { duplicate, forbidden, invalid, required, violates, warning } from '#api/field-error.ts';
-import { hostProblem, isHostLabel, wildcardHostProblem } from '#api/host.ts';
+import { hostProblem, wildcardHostProblem } from '#api/host.ts';
 import type { Report } from '#api/kind.ts';
+import { checkPort } from '#api/kinds/endpoint-rules.ts';
 import { checkExportTo } from '#api/kinds/export-to.ts';
+import { checkGatewayNames, MESH } from '#api/kinds/gateway-names.ts';
 import type { VirtualService, VirtualServiceSpec } from '#api/kinds/virtual-service.ts';
 import { checkDestination, checkWeights } from '#api/kinds/virtual-service-destination-rules.ts';
 import { checkHttpRoute } from '#api/kinds/virtual-service-http-rules.ts';
+import { checkLabels } from '#api/metadata.ts';
 
-/** The word for all sidecars among gateways. */
-const MESH = 'mesh';
+const HOST_LENGTH_MAX = 255;
 /** TCP and TLS routes name hosts that no proxy acts on yet. */
 const NOT_YET = ['tls', 'tcp'] as const;
 
@@ -16,28 +18,31 @@ const NOT_YET = ['tls', 'tcp'] as const;
 export function checkVirtualService({ spec = {}, metadata }: VirtualService, report: Report): void {
   const { hosts = [], gateways = [MESH], http = [], tls = [], tcp = [] } = spec;
   const isDelegate = hosts.length === 0;
-  if (isDelegate && spec.gateways?.length)
-    report(
-      forbidden('spec.gateways', 'a VirtualService without hosts is for others to delegate to'),
-    );
+  for (const name of isDelegate ? (['gateways', 'tls', 'tcp'] as const) : []) {
+    const detail = 'a VirtualService without hosts is for others to delegate to';
+    if (spec[name]?.length) report(forbidden(`spec.${name}`, detail));
+  }
   checkHosts(spec, report);
-  checkGateways(gateways, report);
+  checkGatewayNames(gateways, 'spec.gateways', report);
   if (http.length + tls.length + tcp.length === 0)
     report(required('spec', 'one of http, tls and tcp'));
   for (const [index, route] of http.entries())
-    checkHttpRoute(route, `spec.http[${index}]`, { isDelegate }, report);
+    checkHttpRoute(route, `spec.http[${index}]`, { isDelegate, isForMesh: forMesh(spec) }, report);
   for (const kind of NOT_YET) checkPlainRoutes(spec, kind, report);
   checkExportTo(spec.exportTo ?? [], metadata.namespace ?? '', report);
 }
 
+/** Whether sidecars have the routes. */
+function forMesh({ gateways = [] }: VirtualServiceSpec): boolean {
+  return gateways.length === 0 || gateways.includes(MESH);
+}
+
 function checkHosts(spec: VirtualServiceSpec, report: Report): void {
-  const { hosts = [], gateways = [MESH], tls = [] } = spec;
-  const isForMesh = gateways.length === 0 || gateways.includes(MESH);
-  const seen = new Set<string>();
+  const { hosts = [], tls = [] } = spec;
+  const isForMesh = forMesh(spec);
+  checkHostsOnce(hosts, report);
   for (const [index, host] of hosts.entries()) {
     const field = `spec.hosts[${index}]`;
-    if (seen.has(host.toLowerCase())) report(duplicate(field, host));
-    seen.add(host.toLowerCase());
     if (isIpAddress(host)) continue;
     if (host === '*' && isForMesh) {
       report(invalid(field, host, 'a route for every host cannot be for all sidecars'));
@@ -49,6 +54,21 @@ function checkHosts(spec: VirtualServiceSpec, report: Report): void {
   }
 }
 
+/** Reports hosts that are there twice, or within a wildcard that is there. */
+function checkHostsOnce(hosts: readonly string[], report: Report): void {
+  const names = hosts.map((host) => host.toLowerCase().slice(0, HOST_LENGTH_MAX));
+  const first = new Map<string, number>();
+  for (const [index, name] of names.entries()) if (!first.has(name)) first.set(name, index);
+  for (const [index, name] of names.entries()) {
+    const rest = name.replace(/^\*/, '');
+    // Every wildcard that can cover it is looked up: comparing each with each takes too long.
+    const covering = Array.from(rest, (_letter, at) => `*${rest.slice(at)}`);
+    const others = [name, ...covering, '*'].map((other) => first.get(other) ?? index);
+    if (others.some((other) => other !== index))
+      report(duplicate(`spec.hosts[${index}]`, hosts[index]));
+  }
+}
+
 /**
  * Whether a server name is one that proxies make for a port of a service, as it passes a gateway:
  * `outbound_.80_.v1_.reviews.default.svc.cluster.local`.
@@ -56,19 +76,6 @@ function checkHosts(spec: VirtualServiceSpec, report: Report): void {
 function isClusterName(name: string): boolean {
   const [, port = '', host = ''] = /^outbound_\.(\d{1,5})_\.[^_]*_\.([^_]+)$/.exec(name) ?? [];
   return Number(port) >= 1 && Number(port) <= 65_535 && hostProblem(host) === undefined;
-}
-
-function checkGateways(gateways: readonly string[], report: Report): void {
-  for (const [index, gateway] of gateways.entries()) {
-    const field = `spec.gateways[${index}]`;
-    const parts = gateway.split('/');
-    const well = parts.length <= 2 && parts.every((part) => part.split('.').every(isHostLabel));
-    if (!well) {
-      report(invalid(field, gateway, 'must be the name of a gateway, NAMESPACE/NAME, or `mesh`'));
-    } else if (gateway !== MESH) {
-      report(warning(field, 'gateways are not served yet: nothing is routed there'));
-    }
-  }
 }
 
 function checkPlainRoutes(spec: VirtualServiceSpec, kind: 'tls' | 'tcp', report: Report): void {
@@ -82,11 +89,30 @@ function checkPlainRoutes(spec: VirtualServiceSpec, kind: 'tls' | 'tcp', report:
       checkDestination(destination, `${field}.route[${at}].destination`, report);
     checkWeights(route, `${field}.route`, report);
   }
-  for (const [index, { match = [] }] of (spec.tls ?? []).entries()) {
-    if (kind !== 'tls') break;
+  for (const [index, { match = [] }] of routes.entries()) {
+    const field = `spec.${kind}[${index}].match`;
+    if (kind === 'tls' && match.length === 0) report(required(field));
+    for (const [at, one] of match.entries()) checkPlainMatch(one, `${field}[${at}]`, report);
+  }
+  for (const [index, { match = [] }] of (kind === 'tls' ? (spec.tls ?? []) : []).entries()) {
     for (const [at, { sniHosts }] of match.entries())
       checkServerNames(sniHosts, `spec.tls[${index}].match[${at}].sniHosts`, spec, report);
   }
+}
+
+type PlainMatch = NonNullable<NonNullable<VirtualServiceSpec['tcp']>[number]['match']>[number];
+
+/** Conditions on connections. */
+function checkPlainMatch(match: PlainMatch, field: string, report: Report): void {
+  const { destinationSubnets = [], port = 0, sourceLabels = {}, gateways = [] } = match;
+  for (const [index, subnet] of destinationSubnets.entries()) {
+    const detail = 'must be an IP address or a CIDR block';
+    if (!isIpBlock(subnet))
+      report(invalid(`${field}.destinationSubnets[${index}]`, subnet, detail));
+  }
+  if (port !== 0) checkPort(port, `${field}.port`, report);
+  checkLabels(sourceLabels, `${field}.sourceLabels`, report);
+  checkGatewayNames(gateways, `${field}.gateways`, report);
 }
 
 /** Server names of TLS routes must be among the hosts of the object. */

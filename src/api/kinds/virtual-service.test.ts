@@ -27,6 +27,9 @@ describe('the object', () => {
     assert.deepEqual(errors({ hosts: ['a.example.com', '*.b.example.com', '10.0.0.1'] }), []);
     refused(errors({ hosts: ['a b'] }), 'spec.hosts[0]', /no DNS label/);
     refused(errors({ hosts: ['a', 'A'] }), 'spec.hosts[1]', /Duplicate/);
+    refused(errors({ hosts: ['*.a.com', 'x.a.com'] }), 'spec.hosts[1]', /Duplicate/);
+    refused(errors({ hosts: ['*.a.com', '*.com'] }), 'spec.hosts[0]', /Duplicate/);
+    assert.deepEqual(errors({ hosts: ['*.a.com', 'a.com', '*.b.com'] }), []);
     refused(errors({ hosts: ['*'] }), 'spec.hosts[0]', /all sidecars/);
     assert.deepEqual(errors({ hosts: ['*'], gateways: ['front'] }), []);
   });
@@ -34,6 +37,7 @@ describe('the object', () => {
   test('without hosts is for others to delegate to', () => {
     assert.deepEqual(errors({ hosts: [] }), []);
     refused(errors({ hosts: [], gateways: ['mesh'] }), 'spec.gateways', /delegate/);
+    refused(errors({ hosts: [], tcp: [{ route }] }), 'spec.tcp', /delegate/);
     const delegate = { delegate: { name: 'other' } };
     refused(errors({ hosts: [], http: [delegate] }), 'spec.http[0].delegate', /again/);
     assert.deepEqual(errors({ http: [delegate] }), []);
@@ -50,7 +54,10 @@ describe('the object', () => {
     assert.deepEqual(warnings({}), []);
     const headers = { '@request.auth.claims.sub': { exact: 'a' } };
     const http = [{ route, match: [{ headers }] }];
-    assert.match(warnings({ http })[0] ?? '', /claims are not acted on yet/);
+    const gateways = ['front'];
+    assert.match(warnings({ http, gateways }).join(), /claims are not acted on yet/);
+    const header = 'spec.http[0].match[0].headers[@request.auth.claims.sub]';
+    refused(errors({ http }), header, /at gateways only/);
     assert.match(warnings({ tcp: [{ route }] })[0] ?? '', /TCP routes are not acted on yet/);
     assert.match(warnings({ gateways: ['front'] })[0] ?? '', /nothing is routed there/);
   });
@@ -64,6 +71,14 @@ describe('the object', () => {
       /within the hosts/,
     );
     refused(errors({ tls: tls('a b') }), 'spec.tls[0].match[0].sniHosts[0]', /no DNS label/);
+    const condition = (match: object) =>
+      errors({ tcp: [{ match: [{ port: 80, ...match }], route }] });
+    assert.deepEqual(condition({ destinationSubnets: ['10.0.0.0/8'], gateways: ['mesh'] }), []);
+    const at = 'spec.tcp[0].match[0]';
+    refused(condition({ destinationSubnets: ['10.0'] }), `${at}.destinationSubnets[0]`, /CIDR/);
+    refused(condition({ port: 70_000 }), `${at}.port`, /65535/);
+    refused(condition({ gateways: ['a/b/c'] }), `${at}.gateways[0]`, /name of a gateway/);
+    refused(errors({ tls: [{ match: [], route }] }), 'spec.tls[0].match', /Required/);
     const behindGateway = (name: string) =>
       errors({ hosts: [name], gateways: ['front'], tls: tls(name) });
     assert.deepEqual(behindGateway('outbound_.80_.v1_.reviews.shop.svc.cluster.local'), []);
@@ -104,6 +119,11 @@ describe('a route', () => {
     assert.deepEqual(ofMatch({ uri: { regex: '/a/(?:b|c)' }, headers: { a: {} }, port: 80 }), []);
     refused(ofMatch({ uri: { regex: '(' } }), 'spec.http[0].match[0].uri.regex', /RE2/);
     refused(ofMatch({ uri: { prefix: '' } }), 'spec.http[0].match[0].uri.prefix', /Required/);
+    const space = 'spec.http[0].match[0].sourceNamespace';
+    assert.deepEqual(ofMatch({ sourceNamespace: 'shop' }), []);
+    refused(ofMatch({ sourceNamespace: 'a b' }), space, /namespace/);
+    assert.deepEqual(ofMatch({ gateways: ['mesh', 'ns/front'] }), []);
+    refused(ofMatch({ gateways: ['a/b/c'] }), 'spec.http[0].match[0].gateways[0]', /of a gateway/);
     assert.deepEqual(ofMatch({ withoutHeaders: { a: { regex: '*' } } }), []);
     refused(
       ofMatch({ headers: { a: { regex: '*' } } }),
@@ -120,7 +140,11 @@ describe('a route', () => {
   test('changes headers that may be changed', () => {
     const request = (changes: object) => ofRoute({ headers: { request: changes } });
     assert.deepEqual(request({ set: { a: '%HOSTNAME% 100%%' }, remove: ['b'] }), []);
-    assert.deepEqual(request({ set: { Host: 'a', ':authority': 'a' } }), []);
+    assert.deepEqual(request({ set: { Host: 'a' } }), []);
+    const host = { request: { set: { ':authority': 'a' } } };
+    refused(request({ set: { Host: 'a', ':authority': 'a' } }), 'spec.http[0]', /more than once/);
+    const rewrite = { authority: 'b' };
+    refused(ofRoute({ headers: host, rewrite }), 'spec.http[0]', /more than once/);
     refused(request({ remove: ['host'] }), 'spec.http[0].headers.request', /added or removed/);
     refused(request({ add: { host: 'a' } }), 'spec.http[0].headers.request', /added or removed/);
     refused(request({ set: { ':path': '/' } }), 'spec.http[0].headers.request', /cannot be set/);
@@ -143,6 +167,8 @@ describe('a route', () => {
     );
     const retries = { attempts: 0, retryOn: '5xx' };
     refused(ofRoute({ retries }), 'spec.http[0].retries', /attempts are 0/);
+    const elsewhere = { attempts: 0, retryRemoteLocalities: false };
+    refused(ofRoute({ retries: elsewhere }), 'spec.http[0].retries', /attempts are 0/);
     const words = (retryOn: string) => ofRoute({ retries: { attempts: 1, retryOn } });
     assert.deepEqual(words('5xx, 409,unavailable'), []);
     refused(words('5xx,sometimes'), 'spec.http[0].retries.retryOn', /"sometimes"/);
@@ -156,6 +182,10 @@ describe('a route', () => {
       /301/,
     );
     refused(redirect({}), 'spec.http[0].redirect', /one of uri/);
+    assert.deepEqual(redirect({ scheme: 'https' }), []);
+    refused(redirect({ scheme: 'ftp' }), 'spec.http[0].redirect.scheme', /"https"/);
+    const answer = { directResponse: { status: 200 }, rewrite: { uri: '/' } };
+    refused(errors({ http: [answer] }), 'spec.http[0]', /directResponse and rewrite/);
     const match = [{ uri: { regex: 'a' } }];
     refused(redirect({ prefixRewrite: '/a' }, { match }), 'spec.http[0].redirect', /by prefix/);
   });
@@ -167,12 +197,27 @@ describe('a route', () => {
     const tooMuch = { ...delay, percentage: { value: 101 } };
     const share = 'spec.http[0].fault.delay.percentage.value';
     refused(ofRoute({ fault: { delay: tooMuch } }), share, /between 0 and 100/);
-    refused(ofRoute({ fault: { abort: {} } }), 'spec.http[0].fault.abort', /one of httpStatus/);
+    const nothing = { http: [{ route, fault: { abort: {} } }] };
+    assert.deepEqual(errors(nothing), []);
+    assert.match(warnings(nothing).join(), /nothing is aborted/);
+    const abort = 'spec.http[0].fault.abort';
+    assert.deepEqual(ofRoute({ fault: { abort: { grpcStatus: 'NOT_FOUND' } } }), []);
+    refused(ofRoute({ fault: { abort: { grpcStatus: 'x' } } }), `${abort}.grpcStatus`, /NOT_FOUND/);
+    refused(ofRoute({ fault: { abort: { http2Error: 'x' } } }), `${abort}.http2Error`, /built/);
+    const exponential = { ...delay, exponentialDelay: '1s' };
+    const never = 'spec.http[0].fault.delay.exponentialDelay';
+    refused(ofRoute({ fault: { delay: exponential } }), never, /never built/);
     const mirrors = [{ destination: { host: 'a' }, percentage: { value: -1 } }];
     refused(ofRoute({ mirrors }), 'spec.http[0].mirrors[0].percentage.value', /between/);
     const allowOrigins = [{ regex: '(' }];
     const origin = 'spec.http[0].corsPolicy.allowOrigins[0].regex';
     refused(ofRoute({ corsPolicy: { allowOrigins } }), origin, /RE2/);
+    const cors = (corsPolicy: object) => ofRoute({ corsPolicy });
+    assert.deepEqual(cors({ allowOrigins: [{ exact: '*' }], maxAge: '2s' }), []);
+    const at = 'spec.http[0].corsPolicy';
+    refused(cors({ allowOrigins: [{ prefix: '' }] }), `${at}.allowOrigins[0]`, /one of exact/);
+    refused(cors({ maxAge: '2.5s' }), `${at}.maxAge`, /whole seconds/);
+    refused(cors({ allowHeaders: [''] }), `${at}.allowHeaders[0]`, /Required/);
     refused(
       ofRoute({ corsPolicy: { allowMethods: ['PUTT'] } }),
       'spec.http[0].corsPolicy.allowMethods[0]',

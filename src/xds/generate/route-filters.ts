@@ -1,10 +1,14 @@
 import type { Any } from '@bufbuild/protobuf/wkt';
+import { GRPC_STATUSES } from '#api/kinds/virtual-service-feature-rules.ts';
 import type { StringMatch } from '#api/kinds/virtual-service-match.ts';
 import type { HttpRoute } from '#api/kinds/virtual-service-route.ts';
 import { parseDurationMs } from '#base/duration.ts';
 import { FilterConfigSchema } from '#gen/envoy-api/envoy/config/route/v3/route_components_pb.js';
 import { CorsPolicySchema } from '#gen/envoy-api/envoy/extensions/filters/http/cors/v3/cors_pb.js';
-import { HTTPFaultSchema } from '#gen/envoy-api/envoy/extensions/filters/http/fault/v3/fault_pb.js';
+import {
+  type FaultAbortSchema,
+  HTTPFaultSchema,
+} from '#gen/envoy-api/envoy/extensions/filters/http/fault/v3/fault_pb.js';
 import type { StringMatcherSchema } from '#gen/envoy-api/envoy/type/matcher/v3/string_pb.js';
 import {
   FractionalPercent_DenominatorType,
@@ -50,44 +54,23 @@ function faultOf({ delay, abort }: NonNullable<HttpRoute['fault']>): Init<typeof
         faultDelaySecifier: { case: 'fixedDelay', value: duration(delayMs) },
       },
     }),
-    ...(abort && {
-      abort: {
-        percentage: shareOf(abort.percentage),
-        errorType:
-          abort.httpStatus === undefined
-            ? { case: 'grpcStatus', value: grpcStatusOf(abort.grpcStatus ?? '') }
-            : { case: 'httpStatus', value: abort.httpStatus },
-      },
-    }),
+    ...(abort && { abort: abortOf(abort) }),
   };
 }
 
-/** Codes of gRPC in their order (google.rpc.Code). */
-const GRPC_STATUSES = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-];
-
-/** The number of a status that is written as a word or as a number; what is neither is UNKNOWN. */
-function grpcStatusOf(status: string): number {
-  const byName = GRPC_STATUSES.indexOf(status.toUpperCase());
-  if (byName >= 0) return byName;
-  return /^\d{1,2}$/.test(status) ? Number(status) : GRPC_STATUSES.indexOf('UNKNOWN');
+/** Nothing is aborted where no status is said. */
+function abortOf(
+  abort: NonNullable<NonNullable<HttpRoute['fault']>['abort']>,
+): Init<typeof FaultAbortSchema> | undefined {
+  const { httpStatus, grpcStatus } = abort;
+  const percentage = shareOf(abort.percentage);
+  if (httpStatus !== undefined)
+    return { percentage, errorType: { case: 'httpStatus', value: httpStatus } };
+  if (grpcStatus === undefined || !GRPC_STATUSES.includes(grpcStatus)) return undefined;
+  return {
+    percentage,
+    errorType: { case: 'grpcStatus', value: GRPC_STATUSES.indexOf(grpcStatus) },
+  };
 }
 
 function corsOf(cors: NonNullable<HttpRoute['corsPolicy']>): Init<typeof CorsPolicySchema> {
