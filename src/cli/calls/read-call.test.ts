@@ -18,6 +18,11 @@ metadata: {name: new, namespace: shop}
 spec: {selector: {app: new}, ports: [{name: http, port: 80}]}
 ---
 apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: canary, namespace: shop}
+spec: {hosts: [new], http: [{route: [{destination: {host: web}}]}]}
+---
+apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: out, namespace: shop}
 spec: {hosts: [out.example], location: MESH_EXTERNAL, resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}]}
@@ -87,6 +92,8 @@ describe('a call on the command line', () => {
   it('says what is taken for granted', () => {
     assert.match(read({}).notes.join(), /WorkloadGroup/);
     assert.match(read({ to: 'shop/new' }).notes.join(), /labels are those of its selector/);
+    assert.match(read({ to: 'shop/new' }).notes.join(), /VirtualService shop\/canary leads calls/);
+    assert.doesNotMatch(read({}).notes.join(), /VirtualService/);
     assert.match(read({ from: 'shop/wep' }).notes.join(), /did you mean shop\/web\?/);
   });
 });

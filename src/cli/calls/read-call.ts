@@ -3,9 +3,10 @@ import { nearName } from '#api/near-name.ts';
 import { BulwarkError, isBulwarkError } from '#base/errors.ts';
 import { PROTOCOLS } from '#model/protocol.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
-import type { Call, Caller, GivenToken } from '#policy/decide/call.ts';
+import type { Call, Caller, GivenToken, Target } from '#policy/decide/call.ts';
 import { type CallerRecord, callersOf } from '#policy/decide/callers.ts';
 import { findTargets } from '#policy/decide/find-targets.ts';
+import { ClientVirtualServices } from '#policy/routing/virtual-services.ts';
 import {
   parseSpiffeId,
   parseWorkloadId,
@@ -53,6 +54,7 @@ export function readCall(spelling: CallSpelling, mesh: MeshSnapshot, namespace: 
     notes.push(`no workload of ${first.service.host} runs: its WorkloadGroup stands for them`);
   if (first?.assumed === 'selector')
     notes.push(`no workload of ${first.service.host} is known: labels are those of its selector`);
+  notes.push(...routedBy(caller.from, first, mesh));
   const calls = found.map((to): Call => {
     const http = readHttp(
       spelling,
@@ -63,6 +65,18 @@ export function readCall(spelling: CallSpelling, mesh: MeshSnapshot, namespace: 
     return { from: caller.from, to, http, token: spelling.token };
   });
   return { calls, notes };
+}
+
+/** Routes of callers may lead requests elsewhere, or change them, before any policy is asked. */
+function routedBy(from: Caller, target: Target | undefined, mesh: MeshSnapshot): readonly string[] {
+  if (from.identity === undefined || target === undefined) return [];
+  const { host } = target.service;
+  const found = new ClientVirtualServices(mesh.virtualServices, from, mesh.settings).forHost(host);
+  if (found === undefined) return [];
+  const { namespace, name } = found.metadata;
+  return [
+    `VirtualService ${namespace}/${name} leads calls of ${host}; this is about ${host} itself`,
+  ];
 }
 
 /** A mistake of the command line. */

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Command } from 'commander';
-import { ADMIN_PATHS, type MeshView } from '#admin/contract.ts';
+import { ADMIN_PATHS, type JwksView, type MeshView } from '#admin/contract.ts';
 import { type ConfigMap, configMap } from '#api/kinds/config-map.ts';
 import { secret } from '#api/kinds/secret.ts';
 import { kindById, kindOf } from '#api/kinds.ts';
@@ -14,6 +14,7 @@ import { formatDiagnostic, readObjects } from '#cli/read-objects.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 import { type KubeClient, refusal } from '#kubeclient/kube-client.ts';
 import { configuredSettings } from '#model/configured-settings.ts';
+import { KeySets, type KeySource } from '#model/key-sets.ts';
 import { MeshModel, MODEL_KINDS } from '#model/mesh-model.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
@@ -154,11 +155,25 @@ async function readServer(client: KubeClient, started: MeshSettings): Promise<Me
     }),
   );
   const objects = lists.flat();
-  const settings = told ?? started;
-  return {
-    snapshot: told ? modelOf(objects, settings).snapshot() : snapshotOf(objects, settings),
-    placeOf: () => undefined,
-  };
+  if (told === undefined)
+    return { snapshot: snapshotOf(objects, started), placeOf: () => undefined };
+  const model = modelOf(objects, told);
+  model.useKeySets(await fetchedKeys(client));
+  return { snapshot: model.snapshot(), placeOf: () => undefined };
+}
+
+/** Of which issuers the server has keys; the keys themselves are of no use here. */
+async function fetchedKeys(client: KubeClient): Promise<KeySets> {
+  const answer = await client.expect({ method: 'GET', path: ADMIN_PATHS.jwks });
+  const ready = (answer as JwksView).sources.filter(({ state }) => state !== 'NO_KEYS');
+  return new KeySets(
+    new Map(
+      ready.map(({ from, place }): [KeySource, string] => [
+        from === 'url' ? `keys ${place}` : `issuer ${place}`,
+        '{"keys": []}',
+      ]),
+    ),
+  );
 }
 
 /** A snapshot with the settings that the mesh configuration among the objects says. */

@@ -188,6 +188,26 @@ spec:
     'spec.origins[0].jwt',
   ],
   [
+    'origins whose paths cannot be told apart refuse everything',
+    {
+      yaml: `---
+apiVersion: authentication.istio.io/v1alpha1
+kind: Policy
+metadata: {name: old, namespace: shop}
+spec:
+  originIsOptional: true
+  origins:
+    - jwt:
+        issuer: https://a.example
+        jwksUri: https://a.example/keys
+        triggerRules: [{includedPaths: [{suffix: .x}]}, {includedPaths: [{suffix: .y}]}]
+`,
+    },
+    'deny token',
+    'old',
+    'spec.origins[0].jwt',
+  ],
+  [
     'a revoked caller is refused',
     {
       from: 'revoked',

@@ -1,3 +1,4 @@
+import { KeySets } from '#model/key-sets.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import {
   type PathTest,
@@ -7,6 +8,7 @@ import {
   tokensOfPort,
   type WorkloadTokens,
 } from '#policy/authn/jwt.ts';
+import { areTellable } from '#policy/authn/trigger-paths.ts';
 import { canonicalPath } from '#policy/authz/request-path.ts';
 import type { Call } from '#policy/decide/call.ts';
 import type { Layer } from '#policy/decide/layer.ts';
@@ -54,11 +56,13 @@ export function judgeToken(call: TokenCall, context: TokenContext): TokenResult 
   if (http === undefined || tokens.rules.length === 0)
     return pass(`no policy looks at tokens here${token ? ', so its claims are unknown' : ''}`);
   if (isPreflight(call)) return pass('a CORS preflight needs no token');
+  const sources = tokenSources(workload, workloadPort, context.mesh);
+  if (!areTellable(tokens.rules))
+    return deny('the paths of its rules cannot be told apart', tokens.rules[0], sources);
   const rules = rulesFor(
     tokens,
     canonicalPath(http.target, context.mesh.settings.pathNormalization),
   );
-  const sources = tokenSources(workload, workloadPort, context.mesh);
   if (rules.length === 0) return pass('no token is asked for on this path');
   const required = requiredOf(rules, tokens, context);
   if (token === undefined) {
@@ -155,11 +159,12 @@ function requiredOf(
   return named.length > 0 || demand !== 'present' ? named : rules;
 }
 
-function refusalOf(rule: TokenRule, claims: Claims, { nowMs }: TokenContext): Refusal {
+function refusalOf(rule: TokenRule, claims: Claims, { mesh, nowMs }: TokenContext): Refusal {
   const { iss, exp, nbf } = claims;
   if (rule.issuer !== '' && rule.issuer !== iss)
     return `no rule takes tokens of ${issuerOf(claims)}: the issuer is ${rule.issuer}`;
-  if (rule.keys.from === 'nowhere') return `there are no keys to verify tokens of ${rule.issuer}`;
+  if (!hasKeys(rule, mesh))
+    return `there are no keys to verify tokens of ${rule.issuer} (bulwark jwks says why)`;
   const audiences = [claims.aud].flat().filter((one) => typeof one === 'string');
   const wanted = new Set(rule.audiences.map(bareAudience));
   if (wanted.size > 0 && !audiences.some((one) => wanted.has(bareAudience(one)))) {
@@ -171,6 +176,12 @@ function refusalOf(rule: TokenRule, claims: Claims, { nowMs }: TokenContext): Re
   if (exp === undefined && rule.requiresExpiration) return 'the token does not say when it expires';
   if (typeof nbf === 'number' && nbf > seconds) return 'the token is not valid yet';
   return undefined;
+}
+
+/** Of a mesh that is read from files nobody knows what was fetched: they are taken to be there. */
+function hasKeys({ keys }: TokenRule, { keySets }: MeshSnapshot): boolean {
+  if (keys.from !== 'source') return keys.from === 'text';
+  return keySets === KeySets.none || keySets.get(keys.source) !== undefined;
 }
 
 function issuerOf({ iss }: Claims): string {
