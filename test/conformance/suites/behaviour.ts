@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { caseNames } from '../case-names.ts';
 import type { CaseResult, ConformanceSuite } from '../suite.ts';
-import { type BehaviourRow, newRows, oldRows } from './behaviour/behaviour-row.ts';
+import { type BehaviourLine, newRows, oldRows } from './behaviour/behaviour-row.ts';
 import { decideRow, type RowDecision } from './behaviour/decide-row.ts';
 import { verdictsOfEnvoy } from './behaviour/envoy-verdicts.ts';
 import { TokenTable } from './behaviour/tokens.ts';
@@ -22,14 +22,14 @@ export const suite: ConformanceSuite = {
     const folder = join(directory, 'behaviour');
     const tokens = new TokenTable(directory);
     const unique = caseNames();
-    const rows = TABLES.flatMap(([file, read]) => {
+    const lines = TABLES.flatMap(([file, read]) => {
       const path = join(folder, file);
       return existsSync(path) ? read(readFileSync(path, 'utf8')) : [];
     });
     const judged: Judged[] = [];
-    for (const row of rows) {
-      const name = unique(`${row.release} ${row.name}`);
-      judged.push({ name, ...(await judge(row, folder, tokens)) });
+    for (const line of lines) {
+      const name = unique(line.name);
+      judged.push({ name, ...(await judge(line, folder, tokens)) });
     }
     const envoys = await verdictsOfEnvoy(judged.flatMap(({ decisions }) => decisions ?? []));
     return judged.map(({ name, outcome, detail, decisions = [] }) => {
@@ -47,10 +47,12 @@ interface Judged extends Omit<CaseResult, 'case'> {
 }
 
 async function judge(
-  row: BehaviourRow,
+  line: BehaviourLine,
   folder: string,
   tokens: TokenTable,
 ): Promise<Omit<Judged, 'name'>> {
+  if ('problem' in line) return { outcome: 'failed', detail: line.problem };
+  const { row } = line;
   if (row.expect === undefined)
     return { outcome: 'skipped', detail: 'what is expected is a name of the source' };
   try {

@@ -19,6 +19,11 @@ export interface BehaviourRow {
   readonly expect: Expectation | undefined;
 }
 
+/** A line of a table: a row, or what of it is not understood. */
+export type BehaviourLine =
+  | { readonly name: string; readonly row: BehaviourRow }
+  | { readonly name: string; readonly problem: string };
+
 /** `allow`, `deny`, or a status; with plaintext something else, where the row says so. */
 export interface Expectation {
   readonly withMtls: string;
@@ -35,14 +40,13 @@ interface Request {
   readonly path?: string;
   readonly method?: string;
   readonly host?: string;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: string | Readonly<Record<string, string>>;
   readonly jwt?: string;
 }
 
 /** The rows of the table of release 1.5.10; its first line names the columns. */
-export function oldRows(table: string): BehaviourRow[] {
-  return linesOf(table).map((cells) => {
-    const [name, templates, from, to, port, target, token, headers, expect] = cells;
+export function oldRows(table: string): BehaviourLine[] {
+  return linesOf(table, ([name, templates, from, to, port, target, token, headers, expect]) => {
     const isPath = target === undefined || target === '' || target.startsWith('/');
     return {
       release: '1.5.10',
@@ -55,7 +59,7 @@ export function oldRows(table: string): BehaviourRow[] {
       host: isPath ? undefined : target,
       method: 'GET',
       headers: headersOf(headers),
-      token: token ?? '',
+      token: tokenName(token),
       expect: expectationOf(expect ?? ''),
     };
   });
@@ -65,8 +69,8 @@ export function oldRows(table: string): BehaviourRow[] {
  * The rows of the newer table. A literal holds for whoever calls; of the two callers one is named
  * in the policies.
  */
-export function newRows(table: string): BehaviourRow[] {
-  return linesOf(table).map(([_file, name, templates, fields, allow]) => {
+export function newRows(table: string): BehaviourLine[] {
+  return linesOf(table, ([_file, name, templates, fields, allow]) => {
     const request = JSON.parse(fields ?? '{}') as Request;
     const unknown = Object.keys(request).find((field) => !REQUEST_FIELDS.includes(field));
     if (unknown !== undefined) throw new Error(`not built: requests with ${unknown}`);
@@ -82,25 +86,41 @@ export function newRows(table: string): BehaviourRow[] {
       path: request.path ?? '/',
       host: request.host,
       method: request.method ?? 'GET',
-      headers: request.headers ?? {},
-      token: request.jwt ?? '',
+      headers: headersOf(request.headers),
+      token: tokenName(request.jwt),
       expect: literal === undefined ? undefined : { withMtls: literal, plaintext: undefined },
     };
   });
 }
 
-function linesOf(table: string): string[][] {
+function linesOf(table: string, read: (cells: readonly string[]) => BehaviourRow): BehaviourLine[] {
   const [, ...lines] = table.trimEnd().split('\n');
-  return lines.map((line) => line.split('\t'));
+  return lines.map((line) => {
+    try {
+      const row = read(line.split('\t'));
+      return { name: `${row.release} ${row.name}`, row };
+    } catch (error) {
+      return { name: line.replaceAll('\t', ' '), problem: String(error) };
+    }
+  });
+}
+
+/** `TokenIssuer1`, or `jwt.TokenIssuer1` as the source names it. */
+function tokenName(text = ''): string {
+  return text.replace(/^jwt\./, '');
 }
 
 function filesOf(text: string | undefined): readonly string[] {
   return (text ?? '').split(',').filter((file) => file !== '');
 }
 
-/** `{"name": "value"}`, or `name: value` with commas between. */
-function headersOf(text = ''): Readonly<Record<string, string>> {
+/** An object, as JSON too, or `name: value` with commas between. */
+function headersOf(
+  text: string | Readonly<Record<string, string>> = '',
+): Readonly<Record<string, string>> {
+  if (typeof text !== 'string') return text;
   if (text === '') return {};
+  if (text.includes('(')) throw new Error(`not built: headers by a function: ${text}`);
   if (text.startsWith('{')) return JSON.parse(text) as Record<string, string>;
   return Object.fromEntries(
     text.split(',').map((pair) => {
