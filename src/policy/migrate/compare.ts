@@ -179,12 +179,15 @@ function compareDecisions(
     tokens: [before, after].flatMap(({ tokensAt }) => ports.map(tokensAt)),
     ports,
   });
+  const rehearses = authorizations.some(({ policies }) => policies.some(({ dryRun }) => dryRun));
+  const ways = rehearses ? [false, true] : [false];
   const told = new Set<number>();
   for (const probe of probes) {
+    if (told.has(probe.port)) continue;
     const question = kindsOfTraffic(probe.port, served)
-      .flatMap((isHttp) => [false, true].map((isRehearsal) => ({ probe, isHttp, isRehearsal })))
+      .flatMap((isHttp) => ways.map((isRehearsal) => ({ probe, isHttp, isRehearsal })))
       .find((one) => decide(before, one).verdict !== decide(after, one).verdict);
-    if (question === undefined || told.has(probe.port)) continue;
+    if (question === undefined) continue;
     const [was, is] = [decide(before, question), decide(after, question)];
     if (was.ignoresToken && is.refusesToken) note(probe.port, 'token');
     else if (isNewlyClosed(question, is)) note(probe.port, 'closed');

@@ -70,6 +70,7 @@ export function probesFor({ rules, tokens, ports }: Deciding): readonly Probe[] 
     ...conditions.flatMap((condition) => changesOf(condition, anyToken)),
     { method: 'OPTIONS', headers: { origin: 'a', 'access-control-request-method': 'GET' } },
     { method: 'OPTIONS', headers: { origin: 'a' } },
+    { method: 'OPTIONS', headers: { 'access-control-request-method': 'GET' } },
     { path: '/probe/of/nothing' },
   ]);
   const bases = distinct([

@@ -61,7 +61,7 @@ function shapesIn(namespace: string, mesh: MeshSnapshot): readonly Shape[] {
     shown: `workloads ${shownLabels(labels) || 'without labels'} in ${namespace}`,
     isSupposed,
   });
-  return [
+  const shapes: readonly Shape[] = [
     ...known.map((workload) => ({
       workload,
       shown: `workload ${namespace}/${workload.name}`,
@@ -70,6 +70,21 @@ function shapesIn(namespace: string, mesh: MeshSnapshot): readonly Shape[] {
     ...selectors.map((labels) => shape(labels, false)),
     ...meetings(selectors).map((labels) => shape(labels, true)),
   ];
+  return unlike(shapes, mesh);
+}
+
+/** Of workloads that policies cannot tell apart the first. */
+function unlike(shapes: readonly Shape[], mesh: MeshSnapshot): readonly Shape[] {
+  const services = mesh.services.in(shapes[0]?.workload.namespace ?? '');
+  const byAddress = services.some(({ source }) => source.kind === 'ServiceEntry');
+  const byText = new Map<string, Shape>();
+  for (const shape of shapes) {
+    const { labels, ports, applicationPorts, address } = shape.workload;
+    const told = [labels, ports, applicationPorts].map((one) => Object.entries(one).sort());
+    const text = JSON.stringify([told, byAddress && address]);
+    if (!byText.has(text)) byText.set(text, shape);
+  }
+  return [...byText.values()];
 }
 
 /** Labels of workloads in which two selectors meet that do not contain each other. */

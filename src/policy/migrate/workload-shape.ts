@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { endpointAt } from '#model/endpoints.ts';
 import { PROTOCOLS } from '#model/protocol.ts';
 import { type Labels, labelsMatch } from '#model/selector.ts';
@@ -56,9 +55,12 @@ export function areCompatible(a: Labels, b: Labels): boolean {
 
 /** Each of the label sets once, in their order. */
 export function distinct(list: readonly Labels[]): readonly Labels[] {
-  return list.filter(
-    (labels, index) => list.findIndex((one) => isDeepStrictEqual(one, labels)) === index,
-  );
+  const byText = new Map<string, Labels>();
+  for (const labels of list) {
+    const text = JSON.stringify(Object.entries(labels).sort());
+    if (!byText.has(text)) byText.set(text, labels);
+  }
+  return [...byText.values()];
 }
 
 /** The ports of a workload to which services lead; sorted. Of a port may be both. */

@@ -65,7 +65,7 @@ const STEPS: readonly ((
   ({ server_names: names = [] }, _, { sni }) => {
     if (names.length === 0) return 0;
     const fitting = names.filter((name) => isServerName(name, sni));
-    return fitting.length === 0 ? undefined : Math.max(...fitting.map((name) => name.length));
+    return fitting.length === 0 ? undefined : Math.max(...fitting.map(rateServerName));
   },
   ({ transport_protocol: wanted }, _, { transport }) =>
     said(wanted || undefined, wanted === transport),
@@ -91,6 +91,14 @@ function contains(range: Range, address: string): boolean {
   list.addSubnet(range.address_prefix, lengthOf(range), family);
   return list.check(address, family);
 }
+
+/** A whole name is better than any `*.x`. */
+function rateServerName(name: string): number {
+  return name.startsWith('*.') ? name.length : SERVER_NAME_LENGTH_MAX;
+}
+
+/** A name of DNS has at most 253 characters. */
+const SERVER_NAME_LENGTH_MAX = 254;
 
 function isServerName(name: string, sni: string): boolean {
   return name.startsWith('*.') ? sni.endsWith(name.slice(1)) : name === sni;
