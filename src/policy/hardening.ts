@@ -45,9 +45,9 @@ export interface Hardening {
    */
   readonly outsideServersAreNamed: boolean;
   /**
-   * Where policy selects a TCP port, nothing is connected to the application before the caller's
-   * first byte was judged. Ports declared for a protocol in which the server speaks first are left
-   * out: there the greeting leaks.
+   * Where policy selects a TCP port, nothing is connected to the application before the caller was
+   * judged: by its first byte, or, on ports declared for a protocol in which the server speaks
+   * first, by its identity.
    */
   readonly tcpWaitsForCaller: boolean;
   /**

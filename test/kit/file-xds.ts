@@ -6,6 +6,9 @@ import type { BootstrapJson } from './envoy.ts';
 import type { TestCertificate } from './test-authority.ts';
 import { resourceJson } from './xds-json.ts';
 
+const INTERNAL_LISTENER =
+  'type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener';
+
 /** What a workload proves itself with, and what it verifies others with. */
 export interface WorkloadSecrets {
   readonly own: TestCertificate;
@@ -34,6 +37,13 @@ export class FileXds {
       layered_runtime: {
         layers: [{ name: 'test', static_layer: { 're2.max_program_size.error_level': 32_768 } }],
       },
+      // As agents have it: for the gates of servers that speak first.
+      bootstrap_extensions: [
+        {
+          name: 'envoy.bootstrap.internal_listener',
+          typed_config: { '@type': INTERNAL_LISTENER },
+        },
+      ],
       dynamic_resources: {
         lds_config: this.#source(TYPE_URL.listener, ''),
         cds_config: this.#source(TYPE_URL.cluster, ''),

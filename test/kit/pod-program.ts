@@ -3,8 +3,10 @@
  * network of its own.
  *   http NAME PORT        answers every request with what it saw
  *   tcp PORT              sends back what it gets
+ *   greet PORT TEXT       says TEXT to whoever connects
  *   get URL [HEADERS]     asks, prints { status, body } as JSON
  *   send HOST PORT TEXT   sends, prints what comes back until a close or TEXT itself
+ *   hear HOST PORT TEXT   the same, without sending anything
  */
 import { once } from 'node:events';
 import { createServer, get } from 'node:http';
@@ -29,6 +31,14 @@ function serveTcp(port: number): void {
   server.listen(port, '0.0.0.0', () => console.log('serving'));
 }
 
+function greet(port: number, text: string): void {
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    socket.write(text);
+  });
+  server.listen(port, '0.0.0.0', () => console.log('serving'));
+}
+
 async function ask(url: string, headers: Readonly<Record<string, string>>): Promise<void> {
   const sent = get(url, { headers, timeout: ANSWER_MS_MAX, agent: false });
   sent.on('timeout', () => sent.destroy(new Error('no answer in time')));
@@ -42,10 +52,10 @@ async function ask(url: string, headers: Readonly<Record<string, string>>): Prom
   }
 }
 
-async function send(host: string, port: number, text: string): Promise<void> {
+async function exchange(host: string, port: number, text: string, sent: string): Promise<void> {
   const socket = connect(port, host);
   socket.setTimeout(ANSWER_MS_MAX, () => socket.destroy(new Error('no answer in time')));
-  socket.write(text);
+  if (sent !== '') socket.write(sent);
   let answer = '';
   try {
     for await (const chunk of socket) {
@@ -64,5 +74,7 @@ const [first = '', second = '', third = ''] = args;
 if (command === 'http') serveHttp(first, Number(second));
 else if (command === 'tcp') serveTcp(Number(first));
 else if (command === 'get') await ask(first, JSON.parse(second || '{}'));
-else if (command === 'send') await send(first, Number(second), third);
+else if (command === 'greet') greet(Number(first), second);
+else if (command === 'send') await exchange(first, Number(second), third, third);
+else if (command === 'hear') await exchange(first, Number(second), third, '');
 else throw new Error(`there is no command ${command}`);

@@ -11,6 +11,7 @@ import { AccessLogType } from '#gen/envoy-api/envoy/data/accesslog/v3/accesslog_
 import { ExpressionFilterSchema } from '#gen/envoy-api/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js';
 import { StdoutAccessLogSchema } from '#gen/envoy-api/envoy/extensions/access_loggers/stream/v3/stream_pb.js';
 import type { MeshSettings } from '#model/mesh-settings.ts';
+import { GATE_PEER_KEY } from '#xds/generate/authz/gate-matcher.ts';
 import { verdictPrefix } from '#xds/generate/authz/external-check.ts';
 import { AUDIT_PREFIX, CUSTOM_PLACES } from '#xds/generate/authz/filters.ts';
 import { typedConfig } from '#xds/generate/proto-values.ts';
@@ -129,6 +130,20 @@ export function plaintextLog(moment: PlaintextMoment): AccessLog {
  */
 export function refusedConnectionLog(source: LogSource): AccessLog {
   return jsonLines(commonFields(source), REFUSED);
+}
+
+/**
+ * Lines about connections that a gate turns away, as if the rule that denies them had been tried at
+ * their first byte: the name of the gate's chain says which.
+ */
+export function gateDenialLog(source: LogSource): AccessLog {
+  const fields = {
+    ...commonFields(source),
+    peer: `%FILTER_STATE(${GATE_PEER_KEY}:PLAIN)%`,
+    connection_termination_details: '%FILTER_CHAIN_NAME%',
+    response_flags: '',
+  };
+  return jsonLines(fields, [ENDED]);
 }
 
 /** A condition in Envoy's expression language, on the attributes of the request. */

@@ -5,7 +5,8 @@ import type { MeshSnapshot } from '#model/snapshot.ts';
 import { readInstance, type Workload } from '#model/workload.ts';
 import { tokensOfPort, type WorkloadTokens } from '#policy/authn/jwt.ts';
 import { type InboundMode, type InboundMtls, modeOfPort } from '#policy/authn/mtls-mode.ts';
-import type { WorkloadAuthorization } from '#policy/authz/selection.ts';
+import { peerVerdict } from '#policy/authz/peer-verdict.ts';
+import type { TrafficRules, WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { HARDENING } from '#policy/hardening.ts';
 import { tcpAuthzMarker } from '#xds/generate/authz/extension-configs.ts';
 import { BuildCache } from '#xds/generate/build-cache.ts';
@@ -15,6 +16,7 @@ import { buildExplicitInbound, buildVirtualInbound } from '#xds/generate/inbound
 import { type WorkloadPort, workloadPorts } from '#xds/generate/inbound-ports.ts';
 import type { MtlsModes } from '#xds/generate/mtls-modes.ts';
 import { CLUSTER_NAMES, inboundClusterName, REDIRECT_PORTS } from '#xds/generate/naming.ts';
+import { buildGate, buildGateCluster } from '#xds/generate/tcp-gate.ts';
 import type { ExplicitPorts, ProxyNode } from '#xds/proxy-node.ts';
 import type { XdsResource } from '#xds/resource.ts';
 
@@ -38,6 +40,8 @@ type NumberedPort = InboundPort & { readonly port: number };
 interface PortPolicies {
   readonly mtls: InboundMtls;
   readonly tokens: WorkloadTokens;
+  /** By which callers of servers that speak first are judged at a gate; undefined = nowhere. */
+  readonly gate: TrafficRules | undefined;
 }
 
 /**
@@ -71,6 +75,8 @@ export class InboundBuilder {
   readonly #settings: MeshSettings;
   readonly #modes: MtlsModes;
   readonly #clusters = new BuildCache(buildInboundCluster);
+  readonly #gates = new BuildCache(buildGate);
+  readonly #gateClusters = new BuildCache(buildGateCluster);
   readonly #explicit = new BuildCache(buildExplicitInbound);
   readonly #virtual = new BuildCache(buildVirtualInbound);
 
@@ -90,9 +96,11 @@ export class InboundBuilder {
     const ports = workloadPorts({ proxy, workload }, mesh);
     const { explicit } = proxy;
     const context = this.#context(authorization, explicit, mesh);
+    const gate = context.tcpWaitsForCaller ? authorization.tcp : undefined;
+    const said = { mtls, tokens, gate };
     return explicit
-      ? this.#buildExplicit(explicit, ports, { mtls, tokens }, context)
-      : this.#buildRedirected(ports, { mtls, tokens }, context);
+      ? this.#buildExplicit(explicit, ports, said, context)
+      : this.#buildRedirected(ports, said, context);
   }
 
   #context(
@@ -130,11 +138,16 @@ export class InboundBuilder {
       return { listen, port: numberedPort(port, said) };
     });
     const address = explicit.inboundAddress;
+    const gated = served.map(({ port }) => port).filter(({ isGated }) => isGated);
     return {
-      clusters: ports.map((port) => this.#cluster(port, 'explicit')),
-      listeners: served.map(({ listen, port }) =>
-        this.#explicit.get({ address, listen, port, context }),
-      ),
+      clusters: [
+        ...ports.map((port) => this.#cluster(port, 'explicit')),
+        ...gated.map(({ port }) => this.#gateClusters.get(port)),
+      ],
+      listeners: [
+        ...this.#gatesOf(gated, said, context),
+        ...served.map(({ listen, port }) => this.#explicit.get({ address, listen, port, context })),
+      ],
       ports: ports.map(({ port }) => port),
     };
   }
@@ -172,11 +185,27 @@ export class InboundBuilder {
       },
       context,
     });
+    const gated = numbered.filter(({ isGated }) => isGated);
     return {
-      clusters: [INBOUND_PASSTHROUGH, ...ports.map((port) => this.#cluster(port, 'redirect'))],
-      listeners: [listener],
+      clusters: [
+        INBOUND_PASSTHROUGH,
+        ...ports.map((port) => this.#cluster(port, 'redirect')),
+        ...gated.map(({ port }) => this.#gateClusters.get(port)),
+      ],
+      listeners: [...this.#gatesOf(gated, said, context), listener],
       ports: numbered.map(({ port }) => port),
     };
+  }
+
+  #gatesOf(
+    gated: readonly NumberedPort[],
+    { gate }: PortPolicies,
+    { accessLog }: InboundContext,
+  ): readonly XdsResource[] {
+    if (!gate) return [];
+    return gated.map(({ port, cluster }) =>
+      this.#gates.get({ port, cluster, verdict: peerVerdict(gate, port), accessLog }),
+    );
   }
 
   #cluster({ port, protocol }: WorkloadPort, interception: ProxyNode['interception']): XdsResource {
@@ -187,7 +216,9 @@ export class InboundBuilder {
 function numberedPort({ port, protocol }: WorkloadPort, said: PortPolicies): NumberedPort {
   const how = { protocol, cluster: inboundClusterName(port) };
   const principal = tokensOfPort(said.tokens, port).binding;
-  return { port, ...inMode(modeOfPort(said.mtls, port), how), principal };
+  const inbound = { port, ...inMode(modeOfPort(said.mtls, port), how), principal };
+  const isGated = said.gate !== undefined && PROTOCOLS[inbound.protocol].serverFirst;
+  return isGated ? { ...inbound, isGated } : inbound;
 }
 
 /** A port that no caller may reach takes connections of any kind and closes them. */

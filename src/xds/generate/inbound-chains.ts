@@ -17,6 +17,7 @@ import { PEER_SERIAL } from '#xds/generate/authz/peer-serial.ts';
 import { inboundHttpManager } from '#xds/generate/http-manager.ts';
 import { buildInboundRoute } from '#xds/generate/inbound-route.ts';
 import type { Init } from '#xds/generate/proto-values.ts';
+import { GATE_FACTS, gateName } from '#xds/generate/tcp-gate.ts';
 import { tcpProxy } from '#xds/generate/tcp-proxy.ts';
 import { type CallerDomains, MESH_ALPN, serverTls } from '#xds/generate/tls-context.ts';
 
@@ -51,6 +52,8 @@ export interface InboundPort {
   readonly cluster: string;
   /** Whose identity principals of policies are about. */
   readonly principal: PrincipalBinding;
+  /** Whether callers are judged before the application may greet them (tcp-gate). */
+  readonly isGated?: boolean;
 }
 
 /** One way in which a connection may arrive. */
@@ -187,13 +190,16 @@ function httpFilter(port: InboundPort, { tls }: Arrival, context: InboundContext
 
 function tcpFilters(port: InboundPort, { tls }: Arrival, context: InboundContext): Filter[] {
   const waitsForCaller = context.tcpWaitsForCaller && !PROTOCOLS[port.protocol].serverFirst;
+  const isGated = port.isGated === true && port.port !== undefined;
   return [
+    ...(isGated ? [GATE_FACTS] : []),
     ...networkAuthzFilters(),
     tcpProxy({
-      cluster: port.cluster,
+      cluster: isGated ? gateName(port.port) : port.cluster,
       source: { direction: 'inbound', port: port.port ?? 0 },
       accessLog: context.accessLog,
       waitsForCaller,
+      waitsForHandshake: isGated && tls === 'mesh',
       inbound: { statPrefix: statPrefix(port, tls), isPlaintext: tls === 'none' },
     }),
   ];

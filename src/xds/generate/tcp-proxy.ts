@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import type { AccessLog } from '#gen/envoy-api/envoy/config/accesslog/v3/accesslog_pb.js';
 import {
   type Filter,
   FilterSchema,
@@ -25,6 +26,10 @@ export interface TcpProxyInput {
    * pass).
    */
   readonly waitsForCaller: boolean;
+  /** Connect when it is known who the caller is. */
+  readonly waitsForHandshake?: boolean;
+  /** In place of the usual lines. */
+  readonly logs?: readonly AccessLog[];
   /** Of calls to the workload: what they are counted under. */
   readonly inbound?: { readonly statPrefix: string; readonly isPlaintext: boolean };
 }
@@ -41,7 +46,7 @@ const SEEN_WHILE_OPEN = {
 /** The last network filter of a chain that is not HTTP. */
 export function tcpProxy(input: TcpProxyInput): Filter {
   const { inbound } = input;
-  const accessLog = [tcpAccessLog(input.source, input.accessLog)];
+  const accessLog = [...(input.logs ?? [tcpAccessLog(input.source, input.accessLog)])];
   return create(FilterSchema, {
     name: 'envoy.filters.network.tcp_proxy',
     configType: typedConfig(TcpProxySchema, {
@@ -51,6 +56,10 @@ export function tcpProxy(input: TcpProxyInput): Filter {
       ...(inbound?.isPlaintext && { accessLogOptions: SEEN_WHILE_OPEN }),
       ...(input.waitsForCaller && {
         upstreamConnectMode: UpstreamConnectMode.ON_DOWNSTREAM_DATA,
+        maxEarlyDataBytes: EARLY_DATA_BYTES_MAX,
+      }),
+      ...(input.waitsForHandshake && {
+        upstreamConnectMode: UpstreamConnectMode.ON_DOWNSTREAM_TLS_HANDSHAKE,
         maxEarlyDataBytes: EARLY_DATA_BYTES_MAX,
       }),
     }),

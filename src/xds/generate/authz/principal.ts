@@ -17,6 +17,7 @@ import {
   serviceAccountPattern,
   trustDomainPattern,
 } from '#policy/authz/pattern.ts';
+import type { PeerCondition } from '#policy/authz/peer-verdict.ts';
 import type { TextMatch } from '#policy/authz/text-match.ts';
 import { JWT_PAYLOAD } from '#xds/generate/authn/jwt.ts';
 import { folded } from '#xds/generate/authz/folded-texts.ts';
@@ -67,17 +68,11 @@ function buildCondition(condition: SourceCondition, binding: PrincipalBinding): 
     case 'principal':
       return binding === 'origin' && !condition.ofPeer
         ? tested(condition, endUser)
-        : tested(folded(condition), (match) => authenticated(identityMatcher(match)));
+        : testedPeer(condition);
     case 'namespace':
-      return tested(condition, (match) =>
-        authenticated(patternMatcher(namespacePattern(match, condition.anchored))),
-      );
     case 'serviceAccount':
-      return tested(condition, (match) =>
-        authenticated(patternMatcher(serviceAccountPattern(match, condition.anchored))),
-      );
     case 'trustDomain':
-      return tested(condition, (match) => authenticated(patternMatcher(trustDomainPattern(match))));
+      return testedPeer(condition);
     case 'sourceIp':
       return tested(condition, (range) =>
         principal({ case: 'directRemoteIp', value: cidrRange(range) }),
@@ -93,6 +88,36 @@ function buildCondition(condition: SourceCondition, binding: PrincipalBinding): 
     default:
       return unreachable(condition);
   }
+}
+
+function testedPeer(condition: PeerCondition): Principal[] {
+  const { field, notField } = condition;
+  return tested({ ...peerMatchers(condition), field, notField }, authenticated);
+}
+
+/** The matchers of the identities that a condition asks for, and of those that it excludes. */
+export function peerMatchers(condition: PeerCondition): {
+  readonly values: readonly StringMatcher[];
+  readonly notValues: readonly StringMatcher[];
+} {
+  switch (condition.on) {
+    case 'principal':
+      return both(folded(condition), identityMatcher);
+    case 'namespace':
+      return both(condition, (match) =>
+        patternMatcher(namespacePattern(match, condition.anchored)),
+      );
+    case 'serviceAccount':
+      return both(condition, (match) =>
+        patternMatcher(serviceAccountPattern(match, condition.anchored)),
+      );
+    case 'trustDomain':
+      return both(condition, (match) => patternMatcher(trustDomainPattern(match)));
+  }
+}
+
+function both<M>({ values, notValues }: Tests<M>, build: (match: M) => StringMatcher) {
+  return { values: values.map(build), notValues: notValues.map(build) };
 }
 
 /** One of the values, and none of the others. */
