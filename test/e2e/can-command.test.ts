@@ -23,6 +23,13 @@ const FILES = [
 ];
 const START_MS_MAX = 20_000;
 
+/** Keys from a place that the server does not fetch from. */
+const USERS = `apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: users, namespace: photo-ns}
+spec: {jwtRules: [{issuer: i, jwksUri: "http://127.0.0.1:1/keys"}]}
+`;
+
 async function cli(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const options = { cwd: ROOT, env: { ...process.env, ...env } };
   const { code, stdout, stderr } = await run(process.execPath, [MAIN, ...args], options);
@@ -56,6 +63,12 @@ describe('questions about policies', () => {
     assert.equal((await can('photo-ns/photo-backend')).code, 0);
     assert.equal((await can('photo-ns/photo-frontend')).code, 3);
     assert.equal((await can('outside')).code, 3);
+
+    await mesh.apply(USERS);
+    const user = ['--from', 'outside', '--to', 'photo-ns/photo-frontend', '--jwt', '{"iss": "i"}'];
+    const { code, stdout } = await cli(['can', ...user], env);
+    assert.equal(code, 3);
+    assert.match(stdout, /there are no keys to verify tokens of i /);
 
     const matrix = await cli(['matrix'], env);
     assert.match(matrix.stdout, /^datastore-ns\/datastore:80 +photo-ns\/photo-backend +GET,POST /m);

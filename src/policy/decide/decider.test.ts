@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { extensionProviders } from '#model/extension-provider.ts';
 import { type Asked, decide, NOW_MS, policy } from '../../../test/kit/decided-call.ts';
 
 const STRICT = `---
@@ -246,6 +247,23 @@ describe('a decision about a call', () => {
       assert.equal(decidedBy.field, field);
     });
   }
+
+  it('names the extension provider that is asked, and what of a call it is asked about', () => {
+    const providers = [
+      { name: 'checks', envoyExtAuthzHttp: { service: 'web.shop.svc.cluster.local', port: 80 } },
+    ];
+    const settings = { extensionProviders: extensionProviders(providers) };
+    const spec =
+      '{action: CUSTOM, provider: {name: checks}, rules: [{to: [{operation: {paths: [/x]}}]}]}';
+    const yaml = policy('ask', spec);
+    const { decision, asks, layers } = decide({ yaml, settings, path: '/x' });
+    assert.deepEqual([decision, asks], ['allow', ['checks']]);
+    const custom = layers.find(({ layer }) => layer === 'custom');
+    assert.deepEqual([custom?.outcome, custom?.object?.name], ['asks', 'ask']);
+    assert.deepEqual(decide({ yaml, settings, path: '/y' }).asks, []);
+    const { decidedBy } = decide({ yaml, path: '/x' });
+    assert.deepEqual([decidedBy.layer, decidedBy.outcome], ['custom', 'deny'], 'no such provider');
+  });
 
   it('skips the layers after the one that denies', () => {
     const { layers } = decide({ from: 'outside', yaml: STRICT });
