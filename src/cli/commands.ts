@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { keepHeapSmall } from '#base/small-heap.ts';
 import type { CliContext } from '#cli/context.ts';
 
 /** Adds one command to the program. */
@@ -21,12 +22,18 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'agent',
     summary: 'run the node agent: keys, certificates and an Envoy for each workload',
-    load: async () => (await import('#cli/commands/agent.ts')).registerAgentCommand,
+    load: async () => {
+      keepHeapSmall();
+      return (await import('#cli/commands/agent.ts')).registerAgentCommand;
+    },
   },
   {
     name: 'run',
     summary: 'run one application with its own agent and Envoy',
-    load: async () => (await import('#cli/commands/run.ts')).registerRunCommand,
+    load: async () => {
+      keepHeapSmall();
+      return (await import('#cli/commands/run.ts')).registerRunCommand;
+    },
   },
   {
     name: 'apply',
