@@ -249,6 +249,17 @@ test('bulwark mtls', { timeout: 180_000 }, async (t) => {
     const { strict } = await portThat(http, ({ mode }) => mode === 'PERMISSIVE', ...WINDOW);
     assert.equal(strict.state, 'not-safe');
     assert.match(strict.reason, /DestinationRule shop\/plain/);
+    await mesh.api.expect({
+      method: 'DELETE',
+      path: '/apis/networking.istio.io/v1/namespaces/shop/destinationrules/plain',
+    });
+    await portThat(http, (port) => port.strict.state === 'safe', ...WINDOW);
+  });
+
+  await t.test('what was safe is unknown once nobody looks any more', async () => {
+    process.kill(await mesh.agentPid('backend'), 'SIGKILL');
+    const { seen } = await portThat(http, (port) => port.strict.state === 'unknown', ...WINDOW);
+    assert.equal(seen, undefined);
   });
 });
 

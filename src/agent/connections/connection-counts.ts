@@ -1,3 +1,5 @@
+import { parseStats } from '#agent/envoy/readiness.ts';
+
 /** One number of an Envoy about the connections to a port of its workload. */
 export interface ConnectionCount {
   /** The name of the statistic. */
@@ -19,19 +21,19 @@ const NAMES = '^(http|tcp)\\.inbound_0\\.0\\.0\\.0_.*\\.downstream_cx_(total|act
 /** Where Envoy's admin interface tells the counts; what was never used is left out. */
 export const COUNTS_PATH = `/stats?usedonly&filter=${encodeURIComponent(NAMES)}`;
 
-const LINE =
-  /^((?:http|tcp)\.inbound_0\.0\.0\.0_(\d+|other);(plaintext)?\.downstream_cx_(total|active)): (\d+)$/;
+const NAME =
+  /^(?:http|tcp)\.inbound_0\.0\.0\.0_(\d+|other);(plaintext)?\.downstream_cx_(total|active)$/;
 
 /**
  * The counts out of Envoy's statistics in text form, as the inbound filter chains name them. Lines
  * about anything else are left out.
  */
 export function parseCounts(text: string): readonly ConnectionCount[] {
-  return text.split('\n').flatMap((line) => {
-    const [, name = '', port, plaintext, kind, value] = LINE.exec(line) ?? [];
+  return [...parseStats(text)].flatMap(([name, value]) => {
+    const [matched, port, plaintext, kind] = NAME.exec(name) ?? [];
     const what = kind === 'active' ? 'open' : plaintext ? 'plaintext' : 'tls';
-    if (name === '' || (what === 'open' && !plaintext)) return [];
-    return { name, port: portOf(port), what, value: Number(value) };
+    if (matched === undefined || (what === 'open' && !plaintext)) return [];
+    return { name, port: portOf(port), what, value };
   });
 }
 
