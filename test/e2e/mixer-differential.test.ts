@@ -34,7 +34,7 @@ test('Envoy denies the requests of which an expression is true', { timeout: 90_0
   for (const [index, { source, parsed }] of cases.entries()) {
     assert.ok('expression' in parsed);
     for (const request of requests) {
-      const wanted = holdsByLooking(parsed.expression, request) ? 'deny' : 'allow';
+      const wanted: string = holdsByLooking(parsed.expression, request) ? 'deny' : 'allow';
       const { verdict } = await envoy.decide(index, request);
       counts[verdict] += 1;
       assert.equal(verdict, wanted, `seed ${SEED}, ${source}: ${JSON.stringify(request)}`);

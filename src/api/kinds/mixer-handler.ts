@@ -2,7 +2,7 @@ import { isIpBlock } from '#api/address.ts';
 import { checkSchema } from '#api/check-schema.ts';
 import { ageColumn, fieldColumn } from '#api/columns.ts';
 import { checkDuration } from '#api/duration.ts';
-import { forbidden, invalid, required, unsupported, warning } from '#api/field-error.ts';
+import { forbidden, invalid, required, unsupported } from '#api/field-error.ts';
 import type { Report } from '#api/kind.ts';
 import { defineIstioKind, type IstioKind } from '#api/kinds/istio-kind.ts';
 import type { IstioStatus } from '#api/kinds/istio-status.ts';
@@ -73,16 +73,11 @@ const CODE_MAX = 16;
 
 function checkDenier(params: DenierParams, field: string, report: Report): void {
   const { status = {}, validDuration } = params;
-  const { code = PERMISSION_DENIED, message = '' } = status;
+  const { code = PERMISSION_DENIED } = status;
   checkDuration(validDuration, `${field}.validDuration`, report, { zero: true });
   const at = `${field}.status.code`;
-  if (code < 1 || code > CODE_MAX) {
+  if (code < 1 || code > CODE_MAX)
     report(invalid(at, code, `must be a code of google.rpc that is an error: 1 to ${CODE_MAX}`));
-  } else if (code !== PERMISSION_DENIED) {
-    report(warning(at, `callers are told ${PERMISSION_DENIED} (PERMISSION_DENIED, HTTP 403)`));
-  }
-  if (message !== '')
-    report(warning(`${field}.status.message`, 'callers are told "RBAC: access denied"'));
 }
 
 function checkList(params: ListParams, field: string, report: Report): void {

@@ -13,6 +13,13 @@ export interface AuthzContext
   readonly trustDomainAliases?: readonly string[] | undefined;
 }
 
+/** What callers are told whom a policy denies. */
+export interface Denial {
+  /** Status of HTTP. */
+  readonly status: number;
+  readonly body: string;
+}
+
 /** What a policy does with the requests that its rules match. */
 export type AuthzAction = 'ALLOW' | 'DENY' | 'AUDIT' | 'CUSTOM';
 
@@ -67,6 +74,8 @@ export interface CompiledPolicy {
   /** Annotated `istio.io/dry-run: "true"`: its verdict is reported and not enforced. */
   readonly dryRun: boolean;
   readonly target: PolicyTarget;
+  /** What callers are told whom it denies, where that is something of its own. */
+  readonly denial?: Denial | undefined;
   /** Rules for requests whose HTTP fields are known. */
   readonly http: readonly CompiledRule[];
   /**

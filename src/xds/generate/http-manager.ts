@@ -17,6 +17,7 @@ import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import { HARDENING } from '#policy/hardening.ts';
 import { PATH_NORMALIZATIONS } from '#policy/path-normalization.ts';
 import { httpAccessLog, type LoggedRequests, plaintextLog } from '#xds/generate/access-log.ts';
+import { denialReplies, type RuleDenial } from '#xds/generate/authz/denials.ts';
 import { inboundHttpFilters, outboundHttpFilters } from '#xds/generate/http-filters.ts';
 import { duration, type Init, pack, typedConfig } from '#xds/generate/proto-values.ts';
 
@@ -35,6 +36,8 @@ interface ManagerInput {
 /** A manager for calls to the workload. */
 export interface InboundManagerInput extends ManagerInput {
   readonly route: RouteConfiguration;
+  /** What rules tell callers in place of what every denial says. */
+  readonly denials: readonly RuleDenial[];
   /** Whose identity principals of policies are about. */
   readonly principal: PrincipalBinding;
   /** Whether its callers come without mutual TLS. */
@@ -76,6 +79,7 @@ export function inboundHttpManager(input: InboundManagerInput): Filter {
     ],
     routeSpecifier: { case: 'routeConfig', value: input.route },
     httpFilters: inboundHttpFilters(input),
+    ...denialReplies(input.denials),
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
     // The header says what the handshake proved, whatever the caller sent; without mutual TLS it is
     // taken away.

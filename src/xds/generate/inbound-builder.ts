@@ -8,6 +8,7 @@ import { type InboundMode, type InboundMtls, modeOfPort } from '#policy/authn/mt
 import { peerVerdict } from '#policy/authz/peer-verdict.ts';
 import type { TrafficRules, WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { HARDENING } from '#policy/hardening.ts';
+import { ruleDenials } from '#xds/generate/authz/denials.ts';
 import { tcpAuthzMarker } from '#xds/generate/authz/extension-configs.ts';
 import { BuildCache } from '#xds/generate/build-cache.ts';
 import { buildInboundCluster, INBOUND_PASSTHROUGH } from '#xds/generate/fixed-clusters.ts';
@@ -120,6 +121,7 @@ export class InboundBuilder {
       hardening,
       pathNormalization,
       accessLog,
+      denials: ruleDenials(authorization),
       tls: this.#settings.tls.mesh,
       // A new revocation must end open connections, too.
       tcpPolicy: `${policy}${revocations.marker === '' ? '' : `/${revocations.marker}`}`,

@@ -12,6 +12,7 @@ import type { TlsLimits } from '#model/tls-limits.ts';
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import type { MtlsMode } from '#policy/authn/mtls-mode.ts';
 import type { LoggedRequests } from '#xds/generate/access-log.ts';
+import type { RuleDenial } from '#xds/generate/authz/denials.ts';
 import { networkAuthzFilters } from '#xds/generate/authz/filters.ts';
 import { PEER_SERIAL } from '#xds/generate/authz/peer-serial.ts';
 import { inboundHttpManager } from '#xds/generate/http-manager.ts';
@@ -28,6 +29,8 @@ export interface InboundContext {
   readonly hardening: HardeningProfile;
   readonly pathNormalization: PathNormalization;
   readonly accessLog: LoggedRequests;
+  /** What rules tell callers in place of what every denial says. */
+  readonly denials: readonly RuleDenial[];
   /** What connections of the mesh are made with at least. */
   readonly tls: TlsLimits;
   /**
@@ -180,6 +183,7 @@ function httpFilter(port: InboundPort, { tls }: Arrival, context: InboundContext
     hardening: context.hardening,
     pathNormalization: context.pathNormalization,
     accessLog: context.accessLog,
+    denials: context.denials,
     statPrefix: statPrefix(port, tls),
     port: port.port ?? 0,
     principal: port.principal,

@@ -14,6 +14,8 @@ import {
 } from '#mixer/read-expression.ts';
 import { type Facts, type List, patternWithin } from '#mixer/reference.ts';
 import { addressInRange, parseAddressRange } from '#policy/authz/address-range.ts';
+import type { Denial } from '#policy/authz/compiled-policy.ts';
+import { denialOf } from '#policy/authz/mixer/denial.ts';
 import {
   declaredAttributes,
   handlerNamed,
@@ -24,7 +26,7 @@ import { escapePattern } from '#policy/authz/pattern.ts';
 
 /** What an action of a rule denies, of the requests that the rule matches. */
 type Check =
-  | { readonly denies: 'all' }
+  | { readonly denies: 'all'; readonly denial?: Denial | undefined }
   | { readonly denies: 'listed' | 'not listed'; readonly value: Expression; readonly list: List };
 
 /** A rule with what it asks, read. */
@@ -90,7 +92,8 @@ function readAction(
     const instance = instanceNamed(name, namespace, objects);
     const at = `instances[${index}]`;
     if (instance === undefined) tell(at, `there is no instance "${name}": everything is denied`);
-    if ('denier' in found || instance === undefined) return DENIES_ALL;
+    if ('denier' in found) return { denies: 'all', denial: denialOf(found.object, found.denier) };
+    if (instance === undefined) return DENIES_ALL;
     if (instance.value === undefined) {
       tell(at, `"${name}" has no value to look for in a list: everything is denied`);
       return DENIES_ALL;
@@ -135,6 +138,11 @@ function isInBlocks(value: Value, blocks: readonly string[]): boolean {
     const range = parseAddressRange(block);
     return range !== undefined && addressInRange(range, String(value));
   });
+}
+
+/** What callers are told by the handler that is asked first; undefined: what all denials say. */
+export function firstDenial({ checks: [first] }: ReadRule): Denial | undefined {
+  return first?.denies === 'all' ? first.denial : undefined;
 }
 
 /** When a rule denies, as far as can be told beforehand. */

@@ -14,6 +14,7 @@ import {
 import { conditionsOf, isOfHttp } from '#policy/authz/mixer/conditions.ts';
 import {
   deniedBy,
+  firstDenial,
   objectsOfRule,
   type ReadRule,
   readRule,
@@ -136,6 +137,7 @@ function compile(
     provider: undefined,
     dryRun: false,
     target: { kind: 'labels', labels: {} },
+    denial: firstDenial(known),
     http,
     tcp,
     diagnostics: known.diagnostics,
