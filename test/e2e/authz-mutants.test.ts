@@ -117,7 +117,7 @@ test('planted errors in the evaluator are found', async (t) => {
     broken.push((await importMutant<{ evaluate: typeof evaluate }>(ENTRY, one, number)).evaluate);
   }
   for (const fuzz of authzFuzzes(SEED)) {
-    const envoy = await startAuthzEnvoy(t, fuzz.authorizations, fuzz.profile);
+    const envoy = await startAuthzEnvoy(t, fuzz.authorizations, fuzz.profile, fuzz.principals);
     for (const [number, one] of MUTANTS.entries()) {
       const different = differences(broken[number] ?? evaluate, fuzz);
       found.set(one.what, (found.get(one.what) ?? 0) + different.length);

@@ -2,25 +2,18 @@ import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import {
-  createRegistry,
-  type DescMessage,
-  fromJson,
-  type JsonValue,
-  type MessageShape,
-  toBinary,
-  toJson,
-} from '@bufbuild/protobuf';
-import { ValueSchema } from '@bufbuild/protobuf/wkt';
+import { createRegistry, type DescMessage, type MessageShape, toJson } from '@bufbuild/protobuf';
 import { systemCode } from '#base/errors.ts';
 import { RBACSchema as HttpRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RBACSchema as NetworkRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import { UriTemplateMatchConfigSchema } from '#gen/envoy-api/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
 import { type HardeningProfile, PROFILE_PATHS } from '#model/mesh-settings.ts';
+import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import type { AuthzRequest } from '#policy/authz/request.ts';
-import type { WorkloadAuthorization } from '#policy/authz/selection.ts';
+import type { RuleSet, WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { PATH_NORMALIZATIONS } from '#policy/path-normalization.ts';
 import { buildHttpRbac, buildNetworkRbac } from '#xds/generate/authz/rbac.ts';
+import { claimsFilter, claimsHeader } from './claims-header.ts';
 import { startEnvoy } from './envoy.ts';
 import { type TestAuthority, type TestCertificate, testAuthority } from './test-authority.ts';
 
@@ -42,25 +35,24 @@ export interface AuthzEnvoy {
 
 const EXTENSIONS = 'type.googleapis.com/envoy.extensions';
 const registry = createRegistry(HttpRbacSchema, NetworkRbacSchema, UriTemplateMatchConfigSchema);
-/** Where the verified token's payload comes from in these tests: a header, instead of a token. */
-const CLAIMS_HEADER = 'x-test-claims';
 /** Long enough for Envoy to see that it is no TLS: that takes five bytes. */
 const GREETING = 'good morning';
 const END_OF_HEAD = '\r\n\r\n';
 const ANSWER_MS_MAX = 10_000;
 const DETAILS = /rbac_access_denied_matched_policy\[(.*)\]/;
 
-/** Starts the Envoy. Policies name ports as Envoy sees them. */
+/** Starts the Envoy. Policies name ports as Envoy sees them, and `principals` whom they mean. */
 export async function startAuthzEnvoy(
   test: Pick<TestContext, 'after'>,
   authorizations: readonly WorkloadAuthorization[],
   profile: HardeningProfile,
+  principals: PrincipalBinding = 'peer',
 ): Promise<AuthzEnvoy> {
   const authority = testAuthority();
   const server = authority.issue({ uris: ['spiffe://cluster.local/ns/foo/sa/server'] });
   const sockets = transportSockets(authority, server);
   const listeners = authorizations.flatMap((authorization, index) => [
-    listener(`http-${index}`, sockets, [httpManager(authorization, profile)]),
+    listener(`http-${index}`, sockets, [httpManager(authorization, profile, principals)]),
     listener(`tcp-${index}`, sockets, tcpFilters(authorization)),
   ]);
   const envoy = await startEnvoy(test, {
@@ -157,8 +149,14 @@ function typed<D extends DescMessage>(name: string, schema: D, message: MessageS
 
 const samePort = (port: number): readonly number[] => [port];
 
-function httpManager({ http }: WorkloadAuthorization, profile: HardeningProfile) {
+function httpManager(
+  { http }: WorkloadAuthorization,
+  profile: HardeningProfile,
+  principals: PrincipalBinding,
+) {
   const { mergesSlashes, unescapesSlashes } = PATH_NORMALIZATIONS[PROFILE_PATHS[profile]];
+  const rbac = (action: 'DENY' | 'ALLOW', rules: RuleSet) =>
+    typed(action, HttpRbacSchema, buildHttpRbac(rules, action, samePort, principals));
   const slashes = unescapesSlashes ? 'UNESCAPE_AND_FORWARD' : 'KEEP_UNCHANGED';
   const route = {
     virtual_hosts: [
@@ -183,32 +181,11 @@ function httpManager({ http }: WorkloadAuthorization, profile: HardeningProfile)
       },
       http_filters: [
         claimsFilter(),
-        typed('deny', HttpRbacSchema, buildHttpRbac(http.deny, 'DENY', samePort)),
-        typed('allow', HttpRbacSchema, buildHttpRbac(http.allow, 'ALLOW', samePort)),
+        rbac('DENY', http.deny),
+        rbac('ALLOW', http.allow),
         {
           name: 'router',
           typed_config: { '@type': `${EXTENSIONS}.filters.http.router.v3.Router` },
-        },
-      ],
-    },
-  };
-}
-
-function claimsFilter() {
-  return {
-    name: 'claims',
-    typed_config: {
-      '@type': `${EXTENSIONS}.filters.http.header_to_metadata.v3.Config`,
-      request_rules: [
-        {
-          header: CLAIMS_HEADER,
-          remove: true,
-          on_header_present: {
-            metadata_namespace: 'envoy.filters.http.jwt_authn',
-            key: 'payload',
-            type: 'PROTOBUF_VALUE',
-            encode: 'BASE64',
-          },
         },
       ],
     },
@@ -252,10 +229,7 @@ async function askHttp(socket: Socket, { http }: AuthzRequest): Promise<EnvoyVer
   const headers = Object.entries(http.headers ?? {}).flatMap(([name, value]) =>
     [value].flat().map((one) => `${name}: ${one}\r\n`),
   );
-  const payload =
-    http.claims === undefined
-      ? ''
-      : `${CLAIMS_HEADER}: ${encodeValue(http.claims as JsonValue)}\r\n`;
+  const payload = http.claims === undefined ? '' : `${claimsHeader(http.claims)}\r\n`;
   const head = `${http.method} ${http.target} HTTP/1.1\r\nhost: ${http.host}\r\n`;
   socket.write(`${head}connection: close\r\n${payload}${headers.join('')}\r\n`, 'latin1');
   const answer = await readAnswer(socket);
@@ -265,10 +239,6 @@ async function askHttp(socket: Socket, { http }: AuthzRequest): Promise<EnvoyVer
   const rule = DETAILS.exec(answer)?.[1];
   if (status === 403 && rule !== undefined) return { verdict: 'deny', rule };
   throw new Error(`unexpected answer: ${answer}`);
-}
-
-function encodeValue(value: JsonValue): string {
-  return Buffer.from(toBinary(ValueSchema, fromJson(ValueSchema, value))).toString('base64');
 }
 
 /** The echo filter sends back what it gets, when it gets it; a denied connection is closed. */

@@ -1,10 +1,12 @@
 import fc from 'fast-check';
+import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import type { ApiObject } from '#api/object.ts';
 import type { HardeningProfile } from '#model/mesh-settings.ts';
+import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import type { AuthzRequest } from '#policy/authz/request.ts';
 import type { WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { authorizationOf } from './authorization-policy.ts';
-import { policies, request } from './authz-arbitrary.ts';
+import { policies, request, WORDS } from './authz-arbitrary.ts';
 import { enlarged } from './large-policies.ts';
 import { ROLES_LABELS, roles } from './roles-arbitrary.ts';
 
@@ -12,17 +14,34 @@ const AUTHORIZATIONS = Number(process.env.BULWARK_TEST_AUTHORIZATIONS ?? 40);
 const REQUESTS_EACH = 84;
 const CONNECTIONS_AT_ONCE = 8;
 
+/** The sort in which principals are end users (`principalBinding: USE_ORIGIN`). */
+const OF_END_USERS = 'AuthorizationPolicy about end users';
+
 const SORTS: Readonly<Record<string, fc.Arbitrary<readonly ApiObject[]>>> = {
   AuthorizationPolicy: policies,
   'roles and bindings': roles,
   'large AuthorizationPolicy': policies.map(enlarged),
   both: fc.tuple(policies, roles).map((lists) => lists.flat()),
+  [OF_END_USERS]: policies.map((objects) => objects.map(ofEndUsers)),
 };
+
+/** The same policy, with rules about end users: one of them, or all but one. */
+function ofEndUsers(policy: ApiObject): ApiObject {
+  const users = WORDS.requestPrincipals;
+  const { spec } = policy as AuthorizationPolicy;
+  const rules = (spec?.rules ?? []).map((rule, index) => {
+    const user = users[(index + JSON.stringify(rule).length) % users.length] ?? '*';
+    const source = index % 2 === 0 ? { principals: [user] } : { notPrincipals: [user] };
+    return { ...rule, from: [{ source }] };
+  });
+  return { ...policy, spec: { ...spec, rules } } as ApiObject;
+}
 
 /** Random authorizations of one sort, and requests for them in turn. */
 export interface AuthzFuzz {
   readonly sort: string;
   readonly profile: HardeningProfile;
+  readonly principals: PrincipalBinding;
   /** The objects of each authorization. */
   readonly objects: readonly (readonly ApiObject[])[];
   readonly authorizations: readonly WorkloadAuthorization[];
@@ -44,12 +63,15 @@ export function authzFuzzes(seed: number): readonly AuthzFuzz[] {
   return (['istio', 'strict'] as const).flatMap((profile) =>
     Object.entries(SORTS).map(([sort, lists]) => {
       const objects = fc.sample(lists, { numRuns: AUTHORIZATIONS, seed });
+      const requests = fc.sample(request, { numRuns: AUTHORIZATIONS * REQUESTS_EACH, seed });
+      const principals = sort === OF_END_USERS ? 'origin' : 'peer';
       return {
         sort,
         profile,
+        principals,
         objects,
         authorizations: objects.map((one) => authorizationOf(one, profile, ROLES_LABELS)),
-        requests: fc.sample(request, { numRuns: AUTHORIZATIONS * REQUESTS_EACH, seed }),
+        requests: requests.map((one) => ({ ...one, principals })),
       };
     }),
   );

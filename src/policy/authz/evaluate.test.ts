@@ -52,6 +52,23 @@ describe('a decision', () => {
     });
   });
 
+  it('is about the caller or the end user, as principals are bound; without HTTP the caller', () => {
+    const ask = (binding: 'peer' | 'origin', http: Partial<HttpFacts> | undefined, who: string) =>
+      decide(
+        { ...request({ caller: 'ns/foo/sa/a', http }), principals: binding },
+        allow({ from: [{ source: { principals: [who] } }] }),
+      ).decision;
+    const token = { claims: { iss: 'https://a', sub: 'alice' } };
+    const [user, caller] = ['https://a/alice', 'cluster.local/ns/foo/sa/a'];
+    assert.equal(ask('origin', token, user), 'allow');
+    assert.equal(ask('origin', token, caller), 'deny');
+    assert.equal(ask('origin', {}, '*'), 'deny');
+    assert.equal(ask('peer', token, user), 'deny');
+    assert.equal(ask('peer', token, caller), 'allow');
+    assert.equal(ask('origin', undefined, caller), 'allow');
+    assert.equal(ask('origin', undefined, user), 'deny');
+  });
+
   it('names the rule that allows', () => {
     const answer = decide(request({ caller: 'ns/foo/sa/a' }), allow(fromFoo));
     assert.ok(answer.because === 'an ALLOW rule matches');

@@ -38,7 +38,10 @@ export interface AuthzRequest {
   readonly serverName?: string | undefined;
   /** Undefined for a connection that is not HTTP. */
   readonly http?: HttpFacts | undefined;
-  /** Whose identity a principal of a policy is: `peer` when left out. */
+  /**
+   * Whose identity a principal of a policy is: `peer` when left out. A plain connection has no
+   * token: there it is the peer's in any case.
+   */
   readonly principals?: PrincipalBinding | undefined;
   /** What filters left behind, by filter and key. */
   readonly metadata?: Readonly<Record<string, Readonly<Record<string, unknown>>>> | undefined;
@@ -47,7 +50,7 @@ export interface AuthzRequest {
 /** A request in the form that conditions are tested on. Texts that it does not have are ''. */
 export interface AuthzFacts {
   readonly identity: string;
-  /** `<issuer>/<subject>`, where that is what principals are about. */
+  /** `<issuer>/<subject>`, where that is what principals are about; else undefined. */
   readonly endUser: string | undefined;
   readonly sourceIp: string;
   readonly remoteIp: string;
@@ -75,7 +78,7 @@ export function factsOf(request: AuthzRequest, paths: PathNormalization): AuthzF
   const headers = headersOf(http, path);
   return {
     identity: source.identity ?? '',
-    endUser: request.principals === 'origin' ? endUserOf(http) : undefined,
+    endUser: request.principals === 'origin' && http ? endUserOf(http) : undefined,
     sourceIp: source.address,
     remoteIp: source.originalAddress ?? source.address,
     destinationIp: destination.address ?? '',
@@ -91,8 +94,8 @@ export function factsOf(request: AuthzRequest, paths: PathNormalization): AuthzF
 }
 
 /** '' for who has no token, or one that names nobody. */
-function endUserOf(http: HttpFacts | undefined): string {
-  const { iss, sub } = http?.claims ?? {};
+function endUserOf({ claims = {} }: HttpFacts): string {
+  const { iss, sub } = claims;
   const isNamed = typeof iss === 'string' && typeof sub === 'string' && iss !== '' && sub !== '';
   return isNamed ? `${iss}/${sub}` : '';
 }
