@@ -20,6 +20,9 @@ describe('the mesh configuration', () => {
     assert.deepEqual(messages('accessLogFile: /dev/stdout'), [
       'mesh.accessLogFile: unknown field "mesh.accessLogFile"',
     ]);
+    assert.deepEqual(messages('localityLbSetting: {failover: [{from: a, to: b}]}'), [
+      'mesh.localityLbSetting: near endpoints are not preferred yet',
+    ]);
     assert.deepEqual(messages('trustDomain: a'), [
       'mesh.trustDomain: trustDomain has no effect here',
     ]);
@@ -37,6 +40,7 @@ describe('the mesh configuration', () => {
       'meshMTLS: {minProtocolVersion: TLSV1_1}',
       'meshMTLS: {cipherSuites: [AES128-SHA]}',
       'tlsDefaults: {ecdhCurves: [secp256k1]}',
+      'localityLbSetting: {failover: [{from: a, to: a}]}',
       '{',
       '[]',
     ]) {

@@ -3,6 +3,8 @@ import type { Diagnostic } from '#api/diagnostic.ts';
 import { readDocuments } from '#api/documents.ts';
 import { checkExtensionProviders, extensionProvider } from '#api/extension-provider.ts';
 import { warning } from '#api/field-error.ts';
+import { checkLocality } from '#api/kinds/load-balancer-rules.ts';
+import { localityLbSetting } from '#api/kinds/traffic-policy.ts';
 import { choice, flag, list, object, text, type ValueOf } from '#api/schema.ts';
 import { CIPHER_SUITES, ECDH_CURVES } from '#base/tls-names.ts';
 
@@ -39,6 +41,10 @@ const meshConfig = object('Settings of the mesh that may change while it runs.',
   }),
   tlsDefaults: object('TLS that proxies open to servers outside of the mesh.', tlsConfig),
   extensionProviders: list('What policies of action CUSTOM can ask.', extensionProvider),
+  localityLbSetting: {
+    ...localityLbSetting,
+    description: 'Preference of near endpoints; checked, and has no effect yet.',
+  },
   trustDomain: text('The trust domain; has no effect here.'),
   trustDomainAliases: list('Its other names; have no effect here.', text('A trust domain.')),
   rootNamespace: text('The root namespace; has no effect here.'),
@@ -73,6 +79,11 @@ export function readMeshConfig(source: string, field: string): MeshConfigReading
   const { extensionProviders = [] } = value;
   const report = (diagnostic: Diagnostic) => diagnostics.push(diagnostic);
   checkExtensionProviders(extensionProviders, `${field}.extensionProviders`, report);
+  if (value.localityLbSetting !== undefined) {
+    const at = `${field}.localityLbSetting`;
+    checkLocality(value.localityLbSetting, at, report, { outlierDetection: true });
+    diagnostics.push(warning(at, 'near endpoints are not preferred yet'));
+  }
   for (const name of FIXED) {
     if (value[name] === undefined) continue;
     const remedy = 'set it where the server is started';

@@ -108,7 +108,8 @@ function checkShares(setting: LocalitySetting, field: string, report: Report): v
   checkLocalities(sources, `${field}.distribute`, report);
 }
 
-function checkLocality(
+/** Reports what is wrong with a preference of near endpoints; `known`: what else is set. */
+export function checkLocality(
   setting: LocalitySetting,
   field: string,
   report: Report,

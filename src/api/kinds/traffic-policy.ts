@@ -58,7 +58,8 @@ const connectionPool = object('Limits of connections and requests.', {
   }),
 });
 
-const localityLbSetting = object('Preference of near endpoints; one of the three ways.', {
+/** `localityLbSetting` of a load balancer, and of the mesh configuration. */
+export const localityLbSetting = object('Preference of near endpoints; one of the three ways.', {
   distribute: list(
     'Shares of the traffic by locality.',
     object('Shares for callers of one locality.', {

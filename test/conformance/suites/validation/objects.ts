@@ -110,6 +110,7 @@ const VERSIONS: Readonly<Record<string, string>> = {
  */
 export function objectOf(row: ValidationRow): Fields | undefined {
   if (row.in_is === 'port name') return serviceWith(row.name);
+  if (row.kind === 'MeshConfig') return meshConfig({ [row.in_is]: row.in });
   if (row.in_is === 'exportTo') return exportedObject(row.in as ExportRow);
   const [first = '', second] = row.kind.split(' ');
   const [apiVersion, kind] =
@@ -123,6 +124,13 @@ export function objectOf(row: ValidationRow): Fields | undefined {
   if (spec === undefined) return undefined;
   const metadata = { name, namespace, annotations, labels };
   return { apiVersion, kind, metadata, ...(spec === null ? {} : { spec }) };
+}
+
+/** Settings of the mesh as they are kept; JSON is YAML. */
+function meshConfig(settings: Fields): Fields {
+  const metadata = { name: 'istio', namespace: 'istio-system' };
+  const data = { mesh: JSON.stringify(settings) };
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata, data };
 }
 
 /** Two ports, since the name of a single one may be left out. */
