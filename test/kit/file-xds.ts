@@ -2,12 +2,10 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { TYPE_URL, type TypeUrl, type XdsSnapshot } from '#xds/resource.ts';
+import { AGENT_BOOTSTRAP } from './agent-bootstrap.ts';
 import type { BootstrapJson } from './envoy.ts';
 import type { TestCertificate } from './test-authority.ts';
 import { resourceJson } from './xds-json.ts';
-
-const INTERNAL_LISTENER =
-  'type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener';
 
 /** What a workload proves itself with, and what it verifies others with. */
 export interface WorkloadSecrets {
@@ -33,17 +31,7 @@ export class FileXds {
   get bootstrap(): BootstrapJson {
     return {
       node: { id: 'test', cluster: 'test' },
-      // As agents have it: policies come to long expressions.
-      layered_runtime: {
-        layers: [{ name: 'test', static_layer: { 're2.max_program_size.error_level': 32_768 } }],
-      },
-      // As agents have it: for the gates of servers that speak first.
-      bootstrap_extensions: [
-        {
-          name: 'envoy.bootstrap.internal_listener',
-          typed_config: { '@type': INTERNAL_LISTENER },
-        },
-      ],
+      ...AGENT_BOOTSTRAP,
       dynamic_resources: {
         lds_config: this.#source(TYPE_URL.listener, ''),
         cds_config: this.#source(TYPE_URL.cluster, ''),

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { TYPE_URL, type XdsSnapshot } from '#xds/resource.ts';
+import { AGENT_BOOTSTRAP } from './agent-bootstrap.ts';
 import { ManagedProcess } from './child-process.ts';
 import { envoyPath } from './envoy.ts';
 import { temporaryDirectory } from './temp-directory.ts';
@@ -40,6 +41,7 @@ function staticBootstrap(snapshot: XdsSnapshot): Json {
     );
   return {
     node: { id: 'test', cluster: 'test' },
+    ...AGENT_BOOTSTRAP,
     dynamic_resources: {
       ads_config: {
         api_type: 'DELTA_GRPC',

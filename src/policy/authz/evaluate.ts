@@ -48,8 +48,9 @@ const NEAREST_MAX = 3;
 
 /**
  * Decides as Envoy does under this authorization: DENY before ALLOW, of several rules that match
- * the first by name. Pure and total. The profile is the one that the authorization was compiled
- * for, `paths` what the mesh says, if it is not the profile's own.
+ * the first by name; as if every provider that is asked before them agreed. Pure and total. The
+ * profile is the one that the authorization was compiled for, `paths` what the mesh says, if it is
+ * not the profile's own.
  */
 export function evaluate(
   authorization: WorkloadAuthorization,
