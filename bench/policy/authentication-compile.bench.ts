@@ -1,5 +1,6 @@
-// What it costs to compile a thousand authentication policies of both APIs for a thousand workloads,
-// against reading the same objects: parsing their JSON and checking them, as the API server does.
+// What it costs to compile a thousand authentication policies of both APIs for a thousand
+// workloads, against reading the same objects: parsing their JSON and checking them, as the API
+// server does.
 import { kindOf } from '#api/kinds.ts';
 import type { ApiObject } from '#api/object.ts';
 import { validateObject } from '#api/validate.ts';

@@ -166,6 +166,33 @@ test('a server that has no roots yet takes nobody', { timeout: 60_000 }, async (
   assert.equal((await call({ port, alpn: MESH })).status, 0);
 });
 
+test('a certificate that is no proof of an identity opens nothing', {
+  timeout: 60_000,
+}, async (t) => {
+  const { mesh, port } = await startServer(t, { objects: [...STRICT, ...ONLY_FRIEND] });
+  const { issue } = mesh.authority;
+  const friend = 'spiffe://cluster.local/ns/web/sa/friend';
+  assert.equal(
+    (await call({ port, certificate: issue({ uris: [friend] }), alpn: MESH })).status,
+    200,
+  );
+  const bad: Readonly<Record<string, TestCertificate>> = {
+    'the identity as a DNS name': issue({ dnsNames: [friend] }),
+    'a certificate for servers alone': issue({ uris: [friend] }, ['serverAuth']),
+    'no name at all': issue({}),
+    'the identity with something after a NUL': issue({ uris: [`${friend}\0/evil`] }),
+    'something with the identity after a NUL': issue({ uris: [`spiffe://evil\0${friend}`] }),
+    'the identity in another trust domain': issue({ uris: [friend.replace('cluster', 'evil')] }),
+    'the identity in capitals': issue({ uris: [friend.toUpperCase()] }),
+    'the identity with more path': issue({ uris: [`${friend}/x`] }),
+    'the identity with a query': issue({ uris: [`${friend}?x`] }),
+  };
+  for (const [what, certificate] of Object.entries(bad)) {
+    const { status } = await call({ port, certificate, alpn: MESH });
+    assert.ok(status === 0 || status === 403, `${what}: ${status}`);
+  }
+});
+
 for (const hardening of ['strict', 'istio'] satisfies HardeningProfile[]) {
   test(`a caller that hides behind what its TLS leaves out (profile ${hardening})`, {
     timeout: 60_000,

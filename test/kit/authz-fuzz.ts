@@ -56,8 +56,8 @@ export interface FuzzCase {
 }
 
 /**
- * All that one run compares: policies of the new API, the same with long lists, of the old one, and both for one workload, in
- * both profiles; at least 20,000 decisions.
+ * All that one run compares: policies of the new API, the same with long lists or about end users,
+ * of the old one, and both for one workload, in both profiles; at least 20,000 decisions.
  */
 export function authzFuzzes(seed: number): readonly AuthzFuzz[] {
   return (['istio', 'strict'] as const).flatMap((profile) =>

@@ -1,7 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { buildCertificate, buildName, EMPTY_NAME, keyIdOf } from '#pki/build-certificate.ts';
 import { buildCrl } from '#pki/build-crl.ts';
-import { leafExtensions, namesExtension, rootExtensions } from '#pki/extensions.ts';
+import {
+  leafExtensions,
+  namesExtension,
+  rootExtensions,
+  type TlsPurpose,
+} from '#pki/extensions.ts';
 import { generateKeyPair } from '#pki/keys.ts';
 import { encodePem } from '#pki/pem.ts';
 import type { SubjectAltNames } from '#pki/subject-alt-name.ts';
@@ -16,8 +21,8 @@ export interface TestCertificate {
 export interface TestAuthority {
   /** Its own certificate, PEM. */
   readonly root: string;
-  /** A leaf for both sides of TLS, valid for an hour. */
-  issue(names: Partial<SubjectAltNames>): TestCertificate;
+  /** A leaf for both sides of TLS, or for `purposes` only; valid for an hour. */
+  issue(names: Partial<SubjectAltNames>, purposes?: readonly TlsPurpose[]): TestCertificate;
   /** A list of these revoked serials, PEM; valid for an hour unless said otherwise. */
   crl(
     serials: readonly string[],
@@ -57,7 +62,7 @@ export function testAuthority(commonName = 'test root'): TestAuthority {
       const template = { number: 1, ...valid, revoked };
       return encodePem('X509 CRL', buildCrl(template, { ...issuer, keyId: keyIdOf(spki) }));
     },
-    issue: (names) => {
+    issue: (names, purposes = ['serverAuth', 'clientAuth']) => {
       const leafKeys = generateKeyPair();
       const leaf = buildCertificate(
         {
@@ -65,10 +70,7 @@ export function testAuthority(commonName = 'test root'): TestAuthority {
           serial: serial(),
           subject: EMPTY_NAME,
           spki: leafKeys.publicKey.export({ type: 'spki', format: 'der' }),
-          extensions: [
-            leafExtensions(['serverAuth', 'clientAuth'], keyIdOf(spki)),
-            namesExtension(names),
-          ],
+          extensions: [leafExtensions(purposes, keyIdOf(spki)), namesExtension(names)],
         },
         issuer,
       );
