@@ -157,3 +157,47 @@ spec: { host: '*.star.example', trafficPolicy: { tls: { mode: SIMPLE } } }
     assert.equal(await statusOf('a.b.star.example'), 503);
   });
 });
+
+/** As it is printed in the documents. */
+const PRINTED = `
+apiVersion: networking.istio.io/v1beta1
+kind: DestinationRule
+metadata:
+  name: google-tls
+spec:
+  host: google.com
+  trafficPolicy:
+    tls:
+      mode: SIMPLE
+      caCertificates: /etc/ssl/certs/ca-certificates.crt
+`;
+
+test('the rule of the documents: with caCertificates the server is verified', {
+  timeout: 60_000,
+}, async (t) => {
+  const [known, unknown] = [testAuthority('known'), testAuthority('unknown')];
+  const honest = await startHttpsApp(t, { authority: known, name: 'google.com' });
+  const fake = await startHttpsApp(t, { authority: unknown, name: 'google.com' });
+  const statusAt = async (port: number): Promise<number> => {
+    const mesh = new ExplicitMesh(
+      testMesh([
+        groupObject('default', 'caller'),
+        ...outsideService('google.com', port),
+        ...objectsOf(
+          PRINTED.replace('  name: google-tls', '  name: google-tls\n  namespace: default'),
+        ),
+      ]),
+      testAuthority(),
+    );
+    const caller = await mesh.start(t, {
+      namespace: 'default',
+      name: 'caller',
+      rootFiles: { 'file-root:/etc/ssl/certs/ca-certificates.crt': known.root },
+    });
+    const client = new KeepAliveClient({ port: caller.httpProxyPort });
+    t.after(() => client.close());
+    return (await client.ask({ target: 'http://google.com/' })).status;
+  };
+  assert.equal(await statusAt(honest), 200);
+  assert.equal(await statusAt(fake), 503);
+});
