@@ -27,7 +27,7 @@ export function registerMigrateCommand(program: Command, context: CliContext): v
     .option('--write', 'change the files instead of writing the new objects to standard output')
     .option('--force', 'write also what does not mean the same')
     .action(async (flags: MigrateFlags) => {
-      if (flags.write && flags.filename === undefined) {
+      if (flags.write && (flags.filename === undefined || flags.filename.includes('-'))) {
         throw new BulwarkError('CLI_USAGE', '--write needs the files to change: -f FILE');
       }
       const mesh = await readMesh(command, context, flags);
@@ -49,7 +49,8 @@ async function migrateMesh(mesh: MeshRead, flags: MigrateFlags, context: CliCont
     tell('The new objects would not mean the same: see the errors above. Nothing was written.');
     return;
   }
-  if (flags.filename === undefined) {
+  // What is in no file of ours has no comments to keep.
+  if (flags.filename === undefined || flags.filename.includes('-')) {
     context.stdout.write(
       migration.made
         .map(({ object }) => stringify(object, { aliasDuplicateObjects: false }))

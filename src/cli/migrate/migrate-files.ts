@@ -50,16 +50,18 @@ export async function migratedFiles(
     return { file: place.file, placedObject };
   });
   return [...texts].map(([file, text]) => {
+    if (file.endsWith('.json')) throw notRewritten(file, 'it is JSON');
     const here = placed.filter((one) => one.file === file).map((one) => one.placedObject);
     const { misplaced, ...rewritten } = rewriteText(text, here);
     const [first] = misplaced;
-    if (first !== undefined || file.endsWith('.json')) {
-      const what = first === undefined ? 'it is JSON' : `${first.kind} ${first.name} is in a list`;
-      const remedy = 'make YAML documents of it first (kubectl get -f FILE -o yaml splits none)';
-      throw new BulwarkError('API_INVALID', `${file} cannot be rewritten: ${what}; ${remedy}`);
-    }
+    if (first !== undefined) throw notRewritten(file, `${first.kind} ${first.name} is in a list`);
     return { file, ...rewritten };
   });
+}
+
+function notRewritten(file: string, why: string): BulwarkError {
+  const remedy = 'write each object as a YAML document of its own';
+  return new BulwarkError('API_INVALID', `${file} cannot be rewritten: ${why}; ${remedy}`);
 }
 
 /** Writes the files, with the permissions that they have. */
@@ -77,8 +79,8 @@ export function nameOf({ kind, metadata }: ApiObject): ObjectName {
 
 function mustPlace(mesh: MeshRead, object: ApiObject): Place {
   const place = mesh.placeOf(nameOf(object), '');
-  if (place !== undefined && place.file !== 'standard input') return place;
-  throw new BulwarkError('CLI_USAGE', 'what comes from standard input is not in a file');
+  if (place !== undefined) return place;
+  throw new BulwarkError('CLI_USAGE', `${object.kind} ${object.metadata.name} is in no file`);
 }
 
 /** Without the namespace where the older document has none: that of the user counts. */

@@ -130,6 +130,16 @@ function pairOf({ items }: { readonly items: readonly unknown[] }, name: string)
   return items.filter(isPair).find(({ key }) => isScalar(key) && key.value === name);
 }
 
+/** Fields of metadata that a server wrote about the older object. */
+const OF_SERVER = [
+  'creationTimestamp',
+  'generation',
+  'managedFields',
+  'resourceVersion',
+  'selfLink',
+  'uid',
+] as const;
+
 /** Puts the metadata of the older document in place, with the names of the new object. */
 function keepMetadata(contents: YAMLMap, kept: Pair, { metadata }: ApiObject): void {
   const { value } = kept;
@@ -137,8 +147,19 @@ function keepMetadata(contents: YAMLMap, kept: Pair, { metadata }: ApiObject): v
   if (!isMap(value) || position < 0) return;
   value.set('name', metadata.name);
   if (metadata.namespace !== undefined) value.set('namespace', metadata.namespace);
-  for (const gone of ['uid', 'resourceVersion', 'creationTimestamp', 'generation']) {
-    value.delete(gone);
-  }
+  for (const gone of OF_SERVER) value.delete(gone);
+  keepAnnotations(value, metadata.annotations ?? {});
   contents.items[position] = kept;
+}
+
+/** Those of the new object, with the comments that the older one has beside them. */
+function keepAnnotations(metadata: YAMLMap, wanted: Readonly<Record<string, string>>): void {
+  const field = 'annotations';
+  const present = metadata.get(field);
+  const keys = isMap(present) ? present.items.map(({ key }) => String(key)) : [];
+  for (const key of keys) if (!Object.hasOwn(wanted, key)) metadata.deleteIn([field, key]);
+  const added = Object.entries(wanted).filter(([key]) => !keys.includes(key));
+  if (added.length > 0 && !isMap(present)) metadata.set(field, new Document({}).contents);
+  for (const [key, value] of added) metadata.setIn([field, key], value);
+  if (Object.keys(wanted).length === 0) metadata.delete(field);
 }

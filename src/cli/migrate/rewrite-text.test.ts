@@ -82,6 +82,20 @@ test('anchors and aliases do not outlive their document', () => {
   assert.match(text, /^# of the web\n/);
 });
 
+test('annotations are those of the new object, next to the comments of the older one', () => {
+  const annotations = { kept: 'yes', 'istio.io/dry-run': 'true' };
+  const object = { ...NEW, metadata: { ...NEW.metadata, annotations } };
+  const old =
+    'kind: Policy\nmetadata:\n  name: web\n  uid: x\n  annotations:\n    # why\n    kept: "yes"\n    gone: x\n';
+  const { text } = rewriteText(old, [placed(1, [object])]);
+  assert.match(text, /annotations:\n {4}# why\n {4}kept: "yes"\n {4}istio.io\/dry-run: "true"\n/);
+  assert.doesNotMatch(text, /gone|uid/);
+  const bare = rewriteText('kind: Policy\nmetadata: {name: web}\n', [placed(1, [object])]).text;
+  assert.match(bare, /istio.io\/dry-run: "true"/);
+  const none = rewriteText(old, [placed(1)]).text;
+  assert.doesNotMatch(none, /annotations/);
+});
+
 test('an object in a list is not rewritten, and is told', () => {
   const list = `kind: List\nitems:\n- kind: Policy\n  metadata: {name: web}\n`;
   const { text, misplaced } = rewriteText(list, [placed(3)]);
