@@ -8,6 +8,7 @@ import { usage } from '#cli/calls/read-call.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 import { addMeshOptions, type MeshFlags, readMesh } from '#cli/mesh/read-mesh.ts';
 import { ChangeWatch } from '#cli/policy-tests/change-watch.ts';
+import { LiveCallers } from '#cli/policy-tests/live-callers.ts';
 import { POLICY_TEST, readSuite, type TestSuite } from '#cli/policy-tests/read-suite.ts';
 import { coverageOf, failedCases, REPORTS, type ReportFormat } from '#cli/policy-tests/report.ts';
 import { runSuite, type SuiteResult } from '#cli/policy-tests/run-suite.ts';
@@ -17,6 +18,7 @@ import { Decider } from '#policy/decide/decider.ts';
 interface TestFlags extends MeshFlags {
   readonly output: string;
   readonly server?: boolean;
+  readonly live?: readonly string[];
   readonly watch?: boolean;
   readonly minCoverage?: string;
 }
@@ -32,6 +34,10 @@ export function registerTestCommand(program: Command, context: CliContext): void
     .argument('<file...>', 'files, or folders with them')
     .option('-o, --output <format>', `one of ${Object.keys(REPORTS).join(', ')}`, 'text')
     .option('--server', 'against the policies of a running server, in place of files')
+    .option(
+      '--live <directory...>',
+      'send real requests, as the workloads of the agents of these run directories',
+    )
     .option('--watch', 'again at every change of a file, until it is ended')
     .option('--min-coverage <percent>', 'fail when fewer of the rules are exercised');
   addMeshOptions(command).action(async (files: readonly string[], flags: TestFlags) => {
@@ -110,10 +116,15 @@ async function resultOf(
   suite: TestSuite,
   command: Command,
   context: CliContext,
-  { filename, namespace, server }: TestFlags,
+  { filename, namespace, server, live }: TestFlags,
 ): Promise<SuiteResult> {
-  const files = server ? undefined : (filename ?? suite.policies);
+  const files = server || live ? undefined : (filename ?? suite.policies);
   const flags = files === undefined ? { namespace } : { filename: files, namespace };
   const mesh = await readMesh(command, context, flags);
-  return runSuite(suite, mesh, new Decider(mesh.snapshot), systemClock.now());
+  return runSuite(suite, {
+    mesh,
+    decider: new Decider(mesh.snapshot),
+    nowMs: systemClock.now(),
+    live: live && (await LiveCallers.of(live)),
+  });
 }

@@ -1,9 +1,8 @@
-import { join } from 'node:path';
-import { EnvoyAdmin } from '#agent/envoy/admin-client.ts';
-import type { AgentStatus, WorkloadStatus } from '#agent/status.ts';
+import type { WorkloadStatus } from '#agent/status.ts';
 import type { Clock } from '#base/clock.ts';
 import { formatDurationMs } from '#base/duration.ts';
 import { pathExists } from '#base/files.ts';
+import { askAgent, statusSocket } from '#cli/agent-status.ts';
 import type { Finding } from '#cli/doctor/finding.ts';
 
 /** What is left of a certificate's life when renewal should have worked long before. */
@@ -23,23 +22,14 @@ export async function examineRunningAgent(
   });
   if (runDirectory === undefined)
     return none('no run directory was named', 'give --run-directory to look at a running agent');
-  const socket = join(runDirectory, 'status.sock');
+  const socket = statusSocket(runDirectory);
   if (!(await pathExists(socket))) return none(`no agent runs in ${runDirectory}`);
-  const status = await ask(socket);
+  const status = await askAgent(runDirectory);
   if (!status) return none(`${socket} does not answer`, 'an agent was killed; start it again');
   const { pid, workloads } = status;
   const about = { check: 'agent', state: 'ok' as const, message: `runs as process ${pid}` };
   const findings = workloads.flatMap((workload) => examineWorkload(workload, clock.now()));
   return { runs: true, findings: [about, ...findings] };
-}
-
-async function ask(socket: string): Promise<AgentStatus | undefined> {
-  try {
-    const { status, body } = await new EnvoyAdmin(socket).get('/status');
-    return status === 200 ? (JSON.parse(body) as AgentStatus) : undefined;
-  } catch {
-    return undefined; // the caller says so
-  }
 }
 
 function examineWorkload(workload: WorkloadStatus, now: number): readonly Finding[] {

@@ -36,9 +36,10 @@ export function failedCases(results: readonly SuiteResult[]): readonly CaseResul
 function text(results: readonly SuiteResult[]): string {
   const suites = results.flatMap(({ file, cases }) => [
     shortPath(file),
-    ...cases.flatMap(({ test, failures }) => [
+    ...cases.flatMap(({ test, failures, skipped }) => [
       failures.length === 0 ? `  ok    ${test.name}` : `  FAIL  ${test.name} (line ${test.line})`,
       ...failures.map((failure) => `        ${failure}`),
+      ...skipped.map((reason) => `        not tried: ${reason}`),
     ]),
   ]);
   const count = results.flatMap(({ cases }) => cases).length;
@@ -65,9 +66,13 @@ function junit(results: readonly SuiteResult[]): string {
   const suites = results.map(({ file, cases }) => {
     const name = xml(shortPath(file));
     const failed = cases.filter(({ failures }) => failures.length > 0).length;
-    const body = cases.map(({ test, failures }) => {
+    const body = cases.map(({ test, failures, skipped }) => {
       const tag = `    <testcase classname="${name}" name="${xml(test.name)}"`;
-      if (failures.length === 0) return `${tag}/>`;
+      const [reason] = skipped;
+      if (failures.length === 0)
+        return reason === undefined
+          ? `${tag}/>`
+          : `${tag}><skipped message="${xml(reason)}"/></testcase>`;
       const message = `<failure message="${xml(failures[0] ?? '')}">${xml(failures.join('\n'))}`;
       return `${tag}>${message}</failure></testcase>`;
     });
@@ -81,10 +86,14 @@ function junit(results: readonly SuiteResult[]): string {
 /** Test Anything Protocol, version 13. */
 function tap(results: readonly SuiteResult[]): string {
   const cases = results.flatMap((result) => result.cases);
-  const lines = cases.flatMap(({ test, failures }, index) => [
-    `${failures.length === 0 ? 'ok' : 'not ok'} ${index + 1} - ${test.name.replaceAll('#', '')}`,
-    ...failures.map((failure) => `# ${failure}`),
-  ]);
+  const lines = cases.flatMap(({ test, failures, skipped }, index) => {
+    const outcome = failures.length === 0 ? 'ok' : 'not ok';
+    const skip = failures.length === 0 && skipped[0] !== undefined ? ` # SKIP ${skipped[0]}` : '';
+    return [
+      `${outcome} ${index + 1} - ${test.name.replaceAll('#', '')}${skip}`,
+      ...failures.map((failure) => `# ${failure}`),
+    ];
+  });
   return `${['TAP version 13', `1..${cases.length}`, ...lines].join('\n')}\n`;
 }
 

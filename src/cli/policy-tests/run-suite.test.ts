@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { readDocuments } from '#api/documents.ts';
+import type { LiveAnswer } from '#cli/policy-tests/live-callers.ts';
 import { readSuite } from '#cli/policy-tests/read-suite.ts';
 import { coverageOf, REPORTS } from '#cli/policy-tests/report.ts';
 import { runSuite } from '#cli/policy-tests/run-suite.ts';
@@ -26,47 +27,65 @@ function suiteOf(tests: string) {
   return readSuite(document);
 }
 
-function resultOf(tests: string) {
+function resultOf(tests: string, live?: LiveAnswer) {
   const { suite, diagnostics } = suiteOf(tests);
   assert.ok(suite, JSON.stringify(diagnostics));
   const mesh = { snapshot: MESH, placeOf: () => ({ file: 'dir/p.yaml', line: 7 }) };
-  return runSuite(suite, mesh, new Decider(MESH), 0);
+  const send = live && { send: () => Promise.resolve(live) };
+  return runSuite(suite, { mesh, decider: new Decider(MESH), nowMs: 0, live: send });
 }
 
 const RIGHT = '  - {name: may look, from: outside, to: shop/web, expect: allow}\n';
 const WRONG = '  - {name: may <look>, from: outside, to: shop/web, expect: deny}\n';
 
 describe('a case', () => {
-  it('passes when the decision is as expected', () => {
+  it('passes when the decision is as expected', async () => {
     assert.deepEqual(
-      resultOf(RIGHT).cases.map(({ failures }) => failures),
+      (await resultOf(RIGHT)).cases.map(({ failures }) => failures),
       [[]],
     );
   });
 
-  it('fails when it is not, and says why', () => {
-    const [failure = ''] = resultOf(WRONG).cases[0]?.failures ?? [];
+  it('fails when it is not, and says why', async () => {
+    const [failure = ''] = (await resultOf(WRONG)).cases[0]?.failures ?? [];
     assert.match(
       failure,
       /^outside → shop\/web:80 GET \/: expected deny, got allow: Auth.*shop\/gets/,
     );
   });
 
-  it('is tried with everyone, each service, method and path', () => {
+  it('is tried with everyone, each service, method and path', async () => {
     const tests =
       '  - {name: x, from: [outside, shop/web], to: shop/web, method: [POST, DELETE],' +
       ' path: [/a, /b], expect: allow}\n';
-    assert.equal(resultOf(tests).cases[0]?.failures.length, 8);
+    assert.equal((await resultOf(tests)).cases[0]?.failures.length, 8);
   });
 
-  it('may say which policy or layer is to decide', () => {
-    const one = (because: string): number =>
-      resultOf(RIGHT.replace('}', `, because: ${because}}`)).cases[0]?.failures.length ?? 0;
-    assert.deepEqual([one('gets'), one('allow'), one('other'), one('token')], [0, 0, 1, 1]);
+  it('may say which policy or layer is to decide', async () => {
+    const counts: number[] = [];
+    for (const because of ['gets', 'allow', 'other', 'token']) {
+      const { cases } = await resultOf(RIGHT.replace('}', `, because: ${because}}`));
+      counts.push(cases[0]?.failures.length ?? 0);
+    }
+    assert.deepEqual(counts, [0, 0, 1, 1]);
   });
 
-  it('fails where its service is not there', () => {
-    const [failure = ''] = resultOf(RIGHT.replace('shop/web', 'shop/wep')).cases[0]?.failures ?? [];
+  it('is tried for real where somebody sends requests', async () => {
+    const passed = await resultOf(RIGHT, { decision: 'allow', saw: '200' });
+    assert.deepEqual(passed.cases[0]?.failures, []);
+    const failed = await resultOf(RIGHT, { decision: 'deny', saw: '403' });
+    assert.match(failed.cases[0]?.failures[0] ?? '', /got deny \(403\); policies say allow: /);
+    const skipped = await resultOf(RIGHT, { skipped: 'nobody is there' });
+    assert.deepEqual(skipped.cases[0]?.failures, []);
+    assert.equal(skipped.exercised.size, 0);
+    assert.match(REPORTS.text([skipped]), /not tried: outside → shop\/web:80 GET \/: nobody is/);
+    assert.match(REPORTS.tap([skipped]), /^ok 1 - may look # SKIP outside/m);
+    assert.match(REPORTS.junit([skipped]), /<skipped message="outside/);
+  });
+
+  it('fails where its service is not there', async () => {
+    const [failure = ''] =
+      (await resultOf(RIGHT.replace('shop/web', 'shop/wep'))).cases[0]?.failures ?? [];
     assert.match(failure, /there is no service "shop\/wep" \(did you mean "shop\/web"\?\)/);
   });
 
@@ -86,8 +105,8 @@ describe('a case', () => {
 });
 
 describe('coverage', () => {
-  it('counts rules that a call meets, and names the others', () => {
-    const { rules, missed, percent } = coverageOf([resultOf(RIGHT)]);
+  it('counts rules that a call meets, and names the others', async () => {
+    const { rules, missed, percent } = coverageOf([await resultOf(RIGHT)]);
     assert.deepEqual([rules, percent], [2, 50]);
     assert.deepEqual(
       missed.map(({ field }) => field),
@@ -95,14 +114,14 @@ describe('coverage', () => {
     );
   });
 
-  it('adds suites up', () => {
+  it('adds suites up', async () => {
     const put = RIGHT.replace('expect', 'method: PUT, expect');
-    assert.equal(coverageOf([resultOf(RIGHT), resultOf(put)]).percent, 100);
+    assert.equal(coverageOf([await resultOf(RIGHT), await resultOf(put)]).percent, 100);
   });
 });
 
-describe('a report', () => {
-  const results = [resultOf(RIGHT + WRONG)];
+describe('a report', async () => {
+  const results = [await resultOf(RIGHT + WRONG)];
 
   it('as text shows cases and coverage', () => {
     const text = REPORTS.text(results);
