@@ -53,7 +53,9 @@ async function migrateMesh(mesh: MeshRead, flags: MigrateFlags, context: CliCont
   if (flags.filename === undefined || flags.filename.includes('-')) {
     context.stdout.write(
       migration.made
-        .map(({ object }) => stringify(object, { aliasDuplicateObjects: false }))
+        .map(({ object }) =>
+          stringify(object, { schema: 'yaml-1.1', aliasDuplicateObjects: false }),
+        )
         .join('---\n'),
     );
   } else {

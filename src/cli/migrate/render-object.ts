@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import {
   Document,
   isMap,
@@ -9,7 +10,13 @@ import {
   visit,
   type YAMLMap,
 } from 'yaml';
+import { readDocuments } from '#api/documents.ts';
 import type { ApiObject } from '#api/object.ts';
+import { assert } from '#base/assert.ts';
+
+/** The words of YAML 1.1, as kubectl reads it: an unquoted `on` is no text. */
+const WRITING = { schema: 'yaml-1.1', aliasDuplicateObjects: false } as const;
+const READING = { schema: 'yaml-1.1', uniqueKeys: false } as const;
 
 /** Fields of a Policy, with the kind that takes their meaning over: comments go where they go. */
 const GOES_TO: Readonly<Record<string, string>> = {
@@ -39,7 +46,7 @@ interface Comments {
 export function renderObjects(objects: readonly ApiObject[], bodies: readonly string[]): string {
   const [first, ...others] = bodies.map(commentsOf);
   const texts = objects.map((object, index) => {
-    const document = new Document(object, { aliasDuplicateObjects: false });
+    const document = new Document(object, WRITING);
     const contents = document.contents as unknown as YAMLMap;
     const isFirst = index === 0;
     const top = isFirst ? [...(first?.top ?? []), ...others.flatMap(({ top }) => top)] : [];
@@ -52,7 +59,21 @@ export function renderObjects(objects: readonly ApiObject[], bodies: readonly st
     if (isFirst && first?.metadata) keepMetadata(contents, first.metadata, object);
     return document.toString({ lineWidth: 0 });
   });
-  return texts.join('---\n');
+  const text = texts.join('---\n');
+  checkMeaning(text, objects);
+  return text;
+}
+
+/** What was written must be read as what was meant, by kubectl too. */
+function checkMeaning(text: string, objects: readonly ApiObject[]): void {
+  const { documents } = readDocuments(text, { source: '' });
+  const meanings = (list: readonly object[]) =>
+    list.map((one) => {
+      const { kind, metadata, spec } = one as ApiObject & { readonly spec?: unknown };
+      return { kind, name: metadata.name, annotations: metadata.annotations, spec };
+    });
+  const read = meanings(documents.map(({ value }) => value));
+  assert(isDeepStrictEqual(read, meanings(objects)), 'a written object is read as another one');
 }
 
 /** The comments inside of `spec` that go to one of the objects. */
@@ -68,7 +89,7 @@ function specComments(
 }
 
 function commentsOf(body: string): Comments {
-  const document = parseDocument(body, { uniqueKeys: false });
+  const document = parseDocument(body, READING);
   const { contents } = document;
   if (!isMap(contents)) return { top: [], inSpec: new Map(), metadata: undefined };
   const top = [document.commentBefore, contents.commentBefore].flatMap(linesOf);

@@ -96,6 +96,14 @@ test('annotations are those of the new object, next to the comments of the older
   assert.doesNotMatch(none, /annotations/);
 });
 
+test('words that YAML 1.1 takes for something else are quoted', () => {
+  const matchLabels = { on: 'yes', n: '0644', port: '80', at: '12:30', none: '~', e: '1e3' };
+  const object = { ...NEW, spec: { selector: { matchLabels } } };
+  const { text } = rewriteText(OLD, [placed(1, [object])]);
+  assert.match(text, /"on": "yes"/);
+  assert.match(text, /"0644"/);
+});
+
 test('an object in a list is not rewritten, and is told', () => {
   const list = `kind: List\nitems:\n- kind: Policy\n  metadata: {name: web}\n`;
   const { text, misplaced } = rewriteText(list, [placed(3)]);
