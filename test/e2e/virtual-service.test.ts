@@ -30,6 +30,10 @@ spec:
     - match: [{ uri: { prefix: /broken } }]
       fault: { abort: { httpStatus: 501 } }
       route: [{ destination: { host: reviews } }]
+    - match: [{ uri: { prefix: /unharmed } }]
+      fault: { abort: {} }
+      headers: { request: { add: { Host: added.test, x-added: '1' } } }
+      route: [{ destination: { host: reviews } }]
     - match: [{ uri: { prefix: /nowhere } }]
       route: [{ destination: { host: reviews, subset: unknown } }]
     - match: [{ uri: { prefix: /all }, sourceLabels: { app: caller } }]
@@ -84,6 +88,11 @@ test('routes of a VirtualService', { timeout: 60_000 }, async (t) => {
     const { status, body } = await ask('/about');
     assert.deepEqual([status, body], [418, 'a teapot']);
     assert.equal((await ask('/broken')).status, 501);
+  });
+
+  await t.test('a host that is added is the host; an abort without a status is none', async () => {
+    const { headers } = await served('/unharmed');
+    assert.deepEqual([headers.host, headers['x-added']], ['added.test', '1']);
   });
 
   await t.test('an unknown subset leads nowhere, not to another part of the service', async () => {

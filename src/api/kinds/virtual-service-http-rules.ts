@@ -96,8 +96,9 @@ function checkString(match: StringMatch, field: string, report: Report): void {
 
 /** Reports that more than one part of a route says the host. */
 function checkAuthority({ rewrite, headers }: HttpRoute, field: string, report: Report): void {
-  const names = Object.keys(headers?.request?.set ?? {}).map((name) => name.toLowerCase());
-  const said = [...HOST_NAMES.filter((name) => names.includes(name)), rewrite?.authority];
+  const { set = {}, add = {} } = headers?.request ?? {};
+  const names = [...Object.keys(set), ...Object.keys(add)].map((name) => name.toLowerCase());
+  const said = [...names.filter((name) => HOST_NAMES.includes(name)), rewrite?.authority];
   if (said.filter(Boolean).length > 1)
     report(violates(field, 'the host cannot be set more than once'));
 }
@@ -109,11 +110,12 @@ function checkHeaders(headers: HeaderChanges | undefined, field: string, report:
     for (const name of [...Object.keys(set), ...Object.keys(add), ...remove]) {
       if (!HEADER_NAME.test(name)) report(invalid(at, name, 'must be the name of a header'));
     }
-    const changed = [...(direction === 'request' ? [] : Object.keys(set)), ...Object.keys(add)];
-    for (const name of [...changed, ...remove]) {
+    const written = [...Object.keys(set), ...Object.keys(add)];
+    const kept = direction === 'request' ? remove : [...written, ...remove];
+    for (const name of kept) {
       if (isOfRequestLine(name)) report(forbidden(at, `${name} cannot be added or removed`));
     }
-    for (const name of direction === 'request' ? Object.keys(set) : []) {
+    for (const name of direction === 'request' ? written : []) {
       if (isOfRequestLine(name) && !HOST_NAMES.includes(name.toLowerCase()))
         report(forbidden(at, `${name} cannot be set`, 'use rewrite'));
     }

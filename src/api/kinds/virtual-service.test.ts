@@ -146,7 +146,9 @@ describe('a route', () => {
     const rewrite = { authority: 'b' };
     refused(ofRoute({ headers: host, rewrite }), 'spec.http[0]', /more than once/);
     refused(request({ remove: ['host'] }), 'spec.http[0].headers.request', /added or removed/);
-    refused(request({ add: { host: 'a' } }), 'spec.http[0].headers.request', /added or removed/);
+    assert.deepEqual(request({ add: { host: 'a' } }), []);
+    refused(request({ add: { ':path': '/' } }), 'spec.http[0].headers.request', /cannot be set/);
+    refused(request({ add: { host: 'a' }, set: { host: 'b' } }), 'spec.http[0]', /more than once/);
     refused(request({ set: { ':path': '/' } }), 'spec.http[0].headers.request', /cannot be set/);
     const response = { set: { ':status': '200' } };
     refused(ofRoute({ headers: { response } }), 'spec.http[0].headers.response', /added or/);

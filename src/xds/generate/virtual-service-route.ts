@@ -92,8 +92,8 @@ function redirectOf(
 function forwardingOf(planned: PlannedRoute, authority: string): Init<typeof RouteActionSchema> {
   const { does, clusters, mirrors } = planned;
   const { rewrite, timeout, retries } = does;
-  const asked = clusters.map((cluster) => cluster.headers?.request?.set ?? {});
-  const host = rewrite?.authority || hostIn(does.headers?.request?.set, ...asked) || authority;
+  const asked = [does.headers, ...clusters.map((cluster) => cluster.headers)];
+  const host = rewrite?.authority || hostIn(asked) || authority;
   const retry = retryPolicy(retries);
   const { uriRegexRewrite } = rewrite ?? {};
   return {
@@ -144,9 +144,17 @@ function specifierOf(
 /** The names under which a request says its host; Envoy changes it by another way. */
 const HOST_NAMES: readonly string[] = ['host', ':authority'];
 
-function hostIn(...sets: readonly (Readonly<Record<string, string>> | undefined)[]): string {
-  const entries = sets.flatMap((set) => Object.entries(set ?? {}));
-  return entries.find(([name]) => HOST_NAMES.includes(name.toLowerCase()))?.[1] ?? '';
+/** The host that the first place says which says one; a request has only one, so adding sets it. */
+function hostIn(places: readonly (HeaderChanges | undefined)[]): string {
+  const entries = places.flatMap((place) => {
+    const { set = {}, add = {} } = place?.request ?? {};
+    return [...Object.entries(set), ...Object.entries(add)];
+  });
+  return entries.find(([name]) => isHost(name))?.[1] ?? '';
+}
+
+function isHost(name: string): boolean {
+  return HOST_NAMES.includes(name.toLowerCase());
 }
 
 interface HeaderFields {
@@ -175,14 +183,14 @@ function addedHeaders({
   set = {},
   add = {},
 }: NonNullable<HeaderChanges['request']>): HeaderValueOption[] {
-  const option =
-    (appendAction: HeaderValueOption_HeaderAppendAction) =>
-    ([key, value]: readonly [string, string]) =>
-      create(HeaderValueOptionSchema, { header: { key, value }, appendAction });
-  return [
-    ...Object.entries(set)
-      .filter(([name]) => !HOST_NAMES.includes(name.toLowerCase()))
-      .map(option(OVERWRITE_IF_EXISTS_OR_ADD)),
-    ...Object.entries(add).map(option(APPEND_IF_EXISTS_OR_ADD)),
-  ];
+  const options = (
+    headers: Readonly<Record<string, string>>,
+    appendAction: HeaderValueOption_HeaderAppendAction,
+  ) =>
+    Object.entries(headers)
+      .filter(([name]) => !isHost(name))
+      .map(([key, value]) =>
+        create(HeaderValueOptionSchema, { header: { key, value }, appendAction }),
+      );
+  return [...options(set, OVERWRITE_IF_EXISTS_OR_ADD), ...options(add, APPEND_IF_EXISTS_OR_ADD)];
 }
