@@ -110,6 +110,13 @@ export const SETTINGS = table({
     doc: 'Which requests proxies write a line about: those denied or failed, or every one.',
     scope: ['server'],
   },
+  requireTokenExpiration: {
+    type: 'boolean',
+    env: ['BULWARK_REQUIRE_TOKEN_EXPIRATION'],
+    default: 'false',
+    doc: 'Whether tokens of end users without exp are refused by every workload, not only by rules with requireExpiration.',
+    scope: ['server'],
+  },
   meshTlsMinVersion: {
     type: 'string',
     env: ['BULWARK_MESH_TLS_MIN_VERSION'],

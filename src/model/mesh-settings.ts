@@ -37,6 +37,8 @@ export interface MeshSettings {
   readonly pathNormalization: PathNormalization;
   /** Which requests a proxy writes a line about: those denied or failed, or every one. */
   readonly accessLog: 'failures' | 'all';
+  /** Whether tokens of end users without `exp` are refused, whatever their rule says. */
+  readonly requireTokenExpiration: boolean;
   readonly tls: MeshTlsLimits;
   /** What policies of action CUSTOM can ask. */
   readonly extensionProviders: readonly ExtensionProvider[];
@@ -57,6 +59,7 @@ export function meshSettings(
     hardening: 'strict',
     pathNormalization: PROFILE_PATHS[changes.hardening ?? 'strict'],
     accessLog: 'failures',
+    requireTokenExpiration: false,
     tls: DEFAULT_TLS_LIMITS,
     extensionProviders: [],
     ...changes,

@@ -9,7 +9,7 @@ import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
  */
 export function startedSettings(settings: Settings): MeshSettings {
   const { clusterDomain, rootNamespace, autoMtls, outboundTraffic } = settings;
-  const { hardening, accessLog } = settings;
+  const { hardening, accessLog, requireTokenExpiration } = settings;
   return meshSettings(parseTrustDomain(settings.trustDomain), {
     trustDomainAliases: settings.trustDomainAliases.map(parseTrustDomain),
     clusterDomain,
@@ -18,6 +18,7 @@ export function startedSettings(settings: Settings): MeshSettings {
     outboundTraffic,
     hardening,
     accessLog,
+    requireTokenExpiration,
     tls: tlsLimits(settings),
   });
 }

@@ -158,6 +158,14 @@ test('a required token is asked for with 401, and tokens may have to expire', {
   assert.equal((await app.ask('/', bearer(endless))).status, 401);
   assert.equal((await app.ask('/', bearer(issuer.token()))).status, 200);
 
+  await t.test('in the whole mesh, where its settings say so', async (sub) => {
+    const expiring = await startGuardedApp(sub, 'strict', { requireTokenExpiration: true });
+    expiring.apply(rule(''));
+    await ready(expiring);
+    assert.equal((await expiring.ask('/', bearer(endless))).status, 401);
+    assert.equal((await expiring.ask('/', bearer(issuer.token()))).status, 200);
+  });
+
   await t.test('but not in the profile of Istio, which does nothing about it', async (sub) => {
     const istio = await startGuardedApp(sub, 'istio');
     istio.apply(rule('      presence: REQUIRED'));

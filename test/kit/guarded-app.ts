@@ -1,5 +1,5 @@
 import type { TestContext } from 'node:test';
-import type { HardeningProfile } from '#model/mesh-settings.ts';
+import type { HardeningProfile, MeshSettings } from '#model/mesh-settings.ts';
 import { type SeenRequest, startEchoApp } from './echo-app.ts';
 import { ExplicitMesh, type ExplicitWorkload } from './explicit-workload.ts';
 import { KeepAliveClient } from './keep-alive-client.ts';
@@ -31,9 +31,10 @@ export interface GuardedApp {
 export async function startGuardedApp(
   test: Pick<TestContext, 'after'>,
   hardening: HardeningProfile = 'strict',
+  changes: Partial<MeshSettings> = {},
 ): Promise<GuardedApp> {
   const objects = serviceObjects('shop', 'backend', [{ name: 'http', port: 80 }]);
-  const mesh = new ExplicitMesh(testMesh(objects, { hardening }), testAuthority());
+  const mesh = new ExplicitMesh(testMesh(objects, { hardening, ...changes }), testAuthority());
   const http = await startEchoApp(test, 'backend');
   const workload = await mesh.start(test, {
     namespace: 'shop',

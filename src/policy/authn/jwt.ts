@@ -118,12 +118,19 @@ type TokenSources = PolicySources & Pick<MeshSnapshot, 'requestAuthentications'>
  */
 export class TokenPolicies {
   readonly #rootNamespace: string;
+  readonly #tokensExpire: boolean;
   readonly #finder: PolicyFinder;
   readonly #shared = new SharedByList<RequestAuthentication, PortTokens>();
   readonly #origins = new WeakMap<AuthenticationPolicy, PortTokens>();
 
-  constructor(settings: { readonly rootNamespace: string; readonly clusterDomain: string }) {
+  /** `requireTokenExpiration`: of every rule, whatever it says. */
+  constructor(settings: {
+    readonly rootNamespace: string;
+    readonly clusterDomain: string;
+    readonly requireTokenExpiration?: boolean;
+  }) {
     this.#rootNamespace = settings.rootNamespace;
+    this.#tokensExpire = settings.requireTokenExpiration ?? false;
     this.#finder = new PolicyFinder(settings.clusterDomain);
   }
 
@@ -133,7 +140,9 @@ export class TokenPolicies {
     const selected = [...namespaces]
       .flatMap((namespace) => sources.requestAuthentications.in(namespace))
       .filter((policy) => selects(policy, workload));
-    const common = this.#shared.get(selected, () => compileTokens(selected));
+    const common = this.#shared.get(selected, () =>
+      compileTokens(selected.flatMap((policy) => this.#rulesOf(policy))),
+    );
     if (common.rules.length > 0) return { common, ports: NO_PORTS };
     const old = this.#finder.policiesOf(workload, sources);
     const ports = [...old.ports].map(([port, policy]) => [port, this.#ofOrigins(policy)] as const);
@@ -148,19 +157,27 @@ export class TokenPolicies {
     if (known !== undefined) return known;
     const { originIsOptional, principalBinding } = policy.spec ?? {};
     const tokens: PortTokens = {
-      rules: rulesOf(policy),
+      rules: this.#rulesOf(policy),
       demand: originIsOptional ? 'optional' : 'present',
       binding: principalBinding === 'USE_ORIGIN' ? 'origin' : 'peer',
     };
     this.#origins.set(policy, tokens);
     return tokens;
   }
+
+  #rulesOf(policy: RequestAuthentication | AuthenticationPolicy): readonly TokenRule[] {
+    const rules = rulesOf(policy);
+    return this.#tokensExpire
+      ? rules.map((rule) => ({ ...rule, requiresExpiration: true }))
+      : rules;
+  }
 }
 
 /** The rules of several policies as one. Any token that one rule takes is enough. */
-function compileTokens(policies: readonly RequestAuthentication[]): PortTokens {
-  const rules = policies.flatMap(rulesOf);
-  const sorted = rules.sort((a, b) => (a.issuer === b.issuer ? 0 : a.issuer < b.issuer ? -1 : 1));
+function compileTokens(rules: readonly TokenRule[]): PortTokens {
+  const sorted = rules.toSorted((a, b) =>
+    a.issuer === b.issuer ? 0 : a.issuer < b.issuer ? -1 : 1,
+  );
   return { rules: sorted, demand: 'valid', binding: 'peer' };
 }
 

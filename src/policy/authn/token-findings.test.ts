@@ -1,7 +1,7 @@
 // What users are told about policies on tokens that do less, or more, than they seem to.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { HardeningProfile } from '#model/mesh-settings.ts';
+import type { HardeningProfile, MeshSettings } from '#model/mesh-settings.ts';
 import { Authorizer } from '#policy/authz/selection.ts';
 import { findingsOf } from '#policy/findings.ts';
 import { testMesh } from '../../../test/kit/mesh.ts';
@@ -40,8 +40,12 @@ ${triggers.map((rules, at) => `    - jwt: { issuer: "https://${at}", triggerRule
 `;
 
 /** `severity field: message` of what is found about policies on tokens. */
-function found(texts: readonly string[], hardening: HardeningProfile = 'strict'): string[] {
-  const mesh = testMesh(objectsOf([WEB, ...texts].join('---\n')), { hardening });
+function found(
+  texts: readonly string[],
+  hardening: HardeningProfile = 'strict',
+  changes: Partial<MeshSettings> = {},
+): string[] {
+  const mesh = testMesh(objectsOf([WEB, ...texts].join('---\n')), { hardening, ...changes });
   const { trustDomain, rootNamespace } = mesh.settings;
   const context = { trustDomain, trustDomainAliases: [], rootNamespace, hardening };
   const findings = findingsOf(mesh.model.snapshot(), new Authorizer(context));
@@ -89,7 +93,9 @@ test('so is a policy that speaks of end users, or lets nobody in', () => {
 test('tokens that never end', () => {
   const said = 'a token without exp is taken, and is valid for ever';
   const forEver = tokens(', presence: REQUIRED').replace('requireExpiration: true', '');
-  assert.deepEqual(found([forEver.replace(' ,', '')]), [`info spec.jwtRules[0]: ${said}`]);
+  const taken = forEver.replace(' ,', '');
+  assert.deepEqual(found([taken]), [`info spec.jwtRules[0]: ${said}`]);
+  assert.deepEqual(found([taken], 'strict', { requireTokenExpiration: true }), []);
 });
 
 test('triggers that cannot be told apart, and those that can', () => {

@@ -17,7 +17,7 @@ import { HARDENING } from '#policy/hardening.ts';
 export function tokenFindings(mesh: MeshSnapshot, authorizer: Authorizer, report: Report): void {
   for (const policy of mesh.requestAuthentications.all()) {
     checkRequired(policy, mesh, authorizer, report);
-    checkExpiration(policy, report);
+    if (!mesh.settings.requireTokenExpiration) checkExpiration(policy, report);
   }
   for (const policy of [...mesh.authenticationPolicies.all(), ...mesh.meshPolicies.all()]) {
     checkTriggers(policy, report);
