@@ -28,6 +28,7 @@ export class RealMesh {
   readonly #opinion: SecondOpinion;
   #server: ManagedProcess | undefined;
   #client: KubeClient | undefined;
+  readonly #agents = new Map<string, ManagedProcess>();
 
   constructor(test: Pick<TestContext, 'after'>) {
     this.#test = test;
@@ -74,6 +75,11 @@ export class RealMesh {
     await this.#server?.kill();
   }
 
+  /** The process of the server. */
+  get serverPid(): number {
+    return this.#server?.pid ?? -1;
+  }
+
   /** The process of an agent that was started. */
   async agentPid(name: string): Promise<number> {
     return (await this.agentStatus(name)).pid;
@@ -111,7 +117,13 @@ export class RealMesh {
     writeFileSync(path, JSON.stringify({ ...common, ...config }));
     const agent = bulwark(['agent', '--config', path]);
     this.#test.after(() => agent.stop());
+    this.#agents.set(name, agent);
     await agent.waitForLine((line) => line === 'ready' || undefined, START_MS_MAX);
+  }
+
+  /** What an agent wrote last. */
+  agentLines(name: string): readonly string[] {
+    return this.#agents.get(name)?.lines ?? [];
   }
 
   /** The same for workloads with an Envoy; gives what asks for their status. */
