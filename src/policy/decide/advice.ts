@@ -74,6 +74,9 @@ export function adviceOnDeny(rule: CompiledRule, refused: Refused): string {
   const conditions = matchedConditions(rule, facts) ?? [];
   const [condition] = conditions;
   if (condition === undefined) return `give the rule a field that leaves the call out (${object})`;
+  // An expression says in one place what is asked for and what is left out.
+  if (condition.field === condition.notField)
+    return `change ${condition.field} so that it leaves the call out (${object})`;
   const { asked, given } = conditionText(condition, facts);
   if (asked.length === 0)
     return given === undefined

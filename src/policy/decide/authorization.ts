@@ -155,16 +155,37 @@ function fieldOf({ values, field, notField }: Condition): string {
   return values.length > 0 ? field : notField;
 }
 
+/** The policy that a rule comes from. */
+function policyOfRule(
+  rule: CompiledRule,
+  { policies }: WorkloadAuthorization,
+): CompiledPolicy | undefined {
+  const { namespace, policy, action } = rule;
+  return (
+    policies.find(({ http, tcp }) => http.includes(rule) || tcp.includes(rule)) ??
+    policies.find(
+      (one) => one.namespace === namespace && one.name === policy && one.action === action,
+    )
+  );
+}
+
 /** The object that a rule comes from. */
 export function objectOfRule(
-  { namespace, policy, action }: CompiledRule,
-  { policies }: WorkloadAuthorization,
+  rule: CompiledRule,
+  authorization: WorkloadAuthorization,
 ): PolicyObject {
-  const found = policies.find(
-    (one) => one.namespace === namespace && one.name === policy && one.action === action,
-  );
-  return { kind: found?.kind ?? 'AuthorizationPolicy', namespace, name: policy };
+  const { kind = 'AuthorizationPolicy' } = policyOfRule(rule, authorization) ?? {};
+  return { kind, namespace: rule.namespace, name: rule.policy };
 }
+
+/** What the caller of a request is told that a rule denies. */
+export function answerOfRule(rule: CompiledRule, authorization: WorkloadAuthorization): string {
+  const denial = policyOfRule(rule, authorization)?.denial;
+  return denial === undefined ? FORBIDDEN : `${denial.status} ${denial.body}`;
+}
+
+/** What the caller of a request is told that policies deny. */
+export const FORBIDDEN = '403 RBAC: access denied';
 
 /** The object of a compiled policy. */
 export function objectOfPolicy({ kind, namespace, name }: CompiledPolicy): PolicyObject {

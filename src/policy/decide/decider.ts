@@ -14,7 +14,9 @@ import {
 } from '#policy/decide/advice.ts';
 import {
   type AuthorizationResult,
+  answerOfRule,
   authorize,
+  FORBIDDEN,
   objectOfPolicy,
 } from '#policy/decide/authorization.ts';
 import type { Call, Target } from '#policy/decide/call.ts';
@@ -148,8 +150,10 @@ export class Decider {
     const isOutside = call.from.identity === undefined;
     const refused = { facts, authorization, lostBy, isOutside };
     switch (decision.because) {
-      case 'a rule denies':
-        return { ...denied, advice: adviceOnDeny(decision.rule, refused) };
+      case 'a rule denies': {
+        const told = call.http ? answerOfRule(decision.rule, authorization) : answer;
+        return { ...denied, answer: told, advice: adviceOnDeny(decision.rule, refused) };
+      }
       case 'no ALLOW rule matches': {
         const advice = adviceOnAllow(decision.nearest, decision.policies, refused);
         const nearest = nearestRules(decision.nearest, refused);
@@ -191,7 +195,6 @@ function withField(layer: Layer, nearest: NearestRule | undefined): Layer {
 }
 
 const ALLOWED = 'the application gets it';
-const FORBIDDEN = '403 RBAC: access denied';
 const UNAUTHORIZED = '401 Unauthorized';
 const CLOSED = 'the connection is closed';
 const UPSTREAM = '503 from its own proxy, which gets no connection';
