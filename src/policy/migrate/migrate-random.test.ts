@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { ApiObject } from '#api/object.ts';
+import type { HardeningProfile } from '#model/mesh-settings.ts';
 import type { Workload } from '#model/workload.ts';
 import type { Call } from '#policy/decide/call.ts';
 import { Decider } from '#policy/decide/decider.ts';
@@ -186,38 +187,45 @@ function everywhere(one: RandomCall, mesh: ReturnType<typeof snapshotOf>): reado
   );
 }
 
-function snapshotOf(objects: readonly ApiObject[]) {
-  return testMesh([...SERVICES, ...WORKLOADS, ...objects]).model.snapshot();
+function snapshotOf(objects: readonly ApiObject[], hardening: HardeningProfile) {
+  return testMesh([...SERVICES, ...WORKLOADS, ...objects], { hardening }).model.snapshot();
 }
 
-test('what is proven to mean the same decides the same', () => {
-  let proven = 0;
-  const property = fc.property(
-    older,
-    fc.array(call, { minLength: 4, maxLength: 8 }),
-    (old, calls) => {
-      const before = snapshotOf(old);
-      const { made, replaced, isProven, findings } = migrate(before);
-      if (!isProven || made.length === 0) return;
-      proven += 1;
-      const kept = old.filter((one) => !replaced.includes(one));
-      const after = snapshotOf([...kept, ...made.map((one) => one.object)]);
-      const [was, is] = [new Decider(before), new Decider(after)];
-      const isNoted = findings.some(({ message }) => message.includes('is not good is refused'));
-      for (const one of calls) {
-        const later = everywhere(one, after);
-        for (const [index, asked] of everywhere(one, before).entries()) {
-          const old = was.decide(asked, 0);
-          const now = is.decide(later[index] ?? asked, 0);
-          if (old.decision === now.decision) continue;
-          // The one thing that is otherwise and told: a token that nobody looked at.
-          const isToken = now.decidedBy.layer === 'token' && asked.token !== undefined;
-          const shown = { one, to: asked.to.workloadPort, old: old.decidedBy, now: now.decidedBy };
-          assert.ok(isToken && isNoted, JSON.stringify({ ...shown, made }, null, 1));
+for (const profile of ['strict', 'istio'] as const) {
+  test(`profile ${profile}: what is proven to mean the same decides the same`, () => {
+    let proven = 0;
+    const property = fc.property(
+      older,
+      fc.array(call, { minLength: 4, maxLength: 8 }),
+      (old, calls) => {
+        const before = snapshotOf(old, profile);
+        const { made, replaced, isProven, findings } = migrate(before);
+        if (!isProven || made.length === 0) return;
+        proven += 1;
+        const kept = old.filter((one) => !replaced.includes(one));
+        const after = snapshotOf([...kept, ...made.map((one) => one.object)], profile);
+        const [was, is] = [new Decider(before), new Decider(after)];
+        const isNoted = findings.some(({ message }) => message.includes('is not good is refused'));
+        for (const one of calls) {
+          const later = everywhere(one, after);
+          for (const [index, asked] of everywhere(one, before).entries()) {
+            const old = was.decide(asked, 0);
+            const now = is.decide(later[index] ?? asked, 0);
+            if (old.decision === now.decision) continue;
+            // The one thing that is otherwise and told: a token that nobody looked at.
+            const isToken = now.decidedBy.layer === 'token' && asked.token !== undefined;
+            const shown = {
+              one,
+              to: asked.to.workloadPort,
+              old: old.decidedBy,
+              now: now.decidedBy,
+            };
+            assert.ok(isToken && isNoted, JSON.stringify({ ...shown, made }, null, 1));
+          }
         }
-      }
-    },
-  );
-  fc.assert(property, { numRuns: 150, seed: 20_261_122 });
-  assert.ok(proven >= 30, `${proven} of the random policies could be carried over`);
-});
+      },
+    );
+    fc.assert(property, { numRuns: 150, seed: 20_261_122 });
+    assert.ok(proven >= 30, `${proven} of the random policies could be carried over`);
+  });
+}
