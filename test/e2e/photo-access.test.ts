@@ -1,5 +1,5 @@
-// AZ-1, AZ-6, NS-2: the scenario of the documents, "photo-frontend cannot access datastore", in each
-// API that can say it: applied with kubectl, decided by real Envoys.
+// AZ-1, AZ-6, NS-2: the scenario of the documents, "photo-frontend cannot access datastore", in
+// each API that can say it: applied with kubectl, decided by real Envoys.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
