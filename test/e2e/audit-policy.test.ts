@@ -1,7 +1,7 @@
 // What AUDIT policies match is written down by Envoy, and recorded by the agent's reader of it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseAudit } from '#agent/denials/audit-log.ts';
+import { parseAudit } from '#agent/denials/audit.ts';
 import { parseRefusal } from '#agent/denials/refusal.ts';
 import { custom, startCustomMesh } from '../kit/custom-mesh.ts';
 import { objectsOf } from '../kit/objects.ts';

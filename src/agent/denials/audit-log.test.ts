@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { AuditLog, parseAudit } from '#agent/denials/audit-log.ts';
+import { parseAudit } from '#agent/denials/audit.ts';
+import { AuditLog } from '#agent/denials/audit-log.ts';
 import { createAgentMetrics } from '#agent/metrics.ts';
 import { LIMITS } from '#base/limits.ts';
 import { createLogger } from '#base/log.ts';

@@ -1,21 +1,8 @@
-import { type Call, callOf, parseAccessLine, textOf } from '#agent/denials/access-line.ts';
-import { parseRuleId } from '#agent/denials/policy-name.ts';
-import { parseRefusal } from '#agent/denials/refusal.ts';
+import { parseAudit } from '#agent/denials/audit.ts';
 import type { AgentMetrics } from '#agent/metrics.ts';
 import type { Clock } from '#base/clock.ts';
 import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
-
-/** A request or connection that a rule of an AUDIT policy matched. */
-export interface AuditRecord extends Call {
-  /** `namespace/name` of the policy; of several the first in the order of their names. */
-  readonly policy: string;
-  /** Number of the rule, from 0 on. */
-  readonly rule: number | undefined;
-  readonly decision: 'allowed' | 'denied';
-  /** Status of the answer; undefined for a connection. */
-  readonly status: number | undefined;
-}
 
 export interface AuditLogDeps {
   readonly log: Logger;
@@ -24,24 +11,6 @@ export interface AuditLogDeps {
 }
 
 const SECOND_MS = 1000;
-
-/** Lines without this are not worth parsing. */
-const HINT = '"audit_policy"';
-
-/** What a line of an Envoy's access log says was audited; undefined for all other lines. */
-export function parseAudit(text: string): AuditRecord | undefined {
-  if (!text.includes(HINT)) return undefined;
-  const line = parseAccessLine(text);
-  const id = line && textOf(line, 'audit_policy');
-  if (!line || id === undefined) return undefined;
-  const status = line.response_code;
-  return {
-    ...callOf(line),
-    ...parseRuleId(id),
-    decision: parseRefusal(text)?.kind === 'policy' ? 'denied' : 'allowed',
-    status: typeof status === 'number' ? status : undefined,
-  };
-}
 
 /**
  * Writes one record for each request and connection that an AUDIT policy matched, up to a rate.

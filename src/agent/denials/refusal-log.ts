@@ -11,8 +11,8 @@ export interface RefusalRecord extends Refusal {
   /** One sentence for people. */
   readonly reason: string;
   /**
-   * `namespace/name` of the policies that decided: the DENY or CUSTOM policy that matched, or all ALLOW
-   * policies, none of which did.
+   * `namespace/name` of the policies that decided: the DENY or CUSTOM policy that matched, or all
+   * ALLOW policies, none of which did.
    */
   readonly policies: readonly string[];
 }

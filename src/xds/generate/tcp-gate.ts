@@ -127,7 +127,7 @@ export function buildGateCluster(port: number): XdsResource {
   return encodeResource(TYPE_URL.cluster, name, ClusterSchema, create(ClusterSchema, cluster));
 }
 
-/** The gate: a listener inside of the proxy that judges callers before the application sees them. */
+/** The gate: a listener inside of the proxy. It judges callers before the application sees them. */
 export function buildGate(input: GateInput): XdsResource {
   const name = gateName(input.port);
   const denying = input.verdict.steps.flatMap(({ deniedBy }) => deniedBy ?? []);
