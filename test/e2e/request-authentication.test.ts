@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { HardeningProfile } from '#model/mesh-settings.ts';
 import { type GuardedApp, startGuardedApp } from '../kit/guarded-app.ts';
+import { callPeer, httpRequest } from '../kit/peer-call.ts';
 import { TokenIssuer } from '../kit/token-issuer.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
@@ -148,6 +149,8 @@ test('a required token is asked for with 401, and tokens may have to expire', {
   app.apply(rule(`      presence: REQUIRED${others}`));
   const isAsked = async () => (await app.ask('/')).status === 401;
   await waitUntil(isAsked, 'a token is asked for');
+  const { text } = await callPeer({ port: app.port, data: httpRequest('/') });
+  assert.match(text, /^www-authenticate: Bearer realm="http:\/\/test\/"\r$/m);
   assert.equal((await app.ask('/', bearer(issuer.token()))).status, 200);
   assert.equal((await app.ask('/', bearer(two.token()))).status, 401);
 
