@@ -1,7 +1,7 @@
-import { ageColumn } from '#api/columns.ts';
 import { violates } from '#api/field-error.ts';
 import { defineIstioKind } from '#api/kinds/istio-kind.ts';
 import type { IstioStatus } from '#api/kinds/istio-status.ts';
+import { mixerKind } from '#api/kinds/mixer-kind.ts';
 import type { ApiObject } from '#api/object.ts';
 import { choice, map, object, text, type ValueOf } from '#api/schema.ts';
 import { attributeNamed } from '#mixer/attributes.ts';
@@ -38,14 +38,11 @@ export interface AttributeManifest extends ApiObject {
 
 /** attributemanifest: attributes that expressions may name beside the known ones. */
 export const attributeManifest = defineIstioKind<AttributeManifest>({
-  group: 'config.istio.io',
-  versions: ['v1alpha2'],
+  ...mixerKind,
   kind: 'attributemanifest',
   plural: 'attributemanifests',
-  shortNames: [],
   description: 'Attributes that expressions may name beside the known ones (Mixer).',
   spec,
-  columns: [ageColumn],
   check({ spec: given = {} }, report) {
     for (const [name, { valueType = 'VALUE_TYPE_UNSPECIFIED' }] of Object.entries(
       given.attributes ?? {},

@@ -2,10 +2,11 @@ import { isIpBlock } from '#api/address.ts';
 import { checkSchema } from '#api/check-schema.ts';
 import { ageColumn, fieldColumn } from '#api/columns.ts';
 import { checkDuration } from '#api/duration.ts';
-import { forbidden, invalid, required, unsupported } from '#api/field-error.ts';
+import { forbidden, invalid, required } from '#api/field-error.ts';
 import type { Report } from '#api/kind.ts';
-import { defineIstioKind, type IstioKind } from '#api/kinds/istio-kind.ts';
+import { defineIstioKind } from '#api/kinds/istio-kind.ts';
 import type { IstioStatus } from '#api/kinds/istio-status.ts';
+import { isOfAccessControl, mixerKind, refuseProcesses } from '#api/kinds/mixer-kind.ts';
 import type { ApiObject } from '#api/object.ts';
 import { regexProblem } from '#api/regex.ts';
 import { anyObject, choice, flag, integer, list, object, text, type ValueOf } from '#api/schema.ts';
@@ -128,37 +129,23 @@ export function handlerParams(
 
 function checkHandler(handler: MixerHandler, report: Report): void {
   const { compiledAdapter = '', adapter, connection } = handler.spec ?? {};
-  for (const [name, value] of Object.entries({ adapter, connection })) {
-    if (value !== undefined)
-      report(forbidden(`spec.${name}`, 'adapters in processes of their own are not supported'));
-  }
+  refuseProcesses({ adapter, connection }, report);
   const adapters = Object.keys(ADAPTERS);
   if (compiledAdapter === '') {
     if (adapter === undefined)
       report(required('spec.compiledAdapter', `one of ${adapters.join(', ')}`));
     return;
   }
-  if (!adapters.includes(compiledAdapter)) {
-    const remedy = 'of Mixer there is access control only, no telemetry and no quotas';
-    report(unsupported('spec.compiledAdapter', compiledAdapter, adapters, remedy));
-    return;
-  }
+  if (!isOfAccessControl('spec.compiledAdapter', compiledAdapter, adapters, report)) return;
   const params = handlerParams(handler, report);
   if (params === undefined) return;
   if ('denier' in params) checkDenier(params.denier, 'spec.params', report);
   else checkList(params.list, 'spec.params', report);
 }
 
-const common = {
-  group: 'config.istio.io',
-  versions: ['v1alpha2'],
-  shortNames: [],
-  columns: [ageColumn],
-} as const satisfies Partial<IstioKind<ApiObject>>;
-
 /** handler: a handler by the name of its adapter. */
 export const mixerHandler = defineIstioKind<MixerHandler>({
-  ...common,
+  ...mixerKind,
   kind: 'handler',
   plural: 'handlers',
   description: 'A denier or a listchecker that rules ask (Mixer).',
@@ -169,7 +156,7 @@ export const mixerHandler = defineIstioKind<MixerHandler>({
 
 /** denier: the older form of a handler. */
 export const denier = defineIstioKind<Denier>({
-  ...common,
+  ...mixerKind,
   kind: 'denier',
   plural: 'deniers',
   description: 'Denies what a rule asks it about (Mixer, older form of a handler).',
@@ -179,7 +166,7 @@ export const denier = defineIstioKind<Denier>({
 
 /** listchecker: the older form of a handler. */
 export const listChecker = defineIstioKind<ListChecker>({
-  ...common,
+  ...mixerKind,
   kind: 'listchecker',
   plural: 'listcheckers',
   description: 'Denies by a list what a rule asks it about (Mixer, older form of a handler).',

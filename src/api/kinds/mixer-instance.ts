@@ -1,9 +1,10 @@
 import { ageColumn, fieldColumn } from '#api/columns.ts';
-import { forbidden, unknownField, unsupported } from '#api/field-error.ts';
+import { unknownField } from '#api/field-error.ts';
 import type { Report } from '#api/kind.ts';
-import { defineIstioKind, type IstioKind } from '#api/kinds/istio-kind.ts';
+import { defineIstioKind } from '#api/kinds/istio-kind.ts';
 import type { IstioStatus } from '#api/kinds/istio-status.ts';
 import { checkExpression } from '#api/kinds/mixer-expression.ts';
+import { isOfAccessControl, mixerKind, refuseProcesses } from '#api/kinds/mixer-kind.ts';
 import type { ApiObject } from '#api/object.ts';
 import { anyObject, map, object, text, type ValueOf } from '#api/schema.ts';
 import type { ValueType } from '#mixer/expression.ts';
@@ -42,16 +43,9 @@ const TEMPLATES = ['checknothing', 'listentry'];
 
 function checkInstance({ spec = {} }: MixerInstance, report: Report): void {
   const { compiledTemplate = '', params = {}, template, attributeBindings } = spec;
-  for (const [name, value] of Object.entries({ template, attributeBindings })) {
-    if (value !== undefined)
-      report(forbidden(`spec.${name}`, 'adapters in processes of their own are not supported'));
-  }
+  refuseProcesses({ template, attributeBindings }, report);
   if (template !== undefined && compiledTemplate === '') return;
-  if (!TEMPLATES.includes(compiledTemplate)) {
-    const remedy = 'of Mixer there is access control only, no telemetry and no quotas';
-    report(unsupported('spec.compiledTemplate', compiledTemplate, TEMPLATES, remedy));
-    return;
-  }
+  if (!isOfAccessControl('spec.compiledTemplate', compiledTemplate, TEMPLATES, report)) return;
   const isEntry = compiledTemplate === 'listentry';
   for (const name of Object.keys(params)) {
     if (!isEntry || name !== 'value') report(unknownField(`spec.params.${name}`, 'error'));
@@ -70,16 +64,9 @@ export function listedValue({ spec = {} }: MixerInstance): string | undefined {
   return spec.compiledTemplate === 'listentry' ? textOf(spec.params?.value) : undefined;
 }
 
-const common = {
-  group: 'config.istio.io',
-  versions: ['v1alpha2'],
-  shortNames: [],
-  columns: [ageColumn],
-} as const satisfies Partial<IstioKind<ApiObject>>;
-
 /** instance: what a handler is asked about, by the name of its template. */
 export const mixerInstance = defineIstioKind<MixerInstance>({
-  ...common,
+  ...mixerKind,
   kind: 'instance',
   plural: 'instances',
   description: 'What a handler is asked about (Mixer).',
@@ -90,7 +77,7 @@ export const mixerInstance = defineIstioKind<MixerInstance>({
 
 /** checknothing: the older form of an instance. */
 export const checkNothing = defineIstioKind<CheckNothing>({
-  ...common,
+  ...mixerKind,
   kind: 'checknothing',
   plural: 'checknothings',
   description: 'Asks a handler about nothing (Mixer, older form of an instance).',
@@ -100,7 +87,7 @@ export const checkNothing = defineIstioKind<CheckNothing>({
 
 /** listentry: the older form of an instance. */
 export const listEntry = defineIstioKind<ListEntry>({
-  ...common,
+  ...mixerKind,
   kind: 'listentry',
   plural: 'listentries',
   description: 'Asks a handler about a value (Mixer, older form of an instance).',

@@ -3,6 +3,7 @@ import { required, warning } from '#api/field-error.ts';
 import { defineIstioKind } from '#api/kinds/istio-kind.ts';
 import type { IstioStatus } from '#api/kinds/istio-status.ts';
 import { checkExpression } from '#api/kinds/mixer-expression.ts';
+import { mixerKind } from '#api/kinds/mixer-kind.ts';
 import type { ApiObject } from '#api/object.ts';
 import { anyObject, list, object, text, type ValueOf } from '#api/schema.ts';
 
@@ -34,11 +35,9 @@ const WITHOUT_EFFECT = ['requestHeaderOperations', 'responseHeaderOperations', '
 
 /** rule: under which condition Mixer's handlers are asked. */
 export const mixerRule = defineIstioKind<MixerRule>({
-  group: 'config.istio.io',
-  versions: ['v1alpha2'],
+  ...mixerKind,
   kind: 'rule',
   plural: 'rules',
-  shortNames: [],
   description: 'Asks handlers, such as a denier, about requests that match (Mixer).',
   spec,
   columns: [fieldColumn('Match', '.spec.match', 'When it counts.'), ageColumn],

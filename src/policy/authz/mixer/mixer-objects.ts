@@ -1,34 +1,24 @@
 import type { AttributeManifest } from '#api/kinds/attribute-manifest.ts';
-import {
-  type Denier,
-  type DenierParams,
-  handlerParams,
-  type ListChecker,
-  type ListParams,
-  type MixerHandler,
-} from '#api/kinds/mixer-handler.ts';
-import {
-  type CheckNothing,
-  type ListEntry,
-  listedValue,
-  type MixerInstance,
-} from '#api/kinds/mixer-instance.ts';
-import type { MixerRule } from '#api/kinds/mixer-rule.ts';
+import { type DenierParams, handlerParams, type ListParams } from '#api/kinds/mixer-handler.ts';
+import { listedValue } from '#api/kinds/mixer-instance.ts';
 import type { ApiObject } from '#api/object.ts';
 import type { ValueType } from '#mixer/expression.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
+import type { MeshSnapshot } from '#model/snapshot.ts';
 
 /** The objects that Mixer's access control comes from. */
-export interface MixerObjects {
-  readonly attributeManifests: NamespacedObjects<AttributeManifest>;
-  readonly mixerRules: NamespacedObjects<MixerRule>;
-  readonly mixerHandlers: NamespacedObjects<MixerHandler>;
-  readonly mixerInstances: NamespacedObjects<MixerInstance>;
-  readonly deniers: NamespacedObjects<Denier>;
-  readonly listCheckers: NamespacedObjects<ListChecker>;
-  readonly checkNothings: NamespacedObjects<CheckNothing>;
-  readonly listEntries: NamespacedObjects<ListEntry>;
-}
+export interface MixerObjects
+  extends Pick<
+    MeshSnapshot,
+    | 'attributeManifests'
+    | 'mixerRules'
+    | 'mixerHandlers'
+    | 'mixerInstances'
+    | 'deniers'
+    | 'listCheckers'
+    | 'checkNothings'
+    | 'listEntries'
+  > {}
 
 /** A handler, in its newer or older form, by what it does. */
 export type FoundHandler = {
