@@ -5,6 +5,7 @@ import { peerAuthenticationFindings } from '#policy/authn/peer-authentication-fi
 import { policyFindings } from '#policy/authn/policy-findings.ts';
 import { tokenFindings } from '#policy/authn/token-findings.ts';
 import { customFindings } from '#policy/authz/custom-findings.ts';
+import { greetingFindings } from '#policy/authz/greeting-findings.ts';
 import type { Authorizer } from '#policy/authz/selection.ts';
 import { destinationRuleFindings } from '#policy/tls/destination-rule-findings.ts';
 
@@ -32,6 +33,7 @@ export function findingsOf(mesh: MeshSnapshot, authorizer: Authorizer): Findings
     for (const diagnostic of authorizer.diagnosticsOf(rule, mesh)) report(rule, diagnostic);
   }
   customFindings(mesh, authorizer, report);
+  greetingFindings(mesh, authorizer, report);
   peerAuthenticationFindings(mesh, report);
   policyFindings(mesh, report);
   tokenFindings(mesh, authorizer, report);

@@ -31,7 +31,7 @@ spec:
 `);
 
 test('what an AUDIT policy matches is recorded', { timeout: 60_000 }, async (t) => {
-  const { web, app, tcp, certificate, apply, ask } = await startCustomMesh(t);
+  const { mesh, web, app, tcp, certificate, apply, ask } = await startCustomMesh(t);
   const [http] = app.proxy.explicit?.inbound ?? [];
   apply(
     ...policies(http?.port ?? 0, tcp.port),
@@ -65,7 +65,25 @@ test('what an AUDIT policy matches is recorded', { timeout: 60_000 }, async (t) 
     // The first requests may have come before the AUDIT policy did.
     assert.equal((await ask('/watched/no')).status, 403);
     const record = await auditOf('/watched/no');
-    assert.deepEqual([record.decision, record.status], ['denied', 403]);
+    const { decision, status, decidedBy } = record;
+    assert.deepEqual([decision, status, decidedBy], ['denied', 403, 'shop/no']);
+  });
+
+  await t.test('and which policy allowed it', async () => {
+    const allow = objectsOf(`
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: yes, namespace: shop }
+spec: { rules: [{}] }
+`);
+    mesh.mesh.put(...allow);
+    mesh.publish();
+    await waitUntil(async () => {
+      await ask('/watched/allowed');
+      return audits().some(({ decidedBy }) => decidedBy === 'shop/yes');
+    }, 'a record names the policy');
+    mesh.mesh.remove(...allow);
+    mesh.publish();
   });
 
   await t.test('each once, and nothing else is', async () => {

@@ -44,6 +44,11 @@ describe('a record of an AUDIT policy', () => {
   it('says that the request was denied, also by a provider', () => {
     const details = 'rbac_access_denied_matched_policy[none]';
     assert.equal(parse({ response_code_details: details })?.decision, 'denied');
+    const rule = 'rbac_access_denied_matched_policy[ns[shop]-policy[no]-rule[0]]';
+    assert.equal(parse({ response_code_details: rule })?.decidedBy, 'shop/no');
+    const allow = 'ns[shop]-policy[yes]-rule[0]';
+    assert.equal(parse({ allow_policy: allow })?.decidedBy, 'shop/yes');
+    assert.equal(parse({})?.decidedBy, undefined);
     assert.equal(parse({ response_flags: 'UAEX' })?.decision, 'denied');
     assert.equal(parse({ response_code: 403 })?.decision, 'allowed', "the application's own 403");
   });

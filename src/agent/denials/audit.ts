@@ -9,6 +9,11 @@ export interface AuditRecord extends Call {
   /** Number of the rule, from 0 on. */
   readonly rule: number | undefined;
   readonly decision: 'allowed' | 'denied';
+  /**
+   * `namespace/name` of the policy that said so; undefined when none did, because no ALLOW policy
+   * selects the workload or none matches, and for an allowed connection that is not HTTP.
+   */
+  readonly decidedBy: string | undefined;
   /** Status of the answer; undefined for a connection. */
   readonly status: number | undefined;
 }
@@ -23,10 +28,14 @@ export function parseAudit(text: string): AuditRecord | undefined {
   const id = line && textOf(line, 'audit_policy');
   if (!line || id === undefined) return undefined;
   const status = line.response_code;
+  const refusal = parseRefusal(text);
+  const isDenied = refusal?.kind === 'policy';
+  const decider = isDenied ? refusal.policy : textOf(line, 'allow_policy');
   return {
     ...callOf(line),
     ...parseRuleId(id),
-    decision: parseRefusal(text)?.kind === 'policy' ? 'denied' : 'allowed',
+    decision: isDenied ? 'denied' : 'allowed',
+    decidedBy: decider && parseRuleId(decider).policy,
     status: typeof status === 'number' ? status : undefined,
   };
 }

@@ -1,12 +1,9 @@
 import type { Diagnostic } from '#api/diagnostic.ts';
 import { warning } from '#api/field-error.ts';
-import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import type { ExtensionProvider } from '#model/extension-provider.ts';
-import { PROTOCOLS } from '#model/protocol.ts';
-import { labelsMatch } from '#model/selector.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
-import { leadsTo } from '#model/workload-services.ts';
+import { portsHandled, workloadsOf } from '#policy/authz/policy-workloads.ts';
 import { providedHeaders } from '#policy/authz/provided-headers.ts';
 import type { Authorizer, WorkloadAuthorization } from '#policy/authz/selection.ts';
 import type { Report } from '#policy/findings.ts';
@@ -26,9 +23,10 @@ export function customFindings(mesh: MeshSnapshot, authorizer: Authorizer, repor
     const { provider, problem, remedy } = authorizer.providerState(name, namespace, mesh);
     if (problem !== undefined) report(policy, cannotBeAsked(problem, remedy, mesh));
     if (!provider || problem !== undefined) continue;
-    const workloads = selected(policy, mesh);
-    if (provider.check.over === 'http' && workloads.some((one) => hasPlainPorts(one, mesh)))
-      report(policy, openPorts(name));
+    const workloads = workloadsOf(policy, mesh);
+    const isOpen = (one: Workload) =>
+      portsHandled(one, mesh, ({ handling }) => handling === 'tcp').length > 0;
+    if (provider.check.over === 'http' && workloads.some(isOpen)) report(policy, openPorts(name));
     if (workloads.some((one) => isLeftOut(name, authorizer.authorizationFor(one, mesh))))
       report(policy, cannotBeAsked('there are too many providers for one workload', '', mesh));
     const spoofed = headersOfCallers(provider, mesh);
@@ -59,27 +57,6 @@ function openPorts(name: string): Diagnostic {
 function callersMaySet(headers: readonly string[]): Diagnostic {
   const message = `when it does not answer, callers may set ${headers.join(', ')} themselves`;
   return warning(FIELD, message, 'turn failOpen off');
-}
-
-/** Workloads that a policy is for; in the root namespace those of the whole mesh. */
-function selected({ metadata, spec }: AuthorizationPolicy, mesh: MeshSnapshot): Workload[] {
-  const { namespace = '' } = metadata;
-  const isRoot = namespace === mesh.settings.rootNamespace;
-  const namespaces = isRoot ? mesh.workloads.namespaces() : [namespace];
-  const labels = spec?.selector?.matchLabels ?? {};
-  return namespaces
-    .flatMap((one) => mesh.workloads.in(one))
-    .filter((workload) => labelsMatch(labels, workload.labels));
-}
-
-function hasPlainPorts(workload: Workload, { services }: MeshSnapshot): boolean {
-  return services
-    .in(workload.namespace)
-    .some(
-      (service) =>
-        service.ports.some(({ protocol }) => PROTOCOLS[protocol].handling === 'tcp') &&
-        leadsTo(service, workload),
-    );
 }
 
 function isLeftOut(name: string, { http }: WorkloadAuthorization): boolean {

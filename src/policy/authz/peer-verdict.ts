@@ -46,6 +46,11 @@ export function peerVerdict({ deny, allow }: TrafficRules, port: number): PeerVe
   return { steps: [...denying, ...allowing], othersPass: allow.enforced === undefined };
 }
 
+/** Whether a rule says nothing of what is known only later. */
+export function isDecidedByPeer({ sources, operations }: CompiledRule): boolean {
+  return sources.flat().every(isPeerCondition) && operations.flat().every(isAbout);
+}
+
 /** Callers whom the rule matches whatever else is so. */
 function certainly({ sources, operations }: CompiledRule, port: number): PeerTest {
   if (!operations.some((clause) => clause.every((one) => isAbout(one) && holds(one, port))))

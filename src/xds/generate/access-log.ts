@@ -11,9 +11,9 @@ import { AccessLogType } from '#gen/envoy-api/envoy/data/accesslog/v3/accesslog_
 import { ExpressionFilterSchema } from '#gen/envoy-api/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js';
 import { StdoutAccessLogSchema } from '#gen/envoy-api/envoy/extensions/access_loggers/stream/v3/stream_pb.js';
 import type { MeshSettings } from '#model/mesh-settings.ts';
-import { GATE_PEER_KEY } from '#xds/generate/authz/gate-matcher.ts';
 import { verdictPrefix } from '#xds/generate/authz/external-check.ts';
-import { AUDIT_PREFIX, CUSTOM_PLACES } from '#xds/generate/authz/filters.ts';
+import { AUDIT_PREFIX, CUSTOM_PLACES, ENFORCED_PREFIX } from '#xds/generate/authz/filters.ts';
+import { GATE_PEER_KEY } from '#xds/generate/authz/gate-matcher.ts';
 import { typedConfig } from '#xds/generate/proto-values.ts';
 
 /** Which requests are written down. */
@@ -70,7 +70,7 @@ const HTTP_FIELDS: JsonObject = {
 const HTTP_RBAC = 'envoy.filters.http.rbac';
 const NETWORK_RBAC = 'envoy.filters.network.rbac';
 
-/** The rules of AUDIT and CUSTOM policies that matched, by the keys of their filters. */
+/** The rules of policies that matched, by the keys of their filters. */
 function policyFields(filter: string, auditKey: string): JsonObject {
   const checks = CUSTOM_PLACES.map((place) => [
     `custom_policy_${place}`,
@@ -82,7 +82,10 @@ function policyFields(filter: string, auditKey: string): JsonObject {
   };
 }
 
-const HTTP_POLICIES = policyFields(HTTP_RBAC, `${AUDIT_PREFIX}enforced_effective_policy_id`);
+const HTTP_POLICIES: JsonObject = {
+  ...policyFields(HTTP_RBAC, `${AUDIT_PREFIX}enforced_effective_policy_id`),
+  allow_policy: `%DYNAMIC_METADATA(${HTTP_RBAC}:${ENFORCED_PREFIX.allow}enforced_effective_policy_id)%`,
+};
 const TCP_POLICIES = policyFields(NETWORK_RBAC, `${AUDIT_PREFIX}shadow_effective_policy_id`);
 
 /** Lines about requests. */

@@ -12,7 +12,12 @@ import {
   networkCustomConfigs,
 } from '#xds/generate/authz/custom-configs.ts';
 import { extensionConfig } from '#xds/generate/authz/extension-config.ts';
-import { AUDIT_PREFIX, AUTHZ_CONFIG_NAMES, boundName } from '#xds/generate/authz/filters.ts';
+import {
+  AUDIT_PREFIX,
+  AUTHZ_CONFIG_NAMES,
+  boundName,
+  ENFORCED_PREFIX,
+} from '#xds/generate/authz/filters.ts';
 import type { ListenPorts } from '#xds/generate/authz/permission.ts';
 import { buildHttpRbac, buildNetworkRbac } from '#xds/generate/authz/rbac.ts';
 import type { XdsResource } from '#xds/resource.ts';
@@ -146,8 +151,8 @@ function httpResources(
   // The filters of a chain share one place in the metadata: without a prefix the next would
   // overwrite the one before.
   httpAudit.rulesStatPrefix = AUDIT_PREFIX;
-  httpDeny.rulesStatPrefix = 'istio_deny_';
-  httpAllow.rulesStatPrefix = 'istio_allow_';
+  httpDeny.rulesStatPrefix = ENFORCED_PREFIX.deny;
+  httpAllow.rulesStatPrefix = ENFORCED_PREFIX.allow;
   return [
     extensionConfig(boundName(audit, principal), HttpRbacSchema, httpAudit),
     extensionConfig(boundName(deny, principal), HttpRbacSchema, httpDeny),

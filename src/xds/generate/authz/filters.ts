@@ -48,6 +48,9 @@ export const AUTHZ_CONFIG_NAMES = {
 /** Prefix of the keys and statistics of the filters that note what AUDIT policies match. */
 export const AUDIT_PREFIX = 'istio_audit_';
 
+/** The same of the filters that enforce DENY and ALLOW policies. */
+export const ENFORCED_PREFIX = { deny: 'istio_deny_', allow: 'istio_allow_' } as const;
+
 /** Where providers of CUSTOM policies have their filters; in order. */
 export const CUSTOM_PLACES: readonly number[] = Array.from(
   { length: LIMITS.authzProvidersPerWorkloadMax },
