@@ -27,7 +27,7 @@ spec:
 /** A call of `clients/client` to `shop/web`, but for what is said otherwise. */
 export interface Asked {
   readonly yaml?: string;
-  readonly from?: 'outside' | 'client' | 'revoked';
+  readonly from?: 'outside' | 'client' | 'revoked' | 'foreign';
   readonly port?: number;
   readonly method?: string;
   readonly path?: string;
@@ -37,7 +37,8 @@ export interface Asked {
 }
 
 function identityOf(serviceAccount: string) {
-  const trustDomain = parseTrustDomain('cluster.local');
+  const isForeign = serviceAccount === 'foreign';
+  const trustDomain = parseTrustDomain(isForeign ? 'other.example' : 'cluster.local');
   return workloadSpiffeId({ trustDomain, namespace: 'clients', serviceAccount });
 }
 

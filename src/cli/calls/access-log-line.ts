@@ -17,6 +17,8 @@ export interface LoggedCall {
 const DENIED = /rbac_access_denied_matched_policy\[(none|[^\s"]*\])\]/;
 /** The server name that proxies of a mesh ask each other for. */
 const SERVER_NAME = /outbound_\.(\d+)_\.[^_]*_\.([-.\w]+)/;
+/** The cluster of a service port, at the caller. */
+const CLUSTER = /^outbound\|(\d+)\|[^|]*\|([-.\w]+)$/;
 const ADDRESS = /^\[?([0-9a-fA-F.:]+?)\]?:\d+$/;
 
 /**
@@ -47,17 +49,23 @@ function ofFields(fields: Readonly<Record<string, unknown>>): LoggedCall {
   const textOf = (name: string): string | undefined => known(fields[name]);
   const host = textOf('authority');
   const method = textOf('method');
-  const isOurs = fields.kind === 'access';
+  // Lines about the workload's own calls do not say who it is.
+  const isInbound = fields.kind === 'access' && fields.direction !== 'outbound';
   const details = textOf('response_code_details') ?? textOf('connection_termination_details');
   return {
-    from: textOf('peer') ?? (isOurs ? OUTSIDE : undefined),
-    to: targetOf(SERVER_NAME.exec(textOf('requested_server_name') ?? ''), host),
+    from: isInbound ? (textOf('peer') ?? OUTSIDE) : undefined,
+    to: targetOf(serverNameOf(textOf('requested_server_name'), textOf('upstream_cluster')), host),
     ip: ADDRESS.exec(textOf('downstream_remote_address') ?? '')?.[1],
     method,
     path: textOf('path')?.split('?', 1)[0],
     host,
     said: saidOf(details ?? ''),
   };
+}
+
+/** The port and host that were called: of the connection, or of the cluster that it came to. */
+function serverNameOf(asked: string | undefined, cluster: string | undefined) {
+  return SERVER_NAME.exec(asked ?? '') ?? CLUSTER.exec(cluster ?? '');
 }
 
 /** Envoy writes `-` for nothing. */

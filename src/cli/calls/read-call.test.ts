@@ -144,6 +144,13 @@ describe('a line of an access log', () => {
     assert.deepEqual([read.from, read.to], ['outside', 'web.shop']);
   });
 
+  it('about a call of its own workload does not say who that is', () => {
+    const own = { kind: 'access', direction: 'outbound', method: 'GET', path: '/a' };
+    const upstream_cluster = 'outbound|80||web.shop.svc.cluster.local';
+    const { from, to } = callOfLogLine(JSON.stringify({ ...own, upstream_cluster }));
+    assert.deepEqual([from, to], [undefined, 'web.shop.svc.cluster.local:80']);
+  });
+
   it('of Istio, as text, says all but who called', () => {
     const text =
       '[2026-11-22T07:00:00.000Z] "GET /a?x HTTP/1.1" 403 - ' +

@@ -25,6 +25,8 @@ export interface ConnectionResult {
   readonly carriesIdentity: boolean;
   /** Why a caller of the mesh sends no identity, and the object that says so. */
   readonly lostBy: PolicyObject | undefined;
+  /** What helps, where the layer does not tell. */
+  readonly advice?: string;
 }
 
 type ServerEnd = ConnectionEnds['server'];

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { extensionProviders } from '#model/extension-provider.ts';
+import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
 import { type Asked, decide, NOW_MS, policy } from '../../../test/kit/decided-call.ts';
 
 const STRICT = `---
@@ -263,6 +264,15 @@ describe('a decision about a call', () => {
     assert.deepEqual(decide({ yaml, settings, path: '/y' }).asks, []);
     const { decidedBy } = decide({ yaml, path: '/x' });
     assert.deepEqual([decidedBy.layer, decidedBy.outcome], ['custom', 'deny'], 'no such provider');
+  });
+
+  it('does not know certificates of trust domains that nobody vouches for', () => {
+    const { decision, decidedBy } = decide({ from: 'foreign' });
+    assert.equal(`${decision} ${decidedBy.layer}`, 'deny connection');
+    assert.match(decidedBy.reason, /the trust domain other\.example is not this one/);
+    const aliases = [parseTrustDomain('other.example')];
+    const settings = { trustDomainAliases: aliases };
+    assert.equal(decide({ from: 'foreign', settings }).decision, 'allow');
   });
 
   it('skips the layers after the one that denies', () => {

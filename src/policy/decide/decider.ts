@@ -1,4 +1,5 @@
 import { present } from '#base/assert.ts';
+import { meshTrustDomains } from '#model/mesh-settings.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import { TokenPolicies, tokensOfPort } from '#policy/authn/jwt.ts';
 import type { CompiledRule } from '#policy/authz/compiled-policy.ts';
@@ -79,11 +80,11 @@ export class Decider {
   /** What becomes of a call. `nowMs`: wall-clock milliseconds, by which tokens expire. */
   decide(call: Call, nowMs: number): Decision {
     const { to } = call;
-    const connection = this.#connections.decide(call.from, to);
+    const connection = this.#verified(call, this.#connections.decide(call.from, to));
     if (connection.layer.outcome === 'deny')
       return {
         ...refusal(to, [connection.layer], AFTER_CONNECTION, call.from.identity ? UPSTREAM : RESET),
-        advice: adviceOnConnection(call.from, connection),
+        advice: connection.advice ?? adviceOnConnection(call.from, connection),
       };
     const revocation = this.#revocation(call, connection);
     if (revocation.outcome === 'deny') {
@@ -162,6 +163,18 @@ export class Decider {
       default:
         return denied;
     }
+  }
+
+  /** A certificate of a trust domain that nobody vouches for does not get through the handshake. */
+  #verified({ from }: Call, connection: ConnectionResult): ConnectionResult {
+    const { settings, trustBundles } = this.#mesh;
+    const domain = /^spiffe:\/\/([^/]+)/.exec(from.identity ?? '')?.[1];
+    const known: readonly string[] = [...meshTrustDomains(settings), ...trustBundles.domains];
+    if (!connection.carriesIdentity || domain === undefined || known.includes(domain))
+      return connection;
+    const reason = `the trust domain ${domain} is not this one, and no TrustBundle vouches for it`;
+    const advice = `create a TrustBundle for ${domain}, if that mesh is to call`;
+    return { ...connection, layer: { layer: 'connection', outcome: 'deny', reason }, advice };
   }
 
   /** Who sends no certificate has none that could be revoked. */
