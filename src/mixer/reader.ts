@@ -174,7 +174,7 @@ export class Reader {
     if (first === undefined) return 'unknown';
     if (second !== undefined) {
       if (name === '[]') return this.#entry(expression, first, second);
-      if (name === '|') return this.#firstPresent(first, second);
+      if (name === '|') return this.#firstPresent(choicesOf(expression));
       if (name === 'conditional' && third !== undefined)
         return this.#conditional(first, second, third);
     }
@@ -212,21 +212,24 @@ export class Reader {
     return entries;
   }
 
-  #firstPresent(first: Expression, second: Expression): Alternatives {
-    const [a, b] = [this.#alternatives(first), this.#alternatives(second)];
-    if (a === 'unknown' || b === 'unknown') return 'unknown';
-    const isThere = this.#any(a, (value) => {
-      // A map is always there: that of headers may be empty.
-      if (!isReference(value) || (value.key === undefined && value.type === 'STRING_MAP'))
-        return ALWAYS;
-      return [[{ ...subject(value), match: 'present', values: [], holds: true }]];
-    });
-    const absent = this.#builder.not(isThere);
-    if (absent.length === 0) return a;
-    return [
-      ...a,
-      ...b.map(({ when, value }) => ({ when: this.#builder.and(absent, when), value })),
-    ];
+  #firstPresent(choices: readonly Expression[]): Alternatives {
+    const all: Alternative[] = [];
+    let absent = ALWAYS;
+    for (const choice of choices) {
+      const found = this.#alternatives(choice);
+      if (found === 'unknown') return 'unknown';
+      for (const { when, value } of found)
+        all.push({ when: this.#builder.and(absent, when), value });
+      const isThere = this.#any(found, (value) => {
+        // A map is always there: that of headers may be empty.
+        const isMap = isReference(value) && value.key === undefined && value.type === 'STRING_MAP';
+        if (!isReference(value) || isMap) return ALWAYS;
+        return [[{ ...subject(value), match: 'present', values: [], holds: true }]];
+      });
+      absent = this.#builder.and(absent, this.#builder.not(isThere));
+      if (absent.length === 0) break;
+    }
+    return all;
   }
 
   #conditional(condition: Expression, yes: Expression, no: Expression): Alternatives {
@@ -280,4 +283,10 @@ export class Reader {
       this.problems.push({ column, message });
     return result;
   }
+}
+
+/** What a chain of `|` chooses from, in order. */
+function choicesOf(expression: Expression): readonly Expression[] {
+  if (expression.kind !== 'call' || expression.name !== '|') return [expression];
+  return expression.args.flatMap(choicesOf);
 }
