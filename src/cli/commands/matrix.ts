@@ -2,12 +2,12 @@ import type { Command } from 'commander';
 import { usage } from '#cli/calls/read-call.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 import { changesBetween, type ReachChange } from '#cli/matrix/matrix-changes.ts';
-import { type Grant, grantsOf } from '#cli/matrix/matrix-rows.ts';
+import { filteredRows, type Grant, grantsOf, type MatrixFilter } from '#cli/matrix/matrix-rows.ts';
 import { addMeshOptions, type MeshFlags, readMesh } from '#cli/mesh/read-mesh.ts';
 import { formatTable } from '#cli/table.ts';
 import { matrixOf } from '#policy/decide/matrix.ts';
 
-interface MatrixFlags extends MeshFlags {
+interface MatrixFlags extends MeshFlags, MatrixFilter {
   readonly output: string;
   readonly all?: boolean;
   readonly compare?: readonly string[];
@@ -24,19 +24,21 @@ export function registerMatrixCommand(program: Command, context: CliContext): vo
     .description('who may talk to whom')
     .option('-o, --output <format>', 'text, json or dot', 'text')
     .option('--all', 'also who may not')
+    .option('--from <caller>', 'only this caller: NAMESPACE, NAMESPACE/ACCOUNT or outside')
+    .option('--to <service>', 'only this service: NAMESPACE or NAMESPACE/SERVICE')
     .option('--compare <file...>', 'show what is different from the version in these files')
     .option('--exit-code', 'with --compare: exit code 3 when something is different');
   addMeshOptions(command).action(async (flags: MatrixFlags) => {
     const write = WRITERS[flags.output];
     if (write === undefined) throw usage(`there is no output "${flags.output}"`);
-    const now = matrixOf((await readMesh(command, context, flags)).snapshot);
+    const rowsOf = async (mesh: MeshFlags) =>
+      filteredRows(matrixOf((await readMesh(command, context, mesh)).snapshot), flags);
+    const now = await rowsOf(flags);
     if (flags.compare === undefined) {
       context.stdout.write(write.grants(grantsOf(now, flags.all === true)));
       return;
     }
-    const old = { ...flags, filename: flags.compare };
-    const before = matrixOf((await readMesh(command, context, old)).snapshot);
-    const changes = changesBetween(before, now);
+    const changes = changesBetween(await rowsOf({ ...flags, filename: flags.compare }), now);
     context.stdout.write(write.changes(changes));
     if (flags.exitCode === true && changes.length > 0) process.exitCode = EXIT.denied;
   });

@@ -24,6 +24,28 @@ export function reachWords({ reach, only, except }: Reach): string {
   return except.length === 0 ? what : `${what}, except ${except.join('; ')}`;
 }
 
+/** Of whom a matrix is told; what is left out says nothing. */
+export interface MatrixFilter {
+  /** A namespace, `namespace/account`, or `outside`. */
+  readonly from?: string | undefined;
+  /** A namespace, or `namespace/service`. */
+  readonly to?: string | undefined;
+}
+
+/** The rows and callers that a filter leaves. */
+export function filteredRows(
+  rows: readonly MatrixRow[],
+  { from, to }: MatrixFilter,
+): readonly MatrixRow[] {
+  const fits = (name: string, wanted: string | undefined): boolean => {
+    if (wanted === undefined || name === wanted) return true;
+    return name.startsWith(wanted) && /^[/:]/.test(name.slice(wanted.length));
+  };
+  return rows
+    .filter((row) => fits(row.to, to))
+    .map((row) => ({ ...row, from: new Map([...row.from].filter(([name]) => fits(name, from))) }));
+}
+
 /** Callers together that reach the same; those that reach nothing only when `all`. */
 export function grantsOf(rows: readonly MatrixRow[], all: boolean): readonly Grant[] {
   return rows.flatMap(({ to, from }) => {
@@ -39,7 +61,9 @@ export function grantsOf(rows: readonly MatrixRow[], all: boolean): readonly Gra
 
 /** One word in place of a list of all of them. */
 export function together(names: readonly string[], all: readonly string[]): readonly string[] {
-  if (names.length === all.length && all.length > 1) return [EVERYBODY];
+  // Without those outside it is not everybody who is spoken of.
+  if (all.length < 2 || !all.includes(OUTSIDE_CALLER)) return names;
+  if (names.length === all.length) return [EVERYBODY];
   const inMesh = all.filter((name) => name !== OUTSIDE_CALLER);
   const isAll = names.length === inMesh.length && !names.includes(OUTSIDE_CALLER);
   return isAll && inMesh.length > 1 ? [EVERY_WORKLOAD] : names;

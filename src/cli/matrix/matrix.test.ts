@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { changesBetween } from '#cli/matrix/matrix-changes.ts';
-import { grantsOf, reachWords } from '#cli/matrix/matrix-rows.ts';
+import { filteredRows, grantsOf, type MatrixFilter, reachWords } from '#cli/matrix/matrix-rows.ts';
 import { type MatrixRow, matrixOf } from '#policy/decide/matrix.ts';
 import { testMesh } from '../../../test/kit/mesh.ts';
 import { objectsOf, serviceObjects } from '../../../test/kit/objects.ts';
@@ -107,6 +107,15 @@ describe('a matrix', () => {
     const rows = rowsOf(policy('b', `{rules: [{from: [${B}]}]}`));
     assert.ok(grantsOf(rows, false).every(({ what }) => what !== 'nothing'));
     assert.ok(grantsOf(rows, true).some(({ what }) => what === 'nothing'));
+  });
+
+  it('is told of one caller or service only', () => {
+    const named = (filter: MatrixFilter) =>
+      grantsOf(filteredRows(rowsOf(''), filter), false).map(({ to, from }) => [to, ...from]);
+    assert.deepEqual(named({ from: 'shop/b', to: 'shop/a' }), [['shop/a:80', 'shop/b']]);
+    assert.deepEqual(named({ from: 'outside', to: 'shop/b' }), [['shop/b:80', 'outside']]);
+    assert.deepEqual(named({ from: 'shop', to: 'shop/a:80' }), [['shop/a:80', 'shop/a', 'shop/b']]);
+    assert.deepEqual(named({ to: 'sho' }), []);
   });
 
   it('is compared with another version', () => {
