@@ -68,6 +68,17 @@ describe('the status of policies', () => {
     assert.match(lastTransitionTime ?? '', /^2026-01-01T/);
   });
 
+  it('names the worst of what was found as the reason', async (t) => {
+    const [note, careful] = [finding('info', 'a'), finding('warning', 'b')];
+    for (const [found, reason] of [
+      [[note], 'Note'],
+      [[note, careful], 'Warning'],
+    ] as const) {
+      const world = await setUp(t, ...found);
+      await world.reaches((status) => conditionOf(status)?.reason === reason);
+    }
+  });
+
   it('loses the condition with its reasons, and keeps those of others', async (t) => {
     const world = await setUp(t, finding('warning', 'a'));
     await world.reaches((status) => conditionOf(status) !== undefined);

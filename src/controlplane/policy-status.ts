@@ -42,6 +42,8 @@ const POLICY_KINDS: readonly KindId[] = [
 const SETTLE_MS = 500;
 const RETRY = { delayMsMin: 1000, delayMsMax: 60_000 };
 const SEVERITIES = ['error', 'warning', 'info'] as const;
+/** The reason of the condition: the worst of what it says. */
+const REASONS = { error: 'Error', warning: 'Warning', info: 'Note' } as const;
 
 /**
  * Writes into the status of policies what the mesh as a whole has to say about them: a condition
@@ -135,7 +137,7 @@ function conditionOf({ metadata }: ApiObject, found: readonly Diagnostic[]): Con
   return {
     type: CONDITION,
     status: 'True',
-    reason: sorted[0]?.severity === 'error' ? 'Error' : 'Warning',
+    reason: REASONS[sorted[0]?.severity ?? 'info'],
     message: shown.join('; '),
     ...(generation === undefined ? {} : { observedGeneration: generation }),
   };
