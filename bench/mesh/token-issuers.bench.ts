@@ -1,6 +1,6 @@
 // What many issuers cost a request with a token: CPU time of the receiving Envoy with rules for ten
-// and for a hundred issuers, against one, in alternation on the same connection. Envoy reads a token
-// once for each issuer that it tries.
+// and for a hundred issuers, against one, in alternation on the same connection. Envoy reads a
+// token once for each issuer that it tries.
 import type { Socket } from 'node:net';
 import { startEchoApp } from '../../test/kit/echo-app.ts';
 import { ExplicitMesh } from '../../test/kit/explicit-workload.ts';
