@@ -36,7 +36,7 @@ export function registerMigrateCommand(program: Command, context: CliContext): v
 }
 
 async function migrateMesh(mesh: MeshRead, flags: MigrateFlags, context: CliContext) {
-  const migration = migrate(mesh.snapshot);
+  const migration = migrate(mesh.snapshot, { knowsAll: flags.filename === undefined });
   const tell = (line: string): unknown => context.stderr.write(`${line}\n`);
   if (migration.replaced.length === 0) {
     tell('There is no object of an older API.');
@@ -75,9 +75,11 @@ function shownFinding({ object, ...one }: MigrationFinding, mesh: MeshRead): str
 }
 
 /** `Policy shop/web → PeerAuthentication shop/web`. */
-function shownChange(object: ApiObject, { made }: Migration): string {
+function shownChange(object: ApiObject, { made, findings }: Migration): string {
   const news = made.filter(({ from }) => from.includes(object)).map((one) => shown(one.object));
-  return `${shown(object)} -> ${news.join(', ') || 'nothing: it had no effect'}`;
+  const isLost = findings.some((one) => one.object === object && one.severity === 'error');
+  const nothing = isLost ? 'nothing: see the error' : 'nothing: it had no effect';
+  return `${shown(object)} -> ${news.join(', ') || nothing}`;
 }
 
 function shown({ kind, metadata: { namespace, name } }: ApiObject): string {

@@ -1,4 +1,5 @@
 import type { Diagnostic } from '#api/diagnostic.ts';
+import { violates, warning } from '#api/field-error.ts';
 import type { ApiObject } from '#api/object.ts';
 import type { Labels } from '#model/selector.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
@@ -33,11 +34,24 @@ export interface NewObject {
 /** Collects what a migration makes and finds. */
 export class Draft {
   readonly mesh: MeshSnapshot;
+  /** Whether what is not in the mesh is nowhere. */
+  readonly knowsAll: boolean;
   readonly made: MadeObject[] = [];
   readonly findings: MigrationFinding[] = [];
 
-  constructor(mesh: MeshSnapshot) {
+  constructor(mesh: MeshSnapshot, { knowsAll }: { readonly knowsAll: boolean }) {
     this.mesh = mesh;
+    this.knowsAll = knowsAll;
+  }
+
+  /** Tells that an object is not there: what names it means nothing, or cannot be carried over. */
+  reportMissing(object: ApiObject, field: string, kind: 'Service' | 'ServiceRole'): void {
+    if (this.knowsAll) {
+      this.report(object, warning(field, `there is no such ${kind}: this means nothing`));
+      return;
+    }
+    const remedy = 'name its file as well (-f), or leave -f out to read a running server';
+    this.report(object, violates(field, `no such ${kind} is among the objects`, remedy));
   }
 
   /** Adds an object under a name that is free. */

@@ -161,6 +161,18 @@ test('what the new API cannot say is told with its field', () => {
   }
 });
 
+test('where everything is known, a target that is not there means nothing', () => {
+  const yaml = policy('x', '{targets: [{name: gone}], peers: [{mtls: {}}]}');
+  const mesh = testMesh(objectsOf(`${SERVICES}${yaml}`)).model.snapshot();
+  const { isProven, made, findings } = migrate(mesh, { knowsAll: true });
+  assert.ok(isProven);
+  assert.deepEqual(made, []);
+  assert.deepEqual(
+    findings.map(({ field, severity }) => [field, severity]),
+    [['spec.targets[0].name', 'warning']],
+  );
+});
+
 test('a service without selector, or with ports that have only a name, is told', () => {
   const service = (spec: string) =>
     `---\n{apiVersion: v1, kind: Service, metadata: {name: odd, namespace: shop}, spec: ${spec}}\n`;

@@ -30,9 +30,14 @@ export interface Migration {
  * AuthorizationPolicy, and roles with their bindings into AuthorizationPolicy, and proves that they
  * mean the same: the modes of every port, the tokens that are taken, and the decisions on requests
  * that meet and miss each condition of the policies of both. Pure.
+ * @param knowsAll whether what is not in the mesh is nowhere: what names it then means nothing;
+ *   otherwise it cannot be carried over
  */
-export function migrate(mesh: MeshSnapshot): Migration {
-  const draft = new Draft(mesh);
+export function migrate(
+  mesh: MeshSnapshot,
+  { knowsAll = false }: { readonly knowsAll?: boolean } = {},
+): Migration {
+  const draft = new Draft(mesh, { knowsAll });
   checkTargets(draft);
   migratePeers(draft);
   migrateOrigins(draft);

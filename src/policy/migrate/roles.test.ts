@@ -144,6 +144,23 @@ test('what selectors cannot say is told', () => {
   assert.ok(selectors.some((spec) => spec.includes('{"app":"web","v":"2"}')));
 });
 
+test('a service that is not among the objects is told; where all are known it means nothing', () => {
+  const role = older('ServiceRole', 'viewer', '{rules: [{services: [gone], methods: [GET]}]}');
+  const config = older(
+    'ClusterRbacConfig',
+    'default',
+    '{mode: ON_WITH_INCLUSION, inclusion: {services: [lost.shop.svc.cluster.local]}}',
+  );
+  const told = migrated(config, role, BINDING)
+    .findings.map(({ field, message }) => `${field} ${/no such \w+/.exec(message)?.[0]}`)
+    .join('\n');
+  assert.match(told, /^spec.rules\[0\].services\[0\] no such Service$/m);
+  assert.match(told, /^spec.inclusion.services\[0\] no such Service$/m);
+  assert.match(errors(migrated(ON, BINDING)).join(), /no such ServiceRole/);
+  const mesh = testMesh(objectsOf(`${SHOP}${config}${role}${BINDING}`)).model.snapshot();
+  assert.deepEqual(errors(migrate(mesh, { knowsAll: true })), []);
+});
+
 test('a policy that is there already and a role that did not count are told', () => {
   const policy =
     '---\n{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: only, namespace: shop}, spec: {selector: {matchLabels: {app: web}}, rules: [{to: [{operation: {methods: [PUT]}}]}]}}\n';
@@ -159,7 +176,7 @@ test('random roles decide as the policies that are made of them', () => {
     fc.array(request, { minLength: 10, maxLength: 20 }),
     (old, requests) => {
       const before = testMesh(old, { hardening: 'istio' }).model.snapshot();
-      const { made, replaced, isProven } = migrate(before);
+      const { made, replaced, isProven } = migrate(before, { knowsAll: true });
       if (!isProven || made.length === 0) return;
       proven += 1;
       const kept = old.filter(({ kind }) => kind === 'Service');

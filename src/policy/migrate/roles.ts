@@ -10,6 +10,7 @@ import { type PrincipalBinding, TokenPolicies } from '#policy/authn/jwt.ts';
 import { type RbacMode, rbacModeOf } from '#policy/authz/roles/rbac-mode.ts';
 import { roleOf, servicesWithoutRoles } from '#policy/authz/roles/role-finder.ts';
 import { portsOfRule, type RulePorts, roleTargetOf } from '#policy/authz/roles/role-target.ts';
+import { parseTextMatch, textMatches } from '#policy/authz/text-match.ts';
 import type { Draft } from '#policy/migrate/draft.ts';
 import { policyRules } from '#policy/migrate/role-rules.ts';
 import {
@@ -35,6 +36,7 @@ export function migrateRoles(draft: Draft): void {
   const mode = rbacModeOf(mesh, mesh.settings.rootNamespace);
   // Without a configuration that is on, roles meant nothing.
   if (mode === undefined) return;
+  checkConfig(mode, draft);
   const { inclusion, exclusion } = mode.config.spec ?? {};
   const namespaces = new Set([
     ...mesh.services.all().map(({ namespace }) => namespace),
@@ -86,12 +88,16 @@ function migrateBinding(binding: ServiceRoleBinding, mode: RbacMode, draft: Draf
   const { actions, subjects = [] } = binding.spec ?? {};
   const role =
     actions === undefined ? roleOf(binding, mesh, mesh.settings.rootNamespace) : undefined;
+  if (actions === undefined && role === undefined)
+    draft.reportMissing(binding, 'spec', 'ServiceRole');
   const rules = actions ?? role?.spec?.rules ?? [];
   const from: readonly ApiObject[] = role === undefined ? [binding] : [binding, role];
   const isPermissive = mode.isPermissive || binding.spec?.mode === 'PERMISSIVE';
   const accounts = `${mesh.settings.trustDomain}/ns/${namespace}/sa/`;
   const found = rules.flatMap((rule, index) => {
-    checkRule(rule, `rules[${index}]`, role ?? binding, draft);
+    const field = actions === undefined ? 'rules' : 'actions';
+    const at = `spec.${field}[${index}]`;
+    checkRule({ rule, field: at, object: role ?? binding, namespace }, draft);
     return placesOf(rule, namespace, draft).map(({ labels, ...place }) => ({
       labels,
       rules: policyRules({ subjects, rule, accounts, ...place }),
@@ -189,10 +195,26 @@ function byPrincipals(workload: Workload, ports: RulePorts, { mesh }: Draft) {
   return parts.filter((part) => part.ports.length > 0);
 }
 
-/** Tells what a rule says of workloads that no selector can say. */
-function checkRule(rule: AccessRule, field: string, object: ApiObject, draft: Draft): void {
+/** A rule of a role, and where it is written. */
+interface WrittenRule {
+  readonly rule: AccessRule;
+  readonly field: string;
+  /** The role, or the binding itself. */
+  readonly object: ApiObject;
+  /** Of the binding: its services are meant. */
+  readonly namespace: string;
+}
+
+/** Tells what a rule says of workloads that no selector can say, and which services are not there. */
+function checkRule({ rule, field, object, namespace }: WrittenRule, draft: Draft): void {
+  const names = draft.mesh.services.in(namespace).flatMap(({ host }) => [host, shortName(host)]);
+  for (const [index, name] of (rule.services ?? []).entries()) {
+    const match = parseTextMatch(name);
+    const isThere = match.match === 'present' || names.some((one) => textMatches(match, one));
+    if (!isThere) draft.reportMissing(object, `${field}.services[${index}]`, 'Service');
+  }
   for (const [index, { key, values = [] }] of (rule.constraints ?? []).entries()) {
-    const at = `spec.${field}.constraints[${index}]`;
+    const at = `${field}.constraints[${index}]`;
     if (key === 'destination.user') {
       const detail = 'a policy selects workloads by their labels, not by their accounts';
       draft.report(object, invalid(`${at}.key`, key, detail));
@@ -203,4 +225,19 @@ function checkRule(rule: AccessRule, field: string, object: ApiObject, draft: Dr
       draft.report(object, invalid(`${at}.values`, pattern, detail));
     }
   }
+}
+
+/** The services that are named where roles are needed, or not. */
+function checkConfig({ config }: RbacMode, draft: Draft): void {
+  const hosts = new Set(draft.mesh.services.all().map(({ host }) => host));
+  for (const field of ['inclusion', 'exclusion'] as const) {
+    for (const [index, host] of (config.spec?.[field]?.services ?? []).entries()) {
+      if (hosts.has(host)) continue;
+      draft.reportMissing(config, `spec.${field}.services[${index}]`, 'Service');
+    }
+  }
+}
+
+function shortName(host: string): string {
+  return host.split('.', 1)[0] ?? '';
 }

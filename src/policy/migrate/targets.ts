@@ -35,9 +35,7 @@ function checkTarget(policy: AuthenticationPolicy, index: number, draft: Draft):
   const host = `${name}.${namespace}.svc.${mesh.settings.clusterDomain}`;
   const service = mesh.services.in(namespace).find((one) => one.host === host);
   if (service === undefined) {
-    const detail = 'no such Service is among the objects: its selector is what is needed';
-    const remedy = 'name its file as well (-f), or leave -f out to read a running server';
-    draft.report(policy, invalid(`${field}.name`, name, detail, remedy));
+    draft.reportMissing(policy, `${field}.name`, 'Service');
     return;
   }
   if (service.selector === undefined) {
