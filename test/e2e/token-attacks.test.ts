@@ -187,3 +187,19 @@ spec: { rules: [{ from: [{ source: { requestPrincipals: ["https://one.test/alice
   assert.equal(await statusOf(two.token({ claims: claimed })), 401, 'the issuer of another key');
   assert.equal(await statusOf(unknown.token()), 401, 'a token for another service');
 });
+
+/** What Envoy allows clocks to differ by. */
+const CLOCK_SKEW_SECONDS = 60;
+
+test('a token that was taken is refused once it has expired', { timeout: 60_000 }, async (t) => {
+  const app = await startGuardedApp(t);
+  app.apply(RULES);
+  const statusOf = async (token: string) => (await app.ask('/', bearer(token))).status;
+  await waitUntil(async () => (await statusOf('garbage')) === 401, 'the rules count');
+  const exp = Math.floor(Date.now() / 1000) - CLOCK_SKEW_SECONDS + 4;
+  const token = one.token({ claims: { exp } });
+  assert.equal(await statusOf(token), 200);
+  assert.equal(await statusOf(token), 200, 'remembered by now');
+  await waitUntil(async () => (await statusOf(token)) === 401, 'it has expired');
+  assert.equal(await statusOf(one.token()), 200);
+});
