@@ -56,7 +56,7 @@ export class FormulaBuilder {
 
   #bounded(clauses: Formula): Formula {
     if (clauses.some((clause) => clause.length === 0)) return ALWAYS;
-    const merged = mergedClauses(clauses);
+    const merged = mergedClauses(withoutNarrower(clauses));
     const isSmall = merged.length <= LIMITS.mixerAlternativesMax;
     return isSmall && sizeOf(merged) <= LIMITS.mixerTestsMax ? merged : this.#overflow();
   }
@@ -165,6 +165,23 @@ function mergedClauses(clauses: Formula): Formula {
     for (const [signature] of signaturesOf(whole)) bySignature.set(signature, merged.length - 1);
   }
   return merged.filter((clause) => clause !== undefined);
+}
+
+/** More clauses are left as they are: the work grows with the square of their number. */
+const COMPARED_CLAUSES_MAX = 64;
+
+/** Without clauses that ask for all that another one asks for, and more. */
+function withoutNarrower(clauses: Formula): Formula {
+  if (clauses.length > COMPARED_CLAUSES_MAX) return clauses;
+  const sorted = clauses
+    .map((clause) => ({ clause, tests: new Set(clause.map(textOf)) }))
+    .sort((a, b) => a.tests.size - b.tests.size);
+  const kept: typeof sorted = [];
+  for (const one of sorted) {
+    const isNarrower = kept.some(({ tests }) => [...tests].every((test) => one.tests.has(test)));
+    if (!isNarrower) kept.push(one);
+  }
+  return kept.map(({ clause }) => clause);
 }
 
 /** For each test that has values: the clause without them, and the place of the test. */

@@ -54,7 +54,7 @@ export const someExpression: fc.Arbitrary<string> = fc.letrec<{ bool: string; va
   }),
 ).bool;
 
-/** Requests over plain text or mutual TLS. */
+/** Requests, and connections that are not HTTP, over plain text or mutual TLS. */
 export const someRequest: fc.Arbitrary<AuthzRequest> = fc
   .record({
     caller: fc.option(word),
@@ -63,8 +63,9 @@ export const someRequest: fc.Arbitrary<AuthzRequest> = fc
     y: fc.option(word),
     agent: fc.option(word),
     port: fc.constantFrom(8080, 9090),
+    isHttp: fc.constantFrom(true, true, true, false),
   })
-  .map(({ caller, method, x, y, agent, port }) => ({
+  .map(({ caller, method, x, y, agent, port, isHttp }) => ({
     source: {
       address: '127.0.0.1',
       ...(caller === null
@@ -72,16 +73,18 @@ export const someRequest: fc.Arbitrary<AuthzRequest> = fc
         : { identity: parseSpiffeId(`spiffe://cluster.local/ns/${caller}/sa/any`) }),
     },
     destination: { address: '127.0.0.1', port },
-    http: {
-      method,
-      target: '/',
-      host: 'test',
-      headers: {
-        ...(x === null ? {} : { x }),
-        ...(y === null ? {} : { y }),
-        ...(agent === null ? {} : { 'user-agent': agent }),
-      },
-    },
+    http: isHttp
+      ? {
+          method,
+          target: '/',
+          host: 'test',
+          headers: {
+            ...(x === null ? {} : { x }),
+            ...(y === null ? {} : { y }),
+            ...(agent === null ? {} : { 'user-agent': agent }),
+          },
+        }
+      : undefined,
   }));
 
 /** What the workload of the tests is: name `w`, label `version: b`. */
@@ -102,9 +105,10 @@ function attributesOf({ source, destination, http }: AuthzRequest): Map<string, 
   if (namespace !== undefined) bag.set('source.workload.namespace', namespace);
   bag.set('connection.mtls', source.identity !== undefined);
   bag.set('destination.port', destination.port);
-  const headers = new Map(Object.entries(http?.headers ?? {}).map(([k, v]) => [k, String(v)]));
+  if (http === undefined) return bag;
+  const headers = new Map(Object.entries(http.headers ?? {}).map(([k, v]) => [k, String(v)]));
   bag.set('request.headers', headers);
-  bag.set('request.method', http?.method ?? '');
+  bag.set('request.method', http.method);
   const agent = headers.get('user-agent');
   if (agent !== undefined) bag.set('request.useragent', agent);
   return bag;

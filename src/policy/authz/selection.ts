@@ -111,7 +111,7 @@ export class Authorizer {
     }));
   }
 
-  /** What is wrong with a rule of Mixer, whatever the workload. */
+  /** What is wrong with a rule of Mixer, as far as the mesh is known. */
   diagnosticsOf(rule: MixerRule, sources: AuthzSources): readonly Diagnostic[] {
     return this.#mixer.diagnosticsOf(rule, sources);
   }

@@ -3,7 +3,12 @@ import type { ListParams } from '#api/kinds/mixer-handler.ts';
 import { LISTED_TYPES } from '#api/kinds/mixer-instance.ts';
 import type { MixerRule } from '#api/kinds/mixer-rule.ts';
 import type { ApiObject } from '#api/object.ts';
-import { attributesOf, type Expression, type Value } from '#mixer/expression.ts';
+import {
+  attributesOf,
+  type Expression,
+  type ExpressionProblem,
+  type Value,
+} from '#mixer/expression.ts';
 import { ALWAYS, type Formula, FormulaBuilder, NEVER } from '#mixer/formula.ts';
 import { isListed, predicateOf } from '#mixer/predicate.ts';
 import {
@@ -62,14 +67,16 @@ export function readRule(rule: MixerRule, objects: MixerObjects): ReadRule {
   const condition = match === '' ? undefined : readCondition(match, declaredAttributes(objects));
   const parts = condition?.parts ?? [];
   const unknown = conditionProblems(parts);
-  for (const { column, message } of [...(condition?.problems ?? []), ...unknown]) {
-    const closed = 'this part of the condition is taken to hold';
-    const text = `at column ${column}: ${message}; ${closed}`;
-    diagnostics.push({ severity: 'error', field: 'spec.match', message: text });
-  }
+  diagnostics.push(...[...(condition?.problems ?? []), ...unknown].map(takenToHold));
   const values = checks.flatMap((check) => (check.denies === 'all' ? [] : [check.value]));
   const attributes = [...new Set([...parts, ...values].flatMap(attributesOf))];
   return { rule, match: parts, checks, attributes, diagnostics };
+}
+
+/** A part of a condition that means nothing to Envoy. */
+export function takenToHold({ column, message }: ExpressionProblem): Diagnostic {
+  const text = `at column ${column}: ${message}; this part of the condition is taken to hold`;
+  return { severity: 'error', field: 'spec.match', message: text };
 }
 
 function readAction(
@@ -145,18 +152,24 @@ export function firstDenial({ checks: [first] }: ReadRule): Denial | undefined {
   return first?.denies === 'all' ? first.denial : undefined;
 }
 
-/** When a rule denies, as far as can be told beforehand. */
-export function deniedBy({ match, checks }: ReadRule, facts: Facts): Formula {
+/** When a rule denies, as far as can be told beforehand, and what was too much for Envoy. */
+export function deniedBy(
+  { match, checks }: ReadRule,
+  facts: Facts,
+): { readonly when: Formula; readonly problems: readonly ExpressionProblem[] } {
   const builder = new FormulaBuilder();
+  const problems: ExpressionProblem[] = [];
   const denied = checks.map((check): Formula => {
     if (check.denies === 'all') return ALWAYS;
-    const { when, problems } = isListed(check.value, check.list, facts);
-    if (problems.length > 0) return ALWAYS;
+    const { when, problems: found } = isListed(check.value, check.list, facts);
+    problems.push(...found);
+    if (found.length > 0) return ALWAYS;
     return check.denies === 'listed' ? when : builder.not(when);
   });
   const any = denied.reduce((one, other) => builder.or(one, other), NEVER);
-  const { when } = predicateOf(match, facts);
+  const { when, problems: found } = predicateOf(match, facts);
+  problems.push(...found);
   const both = builder.and(when, any);
   // The rule's own condition covers more than both.
-  return builder.isOverflown ? when : both;
+  return { when: builder.isOverflown ? when : both, problems };
 }

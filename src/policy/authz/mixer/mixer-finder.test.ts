@@ -51,6 +51,19 @@ spec: { rules: [{ to: [{ operation: { paths: ["${path}"] } }] }] }
   });
 });
 
+it('a denier denies who has a role, too', () => {
+  const rbac = '\napiVersion: rbac.istio.io/v1alpha1\nkind: ';
+  const roles = [
+    `${rbac}ClusterRbacConfig\nmetadata: { name: default }\nspec: { mode: "ON" }\n`,
+    `${rbac}ServiceRole\nmetadata: { name: all, namespace: foo }\nspec: { rules: [{ services: ["*"] }] }\n`,
+    `${rbac}ServiceRoleBinding\nmetadata: { name: all, namespace: foo }\nspec: { subjects: [{ user: cluster.local/ns/a/sa/b }], roleRef: { kind: ServiceRole, name: all } }\n`,
+  ];
+  const put = rule('request.method == "PUT"');
+  allows({ caller: 'a/b' }, ...roles, put);
+  denies({ caller: 'a/b', method: 'PUT' }, ...roles, put);
+  denies({ caller: 'a/c' }, ...roles, put);
+});
+
 describe('the scope of a rule', () => {
   it('is the namespace, or the mesh in the root namespace', () => {
     const elsewhere = rule('').replaceAll('namespace: foo', 'namespace: bar');

@@ -1,6 +1,7 @@
 import type { Diagnostic } from '#api/diagnostic.ts';
 import type { MixerRule } from '#api/kinds/mixer-rule.ts';
 import { LIMITS } from '#base/limits.ts';
+import type { ExpressionProblem } from '#mixer/expression.ts';
 import { factOf } from '#mixer/read-expression.ts';
 import type { Facts } from '#mixer/reference.ts';
 import type { ServiceIndex } from '#model/service-index.ts';
@@ -18,6 +19,7 @@ import {
   objectsOfRule,
   type ReadRule,
   readRule,
+  takenToHold,
 } from '#policy/authz/mixer/mixer-check.ts';
 import type { MixerObjects } from '#policy/authz/mixer/mixer-objects.ts';
 import {
@@ -62,9 +64,14 @@ export class MixerFinder {
     return rules.flatMap((rule) => this.#policyOf(rule, workload, sources) ?? []);
   }
 
-  /** What is wrong with a rule, whatever the workload. */
+  /** What is wrong with a rule: whatever the workload, and for workloads that asked. */
   diagnosticsOf(rule: MixerRule, sources: MixerObjects): readonly Diagnostic[] {
-    return this.#ruleOf(rule, sources).diagnostics;
+    const { diagnostics, compiled } = this.#ruleOf(rule, sources);
+    const all = [
+      ...diagnostics,
+      ...[...compiled.values()].flatMap((one) => one?.diagnostics ?? []),
+    ];
+    return [...new Map(all.map((one) => [one.message, one])).values()];
   }
 
   #ruleOf(rule: MixerRule, objects: MixerObjects): Known {
@@ -115,9 +122,14 @@ function compile(
   context: AuthzContext,
 ): CompiledPolicy | undefined {
   const { name, namespace = '' } = known.rule.metadata;
+  const told = new Map(known.diagnostics.map((one) => [one.message, one]));
   const rulesFor = (traffic: 'http' | 'tcp'): readonly CompiledRule[] =>
     targets
-      .flatMap((target) => clausesFor(known, target, traffic, context))
+      .flatMap((target) => {
+        const { clauses, problems } = clausesFor(known, target, traffic, context);
+        for (const one of problems.map(takenToHold)) told.set(one.message, one);
+        return clauses;
+      })
       .map((clause, index) => ({
         name: `ns[${namespace}]-mixer[${name}]-rule[${index}]`,
         namespace,
@@ -140,7 +152,7 @@ function compile(
     denial: firstDenial(known),
     http,
     tcp,
-    diagnostics: known.diagnostics,
+    diagnostics: [...told.values()],
     tcpDiagnostics: tcp.length > 0 ? [] : [NOTHING_ON_TCP],
   };
 }
@@ -157,7 +169,10 @@ function clausesFor(
   target: MixerTarget,
   traffic: 'http' | 'tcp',
   context: AuthzContext,
-): readonly (readonly Condition[])[] {
+): {
+  readonly clauses: readonly (readonly Condition[])[];
+  readonly problems: readonly ExpressionProblem[];
+} {
   const facts: Facts = (attribute) => {
     if (traffic === 'tcp' && isOfHttp({ attribute })) return { known: undefined };
     if (traffic === 'tcp' && attribute === 'context.protocol') return { known: 'tcp' };
@@ -168,9 +183,11 @@ function clausesFor(
     ports === undefined
       ? []
       : [{ on: 'port', values: ports, notValues: [], field: FIELD, notField: FIELD }];
-  if (ports?.length === 0) return [];
-  return deniedBy(known, facts).flatMap((clause) => {
+  if (ports?.length === 0) return { clauses: [], problems: [] };
+  const { when, problems } = deniedBy(known, facts);
+  const clauses = when.flatMap((clause) => {
     const conditions = conditionsOf(clause, context, FIELD);
     return conditions === undefined ? [] : [[...conditions, ...onPorts]];
   });
+  return { clauses, problems };
 }
