@@ -49,11 +49,20 @@ test('the page about the older APIs', { timeout: 120_000 }, async (t) => {
     assert.notEqual(await readFile(file, 'utf8'), jwt, '--force writes all the same');
   });
 
-  await t.test('a running mesh goes on', async () => {
-    await terminal.shell(page.blockWith('kind: Policy\nmetadata:\n  name: default'));
+  await t.test('a running mesh goes on, and no request fails meanwhile', async () => {
+    let asks = true;
+    const answers: string[] = [];
+    const load = (async () => {
+      while (asks) answers.push(await ask('/'));
+    })();
+    await terminal.shell(page.blockWith('name: photo-frontend\n  namespace'));
     const said = await terminal.shell(page.blockWith('migrate > '));
-    assert.match(said, /^default +PERMISSIVE/m);
-    assert.match(await ask('/'), /<figure>/);
+    const port = terminal.here('8083');
+    assert.ok(said.trim().endsWith(`{"${port}":{"mode":"PERMISSIVE"}}`), said);
+    asks = false;
+    await load;
+    assert.notEqual(answers.length, 0);
+    for (const answer of answers) assert.match(answer, /<figure>/);
     const left = await terminal.shell('bin/bulwark.js migrate 2>&1');
     assert.equal(left.trim(), 'There is no object of an older API.');
   });

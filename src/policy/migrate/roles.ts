@@ -205,7 +205,7 @@ interface WrittenRule {
   readonly namespace: string;
 }
 
-/** Tells what a rule says of workloads that no selector can say, and which services are not there. */
+/** Tells what a rule says that no selector can say, and of services that are not there. */
 function checkRule({ rule, field, object, namespace }: WrittenRule, draft: Draft): void {
   const names = draft.mesh.services.in(namespace).flatMap(({ host }) => [host, shortName(host)]);
   for (const [index, name] of (rule.services ?? []).entries()) {
