@@ -110,6 +110,14 @@ spec:
   originIsOptional: true
   origins: [{jwt: {issuer: ${ISSUER.issuer}, jwks: '${ISSUER.keySet}'}}]
 `,
+  'addresses and headers of proxies': policy(
+    'AuthorizationPolicy',
+    'photo-ns',
+    'no-addresses',
+    '{action: DENY, rules: [{from: [{source: {remoteIpBlocks: [10.1.2.3]}}]},' +
+      ' {when: [{key: "request.headers[x-forwarded-for]", values: ["10.9.9.9*"]}]},' +
+      ' {when: [{key: "request.headers[x-real-ip]", values: ["*"]}]}]}',
+  ),
   'a caller is revoked': revocation('photo-frontend'),
   'a server is revoked': revocation('photo-backend'),
   'workloads of a namespace, but not one': policy(
@@ -135,6 +143,10 @@ const CALLS: readonly Asked[] = [
   { path: '/', method: 'GET' },
   { path: '/photos', method: 'POST' },
   { path: '/photos', method: 'GET', headers: { 'x-role': 'admin' } },
+  { path: '/photos', method: 'GET', headers: { 'x-forwarded-for': '10.9.9.9, 10.7.7.7' } },
+  { path: '/photos', method: 'GET', headers: { 'x-forwarded-for': '10.8.8.8, 10.1.2.3' } },
+  { path: '/photos', method: 'GET', headers: { 'x-forwarded-for': '10.1.2.3, 10.8.8.8' } },
+  { path: '/photos', method: 'GET', headers: { 'x-real-ip': '10.8.8.8' } },
   { path: '/photos', method: 'GET', claims: ALICE },
   { path: '/photos', method: 'GET', claims: { ...ALICE, groups: ['others'] } },
   { path: '/photos', method: 'GET', claims: { ...ALICE, iss: 'https://other.example' } },

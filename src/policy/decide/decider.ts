@@ -24,6 +24,7 @@ import type { Call, Target } from '#policy/decide/call.ts';
 import { ConnectionDecider, type ConnectionResult } from '#policy/decide/connection.ts';
 import { targetsOf } from '#policy/decide/find-targets.ts';
 import type { Layer, LayerName, PolicyObject } from '#policy/decide/layer.ts';
+import { type ReceivedRequest, receivedRequest } from '#policy/decide/received-request.ts';
 import { judgeToken, type TokenResult } from '#policy/decide/token.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
@@ -100,7 +101,9 @@ export class Decider {
     }
     const authorization = this.#authorizer.authorizationFor(to.workload, this.#mesh);
     const principals = tokensOfPort(tokens, to.workloadPort).binding;
-    const request: AuthzRequest = { ...requestOf(call, connection, token), principals };
+    const received = receivedRequest(call, this.#mesh.settings.hardening);
+    const facts = requestOf(call, connection, token, received);
+    const request: AuthzRequest = { ...facts, principals };
     const result = authorize(authorization, request, this.#mesh.settings);
     return this.#authorized(call, connection, layers, result);
   }
@@ -217,13 +220,18 @@ function requestOf(
   { from, to, http }: Call,
   { carriesIdentity }: ConnectionResult,
   { claims }: TokenResult,
+  { headers, originalAddress }: ReceivedRequest,
 ): AuthzRequest {
   const { service, port, workload, workloadPort } = to;
   return {
-    source: { identity: carriesIdentity ? from.identity : undefined, address: from.address },
+    source: {
+      identity: carriesIdentity ? from.identity : undefined,
+      address: from.address,
+      originalAddress,
+    },
     destination: { address: workload.address, port: workloadPort },
     serverName: carriesIdentity ? `outbound_.${port.port}_._.${service.host}` : undefined,
-    http: http && { ...http, claims },
+    http: http && { ...http, headers, claims },
   };
 }
 

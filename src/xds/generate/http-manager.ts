@@ -16,6 +16,7 @@ import type { HardeningProfile, PathNormalization } from '#model/mesh-settings.t
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import { HARDENING } from '#policy/hardening.ts';
 import { PATH_NORMALIZATIONS } from '#policy/path-normalization.ts';
+import { PROXY_HEADER_PREFIXES, PROXY_HEADERS } from '#policy/proxy-headers.ts';
 import { httpAccessLog, type LoggedRequests, plaintextLog } from '#xds/generate/access-log.ts';
 import { denialReplies, type RuleDenial } from '#xds/generate/authz/denials.ts';
 import { inboundHttpFilters, outboundHttpFilters } from '#xds/generate/http-filters.ts';
@@ -60,10 +61,6 @@ const STREAM_IDLE_MS = 60 * 60 * 1000;
  * request).
  */
 const REQUEST_HEADERS_MS = 60 * 1000;
-
-/** Headers that say who called, or that steer a proxy: only proxies of the mesh may set them. */
-const PROXY_HEADERS = ['x-forwarded-for', 'x-real-ip', 'forwarded'] as const;
-const PROXY_HEADER_PREFIXES = ['x-envoy-'] as const;
 
 /**
  * A network filter that serves HTTP to callers of the workload: it judges, writes down, and hands

@@ -1,0 +1,41 @@
+import { isIP } from 'node:net';
+import type { HardeningProfile } from '#model/mesh-settings.ts';
+import type { Call } from '#policy/decide/call.ts';
+import { HARDENING } from '#policy/hardening.ts';
+import { isProxyHeader } from '#policy/proxy-headers.ts';
+
+type Headers = Readonly<Record<string, readonly string[]>>;
+
+/** A request as the proxy of its server takes it, before any filter is asked. */
+export interface ReceivedRequest {
+  /** By name in lower case. */
+  readonly headers: Headers;
+  /** The address that counts as the original client's; undefined = that of the connection. */
+  readonly originalAddress: string | undefined;
+}
+
+const FORWARDED_FOR = 'x-forwarded-for';
+/** Proxies write it anew for each request. */
+const CLIENT_CERTIFICATE = 'x-forwarded-client-cert';
+
+/** What the profile leaves of the headers of a call, and whom it takes for the original client. */
+export function receivedRequest({ from, http }: Call, profile: HardeningProfile): ReceivedRequest {
+  const { callerAddressIsPeers, proxyHeadersAreStripped } = HARDENING[profile];
+  const headers = new Map<string, readonly string[]>();
+  for (const [written, value] of Object.entries(http?.headers ?? {})) {
+    const name = written.toLowerCase();
+    if (name === CLIENT_CERTIFICATE || (proxyHeadersAreStripped && isProxyHeader(name))) continue;
+    headers.set(name, [...(headers.get(name) ?? []), ...[value].flat()]);
+  }
+  const forwarded = headers.get(FORWARDED_FOR)?.join(',');
+  // Without trusted proxies before this one, the last address is the one that counts.
+  const last = forwarded?.split(',').at(-1)?.trim() ?? '';
+  if (!callerAddressIsPeers)
+    return {
+      headers: Object.fromEntries(headers),
+      originalAddress: isIP(last) === 0 ? undefined : last,
+    };
+  const own = [forwarded, from.address].filter((one) => one !== undefined && one !== '');
+  if (own.length > 0) headers.set(FORWARDED_FOR, [own.join(',')]);
+  return { headers: Object.fromEntries(headers), originalAddress: undefined };
+}
