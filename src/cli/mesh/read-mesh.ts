@@ -84,7 +84,7 @@ export async function readMesh(
   if (filename !== undefined) return readMeshFiles(filename, { started, namespace, context });
   const client = await connect(settings);
   try {
-    return await readServer(client, started);
+    return await readServer(client, started, context);
   } finally {
     client.close();
   }
@@ -138,9 +138,18 @@ function withDefaults(object: ApiObject, namespace: string): ApiObject {
   return { ...full, metadata: { ...full.metadata, namespace } };
 }
 
-async function readServer(client: KubeClient, started: MeshSettings): Promise<MeshRead> {
+async function readServer(
+  client: KubeClient,
+  started: MeshSettings,
+  context: Pick<CliContext, 'stderr'>,
+): Promise<MeshRead> {
   const view = await client.send({ method: 'GET', path: ADMIN_PATHS.mesh });
-  const told = view.status === 200 ? (view.body as MeshView).settings : undefined;
+  const isSilent = view.status === 404 || view.status === 403;
+  if (view.status >= 400 && !isSilent) throw refusal(view);
+  // A cluster without our server, or one whose administrator somebody else is.
+  if (isSilent)
+    context.stderr.write('note: settings of the mesh are those of flags and defaults\n');
+  const told = isSilent ? undefined : (view.body as MeshView).settings;
   const lists = await Promise.all(
     [...LISTED, configMap.id].map(async (id) => {
       const { group, plural, apiVersion = '' } = kindById(id) ?? { group: '', plural: id };
