@@ -172,13 +172,14 @@ function compareDecisions(
     samePolicies(before.authorization, after.authorization);
   if (isSame && sameTokens(before, after, ports)) return;
   const authorizations = [before.authorization, after.authorization];
-  const probes = probesFor({
+  const { list: probes, isWhole } = probesFor({
     rules: authorizations.flatMap(({ policies }) =>
       policies.flatMap((policy) => [...policy.http, ...policy.tcp]),
     ),
     tokens: [before, after].flatMap(({ tokensAt }) => ports.map(tokensAt)),
     ports,
   });
+  if (!isWhole) tell(OTHER_PORT, 'there are more conditions than can be tried');
   const rehearses = authorizations.some(({ policies }) => policies.some(({ dryRun }) => dryRun));
   const ways = rehearses ? [false, true] : [false];
   const told = new Set<number>();

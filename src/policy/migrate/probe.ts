@@ -24,8 +24,10 @@ export interface Probe {
 /** Some fields of a request; headers and claims are added to those that are there. */
 type Change = Partial<Probe>;
 
-/** Requests that are tried for one workload. */
-const PROBES_MAX = 4000;
+/** Up to here every rule's requests are changed by what any rule asks for. */
+const PROBES_EACH_MAX = 20_000;
+/** Requests that are tried for one workload at most. */
+const PROBES_MAX = 200_000;
 
 const PLAIN: Probe = {
   identity: undefined,
@@ -46,18 +48,25 @@ export interface Deciding {
   readonly ports: readonly number[];
 }
 
+/** Requests to try, and whether they are all that the conditions ask for. */
+export interface Probes {
+  readonly list: readonly Probe[];
+  readonly isWhole: boolean;
+}
+
 /**
- * Requests that meet every condition of the rules, and such that miss it: for each rule those that
- * fulfil it, each with one thing changed. No random: the same rules give the same requests.
+ * Requests that meet every condition of the rules, and such that miss it: those that fulfil a rule,
+ * each with one thing changed. Of few rules everything is changed in the requests of each, of many
+ * what that rule asks for, and what all have in common. No random: the same rules give the same
+ * requests.
  */
-export function probesFor({ rules, tokens, ports }: Deciding): readonly Probe[] {
+export function probesFor({ rules, tokens, ports }: Deciding): Probes {
   const tokenChanges = tokens.flatMap(({ rules: issuers }) =>
     issuers.map(({ issuer, audiences }) => tokenOf(issuer, audiences)),
   );
   const [anyToken = tokenOf('issuer.test', [])] = tokenChanges;
-  const conditions = rules.flatMap(({ sources, operations }) => [...sources, ...operations].flat());
-  const paths = tokens.flatMap((one) => one.rules.flatMap(({ triggers }) => triggers));
-  const changes: readonly Change[] = distinct([
+  const triggers = tokens.flatMap((one) => one.rules.flatMap((rule) => rule.triggers));
+  const common = distinct<Change>([
     {},
     ...ports.map((port) => ({ port })),
     { identity: STRANGER },
@@ -66,25 +75,42 @@ export function probesFor({ rules, tokens, ports }: Deciding): readonly Probe[] 
     ...tokenChanges,
     // One that nobody takes.
     tokenOf('https://issuer.invalid', []),
-    ...paths.flatMap(({ excluded, included }) => [...excluded, ...included].flatMap(pathChanges)),
-    ...conditions.flatMap((condition) => changesOf(condition, anyToken)),
+    ...triggers.flatMap(({ excluded, included }) =>
+      [...excluded, ...included].flatMap(pathChanges),
+    ),
     { method: 'OPTIONS', headers: { origin: 'a', 'access-control-request-method': 'GET' } },
     { method: 'OPTIONS', headers: { origin: 'a' } },
     { method: 'OPTIONS', headers: { 'access-control-request-method': 'GET' } },
     { path: '/probe/of/nothing' },
   ]);
-  const bases = distinct([
-    PLAIN,
-    ...tokenChanges.map((change) => changed(PLAIN, change)),
-    ...rules.flatMap((rule) => fulfilling(rule, anyToken)),
-  ]);
-  const onPorts = ports.flatMap((port) => bases.map((base) => changed(base, { port })));
-  const all = onPorts.flatMap((base) => changes.map((change) => changed(base, change)));
-  const found = distinct([...onPorts, ...all]);
-  const step = Math.max(1, found.length / PROBES_MAX);
-  return found.length <= PROBES_MAX
-    ? found
-    : Array.from({ length: PROBES_MAX }, (_, index) => found[Math.floor(index * step)] ?? PLAIN);
+  const parts = [
+    { bases: [PLAIN, ...tokenChanges.map((change) => changed(PLAIN, change))], own: [] },
+    ...rules.map((rule) => ({
+      bases: fulfilling(rule, anyToken),
+      own: conditionsOf(rule).flatMap((condition) => changesOf(condition, anyToken)),
+    })),
+  ];
+  const all = distinct([...common, ...parts.flatMap(({ own }) => own)]);
+  const bases = parts.reduce((sum, part) => sum + part.bases.length, 0);
+  const isSmall = ports.length * bases * all.length <= PROBES_EACH_MAX;
+  const found = new Map<string, Probe>();
+  for (const part of parts) {
+    const changes = isSmall ? all : distinct<Change>([...common, ...part.own]);
+    for (const base of part.bases) {
+      for (const port of ports) {
+        for (const change of changes) {
+          const probe = changed({ ...base, port }, change);
+          found.set(textOf(probe), probe);
+        }
+      }
+      if (found.size > PROBES_MAX) return { list: [...found.values()], isWhole: false };
+    }
+  }
+  return { list: [...found.values()], isWhole: true };
+}
+
+function conditionsOf({ sources, operations }: CompiledRule): readonly Condition[] {
+  return [...sources, ...operations].flat();
 }
 
 /** One request for each clause of either half, all of whose conditions hold if they can. */
@@ -107,7 +133,12 @@ function changed(probe: Probe, change: Change): Probe {
 }
 
 function distinct<T>(list: readonly T[]): readonly T[] {
-  return [...new Map(list.map((one) => [JSON.stringify(one), one])).values()];
+  return [...new Map(list.map((one) => [textOf(one), one])).values()];
+}
+
+/** A field that is to be taken away is not the same as one that is left alone. */
+function textOf(value: unknown): string {
+  return JSON.stringify(value, (_, field: unknown) => (field === undefined ? null : field));
 }
 
 function tokenOf(iss: string, audiences: readonly string[]): Change {
