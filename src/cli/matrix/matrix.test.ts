@@ -78,6 +78,17 @@ describe('who may talk to whom', () => {
     assert.deepEqual([reachOfA(all)['shop/b'], reachOfA(all)['shop/a']], ['nothing', 'everything']);
   });
 
+  it('is everybody where no proxy is beside the workload', () => {
+    const legacy = `---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: legacy, namespace: shop}
+spec: {address: 10.0.0.5, labels: {app: a}, ports: {http: 80}}
+`;
+    assert.equal(reachOfA(legacy + policy('nothing', '{}')).outside, 'everything');
+    assert.equal(reachOfA(policy('nothing', '{}')).outside, 'nothing');
+  });
+
   it('asks for a token where one is needed', () => {
     const tokens = `---
 apiVersion: security.istio.io/v1

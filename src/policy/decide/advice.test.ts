@@ -11,7 +11,7 @@ spec: {host: web.shop.svc.cluster.local, trafficPolicy: {tls: {mode: DISABLE}}}
 
 const CLIENT = '{from: [{source: {principals: ["cluster.local/ns/clients/sa/client"]}}]}';
 
-describe('a denial', () => {
+describe('a decision', () => {
   it('names the nearest rule with what was asked and given', () => {
     const yaml = policy('gets', '{rules: [{to: [{operation: {methods: [GET], paths: [/a]}}]}]}');
     const { nearest, advice } = decide({ yaml, method: 'POST', path: '/a' });
@@ -34,6 +34,15 @@ describe('a denial', () => {
   it('says which object takes the identity of a caller away', () => {
     const { advice } = decide({ yaml: NO_TLS + policy('clients', `{rules: [${CLIENT}]}`) });
     assert.match(advice ?? '', /mutual TLS, which DestinationRule clients\/no-tls turns off/);
+  });
+
+  it('tells every rule that a call meets', () => {
+    const rules = `{rules: [${CLIENT}, {to: [{operation: {methods: [GET]}}]}, {to: [{operation: {methods: [PUT]}}]}]}`;
+    const { matched } = decide({ yaml: policy('clients', rules) });
+    assert.deepEqual(
+      matched.map(({ index }) => index),
+      [0, 1],
+    );
   });
 });
 

@@ -210,6 +210,19 @@ spec:
     'spec.origins[0].jwt',
   ],
   [
+    'a workload without proxy is guarded by nobody',
+    {
+      from: 'outside',
+      yaml: `---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: legacy, namespace: shop}
+spec: {address: 10.0.0.5, labels: {app: web}, ports: {http: 8080}}
+${STRICT}${policy('nothing', '{}')}`,
+    },
+    'allow connection',
+  ],
+  [
     'a revoked caller is refused',
     {
       from: 'revoked',
@@ -279,14 +292,5 @@ describe('a decision about a call', () => {
     const { layers } = decide({ from: 'outside', yaml: STRICT });
     const outcomes = layers.map(({ outcome }) => outcome);
     assert.deepEqual(outcomes, ['deny', ...new Array(layers.length - 1).fill('skipped')]);
-  });
-
-  it('tells every rule that a call meets', () => {
-    const rules = `{rules: [${CLIENT}, {to: [{operation: {methods: [GET]}}]}, {to: [{operation: {methods: [PUT]}}]}]}`;
-    const { matched } = decide({ yaml: policy('clients', rules) });
-    assert.deepEqual(
-      matched.map(({ index }) => index),
-      [0, 1],
-    );
   });
 });

@@ -87,6 +87,7 @@ export class Decider {
         ...refusal(to, [connection.layer], AFTER_CONNECTION, call.from.identity ? UPSTREAM : RESET),
         advice: connection.advice ?? adviceOnConnection(call.from, connection),
       };
+    if (!to.workload.mtlsCapable) return unguarded(to, connection.layer);
     const revocation = this.#revocation(call, connection);
     if (revocation.outcome === 'deny') {
       const answer = this.#isRevoked(to.workload.identity) ? UPSTREAM : FORBIDDEN;
@@ -232,6 +233,23 @@ function requestOf(
     destination: { address: workload.address, port: workloadPort },
     serverName: carriesIdentity ? `outbound_.${port.port}_._.${service.host}` : undefined,
     http: http && { ...http, headers, claims },
+  };
+}
+
+/** Policies are enforced by the proxy beside a workload; here is none. */
+function unguarded(target: Target, connection: Layer): Decision {
+  const reason = 'no proxy is beside the workload, so no policy is enforced';
+  const rest = AFTER_CONNECTION.map((layer): Layer => ({ layer, outcome: 'skipped', reason }));
+  return {
+    decision: 'allow',
+    target,
+    layers: [connection, ...rest],
+    decidedBy: { ...connection, reason },
+    answer: ALLOWED,
+    nearest: [],
+    advice: undefined,
+    matched: [],
+    asks: [],
   };
 }
 

@@ -9,7 +9,7 @@ import type { Caller, Target } from '#policy/decide/call.ts';
 import { callersOf } from '#policy/decide/callers.ts';
 import { ConnectionDecider } from '#policy/decide/connection.ts';
 import { targetsOf } from '#policy/decide/find-targets.ts';
-import { NO_REACH, type Reach, reachOf } from '#policy/decide/reach.ts';
+import { FULL_REACH, NO_REACH, type Reach, reachOf } from '#policy/decide/reach.ts';
 import { HARDENING } from '#policy/hardening.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
@@ -80,6 +80,8 @@ class ReachFinder {
     const { layer, carriesIdentity } = this.#connections.decide(from, target);
     const isRevoked = this.#isRevoked(from.identity) || this.#isRevoked(target.workload.identity);
     if (layer.outcome === 'deny' || (carriesIdentity && isRevoked)) return NO_REACH;
+    // Without a proxy beside the workload nobody enforces anything.
+    if (!target.workload.mtlsCapable) return FULL_REACH;
     const { traffic, facts, needs } = this.#rulesOf(target);
     const identity = carriesIdentity ? (from.identity ?? '') : '';
     const found = reachOf(traffic, { ...facts, identity });

@@ -19,6 +19,9 @@ export interface Reach {
 /** Nothing at all. */
 export const NO_REACH: Reach = { reach: 'none', only: [], except: [], rules: [] };
 
+/** Everything. */
+export const FULL_REACH: Reach = { ...NO_REACH, reach: 'all' };
+
 /** Attributes that are known of a caller before it asks for anything. */
 const OF_CALLER: ReadonlySet<Condition['on']> = new Set<Condition['on']>([
   'principal',
