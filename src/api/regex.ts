@@ -1,3 +1,5 @@
+import { re2Problem } from '#api/re2.ts';
+
 /** What expressions of JavaScript have and RE2 has not: look-around, references to groups. */
 const ONLY_IN_JAVASCRIPT = /\(\?(?:=|!|<=|<!)|\\[1-9]|\\k</;
 /** How RE2 writes flags of the whole expression; JavaScript knows only those of parts. */
@@ -16,8 +18,8 @@ export function regexProblem(expression: string): string | undefined {
     return 'must be a regular expression of RE2, which has no look-around and no back-references';
   try {
     new RegExp(expression.replace(LEADING_FLAGS, '').replaceAll('(?P<', '(?<'));
-    return undefined;
   } catch {
     return 'must be a regular expression (RE2)';
   }
+  return re2Problem(expression);
 }

@@ -3,10 +3,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { regexProblem } from '#api/regex.ts';
 import { parseExpression } from '#mixer/parse.ts';
+import { patternWithin } from '#mixer/reference.ts';
 import { startAuthzEnvoy } from '../kit/authz-envoy.ts';
 import { holdsByLooking, someExpression, someRequest } from '../kit/mixer-arbitrary.ts';
-import { authorizationFor, rule } from '../kit/mixer-rules.ts';
+import { authorizationFor, listOf, rule } from '../kit/mixer-rules.ts';
 
 /** A failure prints it, and it can be set again. */
 const SEED = Number(process.env.BULWARK_TEST_SEED ?? Date.now() & 0x7fffffff);
@@ -42,4 +44,39 @@ test('Envoy denies the requests of which an expression is true', { timeout: 90_0
   }
   t.diagnostic(`seed ${SEED}: ${JSON.stringify(counts)}`);
   assert.ok(counts.deny > 20 && counts.allow > 20, 'both outcomes came');
+});
+
+/** Pieces of regular expressions, some of which only JavaScript takes. */
+const PIECES = [
+  ...['a', '.', '^', '$', '|', '(a|b)', '(?:', '(', ')', '[a-z]', '[^/]', '[', ']', '[]', '\\]'],
+  ...['*', '+', '?', '{3}', '{2,}', '{1,900}', '{1001}', '\\d', '\\b', '[\\b]', '\\pL', '\\p'],
+  ...[
+    '\\u0041',
+    '\\x{41}',
+    '\\x41',
+    '\\cA',
+    '\\Q',
+    '\\E',
+    '\\z',
+    '\\1',
+    '\\0',
+    '(?i:b)',
+    '(?P<x>c)',
+  ],
+];
+
+test('Envoy takes the regular expressions that the API takes', { timeout: 60_000 }, async (t) => {
+  const some = fc.array(fc.constantFrom(...PIECES), { minLength: 1, maxLength: 6 });
+  const patterns = fc
+    .sample(some, { numRuns: 3000, seed: SEED })
+    .map((pieces) => pieces.join(''))
+    .filter((pattern) => regexProblem(patternWithin(pattern)) === undefined);
+  t.diagnostic(`seed ${SEED}: ${patterns.length} expressions`);
+  assert.ok(patterns.length > 200);
+  const list = { overrides: patterns, entryType: 'REGEX', blacklist: true };
+  const authorization = authorizationFor({ app: 'shop' }, listOf(list, 'request.headers["x"]'));
+  const envoy = await startAuthzEnvoy(t, [authorization], 'strict');
+  const [request] = fc.sample(someRequest, { numRuns: 1, seed: SEED });
+  assert.ok(request);
+  await envoy.decide(0, request);
 });

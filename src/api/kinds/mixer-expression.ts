@@ -3,6 +3,7 @@ import type { Report } from '#api/kind.ts';
 import { regexProblem } from '#api/regex.ts';
 import type { Expression, ValueType } from '#mixer/expression.ts';
 import { conditionProblems, readExpression, valueProblems } from '#mixer/read-expression.ts';
+import { patternWithin } from '#mixer/reference.ts';
 
 /** Reports what is wrong with an expression that is to have one of these types. */
 export function checkExpression(
@@ -29,13 +30,23 @@ export function checkExpression(
     report(violates(field, `at column ${column}: ${message}`, REMEDY));
   }
   for (const { column, pattern } of patternsIn(expression)) {
-    const problem = regexProblem(pattern);
+    const problem = patternProblem(pattern);
     if (problem !== undefined) report(violates(field, `at column ${column}: ${problem}`));
   }
 }
 
 const CLOSED = 'rules with it deny all that their other conditions cover';
 const REMEDY = 'use what the proxy of the server knows: docs/guide/mixer.md lists it';
+
+/** What the evaluator, which is JavaScript, reads in another way than Envoy. */
+const READ_DIFFERENTLY = /\\[pPzACa]|\\x\{|\[:/;
+
+/** What is wrong with a regular expression that may match anywhere in a text; undefined = nothing. */
+export function patternProblem(pattern: string): string | undefined {
+  if (READ_DIFFERENTLY.test(pattern))
+    return 'must do without \\p, \\x{…}, \\A, \\z and [:…:]: write a set of characters';
+  return regexProblem(patternWithin(pattern));
+}
 
 /** The regular expressions that are written in an expression. */
 function patternsIn(

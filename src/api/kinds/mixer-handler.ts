@@ -2,14 +2,15 @@ import { isIpBlock } from '#api/address.ts';
 import { checkSchema } from '#api/check-schema.ts';
 import { ageColumn, fieldColumn } from '#api/columns.ts';
 import { checkDuration } from '#api/duration.ts';
-import { forbidden, invalid, required } from '#api/field-error.ts';
+import { forbidden, invalid, required, tooLong } from '#api/field-error.ts';
 import type { Report } from '#api/kind.ts';
 import { defineIstioKind } from '#api/kinds/istio-kind.ts';
 import type { IstioStatus } from '#api/kinds/istio-status.ts';
+import { patternProblem } from '#api/kinds/mixer-expression.ts';
 import { isOfAccessControl, mixerKind, refuseProcesses } from '#api/kinds/mixer-kind.ts';
 import type { ApiObject } from '#api/object.ts';
-import { regexProblem } from '#api/regex.ts';
 import { anyObject, choice, flag, integer, list, object, text, type ValueOf } from '#api/schema.ts';
+import { LIMITS } from '#base/limits.ts';
 
 const denierParams = object('A handler that denies everything it is asked about.', {
   status: object('What a denied caller is told.', {
@@ -69,13 +70,17 @@ export interface MixerHandler extends ApiObject {
 const ADAPTERS = { denier: denierParams, listchecker: listParams } as const;
 
 const PERMISSION_DENIED = 7;
+const LENGTH_MAX = LIMITS.policyValueLengthMax;
+/** For Envoy such an entry is a regular expression, in which each character may become two. */
+const ANY_CASE_LENGTH_MAX = 500;
 /** The greatest code of google.rpc. */
 const CODE_MAX = 16;
 
 function checkDenier(params: DenierParams, field: string, report: Report): void {
   const { status = {}, validDuration } = params;
-  const { code = PERMISSION_DENIED } = status;
+  const { code = PERMISSION_DENIED, message = '' } = status;
   checkDuration(validDuration, `${field}.validDuration`, report, { zero: true });
+  if (message.length > LENGTH_MAX) report(tooLong(`${field}.status.message`, LENGTH_MAX));
   const at = `${field}.status.code`;
   if (code < 1 || code > CODE_MAX)
     report(invalid(at, code, `must be a code of google.rpc that is an error: 1 to ${CODE_MAX}`));
@@ -98,7 +103,9 @@ function checkList(params: ListParams, field: string, report: Report): void {
 }
 
 function entryProblem(entry: string, type: ListParams['entryType']): string | undefined {
-  if (type === 'REGEX') return regexProblem(entry);
+  if (type === 'REGEX') return patternProblem(entry);
+  const lengthMax = type === 'CASE_INSENSITIVE_STRINGS' ? ANY_CASE_LENGTH_MAX : LENGTH_MAX;
+  if (entry.length > lengthMax) return `must have at most ${lengthMax} characters`;
   if (type !== 'IP_ADDRESSES' || isIpBlock(entry)) return undefined;
   return 'must be an IP address or a CIDR block';
 }

@@ -52,6 +52,8 @@ describe('a denier', () => {
       taken(kind, at({}));
       taken(kind, at({ status: { code: 7 }, validDuration: '5s', validUseCount: 10 }));
       taken(kind, at({ status: { code: 16, message: 'no' } }));
+      const message = 'x'.repeat(3000);
+      refused(kind, at({ status: { message } }), /status\.message: Too long/);
       refused(kind, at({ status: { code: 0 } }), /status\.code: .*1 to 16/);
       refused(kind, at({ validDuration: 'long' }), /validDuration: .*duration/);
       refused(kind, at({ code: 7 }), /unknown field ".*code"/);
@@ -69,6 +71,11 @@ describe('a listchecker', () => {
       taken(kind, at({ overrides: ['10.0.0.0/8'], entryType: 'IP_ADDRESSES' }));
       refused(kind, at({ overrides: ['v1'], entryType: 'IP_ADDRESSES' }), /overrides\[0\]: .*CIDR/);
       refused(kind, at({ overrides: ['('], entryType: 'REGEX' }), /overrides\[0\]: .*RE2/);
+      refused(kind, at({ overrides: ['[[:alpha:]]'], entryType: 'REGEX' }), /set of characters/);
+      const long = 'x'.repeat(3000);
+      refused(kind, at({ overrides: [long] }), /at most 2048 characters/);
+      const anyCase = { overrides: [long], entryType: 'CASE_INSENSITIVE_STRINGS' };
+      refused(kind, at(anyCase), /at most 500 characters/);
       refused(kind, at({}), /overrides: Required/);
       refused(kind, at({ providerUrl: 'http://x' }), /providerUrl: Forbidden: .*not fetched/);
       refused(kind, at({ overrides: ['x'], entryType: 'WORDS' }), /entryType: Unsupported/);

@@ -1,3 +1,4 @@
+import { regexProblem } from '#api/regex.ts';
 import { attributeNamed } from '#mixer/attributes.ts';
 import type { Test, TestClause } from '#mixer/formula.ts';
 import { parseAddressRange } from '#policy/authz/address-range.ts';
@@ -56,6 +57,9 @@ export function isOfHttp({ attribute }: Pick<Test, 'attribute'>): boolean {
 
 function judge(test: Test, context: AuthzContext, field: string): Judged {
   const { attribute, match, values, holds } = test;
+  // Envoy would refuse it, and keep the old configuration: without the test more is denied.
+  if (match === 'pattern' && values.some((value) => regexProblem(value) !== undefined))
+    return 'always';
   const opposite = (judged: 'always' | 'never') =>
     holds === (judged === 'always') ? 'always' : 'never';
   if (match === 'present' && ALWAYS_PRESENT.has(attribute)) return opposite('always');
