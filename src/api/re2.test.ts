@@ -1,4 +1,5 @@
-// Expressions that JavaScript takes and Envoy was seen to refuse, and those that it was seen to take.
+// Expressions that JavaScript takes and Envoy was seen to refuse, and those that it was seen to
+// take.
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { regexProblem } from '#api/regex.ts';

@@ -41,7 +41,7 @@ const REMEDY = 'use what the proxy of the server knows: docs/guide/mixer.md list
 /** What the evaluator, which is JavaScript, reads in another way than Envoy. */
 const READ_DIFFERENTLY = /\\[pPzACa]|\\x\{|\[:/;
 
-/** What is wrong with a regular expression that may match anywhere in a text; undefined = nothing. */
+/** What is wrong with a regular expression that may match anywhere; undefined = nothing. */
 export function patternProblem(pattern: string): string | undefined {
   if (READ_DIFFERENTLY.test(pattern))
     return 'must do without \\p, \\x{…}, \\A, \\z and [:…:]: write a set of characters';
