@@ -32,6 +32,19 @@ test('a policy of thousands of identities and paths', { timeout: 60_000 }, async
   assert.equal((await ask('/last')).status, 200);
   assert.equal((await ask(`/${texts[7]}/x?query`)).status, 200);
   assert.equal((await ask(`/${texts[7]}/x/`)).status, 403);
+  const accounts = [...texts.map((text) => `n${text}/a`), 'web/caller'];
+  apply(
+    ...objectsOf(`
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: large, namespace: shop }
+spec:
+  rules:
+    - from: [{ source: { serviceAccounts: [${accounts}] } }]
+    - from: [{ source: { namespaces: [${texts.map((text) => `n${text}`)}] } }]
+`),
+  );
+  await waitUntil(async () => (await ask('/other')).status === 200, 'the account is let in');
   apply(...allow(principals, paths));
   await waitUntil(async () => (await ask('/last')).status === 403, 'the caller is not one of them');
 });

@@ -13,14 +13,23 @@ function others(base: string): readonly string[] {
 const PRINCIPALS = [...others('cluster.local/ns/foo/sa/a'), ...others('other.example/ns/bar/sa')];
 const PATHS = [...others('/admin'), ...others('/a/')];
 
+const NAMESPACES = [...others('foo'), ...others('ba')];
+const SERVICE_ACCOUNTS = [...others('a'), ...others('bar/fo')].filter(
+  (account) => !account.includes('*'),
+);
+
 const OTHERS: Readonly<Record<string, readonly string[]>> = {
   principals: PRINCIPALS,
   notPrincipals: PRINCIPALS,
+  namespaces: NAMESPACES,
+  notNamespaces: NAMESPACES,
+  serviceAccounts: SERVICE_ACCOUNTS,
+  notServiceAccounts: SERVICE_ACCOUNTS,
   paths: PATHS,
   notPaths: PATHS,
 };
 
-/** The same policies with many values more in every list of principals and of paths. */
+/** The same policies with many values more in every list of principals, namespaces, accounts and paths. */
 export function enlarged(policies: readonly AuthorizationPolicy[]): AuthorizationPolicy[] {
   return policies.map((policy) => enlargedIn(policy) as AuthorizationPolicy);
 }

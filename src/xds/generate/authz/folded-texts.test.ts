@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { LIMITS } from '#base/limits.ts';
 import type { Tests } from '#policy/authz/condition.ts';
 import type { TextMatch } from '#policy/authz/text-match.ts';
-import { folded } from '#xds/generate/authz/folded-texts.ts';
+import { folded, foldedPatterns } from '#xds/generate/authz/folded-texts.ts';
 
 const FROM = LIMITS.authzFoldedTextsMin;
 const exact = (count: number, text = 'a.b-') =>
@@ -32,6 +32,17 @@ test('many texts become one expression that matches just them', () => {
   assert.ok(matches(values, `a.b-${FROM - 1}`));
   for (const text of [`a.b-${FROM}`, 'axb-1', 'a.b-', 'a.b-1x', 'xa.b-1'])
     assert.ok(!matches(values, text), text);
+});
+
+test('many expressions become few, and few stay as they are', () => {
+  const patterns = Array.from({ length: 1000 }, (_, at) => `spiffe://[^/]+/ns/n${at}/sa/[^/]+`);
+  assert.deepEqual(foldedPatterns(patterns.slice(0, FROM - 1)), patterns.slice(0, FROM - 1));
+  const few = foldedPatterns(patterns);
+  assert.ok(few.length < 10, `${few.length}`);
+  const whole = few.map((pattern) => new RegExp(`^(?:${pattern})$`));
+  const isOne = (text: string) => whole.some((pattern) => pattern.test(text));
+  assert.ok(isOne('spiffe://td/ns/n999/sa/x'));
+  assert.ok(!isOne('spiffe://td/ns/n1000/sa/x'));
 });
 
 test('an expression does not grow beyond what Envoy takes', () => {

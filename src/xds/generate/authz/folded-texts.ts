@@ -10,6 +10,9 @@ import type { TextMatch } from '#policy/authz/text-match.ts';
  */
 const INSTRUCTIONS_MAX = 24_000;
 const INSTRUCTIONS_OF_A_TEXT = 4;
+/** `.` and `[^/]`, over all that UTF-8 has. */
+const ANY_CHARACTER = /\[\^|(?<!\\)\./g;
+const INSTRUCTIONS_OF_A_CLASS = 24;
 
 /**
  * The same tests at a cost that does not grow with the number of exact texts: Envoy tries values
@@ -33,21 +36,45 @@ function foldExact<M extends TextMatch | { readonly match: 'template' }>(
   return [...expressionsOf([...new Set(exact)].sort()), ...others];
 }
 
+/**
+ * Expressions of which one must match, as few as Envoy takes; a few stay as they are. What stands
+ * for any character takes more than its letters.
+ */
+export function foldedPatterns(patterns: readonly string[]): readonly string[] {
+  if (patterns.length < LIMITS.authzFoldedTextsMin) return patterns;
+  const parts = inParts([...new Set(patterns)].sort(), (pattern) => {
+    const classes = pattern.match(ANY_CHARACTER)?.length ?? 0;
+    return pattern.length + INSTRUCTIONS_OF_A_TEXT + classes * INSTRUCTIONS_OF_A_CLASS;
+  });
+  return parts.map((part) => part.join('|'));
+}
+
 /** As many expressions as it takes for texts that are sorted and distinct. */
 function expressionsOf(texts: readonly string[]): TextMatch[] {
+  return inParts(texts, instructionsOf).map((part) => ({
+    match: 'pattern',
+    value: part.map(escapePattern).join('|'),
+  }));
+}
+
+/** Runs of texts whose programs are not too large; `sizeOf` gets a text and the one before it. */
+function inParts(
+  texts: readonly string[],
+  sizeOf: (text: string, before: string) => number,
+): readonly string[][] {
   const parts: string[][] = [[]];
   let size = 0;
   let before = '';
   for (const text of texts) {
-    size += instructionsOf(text, before);
+    size += sizeOf(text, before);
     if (size > INSTRUCTIONS_MAX) {
       parts.push([]);
-      size = instructionsOf(text, '');
+      size = sizeOf(text, '');
     }
-    parts.at(-1)?.push(escapePattern(text));
+    parts.at(-1)?.push(text);
     before = text;
   }
-  return parts.map((part) => ({ match: 'pattern', value: part.join('|') }));
+  return parts;
 }
 
 function instructionsOf(text: string, before: string): number {

@@ -20,7 +20,7 @@ import {
 import type { PeerCondition } from '#policy/authz/peer-verdict.ts';
 import type { TextMatch } from '#policy/authz/text-match.ts';
 import { JWT_PAYLOAD } from '#xds/generate/authn/jwt.ts';
-import { folded } from '#xds/generate/authz/folded-texts.ts';
+import { folded, foldedPatterns } from '#xds/generate/authz/folded-texts.ts';
 import {
   anyValue,
   cidrRange,
@@ -104,16 +104,18 @@ export function peerMatchers(condition: PeerCondition): {
     case 'principal':
       return both(folded(condition), identityMatcher);
     case 'namespace':
-      return both(condition, (match) =>
-        patternMatcher(namespacePattern(match, condition.anchored)),
-      );
+      return patterns(condition, (match) => namespacePattern(match, condition.anchored));
     case 'serviceAccount':
-      return both(condition, (match) =>
-        patternMatcher(serviceAccountPattern(match, condition.anchored)),
-      );
+      return patterns(condition, (match) => serviceAccountPattern(match, condition.anchored));
     case 'trustDomain':
-      return both(condition, (match) => patternMatcher(trustDomainPattern(match)));
+      return patterns(condition, trustDomainPattern);
   }
+}
+
+function patterns<M>({ values, notValues }: Tests<M>, build: (match: M) => string) {
+  const matchers = (matches: readonly M[]) =>
+    foldedPatterns(matches.map(build)).map(patternMatcher);
+  return { values: matchers(values), notValues: matchers(notValues) };
 }
 
 function both<M>({ values, notValues }: Tests<M>, build: (match: M) => StringMatcher) {
