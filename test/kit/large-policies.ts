@@ -29,7 +29,7 @@ const OTHERS: Readonly<Record<string, readonly string[]>> = {
   notPaths: PATHS,
 };
 
-/** The same policies with many values more in every list of principals, namespaces, accounts and paths. */
+/** The same policies with many more principals, namespaces, accounts and paths in every list. */
 export function enlarged(policies: readonly AuthorizationPolicy[]): AuthorizationPolicy[] {
   return policies.map((policy) => enlargedIn(policy) as AuthorizationPolicy);
 }
