@@ -1,4 +1,5 @@
-// Workloads that have keys and certificates from the agent, and no Envoy: the real server and agent.
+// Workloads that have keys and certificates from the agent, and no Envoy: with the real server and
+// the real agent.
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
