@@ -10,7 +10,7 @@ export interface ManagedProcessOptions {
   readonly cwd?: string;
 }
 
-const LINES_KEPT = 2000;
+const LINES_KEPT = 20_000;
 const STOP_MS_MAX = 15_000;
 
 /**
