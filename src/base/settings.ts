@@ -1,12 +1,8 @@
 import { isAbsolute, resolve } from 'node:path';
 import { parseDurationMs } from '#base/duration.ts';
 import { BulwarkError } from '#base/errors.ts';
-import {
-  SETTINGS,
-  type SettingDefinition,
-  type SettingName,
-  type Settings,
-} from '#base/settings-table.ts';
+import type { SettingDefinition } from '#base/settings/definition.ts';
+import { SETTINGS, type SettingName, type Settings } from '#base/settings-table.ts';
 
 /** Where settings come from; the first that names a setting wins, in this order. */
 export interface SettingSources {

@@ -2,13 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { load } from 'js-yaml';
 import { BulwarkError } from '#base/errors.ts';
+import type { SettingDefinition } from '#base/settings/definition.ts';
 import { flagOf, resolveSettings, type SettingSources } from '#base/settings.ts';
-import {
-  SETTINGS,
-  type SettingDefinition,
-  type SettingName,
-  type Settings,
-} from '#base/settings-table.ts';
+import { SETTINGS, type SettingName, type Settings } from '#base/settings-table.ts';
 import type { CliContext } from '#cli/context.ts';
 import { serverBeside } from '#cli/server-beside.ts';
 

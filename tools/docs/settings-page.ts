@@ -1,5 +1,6 @@
+import type { SettingDefinition } from '#base/settings/definition.ts';
 import { flagOf } from '#base/settings.ts';
-import { SETTINGS, type SettingDefinition, type SettingName } from '#base/settings-table.ts';
+import { SETTINGS, type SettingName } from '#base/settings-table.ts';
 import { code, page, table } from './markdown.ts';
 
 const INTRODUCTION = `
@@ -30,5 +31,5 @@ export function settingsPage(): string {
     ];
   });
   const head = ['setting', 'flag', 'environment', 'accepted', 'default', 'read by', 'what it is'];
-  return page('Settings', '`src/base/settings-table.ts`', [INTRODUCTION.trim(), table(head, rows)]);
+  return page('Settings', '`src/base/settings/`', [INTRODUCTION.trim(), table(head, rows)]);
 }

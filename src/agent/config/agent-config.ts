@@ -14,7 +14,8 @@ import {
 import { BulwarkError } from '#base/errors.ts';
 import { LIMITS } from '#base/limits.ts';
 import { Secret } from '#base/secret.ts';
-import { SETTINGS, type SettingDefinition } from '#base/settings-table.ts';
+import type { SettingDefinition } from '#base/settings/definition.ts';
+import { SETTINGS } from '#base/settings-table.ts';
 
 /** What an agent's configuration file says. */
 export interface AgentConfig {
