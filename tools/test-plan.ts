@@ -1,12 +1,30 @@
 /** Which tests to run and how. */
 export interface TestPlan {
-  /** Paths from the root, in the order to run them: quick ones first. */
-  readonly files: readonly string[];
+  /** They run beside each other. */
+  readonly lanes: readonly TestLane[];
   /** Only tests whose name contains one of these texts; all when empty. */
   readonly names: readonly string[];
+}
+
+/** Files that take turns. */
+export interface TestLane {
+  /** Paths from the root, in the order to run them: quick ones first. */
+  readonly files: readonly string[];
   /** How many files run at a time. */
   readonly concurrency: number;
 }
+
+/**
+ * Tests that wait for time to pass (certificates that end and are renewed) more than they compute:
+ * they have a lane of their own, beside those that keep the processors busy.
+ */
+export const MOSTLY_WAITING: readonly string[] = [
+  'test/e2e/upstream-authority.test.ts',
+  'test/e2e/trust-domain-change.test.ts',
+  'test/e2e/jwt-migration.test.ts',
+  'test/e2e/plugged-in-ca.test.ts',
+  'test/e2e/join-state.test.ts',
+];
 
 /** Which folders come when; whatever beats an early check costs little time to find out. */
 const ORDER = ['test/tidy/', 'src/', 'tools/', 'test/', 'test/e2e/'];
@@ -21,7 +39,7 @@ function rankOf(path: string): number {
 /**
  * The plan for a command line: each argument is part of a path, or, where no path has it, part of a
  * test's name. `--soak` takes the long-running tests of test/soak, which are left out otherwise;
- * `--concurrency N` is how many files run at a time.
+ * `--concurrency N` is how many files run at a time, not counting one that mostly waits.
  * @param paths all test files from the root
  * @param cores how many processors there are
  * @throws Error with a sentence for the user
@@ -53,5 +71,11 @@ export function planTests(
     .filter((path) => inPaths.length === 0 || inPaths.some((word) => path.includes(word)))
     .sort((a, b) => rankOf(a) - rankOf(b) || (a < b ? -1 : 1));
   if (files.length === 0) throw new Error(`there are no ${soak ? 'soak ' : ''}tests here`);
-  return { files, names, concurrency };
+  const waiting = files.filter((path) => MOSTLY_WAITING.includes(path));
+  const busy = files.filter((path) => !MOSTLY_WAITING.includes(path));
+  const lanes = [
+    { files: busy, concurrency },
+    { files: waiting, concurrency: 1 },
+  ];
+  return { lanes: lanes.filter((lane) => lane.files.length > 0), names };
 }

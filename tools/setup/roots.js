@@ -51,5 +51,6 @@ export const ENVOY_ROOTS = [
   'envoy/service/accesslog/v3/als.proto',
   'envoy/service/discovery/v3/ads.proto',
   'envoy/service/discovery/v3/discovery.proto',
+  'envoy/service/runtime/v3/rtds.proto',
   'envoy/service/secret/v3/sds.proto',
 ];

@@ -1,0 +1,86 @@
+import { PassThrough, type Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { run } from 'node:test';
+import type { TestEvent } from 'node:test/reporters';
+import type { TestLane } from './test-plan.ts';
+
+/** What a run came to. */
+export interface RunResult {
+  /** Tests that ran, without suites. */
+  readonly tests: number;
+  readonly hasFailed: boolean;
+}
+
+/** Everything of `run` but the choice of files. */
+export type RunOptions = Pick<NonNullable<Parameters<typeof run>[0]>, 'timeout' | 'execArgv'> & {
+  readonly cwd: string;
+  readonly testNamePatterns?: readonly RegExp[];
+};
+
+/** Events that a reporter writes down; the others only say how far the runner is. */
+const WRITTEN = ['test:start', 'test:pass', 'test:fail', 'test:stdout', 'test:stderr'];
+
+/**
+ * Runs lanes of test files beside each other and writes one report, each file in one piece.
+ * @param reporter a reporter of `node:test/reporters`
+ */
+export async function runLanes(
+  lanes: readonly TestLane[],
+  options: RunOptions,
+  reporter: NodeJS.ReadWriteStream,
+  output: NodeJS.WritableStream,
+): Promise<RunResult> {
+  const report = new PassThrough({ objectMode: true });
+  const written = pipeline(report, reporter, output, { end: false });
+  const counts = { tests: 0, pass: 0, fail: 0, skipped: 0 };
+  const begun = process.hrtime.bigint();
+  await Promise.all(
+    lanes.map(async ({ files, concurrency }) => {
+      const paths = files.map((path) => `${options.cwd}${path}`);
+      const { testNamePatterns, ...rest } = options;
+      const names = testNamePatterns ? { testNamePatterns: [...testNamePatterns] } : {};
+      const stream = run({ ...rest, ...names, files: paths, concurrency });
+      await writeFiles(stream, report);
+      stream.destroy();
+    }),
+  );
+  const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
+
+  /** Counts a test that ended; a file and a suite are none, unless they fail by themselves. */
+  function count({ type, data }: TestEvent): void {
+    if (type === 'test:fail') counts.fail += 1;
+    else if (type !== 'test:pass' || data.details.type === 'suite') return;
+    else if (data.name.endsWith('.test.ts')) return;
+    else if (data.skip) counts.skipped += 1;
+    else counts.pass += 1;
+    counts.tests += 1;
+  }
+
+  /** Passes a lane on. */
+  async function writeFiles(stream: Readable, into: PassThrough): Promise<void> {
+    let held: TestEvent[] = [];
+    const flush = (): void => {
+      for (const event of held) into.write(event);
+      held = [];
+    };
+    for await (const event of stream as AsyncIterable<TestEvent>) {
+      count(event);
+      if (!WRITTEN.includes(event.type)) continue;
+      if (fileOf(held[0]) !== fileOf(event)) flush();
+      held.push(event);
+    }
+    flush();
+  }
+
+  for (const [word, count] of [...Object.entries(counts), ['seconds', Math.round(seconds)]]) {
+    const data = { message: `${word} ${count}`, nesting: 0, level: 'info' };
+    report.write({ type: 'test:diagnostic', data });
+  }
+  report.end();
+  await written;
+  return { tests: counts.tests, hasFailed: counts.fail > 0 };
+}
+
+function fileOf(event: TestEvent | undefined): string | undefined {
+  return event?.data !== undefined && 'file' in event.data ? event.data.file : undefined;
+}
