@@ -5,6 +5,7 @@ import { authorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import { certificateRevocation } from '#api/kinds/certificate-revocation.ts';
 import { configMap } from '#api/kinds/config-map.ts';
 import { destinationRule } from '#api/kinds/destination-rule.ts';
+import { gateway } from '#api/kinds/gateway.ts';
 import { denier, listChecker, mixerHandler } from '#api/kinds/mixer-handler.ts';
 import { checkNothing, listEntry, mixerInstance } from '#api/kinds/mixer-instance.ts';
 import { mixerRule } from '#api/kinds/mixer-rule.ts';
@@ -40,6 +41,7 @@ export const KINDS: readonly KindDefinition[] = [
   serviceEntry,
   destinationRule,
   virtualService,
+  gateway,
   peerAuthentication,
   policy,
   meshPolicy,

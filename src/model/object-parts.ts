@@ -2,6 +2,7 @@ import { attributeManifest } from '#api/kinds/attribute-manifest.ts';
 import { meshPolicy, policy } from '#api/kinds/authentication-policy.ts';
 import { authorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import { destinationRule } from '#api/kinds/destination-rule.ts';
+import { gateway } from '#api/kinds/gateway.ts';
 import { denier, listChecker, mixerHandler } from '#api/kinds/mixer-handler.ts';
 import { checkNothing, listEntry, mixerInstance } from '#api/kinds/mixer-instance.ts';
 import { mixerRule } from '#api/kinds/mixer-rule.ts';
@@ -41,6 +42,7 @@ export const OBJECT_PARTS = {
   listEntries: listEntry.id,
   destinationRules: destinationRule.id,
   virtualServices: virtualService.id,
+  gateways: gateway.id,
   serviceAccounts: serviceAccount.id,
   secrets: secret.id,
   namespaces: namespaceKind.id,

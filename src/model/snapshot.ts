@@ -2,6 +2,7 @@ import type { AttributeManifest } from '#api/kinds/attribute-manifest.ts';
 import type { AuthenticationPolicy } from '#api/kinds/authentication-policy.ts';
 import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import type { DestinationRule } from '#api/kinds/destination-rule.ts';
+import type { Gateway } from '#api/kinds/gateway.ts';
 import type { Denier, ListChecker, MixerHandler } from '#api/kinds/mixer-handler.ts';
 import type { CheckNothing, ListEntry, MixerInstance } from '#api/kinds/mixer-instance.ts';
 import type { MixerRule } from '#api/kinds/mixer-rule.ts';
@@ -59,6 +60,8 @@ export interface MeshSnapshot {
   readonly listEntries: NamespacedObjects<ListEntry>;
   readonly destinationRules: NamespacedObjects<DestinationRule>;
   readonly virtualServices: NamespacedObjects<VirtualService>;
+  /** Of networking.istio.io. */
+  readonly gateways: NamespacedObjects<Gateway>;
   readonly serviceAccounts: NamespacedObjects<ServiceAccount>;
   /** For proxies of their own namespace only. */
   readonly secrets: NamespacedObjects<Secret>;

@@ -1,4 +1,4 @@
-import { invalid, warning } from '#api/field-error.ts';
+import { invalid } from '#api/field-error.ts';
 import { isHostLabel } from '#api/host.ts';
 import type { Report } from '#api/kind.ts';
 
@@ -13,8 +13,6 @@ export function checkGatewayNames(gateways: readonly string[], at: string, repor
     const well = parts.length <= 2 && parts.every((part) => part.split('.').every(isHostLabel));
     if (!well) {
       report(invalid(field, gateway, 'must be the name of a gateway, NAMESPACE/NAME, or `mesh`'));
-    } else if (gateway !== MESH) {
-      report(warning(field, 'gateways are not served yet: nothing is routed there'));
     }
   }
 }
