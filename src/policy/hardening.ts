@@ -67,6 +67,8 @@ export interface Hardening {
    * provider gets to see them; Istio lets them through where the provider says nothing of them.
    */
   readonly providedHeadersAreStripped: boolean;
+  /** A request whose path has a fragment (`#`) is refused; Istio cuts the fragment off. */
+  readonly fragmentsAreRefused: boolean;
   /** `presence: REQUIRED` of a rule for tokens counts; Istio takes it and does nothing. */
   readonly requiredTokensAreEnforced: boolean;
   /**
@@ -100,6 +102,7 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     unknownProvidersAreRefused: false,
     everyCustomMatchIsAsked: false,
     providedHeadersAreStripped: false,
+    fragmentsAreRefused: false,
     requiredTokensAreEnforced: false,
     badOptionalTokensAreRefused: false,
     bearerIsChecked: false,
@@ -120,6 +123,7 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     unknownProvidersAreRefused: true,
     everyCustomMatchIsAsked: true,
     providedHeadersAreStripped: true,
+    fragmentsAreRefused: true,
     requiredTokensAreEnforced: true,
     badOptionalTokensAreRefused: true,
     bearerIsChecked: true,

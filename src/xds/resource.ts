@@ -11,6 +11,7 @@ export const TYPE_URL = {
   route: 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
   secret: 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret',
   extensionConfig: 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig',
+  runtime: 'type.googleapis.com/envoy.service.runtime.v3.Runtime',
 } as const;
 
 /** One of the type URLs above. */

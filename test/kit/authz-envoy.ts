@@ -11,6 +11,7 @@ import { type HardeningProfile, PROFILE_PATHS } from '#model/mesh-settings.ts';
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import type { AuthzRequest } from '#policy/authz/request.ts';
 import type { RuleSet, WorkloadAuthorization } from '#policy/authz/selection.ts';
+import { HARDENING } from '#policy/hardening.ts';
 import { PATH_NORMALIZATIONS } from '#policy/path-normalization.ts';
 import { buildHttpRbac, buildNetworkRbac } from '#xds/generate/authz/rbac.ts';
 import { claimsFilter, claimsHeader } from './claims-header.ts';
@@ -59,7 +60,7 @@ export async function startAuthzEnvoy(
     bootstrap: {
       static_resources: { listeners },
       layered_runtime: {
-        layers: [{ name: 'test', static_layer: { 're2.max_program_size.error_level': 32_768 } }],
+        layers: [{ name: 'test', static_layer: runtime(profile) }],
       },
     },
   });
@@ -82,6 +83,15 @@ export async function startAuthzEnvoy(
         socket.destroy();
       }
     },
+  };
+}
+
+/** What agents and the control plane give every Envoy. */
+function runtime(profile: HardeningProfile) {
+  return {
+    're2.max_program_size.error_level': 32_768,
+    'envoy.reloadable_features.http_reject_path_with_fragment':
+      HARDENING[profile].fragmentsAreRefused,
   };
 }
 

@@ -7,6 +7,15 @@ import type { BootstrapJson } from './envoy.ts';
 import type { TestCertificate } from './test-authority.ts';
 import { resourceJson } from './xds-json.ts';
 
+/** Types of which Envoy asks for one resource at a time. */
+const SINGLE = [
+  TYPE_URL.endpoints,
+  TYPE_URL.route,
+  TYPE_URL.extensionConfig,
+  TYPE_URL.secret,
+  TYPE_URL.runtime,
+];
+
 /** What a workload proves itself with, and what it verifies others with. */
 export interface WorkloadSecrets {
   readonly own: TestCertificate;
@@ -32,6 +41,15 @@ export class FileXds {
     return {
       node: { id: 'test', cluster: 'test' },
       ...AGENT_BOOTSTRAP,
+      layered_runtime: {
+        layers: [
+          ...AGENT_BOOTSTRAP.layered_runtime.layers,
+          {
+            name: 'mesh',
+            rtds_layer: { name: 'mesh', rtds_config: this.#source(TYPE_URL.runtime, 'mesh') },
+          },
+        ],
+      },
       dynamic_resources: {
         lds_config: this.#source(TYPE_URL.listener, ''),
         cds_config: this.#source(TYPE_URL.cluster, ''),
@@ -41,8 +59,7 @@ export class FileXds {
 
   /** Writes a configuration: first what others refer to. */
   publish(snapshot: XdsSnapshot): void {
-    const single = [TYPE_URL.endpoints, TYPE_URL.route, TYPE_URL.extensionConfig, TYPE_URL.secret];
-    for (const typeUrl of single) {
+    for (const typeUrl of SINGLE) {
       for (const resource of snapshot.get(typeUrl)?.values() ?? [])
         this.#write(typeUrl, resource.name, [resourceJson(resource)]);
     }

@@ -38,6 +38,11 @@ type Json = Readonly<Record<string, unknown>>;
  */
 const RUNTIME: Json = { 're2.max_program_size.error_level': 32_768 };
 
+/** The layer of runtime values that the control plane gives every Envoy of the mesh. */
+const MESH_LAYER = 'mesh';
+/** Envoy asks for nothing else before it has them, or so much time has passed. */
+const MESH_LAYER_WAIT = '2s';
+
 /**
  * The bootstrap of an Envoy in protobuf's JSON form (envoy.config.bootstrap.v3.Bootstrap): who it
  * is, where xDS and SDS are, and nothing that opens a TCP port. Holds no secret.
@@ -66,7 +71,18 @@ export function buildBootstrap(options: BootstrapOptions): Json {
       },
     },
     static_resources: { clusters: [xdsCluster(options), sdsCluster(options.sdsSocket)] },
-    layered_runtime: { layers: [{ name: 'static', static_layer: RUNTIME }] },
+    layered_runtime: {
+      layers: [
+        { name: 'static', static_layer: RUNTIME },
+        {
+          name: MESH_LAYER,
+          rtds_layer: {
+            name: MESH_LAYER,
+            rtds_config: { ...fromAds(), initial_fetch_timeout: MESH_LAYER_WAIT },
+          },
+        },
+      ],
+    },
     deferred_stat_options: { enable_deferred_creation_stats: true },
     overload_manager: {
       resource_monitors: [

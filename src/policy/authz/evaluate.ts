@@ -58,7 +58,7 @@ export function evaluate(
   profile: HardeningProfile,
   paths: PathNormalization = PROFILE_PATHS[profile],
 ): AuthzDecision {
-  const facts = factsOf(request, paths);
+  const facts = factsOf(request, paths, profile);
   if (facts === undefined) return { decision: 'deny', because: 'the request is malformed' };
   const { deny, allow } = request.http === undefined ? authorization.tcp : authorization.http;
   const denying = deny.enforced?.find((rule) => ruleMatches(rule, facts));

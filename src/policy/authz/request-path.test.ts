@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { canonicalPath } from '#policy/authz/request-path.ts';
+import { canonicalPath, withoutFragment } from '#policy/authz/request-path.ts';
 
 // Every line was seen from Envoy 1.40; the differential test goes on asking it.
 
@@ -63,6 +63,14 @@ describe('the path that policies see', () => {
         undefined,
         JSON.stringify(target),
       );
+  });
+
+  it('has no fragment: a request with one is refused, or goes on without in profile istio', () => {
+    for (const target of ['/admin#f', '/admin#', '/admin#/../x?y#z']) {
+      assert.equal(withoutFragment(target, 'strict'), undefined);
+      assert.equal(withoutFragment(target, 'istio'), '/admin');
+    }
+    assert.equal(withoutFragment('/admin?x', 'strict'), '/admin?x');
   });
 
   it('is already canonical, but for escapes that escaped', () => {

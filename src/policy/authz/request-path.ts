@@ -1,8 +1,10 @@
-import type { PathNormalization } from '#model/mesh-settings.ts';
+import type { HardeningProfile, PathNormalization } from '#model/mesh-settings.ts';
+import { HARDENING } from '#policy/hardening.ts';
 import { PATH_NORMALIZATIONS } from '#policy/path-normalization.ts';
 
-/** Envoy's answer to these is 400, whatever the policy: a fragment, what is not printable ASCII. */
-const REFUSED = /[^\x21-\x22\x24-\x7e]/;
+/** Envoy's answer to these is 400, whatever the policy: what is not printable ASCII. */
+const REFUSED = /[^\x21-\x7e]/;
+const FRAGMENT = '#';
 const ESCAPED_ZERO = '%00';
 const ESCAPED_SLASH = /%2f/gi;
 const ESCAPED_BACKSLASH = /%5c/gi;
@@ -18,12 +20,23 @@ const NEW_ESCAPE = /\0(?=[\da-f]{2})/gi;
 const UNSAFE = /["<>^`{|}]/g;
 
 /**
+ * What Envoy makes of the target of a request first: in profile `strict` one with a fragment is
+ * refused (undefined), in `istio` it goes on without.
+ */
+export function withoutFragment(target: string, profile: HardeningProfile): string | undefined {
+  const at = target.indexOf(FRAGMENT);
+  if (at < 0) return target;
+  return HARDENING[profile].fragmentsAreRefused ? undefined : target.slice(0, at);
+}
+
+/**
  * The path that policies see: what Envoy makes of the target of a request (in origin or absolute
- * form) under a normalization, without query. Undefined for a target that Envoy refuses.
+ * form and without fragment) under a normalization, without query. Undefined for a target that
+ * Envoy refuses.
  */
 export function canonicalPath(target: string, paths: PathNormalization): string | undefined {
   const { normalizes, mergesSlashes, unescapesSlashes } = PATH_NORMALIZATIONS[paths];
-  if (REFUSED.test(target)) return undefined;
+  if (REFUSED.test(target) || target.includes(FRAGMENT)) return undefined;
   const [path = ''] = withoutOrigin(target).split('?', 1);
   if (!path.startsWith('/')) return undefined;
   if (!normalizes) return path;

@@ -1,6 +1,6 @@
-import type { PathNormalization } from '#model/mesh-settings.ts';
+import type { HardeningProfile, PathNormalization } from '#model/mesh-settings.ts';
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
-import { canonicalPath } from '#policy/authz/request-path.ts';
+import { canonicalPath, withoutFragment } from '#policy/authz/request-path.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
 /** What is known of an HTTP request when policy is asked. */
@@ -71,11 +71,17 @@ export interface AuthzFacts {
  * The facts of a request as Envoy would see them; undefined for one that Envoy refuses before
  * policy is asked.
  */
-export function factsOf(request: AuthzRequest, paths: PathNormalization): AuthzFacts | undefined {
+export function factsOf(
+  request: AuthzRequest,
+  paths: PathNormalization,
+  profile: HardeningProfile,
+): AuthzFacts | undefined {
   const { source, destination, http } = request;
-  const path = http === undefined ? '' : canonicalPath(http.target, paths);
+  const target = withoutFragment(http?.target ?? '', profile);
+  if (target === undefined) return undefined;
+  const path = http === undefined ? '' : canonicalPath(target, paths);
   if (path === undefined) return undefined;
-  const headers = headersOf(http, path);
+  const headers = headersOf(http, target, path);
   return {
     identity: source.identity ?? '',
     endUser: request.principals === 'origin' && http ? endUserOf(http) : undefined,
@@ -106,6 +112,7 @@ const SURROUNDING_SPACE = /^[ \t]+|[ \t]+$/g;
 /** Headers by name in lower case, with those that Envoy makes of the request line. */
 function headersOf(
   http: HttpFacts | undefined,
+  target: string,
   path: string,
 ): ReadonlyMap<string, readonly string[]> {
   const headers = new Map<string, string[]>();
@@ -115,9 +122,9 @@ function headersOf(
     headers.set(key, [...(headers.get(key) ?? []), ...values]);
   }
   if (http === undefined) return headers;
-  const query = http.target.indexOf('?');
+  const query = target.indexOf('?');
   headers.set(':method', [http.method]);
-  headers.set(':path', [query < 0 ? path : path + http.target.slice(query)]);
+  headers.set(':path', [query < 0 ? path : path + target.slice(query)]);
   if (http.host === undefined) return headers;
   // Envoy keeps the Host header under the name it has in HTTP/2, and finds it under both.
   headers.set(':authority', [http.host]);

@@ -27,7 +27,7 @@ export function authorize(
   { hardening, pathNormalization }: Pick<MeshSettings, 'hardening' | 'pathNormalization'>,
 ): AuthorizationResult {
   const decision = evaluate(authorization, request, hardening, pathNormalization);
-  const facts = factsOf(request, pathNormalization);
+  const facts = factsOf(request, pathNormalization, hardening);
   const { custom, deny, allow, audit } = request.http ? authorization.http : authorization.tcp;
   const meets = (rule: CompiledRule): boolean =>
     facts !== undefined && matchedConditions(rule, facts) !== undefined;

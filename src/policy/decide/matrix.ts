@@ -117,6 +117,6 @@ class ReachFinder {
 /** What is known of any call of a port. */
 function portFacts(port: number, principalsAreUsers: boolean): AuthzFacts {
   const request = { source: { address: '' }, destination: { port } };
-  const facts = present(factsOf(request, 'NONE'), 'facts of a plain connection');
+  const facts = present(factsOf(request, 'NONE', 'strict'), 'facts of a plain connection');
   return { ...facts, endUser: principalsAreUsers ? '' : undefined };
 }

@@ -18,7 +18,8 @@ test('who reaches everything is never denied, and who reaches nothing never allo
       const authorization = authorizationOf(objects, hardening);
       const { source, destination, http } = one;
       const caller = { source: { identity: source.identity, address: '' } };
-      const facts = factsOf({ ...caller, destination: { port: destination.port } }, 'NONE');
+      const call = { ...caller, destination: { port: destination.port } };
+      const facts = factsOf(call, 'NONE', hardening);
       assert.ok(facts);
       const { reach } = reachOf(http ? authorization.http : authorization.tcp, facts);
       const { decision, because } = evaluate(authorization, one, hardening);

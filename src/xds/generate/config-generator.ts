@@ -13,6 +13,7 @@ import { InboundBuilder, servedWorkload } from '#xds/generate/inbound-builder.ts
 import { MtlsModes } from '#xds/generate/mtls-modes.ts';
 import { OutboundBuilder } from '#xds/generate/outbound-builder.ts';
 import { SmallMaps } from '#xds/generate/resource-map.ts';
+import { RUNTIME } from '#xds/generate/runtime.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
 import { TYPE_URL, type XdsResource, type XdsSnapshot } from '#xds/resource.ts';
 
@@ -79,6 +80,7 @@ export class ConfigGenerator {
       [TYPE_URL.listener, this.#maps.extend(outbound.listeners, inbound.listeners)],
       [TYPE_URL.route, outbound.routes],
       [TYPE_URL.extensionConfig, this.#maps.of([...jwt, ...configs, ...revoked])],
+      [TYPE_URL.runtime, RUNTIME[mesh.settings.hardening]],
     ]);
     this.#consistency.check(snapshot);
     return snapshot;

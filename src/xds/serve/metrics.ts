@@ -28,7 +28,8 @@ export function createXdsMetrics(metrics: Metrics, counts: XdsCounts) {
     labels: ['type'],
     buckets: [1e3, 1e4, 1e5, 1e6, 4e6, 1e7, 4e7],
   });
-  const pushes: Record<DiscoveryName, number> = { cds: 0, eds: 0, lds: 0, rds: 0, sds: 0, ecds: 0 };
+  const names = RESOURCE_TYPES.map(({ name }) => [name, 0] as const);
+  const pushes = Object.fromEntries(names) as Record<DiscoveryName, number>;
   metrics.counterOf(
     { name: 'pilot_xds_pushes', help: 'Responses that were sent to proxies.', labels: ['type'] },
     () => Object.entries(pushes),

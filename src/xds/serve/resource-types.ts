@@ -1,7 +1,7 @@
 import { TYPE_URL, type TypeUrl } from '#xds/resource.ts';
 
 /** The protocols of the resource types, as Istio's metrics and `proxy-status` call them. */
-export type DiscoveryName = 'cds' | 'eds' | 'lds' | 'rds' | 'sds' | 'ecds';
+export type DiscoveryName = 'cds' | 'eds' | 'lds' | 'rds' | 'sds' | 'ecds' | 'rtds';
 
 /** How resources of one type are served. What is said of Envoy was seen on Envoy 1.40. */
 export interface ResourceType {
@@ -92,6 +92,15 @@ export const RESOURCE_TYPES: readonly ResourceType[] = [
     retries: true,
     answerMsMax: ANSWER_MS_MAX,
   },
+  {
+    typeUrl: TYPE_URL.runtime,
+    name: 'rtds',
+    wildcardByDefault: false,
+    withdraws: false,
+    appliesPartly: false,
+    retries: true,
+    answerMsMax: ANSWER_MS_MAX,
+  },
 ];
 
 /** The places of the types in RESOURCE_TYPES. */
@@ -102,4 +111,5 @@ export const PUSH_ORDER: Readonly<Record<DiscoveryName, number>> = {
   rds: 3,
   sds: 4,
   ecds: 5,
+  rtds: 6,
 };

@@ -116,7 +116,7 @@ const requestPrincipal: PrimitiveCheck = ({ fields }) => {
 function isMetBy(condition: Condition | undefined, identity: string): boolean {
   if (condition === undefined) return false;
   const source = { identity: parseSpiffeId(identity), address: '127.0.0.1' };
-  const facts = factsOf({ source, destination: { port: 80 } }, 'BASE');
+  const facts = factsOf({ source, destination: { port: 80 } }, 'BASE', 'istio');
   return facts !== undefined && conditionHolds(condition, facts);
 }
 
