@@ -55,6 +55,12 @@ export class Mesh {
   snapshotFor(proxy: ProxyNode): XdsSnapshot {
     return this.#generator.snapshotFor(proxy, this.model.snapshot());
   }
+
+  /** Grows with whatever may change what `snapshotFor` gives. */
+  get version(): number {
+    return this.model.snapshot().version;
+  }
+
   /** What users should know about their policies, as the mesh is now. */
   findings(): Findings {
     return findingsOf(this.model.snapshot(), this.#authorizer);

@@ -9,7 +9,7 @@ import type { Store, StoreWatch } from '#store/store.ts';
 export interface ModelFeedDeps {
   readonly store: Store;
   readonly model: MeshModel;
-  /** Called after changes went into the model. */
+  /** Called after changes went into the model that mean something to it. */
   readonly onChange: () => void;
   readonly log: Logger;
 }
@@ -55,8 +55,8 @@ export class ModelFeed implements Component {
       { kinds: MODEL_KINDS, from },
       {
         onEvent: (event) => {
-          this.#take([event]);
-          onChange();
+          // The status of an object is no configuration.
+          if (this.#take([event])) onChange();
         },
         onError: (error) => void this.#reload(error),
       },
@@ -79,13 +79,13 @@ export class ModelFeed implements Component {
     }
   }
 
-  #take(changes: readonly MeshChange[]): void {
+  #take(changes: readonly MeshChange[]): boolean {
     for (const change of changes) {
       const key = keyOf(change.kind, change.object);
       if (change.type === 'DELETED') this.#known.delete(key);
       else this.#known.set(key, change);
     }
-    this.#deps.model.apply(changes);
+    return this.#deps.model.apply(changes);
   }
 }
 

@@ -165,3 +165,26 @@ test('a workload whose labels change moves from one service to another', () => {
   assert.deepEqual(at('web').get(80), []);
   assert.equal(at('other').get(80)?.length, 1);
 });
+
+test('an object has the version of the first snapshot with its form, also when others change', () => {
+  const mesh = testMesh([SERVICE]);
+  const version = () => mesh.model.snapshot().version;
+  const a = entry('a', 'web');
+  mesh.put(a);
+  const since = version();
+  assert.equal(mesh.model.versionOf(a), since);
+  mesh.put(entry('b', 'web'));
+  assert.equal(version(), since + 1);
+  assert.equal(mesh.model.versionOf(a), since);
+  const changed = entry('a', 'other');
+  mesh.put(changed);
+  assert.equal(mesh.model.versionOf(changed), version());
+});
+
+test('a change says whether it means anything', () => {
+  const { model } = testMesh([SERVICE]);
+  const change = (object: ApiObject) =>
+    model.apply([{ type: 'MODIFIED', kind: 'services', object }]);
+  assert.equal(change({ ...SERVICE, status: { loadBalancer: {} } } as ApiObject), false);
+  assert.equal(change({ ...SERVICE, spec: { ports: [] } } as ApiObject), true);
+});

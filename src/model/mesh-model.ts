@@ -56,6 +56,7 @@ export class MeshModel {
   readonly #objects = new ObjectTable();
   readonly #reader: WorkloadReader;
   readonly #services = new WeakMap<ApiObject, readonly Service[]>();
+  readonly #versions = new WeakMap<ApiObject, number>();
   #endpoints: ReadonlyMap<Service, ServiceEndpoints> = new Map();
   #pending: Pending = { namespaces: new Map(), entries: new Map() };
   #snapshot: MeshSnapshot;
@@ -76,12 +77,18 @@ export class MeshModel {
     };
   }
 
-  /** Takes changes in, in order. Kinds that the model does not read are passed over. */
-  apply(changes: Iterable<MeshChange>): void {
+  /**
+   * Takes changes in, in order. Kinds that the model does not read are passed over.
+   * @returns whether the next snapshot differs
+   */
+  apply(changes: Iterable<MeshChange>): boolean {
+    let differs = false;
     for (const change of changes) {
       if (!MODEL_KINDS.includes(change.kind)) continue;
       const changed = this.#objects.apply(change);
       if (!changed) continue;
+      differs = true;
+      if (changed.after) this.#versions.set(changed.after, this.#snapshot.version + 1);
       const namespace = change.object.metadata.namespace ?? '';
       getOrAdd(this.#pending.namespaces, change.kind, () => new Set()).add(namespace);
       if (change.kind !== workloadEntry.id) continue;
@@ -90,6 +97,12 @@ export class MeshModel {
         if (object) entries.push(object as WorkloadEntry);
       }
     }
+    return differs;
+  }
+
+  /** The version of the first snapshot with this form of an object; 0 when it is not known. */
+  versionOf(object: ApiObject): number {
+    return this.#versions.get(object) ?? 0;
   }
 
   /** Takes in what was fetched from issuers; the same object as before is no change. */

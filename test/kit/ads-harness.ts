@@ -49,6 +49,9 @@ export function adsHarness(overrides: Partial<AdsServerDeps> = {}) {
         if (failure) throw failure;
         return meshes.snapshotFor(node);
       },
+      get version() {
+        return meshes.version;
+      },
     },
     authenticate: async () => ({
       identity: parseSpiffeId('spiffe://cluster.local/ns/ns/sa/sa'),
@@ -63,6 +66,8 @@ export function adsHarness(overrides: Partial<AdsServerDeps> = {}) {
     metrics,
     /** What every proxy may have from now on; nobody is told. */
     set: (mesh: Mesh) => meshes.set(mesh),
+    /** Of the source; grows by one with each `set` and `change`. */
+    version: () => meshes.version,
     /** The same, and the server is told. */
     change: async (mesh: Mesh) => {
       meshes.set(mesh);
@@ -87,8 +92,10 @@ class MeshTexts {
   readonly #resources = new Map<string, XdsResource>();
   readonly #maps = new Map<string, ReadonlyMap<string, XdsResource>>();
   #snapshot: XdsSnapshot = new Map();
+  version = 0;
 
   set(mesh: Mesh): void {
+    this.version += 1;
     const entries = Object.entries(mesh) as [keyof typeof TYPE_URL, string][];
     this.#snapshot = new Map(
       entries.map(([type, text]) => [TYPE_URL[type], this.#map(type, text)]),

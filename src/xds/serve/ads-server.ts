@@ -13,7 +13,7 @@ import type { ProxyNode } from '#xds/proxy-node.ts';
 import type { XdsSnapshot } from '#xds/resource.ts';
 import { ClusterEndpoints } from '#xds/serve/cluster-recovery.ts';
 import { createXdsMetrics } from '#xds/serve/metrics.ts';
-import type { ProxyStatus } from '#xds/serve/proxy-status.ts';
+import type { ProxyProgress, ProxyStatus } from '#xds/serve/proxy-status.ts';
 import { ProxyStream, type SharedState } from '#xds/serve/proxy-stream.ts';
 import { PushScheduler } from '#xds/serve/push-scheduler.ts';
 import { ResourceDiffs } from '#xds/serve/resource-diff.ts';
@@ -28,6 +28,8 @@ export interface ConfigSource {
    * @throws BulwarkError when none can be made; the proxy then keeps what it has
    */
   snapshotFor(node: ProxyNode): XdsSnapshot;
+  /** Of what snapshots are made of now; grows with each change of that. 0 when left out. */
+  readonly version?: number;
 }
 
 /** How a proxy answered one response. */
@@ -62,6 +64,8 @@ export interface AdsServerDeps {
   readonly onDisconnect?: (node: ProxyNode) => Promise<void> | void;
   /** Called for each answer of a proxy. */
   readonly onAnswer?: (answer: PushAnswer) => void;
+  /** Called, often, whenever `progress` may say something new. */
+  readonly onProgress?: () => void;
 }
 
 /** The method of incremental xDS over one aggregated stream. */
@@ -98,7 +102,10 @@ export class AdsServer {
       }),
       endpoints: new ClusterEndpoints(),
       opened: (stream) => this.#open.add(stream),
-      closed: (stream) => this.#open.delete(stream),
+      closed: (stream) => {
+        this.#open.delete(stream);
+        deps.onProgress?.();
+      },
     };
     this.service = { streams: { [DELTA_PATH]: (stream) => this.#accept(stream) } };
   }
@@ -119,6 +126,11 @@ export class AdsServer {
   /** How each connected proxy stands, in the order in which they connected. */
   proxies(): readonly ProxyStatus[] {
     return [...this.#open].flatMap((stream) => stream.status() ?? []);
+  }
+
+  /** Which changes of the source are in force in each of them. */
+  progress(): readonly ProxyProgress[] {
+    return [...this.#open].flatMap((stream) => stream.progress() ?? []);
   }
 
   /** Who they are. */

@@ -3,11 +3,11 @@ import type { Timer } from '#base/clock.ts';
 import type { DeltaDiscoveryRequest } from '#gen/envoy-api/envoy/service/discovery/v3/discovery_pb.js';
 import type { XdsResource, XdsSnapshot } from '#xds/resource.ts';
 import { ClusterRecovery, silenceMs } from '#xds/serve/cluster-recovery.ts';
-import type { ProxyStatus, TypeStatus } from '#xds/serve/proxy-status.ts';
+import type { ProxyProgress, ProxyStatus, TypeStatus } from '#xds/serve/proxy-status.ts';
 import { NO_CHANGE, NO_RESOURCES, type ResourceMap } from '#xds/serve/resource-diff.ts';
 import { type DiscoveryName, PUSH_ORDER, RESOURCE_TYPES } from '#xds/serve/resource-types.ts';
 import type { StreamContext } from '#xds/serve/stream-context.ts';
-import { type Answer, TypeChannel } from '#xds/serve/type-channel.ts';
+import { type Answer, TypeChannel, type VersionedMap } from '#xds/serve/type-channel.ts';
 
 /** Milliseconds that Envoy has to ask for clusters once it asked for listeners. */
 const CLUSTERS_ASKED_MS_MAX = 1000;
@@ -33,6 +33,8 @@ export class DeltaStream {
   #probe: { readonly names: readonly string[]; readonly endMs: number } | undefined;
   readonly #openedMs: number;
   #snapshot: XdsSnapshot | undefined;
+  /** Of what the snapshot was made of. */
+  #version = 0;
   #timer: Timer | undefined;
   #timerDueMs = Number.POSITIVE_INFINITY;
   #owes = false;
@@ -60,9 +62,10 @@ export class DeltaStream {
     this.#pump();
   }
 
-  /** What the proxy may have from now on. */
-  update(snapshot: XdsSnapshot, nowMs: number): void {
+  /** What the proxy may have from now on, and the version of the source that it is from. */
+  update(snapshot: XdsSnapshot, version: number, nowMs: number): void {
     this.#snapshot = snapshot;
+    this.#version = version;
     this.#pump(nowMs);
   }
 
@@ -80,6 +83,12 @@ export class DeltaStream {
   /** Whether a type has resources that the proxy does not take. */
   rejects(name: DiscoveryName): boolean {
     return this.#channel(name)?.rejects ?? false;
+  }
+
+  /** How far the proxy is, by the types that it asked for. */
+  progress(): ProxyProgress['types'] {
+    const open = this.#channels.flatMap((channel) => channel ?? []);
+    return Object.fromEntries(open.map((channel) => [channel.type.name, channel.progress()]));
   }
 
   status(): ProxyStatus['types'] {
@@ -109,6 +118,10 @@ export class DeltaStream {
     return this.#snapshot?.get(type.typeUrl) ?? NO_RESOURCES;
   }
 
+  #wanted(channel: TypeChannel): VersionedMap {
+    return { map: this.#mapOf(channel), version: this.#version };
+  }
+
   #answered(channel: TypeChannel, request: DeltaDiscoveryRequest): void {
     const { clock } = this.#context;
     const answer = channel.takeAnswer(request, clock.now());
@@ -129,9 +142,11 @@ export class DeltaStream {
     if (error === undefined) {
       if (channel.rejects) channel.rejections.accepted(changed, this.#mapOf(channel));
       if (clusters) this.#recovery.accepted(changed);
+      channel.accepted(push);
       return;
     }
     const { culprits } = channel.rejections.rejected(changed, error, this.#context.clock.now());
+    channel.refused(culprits, push, error);
     if (!clusters) return;
     const repair = this.#recovery.afterRejection(push, culprits);
     if (repair.changed.length + repair.removed.length === 0) return;
@@ -187,7 +202,7 @@ export class DeltaStream {
 
   #push(channel: TypeChannel, nowMs: number): void {
     const clusters = channel.type.name === 'cds';
-    const change = channel.push(this.#mapOf(channel), nowMs, clusters);
+    const change = channel.push(this.#wanted(channel), nowMs, clusters);
     if (clusters && change) this.#resendEndpoints(change.changed);
   }
 
@@ -213,7 +228,7 @@ export class DeltaStream {
       const waitMs = channel ? this.#waitMs(channel, nowMs) : 0;
       if (waitMs > 0) return waitMs;
     }
-    clusters.push(this.#mapOf(clusters), nowMs);
+    clusters.push(this.#wanted(clusters), nowMs);
     return Number.POSITIVE_INFINITY;
   }
 

@@ -1,5 +1,7 @@
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
+import type { ProxyNode } from '#xds/proxy-node.ts';
 import type { TypeUrl } from '#xds/resource.ts';
+import type { TypeProgress } from '#xds/serve/acceptance.ts';
 import type { Rejection } from '#xds/serve/rejections.ts';
 import type { DiscoveryName } from '#xds/serve/resource-types.ts';
 
@@ -24,6 +26,15 @@ export interface TypeStatus {
   readonly rejected: readonly Rejection[];
   /** Whether it has taken all that it should have. */
   readonly synced: boolean;
+}
+
+/** Which changes of the source are in force in one connected proxy. */
+export interface ProxyProgress {
+  readonly node: ProxyNode;
+  /** Why nothing could be made for it from the present version; undefined when all is well. */
+  readonly failure: string | undefined;
+  /** Only the types that it asked for. */
+  readonly types: Readonly<Partial<Record<DiscoveryName, TypeProgress>>>;
 }
 
 /** How one connected proxy stands. */

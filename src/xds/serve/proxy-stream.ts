@@ -1,6 +1,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { AssertionFailure } from '#base/assert.ts';
 import type { Clock, Timer } from '#base/clock.ts';
+import { describeError } from '#base/errors.ts';
 import {
   GRPC_STATUS,
   type GrpcCall,
@@ -19,7 +20,7 @@ import type { AdsServerDeps } from '#xds/serve/ads-server.ts';
 import type { ClusterEndpoints } from '#xds/serve/cluster-recovery.ts';
 import { DeltaStream } from '#xds/serve/delta-stream.ts';
 import type { XdsMetrics } from '#xds/serve/metrics.ts';
-import type { ProxyStatus } from '#xds/serve/proxy-status.ts';
+import type { ProxyProgress, ProxyStatus } from '#xds/serve/proxy-status.ts';
 import type { Markable } from '#xds/serve/push-scheduler.ts';
 import type { ResourceChange, ResourceDiffs } from '#xds/serve/resource-diff.ts';
 import type { DiscoveryName, ResourceType } from '#xds/serve/resource-types.ts';
@@ -66,6 +67,7 @@ export class ProxyStream implements Markable, StreamContext {
   #node: ProxyNode | undefined;
   #delta: DeltaStream | undefined;
   #closed = false;
+  #failure: string | undefined;
   /** When the change was made that was not sent yet, by the monotonic clock. */
   #changedMs: number | undefined;
 
@@ -106,13 +108,18 @@ export class ProxyStream implements Markable, StreamContext {
   update(nowMs = this.clock.monotonicMs()): void {
     if (!this.#node || this.#closed) return;
     try {
-      this.#delta?.update(this.#shared.deps.source.snapshotFor(this.#node), nowMs);
+      const { source } = this.#shared.deps;
+      const version = source.version ?? 0;
+      this.#delta?.update(source.snapshotFor(this.#node), version, nowMs);
+      this.#failure = undefined;
       if (!this.#delta?.owes) this.#changedMs = undefined;
     } catch (error) {
       if (error instanceof AssertionFailure) throw error;
+      this.#failure = describeError(error);
       this.#shared.metrics.internalErrors.inc();
       this.log.error('no configuration for this proxy; it keeps what it has', { error });
     }
+    this.#shared.deps.onProgress?.();
   }
 
   /** Ends the stream with a status. */
@@ -123,6 +130,12 @@ export class ProxyStream implements Markable, StreamContext {
 
   rejects(type: DiscoveryName): boolean {
     return this.#delta?.rejects(type) ?? false;
+  }
+
+  /** Which changes are in force. */
+  progress(): ProxyProgress | undefined {
+    if (!this.#node || !this.#delta) return undefined;
+    return { node: this.#node, failure: this.#failure, types: this.#delta.progress() };
   }
 
   status(): ProxyStatus | undefined {
@@ -160,6 +173,7 @@ export class ProxyStream implements Markable, StreamContext {
     const early = this.#early;
     this.#early = [];
     for (const request of early) this.#delta.request(request);
+    this.#shared.deps.onProgress?.();
   }
 
   #receive(bytes: Uint8Array): void {
@@ -174,6 +188,7 @@ export class ProxyStream implements Markable, StreamContext {
     this.#firstRequest.resolve(request);
     if (this.#delta && this.#early.length === 0) {
       this.#delta.request(request);
+      this.#shared.deps.onProgress?.();
       return;
     }
     this.#early.push(request);

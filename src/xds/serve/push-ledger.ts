@@ -5,12 +5,16 @@ import type { Holding } from '#xds/serve/subscription.ts';
 export interface Push {
   readonly nonce: string;
   readonly change: ResourceChange;
+  /** The version of the source that it brings the proxy to. */
+  readonly version: number;
   /** By the monotonic clock, in milliseconds. */
   readonly sentMs: number;
   /** What the proxy had before; undefined when that is a guess. */
   readonly before: Holding | undefined;
   /** Whether it undoes what a rejected one left behind, rather than bringing what is wanted. */
   readonly repair: boolean;
+  /** Whether it is a part of an earlier response, sent again. */
+  readonly again: boolean;
 }
 
 /** Responses to remember. Envoy holds back answers for clusters, so there can be more than one. */

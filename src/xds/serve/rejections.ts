@@ -38,6 +38,11 @@ export class Rejections {
     return [...this.#rejected.values()];
   }
 
+  /** Whether something is to be sent again of which nobody knows yet whether it is at fault. */
+  get isSearching(): boolean {
+    return this.#retries.some((group) => group.some(({ name }) => !this.#rejected.has(name)));
+  }
+
   get(name: string): Rejection | undefined {
     return this.#rejected.get(name);
   }

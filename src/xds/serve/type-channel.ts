@@ -2,6 +2,8 @@ import type { Clock } from '#base/clock.ts';
 import { GRPC_STATUS, GrpcStatusError } from '#base/grpc/grpc.ts';
 import { LIMITS } from '#base/limits.ts';
 import type { DeltaDiscoveryRequest } from '#gen/envoy-api/envoy/service/discovery/v3/discovery_pb.js';
+import type { XdsResource } from '#xds/resource.ts';
+import { Acceptance, type TypeProgress } from '#xds/serve/acceptance.ts';
 import type { TypeStatus } from '#xds/serve/proxy-status.ts';
 import { type Push, PushLedger } from '#xds/serve/push-ledger.ts';
 import { Rejections } from '#xds/serve/rejections.ts';
@@ -12,7 +14,7 @@ import {
   type ResourceMap,
 } from '#xds/serve/resource-diff.ts';
 import type { ResourceType } from '#xds/serve/resource-types.ts';
-import { type Holding, Subscription, WILDCARD } from '#xds/serve/subscription.ts';
+import { Subscription, WILDCARD } from '#xds/serve/subscription.ts';
 
 /** What a channel needs from its stream. */
 export interface TypeChannelDeps {
@@ -20,6 +22,12 @@ export interface TypeChannelDeps {
   readonly clock: Clock;
   /** Sends a response; returns its nonce. */
   send(type: ResourceType, change: ResourceChange): string;
+}
+
+/** All resources of a type at a version of the source. */
+export interface VersionedMap {
+  readonly map: ResourceMap;
+  readonly version: number;
 }
 
 /** How a proxy answered a response. */
@@ -34,6 +42,7 @@ export class TypeChannel {
   readonly type: ResourceType;
   readonly #deps: TypeChannelDeps;
   readonly #ledger = new PushLedger();
+  readonly #acceptance = new Acceptance();
   #subscription: Subscription;
   #begun = false;
   /** Whether the subscription is a guess, and so is what the proxy has. */
@@ -92,6 +101,7 @@ export class TypeChannel {
     const asked = first && names.length === 0 && this.type.wildcardByDefault ? [WILDCARD] : names;
     this.#bound(asked);
     this.#subscription.subscribe(asked, { resumed: first });
+    if (asked.length > 0) this.#acceptance.reopened();
     this.#subscription.unsubscribe(request.resourceNamesUnsubscribe);
     if (asked.includes(WILDCARD) && Object.keys(versions).length === 0) this.#mustAnswer = true;
   }
@@ -111,6 +121,24 @@ export class TypeChannel {
     if (error === undefined) this.#acked = { nonce, at };
     else this.#nacked = { nonce, at, message: error };
     return { push, error };
+  }
+
+  /** The proxy took a response. */
+  accepted(push: Push): void {
+    const isSearching = this.#rejections?.isSearching ?? false;
+    this.#acceptance.accepted(push, !push.again && !isSearching);
+  }
+
+  /** These resources of a response are at fault. */
+  refused(culprits: readonly XdsResource[], push: Push, message: string): void {
+    const names = culprits.map(({ name }) => name);
+    this.#acceptance.refuses(names, push, message);
+  }
+
+  /** How far the proxy is. */
+  progress(): TypeProgress {
+    const { version, refused } = this.#acceptance;
+    return { version, refused, isWaiting: this.#ledger.count > 0 };
   }
 
   /** What the proxy should be told now. */
@@ -138,29 +166,39 @@ export class TypeChannel {
    * undefined when there is nothing.
    * @param holdRemovals leaves the removed names for a later call
    */
-  push(map: ResourceMap, nowMs: number, holdRemovals = false): ResourceChange | undefined {
+  push(
+    { map, version }: VersionedMap,
+    nowMs: number,
+    holdRemovals = false,
+  ): ResourceChange | undefined {
     const whole = this.#subscription.changeTo(map);
     const change = holdRemovals ? this.#deps.diffs.additionsIn(whole) : whole;
     const later = holdRemovals ? whole.removed : NO_CHANGE.removed;
     this.#holdsRemovals = later.length > 0;
     this.#rejections?.prune(map);
+    this.#acceptance.prune(map);
     if (change === NO_CHANGE && !this.#mustAnswer) {
       if (later.length === 0) this.#subscription.moveTo(map);
       const again = this.#rejections?.nextRetry(
         (resource) => map.get(resource.name) === resource && this.includes(resource.name),
       );
-      if (!again) return undefined;
-      return this.#send({ changed: again, adds: false, removed: [] }, undefined, nowMs);
+      if (!again) {
+        if (later.length === 0 && this.#ledger.count === 0) this.#acceptance.reached(version);
+        return undefined;
+      }
+      const part = { changed: again, adds: false, removed: [] };
+      return this.#send(part, { sentMs: nowMs, version, before: undefined, again: true });
     }
     this.#mustAnswer = false;
     const before = this.#assumed ? undefined : this.#subscription.holding();
     this.#subscription.moveTo(map, later);
-    return this.#send(change, before, nowMs);
+    return this.#send(change, { sentMs: nowMs, version, before });
   }
 
   /** Sends something apart from what is subscribed to, to undo what a response left behind. */
   repair(change: ResourceChange): void {
-    this.#send(change, undefined, this.#deps.clock.monotonicMs(), true);
+    const sentMs = this.#deps.clock.monotonicMs();
+    this.#send(change, { sentMs, version: -1, before: undefined, repair: true });
   }
 
   status(): Omit<TypeStatus, 'synced'> {
@@ -188,12 +226,10 @@ export class TypeChannel {
 
   #send(
     change: ResourceChange,
-    before: Holding | undefined,
-    sentMs: number,
-    repair = false,
+    how: Pick<Push, 'sentMs' | 'version' | 'before'> & Partial<Pick<Push, 'repair' | 'again'>>,
   ): ResourceChange {
     const nonce = this.#deps.send(this.type, change);
-    this.#ledger.record({ nonce, change, sentMs, before, repair });
+    this.#ledger.record({ nonce, change, repair: false, again: false, ...how });
     return change;
   }
 
