@@ -50,6 +50,7 @@ export const ERROR_CODES = {
   FILES_UNWRITABLE: 'A file could not be written.',
   GRPC_FAILED: 'A gRPC call failed.',
   JWKS_FETCH_FAILED: 'The keys of an issuer of tokens could not be fetched.',
+  LIST_UNUSABLE: 'What was fetched as a list of a listchecker cannot be used.',
   NET_ADDRESS_REFUSED: 'A URL leads to an address that is not fetched from.',
   NET_FETCH_FAILED: 'A document could not be fetched.',
   NET_PORT_TAKEN: 'A port is in use by another process.',

@@ -127,6 +127,12 @@ export const LIMITS = {
   mixerAlternativesMax: 256,
   /** Tests of attributes in all those alternatives together. */
   mixerTestsMax: 4096,
+  /** Bytes of a list that a listchecker has fetched. */
+  mixerListBytesMax: 1024 * 1024,
+  /** Entries of such a list. */
+  mixerListEntriesMax: 10_000,
+  /** Such lists that are kept up to date at one time. */
+  mixerListsMax: 200,
   /** From so many exact values of a field on, Envoy gets them as one expression. */
   authzFoldedTextsMin: 32,
   /** Mappings of ports under which the configuration of one authorization is remembered. */

@@ -37,6 +37,8 @@ const POLICY_KINDS: readonly KindId[] = [
   'meshpolicies.authentication.istio.io',
   'destinationrules.networking.istio.io',
   'rules.config.istio.io',
+  'handlers.config.istio.io',
+  'listcheckers.config.istio.io',
 ];
 /** Changes mostly come several at once. */
 const SETTLE_MS = 500;
@@ -76,6 +78,11 @@ export class PolicyStatus implements Component {
     this.#timer?.cancel();
     await this.#watch.close();
     await this.#running;
+  }
+
+  /** To be called when something outside of objects changed what there is to say. */
+  recheck(): void {
+    this.#soon(SETTLE_MS);
   }
 
   #soon(delayMs: number): void {

@@ -174,6 +174,7 @@ export class ControlPlane implements Component {
       { ...this.#deps, mesh, authority, journal, store },
     );
     const status = new PolicyStatus({ ...this.#deps, store, findings: () => mesh.findings() });
+    xds.lists.onNews(() => status.recheck());
     authority.roots.onChange(async () => {
       await serving.renewNow();
       await xds.publishTrust();
@@ -182,8 +183,7 @@ export class ControlPlane implements Component {
     const { components } = authority;
     await this.#lifecycle.start([xds, controllers, ...components, watch, federation]);
     await this.#lifecycle.start([status, monitoring]);
-    const { port } = api.address;
-    const served = { api: port, secure: xds.port, monitoring: monitoring.port };
+    const served = { api: api.address.port, secure: xds.port, monitoring: monitoring.port };
     await this.#publish(served, federation.endpointPort);
     this.#isReady = true;
   }

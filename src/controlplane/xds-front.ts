@@ -19,6 +19,7 @@ import type { IssuerKeys } from '#controlplane/issuer-keys.ts';
 import { openJwtSvids } from '#controlplane/jwt-svids.ts';
 import type { Mesh } from '#controlplane/mesh.ts';
 import { MeshConfigWatch } from '#controlplane/mesh-config-watch.ts';
+import { MixerLists } from '#controlplane/mixer-lists.ts';
 import { ModelFeed } from '#controlplane/model-feed.ts';
 import type { MtlsEvidence } from '#controlplane/mtls-view.ts';
 import { serverReflection } from '#controlplane/reflection.ts';
@@ -88,6 +89,8 @@ export class XdsFront implements Component {
   readonly #crl: CrlPublisher;
   /** Tells workloads what to trust, and knows who does. */
   readonly trust: TrustServer;
+  /** What listcheckers take from elsewhere. */
+  readonly lists: MixerLists;
   #grpc: GrpcServer | undefined;
   /** As they were published last. */
   #federated: TrustBundles | undefined;
@@ -100,6 +103,7 @@ export class XdsFront implements Component {
     this.#lifecycle = new Lifecycle(log);
     this.#registration = new WorkloadRegistration(REGISTRATION, { store: deps.store, clock, log });
     this.#revocation = new RevocationCheck(mesh);
+    this.lists = new MixerLists(options.settings, deps);
     this.#issuance = openIssuance(options.settings, { ...deps, revocation: this.#revocation });
     this.#crl = revocationList(options.settings, {
       ...deps,
@@ -184,7 +188,8 @@ export class XdsFront implements Component {
     };
     const { issuerKeys } = this.#deps;
     issuerKeys.onChange(onChange);
-    const changed = (): void => issuerKeys.meshChanged();
+    this.lists.onChange({ lists: onChange, mesh: () => issuerKeys.meshChanged() });
+    const changed = (): void => this.lists.meshChanged();
     const config = new MeshConfigWatch({ store, mesh, onChange, log });
     const feed = new ModelFeed({ store, model: mesh.model, onChange: changed, log });
     const grpc = this.#grpcServer(present(serving.material, 'the serving certificate'));
@@ -192,7 +197,10 @@ export class XdsFront implements Component {
     serving.onRenewed((material) => grpc.updateTls(this.#tls(material)));
     this.#deps.jwtKeys.onChange(() => this.#publishBundles());
     this.#publishBundles();
-    await this.#lifecycle.start([config, feed, this.#crl, this.#registration, grpc]);
+    await this.#lifecycle.start([this.lists, config, feed]);
+    // Proxies that come back after a restart should not hear of rules without their lists.
+    await this.lists.settled();
+    await this.#lifecycle.start([this.#crl, this.#registration, grpc]);
   }
 
   async close(): Promise<void> {

@@ -17,17 +17,18 @@ export interface FetchDocumentDeps {
 }
 
 /**
- * Fetches a small document from an issuer of tokens, over redirects; each step is guarded alike.
+ * Fetches a small document from where users say it is, over redirects; each step is guarded alike.
+ * `sizeMax`: bytes; those of a set of keys when left out.
  * @throws BulwarkError NET_FETCH_FAILED, NET_ADDRESS_REFUSED, JWKS_FETCH_FAILED, in words for the
  * operator
  */
 export async function fetchDocument(
   url: string,
-  options: { readonly timeoutMs: number },
+  options: { readonly timeoutMs: number; readonly sizeMax?: number },
   { rules, roots, lookup }: FetchDocumentDeps,
 ): Promise<string> {
   const signal = AbortSignal.timeout(options.timeoutMs);
-  const common = { rules, lookup, signal, sizeMax: LIMITS.jwksBytesMax };
+  const common = { rules, lookup, signal, sizeMax: options.sizeMax ?? LIMITS.jwksBytesMax };
   let at = parseUrl(url);
   for (let step = 0; step <= LIMITS.jwksRedirectsMax; step += 1) {
     const own = at.protocol === 'https:' ? await roots.for(hostOf(at)) : undefined;

@@ -10,6 +10,7 @@ import type { ApiObject, KindId } from '#api/object.ts';
 import type { ServiceEndpoints } from '#model/endpoint.ts';
 import { EndpointIndex } from '#model/endpoint-index.ts';
 import { findEndpoints, keepEqualParts } from '#model/endpoints.ts';
+import { FetchedLists } from '#model/fetched-lists.ts';
 import { KeySets } from '#model/key-sets.ts';
 import { readKubernetesService } from '#model/kubernetes-service.ts';
 import type { MeshChange } from '#model/mesh-change.ts';
@@ -74,6 +75,7 @@ export class MeshModel {
       revocations: Revocations.none(),
       trustBundles: TrustBundles.none(),
       keySets: KeySets.none,
+      fetchedLists: FetchedLists.none,
     };
   }
 
@@ -110,6 +112,13 @@ export class MeshModel {
     const before = this.snapshot();
     if (before.keySets === keySets) return;
     this.#snapshot = { ...before, keySets, version: before.version + 1 };
+  }
+
+  /** Takes in what was fetched for listcheckers; the same object as before is no change. */
+  useFetchedLists(fetchedLists: FetchedLists): void {
+    const before = this.snapshot();
+    if (before.fetchedLists === fetchedLists) return;
+    this.#snapshot = { ...before, fetchedLists, version: before.version + 1 };
   }
 
   /** Takes settings in that may change while the mesh runs; names of its domains may not. */

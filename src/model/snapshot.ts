@@ -17,6 +17,7 @@ import type { ServiceRoleBinding } from '#api/kinds/service-role-binding.ts';
 import type { VirtualService } from '#api/kinds/virtual-service.ts';
 import type { WorkloadGroup } from '#api/kinds/workload-group.ts';
 import type { EndpointIndex } from '#model/endpoint-index.ts';
+import type { FetchedLists } from '#model/fetched-lists.ts';
 import type { KeySets } from '#model/key-sets.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
@@ -72,4 +73,6 @@ export interface MeshSnapshot {
   readonly trustBundles: TrustBundles;
   /** What the control plane fetched from the issuers of tokens. */
   readonly keySets: KeySets;
+  /** What the control plane fetched for listcheckers. */
+  readonly fetchedLists: FetchedLists;
 }

@@ -6,6 +6,7 @@ import { policyFindings } from '#policy/authn/policy-findings.ts';
 import { tokenFindings } from '#policy/authn/token-findings.ts';
 import { customFindings } from '#policy/authz/custom-findings.ts';
 import { greetingFindings } from '#policy/authz/greeting-findings.ts';
+import { listFindings } from '#policy/authz/mixer/list-findings.ts';
 import type { Authorizer } from '#policy/authz/selection.ts';
 import { destinationRuleFindings } from '#policy/tls/destination-rule-findings.ts';
 
@@ -32,6 +33,7 @@ export function findingsOf(mesh: MeshSnapshot, authorizer: Authorizer): Findings
   for (const rule of mesh.mixerRules.all()) {
     for (const diagnostic of authorizer.diagnosticsOf(rule, mesh)) report(rule, diagnostic);
   }
+  listFindings(mesh, report);
   customFindings(mesh, authorizer, report);
   greetingFindings(mesh, authorizer, report);
   peerAuthenticationFindings(mesh, report);

@@ -1,15 +1,14 @@
-import { isIpBlock } from '#api/address.ts';
 import { checkSchema } from '#api/check-schema.ts';
 import { ageColumn, fieldColumn } from '#api/columns.ts';
 import { checkDuration } from '#api/duration.ts';
-import { forbidden, invalid, required, tooLong } from '#api/field-error.ts';
+import { invalid, required, tooLong } from '#api/field-error.ts';
 import type { Report } from '#api/kind.ts';
 import { defineIstioKind } from '#api/kinds/istio-kind.ts';
 import type { IstioStatus } from '#api/kinds/istio-status.ts';
-import { patternProblem } from '#api/kinds/mixer-expression.ts';
 import { isOfAccessControl, mixerKind, refuseProcesses } from '#api/kinds/mixer-kind.ts';
+import { checkList, type ListParams, listParams } from '#api/kinds/mixer-list.ts';
 import type { ApiObject } from '#api/object.ts';
-import { anyObject, choice, flag, integer, list, object, text, type ValueOf } from '#api/schema.ts';
+import { anyObject, integer, list, object, text, type ValueOf } from '#api/schema.ts';
 import { LIMITS } from '#base/limits.ts';
 
 const denierParams = object('A handler that denies everything it is asked about.', {
@@ -22,22 +21,6 @@ const denierParams = object('A handler that denies everything it is asked about.
   validUseCount: integer('How often an answer may be used: as above.'),
 });
 
-const listParams = object('A handler that looks for a value in a list.', {
-  overrides: list('The entries of the list.', text('An entry.')),
-  entryType: choice('What the entries are; STRINGS when left out.', [
-    'STRINGS',
-    'CASE_INSENSITIVE_STRINGS',
-    'IP_ADDRESSES',
-    'REGEX',
-  ]),
-  blacklist: flag('True: what is in the list is denied; else what is not in it.'),
-  providerUrl: text('Where more entries are; not supported.'),
-  refreshInterval: text('How often they are fetched.'),
-  ttl: text('How long they count.'),
-  cachingInterval: text('How long an answer may be kept: here each request is decided anew.'),
-  cachingUseCount: integer('How often an answer may be used: as above.'),
-});
-
 const handlerSpec = object('A handler by the name of its adapter.', {
   compiledAdapter: text('`denier` or `listchecker`.'),
   params: anyObject('What the adapter takes: the fields of the kind denier or listchecker.'),
@@ -47,8 +30,6 @@ const handlerSpec = object('A handler by the name of its adapter.', {
 
 /** What a denier says. */
 export interface DenierParams extends ValueOf<typeof denierParams> {}
-/** What a listchecker says. */
-export interface ListParams extends ValueOf<typeof listParams> {}
 
 /** `denier` of config.istio.io/v1alpha2. */
 export interface Denier extends ApiObject {
@@ -71,8 +52,6 @@ const ADAPTERS = { denier: denierParams, listchecker: listParams } as const;
 
 const PERMISSION_DENIED = 7;
 const LENGTH_MAX = LIMITS.policyValueLengthMax;
-/** For Envoy such an entry is a regular expression, in which each character may become two. */
-const ANY_CASE_LENGTH_MAX = 500;
 /** The greatest code of google.rpc. */
 const CODE_MAX = 16;
 
@@ -84,30 +63,6 @@ function checkDenier(params: DenierParams, field: string, report: Report): void 
   const at = `${field}.status.code`;
   if (code < 1 || code > CODE_MAX)
     report(invalid(at, code, `must be a code of google.rpc that is an error: 1 to ${CODE_MAX}`));
-}
-
-function checkList(params: ListParams, field: string, report: Report): void {
-  const { overrides = [], entryType = 'STRINGS', providerUrl = '' } = params;
-  for (const name of ['refreshInterval', 'ttl', 'cachingInterval'] as const)
-    checkDuration(params[name], `${field}.${name}`, report, { zero: true });
-  if (providerUrl !== '') {
-    const detail = 'lists are not fetched from elsewhere';
-    report(forbidden(`${field}.providerUrl`, detail, 'write the entries into overrides'));
-  } else if (overrides.length === 0) {
-    report(required(`${field}.overrides`, 'at least one entry'));
-  }
-  for (const [index, entry] of overrides.entries()) {
-    const problem = entryProblem(entry, entryType);
-    if (problem !== undefined) report(invalid(`${field}.overrides[${index}]`, entry, problem));
-  }
-}
-
-function entryProblem(entry: string, type: ListParams['entryType']): string | undefined {
-  if (type === 'REGEX') return patternProblem(entry);
-  const lengthMax = type === 'CASE_INSENSITIVE_STRINGS' ? ANY_CASE_LENGTH_MAX : LENGTH_MAX;
-  if (entry.length > lengthMax) return `must have at most ${lengthMax} characters`;
-  if (type !== 'IP_ADDRESSES' || isIpBlock(entry)) return undefined;
-  return 'must be an IP address or a CIDR block';
 }
 
 /** The parameters of a handler of one of the adapters, read; undefined for any other. */

@@ -62,7 +62,7 @@ describe('a denier', () => {
 });
 
 describe('a listchecker', () => {
-  it('has entries of its type, and none from elsewhere', () => {
+  it('has entries of its type, or a place to fetch them from', () => {
     for (const [kind, at] of [
       ['listchecker', (params: object) => params],
       ['handler', (params: object) => ({ compiledAdapter: 'listchecker', params })],
@@ -77,7 +77,13 @@ describe('a listchecker', () => {
       const anyCase = { overrides: [long], entryType: 'CASE_INSENSITIVE_STRINGS' };
       refused(kind, at(anyCase), /at most 500 characters/);
       refused(kind, at({}), /overrides: Required/);
-      refused(kind, at({ providerUrl: 'http://x' }), /providerUrl: Forbidden: .*not fetched/);
+      const providerUrl = 'https://lists.example.com/a';
+      taken(kind, at({ providerUrl }));
+      taken(kind, at({ providerUrl, refreshInterval: '10s', ttl: '30s', overrides: ['a'] }));
+      refused(kind, at({ providerUrl: 'file:///etc/passwd' }), /providerUrl: .*http or https/);
+      refused(kind, at({ providerUrl: 'https://me:pw@x/' }), /providerUrl: .*no secret/);
+      refused(kind, at({ providerUrl, refreshInterval: '10ms' }), /refreshInterval: .*least 1s/);
+      refused(kind, at({ providerUrl, ttl: '30s' }), /ttl: .*refreshInterval \(1m\)/);
       refused(kind, at({ overrides: ['x'], entryType: 'WORDS' }), /entryType: Unsupported/);
     }
   });

@@ -1,6 +1,6 @@
 import type { Diagnostic } from '#api/diagnostic.ts';
-import type { ListParams } from '#api/kinds/mixer-handler.ts';
 import { LISTED_TYPES } from '#api/kinds/mixer-instance.ts';
+import type { ListParams } from '#api/kinds/mixer-list.ts';
 import type { MixerRule } from '#api/kinds/mixer-rule.ts';
 import type { ApiObject } from '#api/object.ts';
 import {
@@ -18,6 +18,7 @@ import {
   valueProblems,
 } from '#mixer/read-expression.ts';
 import { type Facts, type List, patternWithin } from '#mixer/reference.ts';
+import type { FetchedList } from '#model/fetched-lists.ts';
 import { addressInRange, parseAddressRange } from '#policy/authz/address-range.ts';
 import type { Denial } from '#policy/authz/compiled-policy.ts';
 import { denialOf } from '#policy/authz/mixer/denial.ts';
@@ -26,6 +27,7 @@ import {
   handlerNamed,
   instanceNamed,
   type MixerObjects,
+  providedList,
 } from '#policy/authz/mixer/mixer-objects.ts';
 import { escapePattern } from '#policy/authz/pattern.ts';
 
@@ -47,13 +49,23 @@ export interface ReadRule {
 /** The objects that reading a rule depends on, the rule first; `undefined` when it asks nobody. */
 export function objectsOfRule(rule: MixerRule, objects: MixerObjects): readonly object[] {
   const { namespace = '' } = rule.metadata;
-  const found = (rule.spec?.actions ?? []).flatMap(({ handler = '', instances = [] }) => [
-    handlerNamed(handler, namespace, objects)?.object,
-    ...instances.map((name) => instanceNamed(name, namespace, objects)?.object),
-  ]);
-  const all: readonly (ApiObject | undefined)[] = found;
+  const all = (rule.spec?.actions ?? []).flatMap(
+    ({
+      handler: name = '',
+      instances = [],
+    }): readonly (ApiObject | FetchedEntries | undefined)[] => {
+      const handler = handlerNamed(name, namespace, objects);
+      return [
+        handler?.object,
+        providedList(handler, objects)?.list?.entries,
+        ...instances.map((instance) => instanceNamed(instance, namespace, objects)?.object),
+      ];
+    },
+  );
   return [rule, declaredAttributes(objects), ...all.map((object) => object ?? MISSING)];
 }
+
+type FetchedEntries = NonNullable<FetchedList['entries']>;
 
 const MISSING = {};
 
@@ -95,12 +107,21 @@ function readAction(
     tell('handler', `there is no denier or listchecker "${handler}": nothing is denied by it`);
     return [];
   }
+  const provided = providedList(found, objects);
+  const entries = provided ? provided.list?.entries : [];
+  if (entries === undefined) {
+    const { url = '' } = provided?.source ?? {};
+    tell(
+      'handler',
+      `the list of "${handler}" (${shownUrl(url)}) is not there: everything is denied`,
+    );
+  }
   return instances.map((name, index): Check => {
     const instance = instanceNamed(name, namespace, objects);
     const at = `instances[${index}]`;
     if (instance === undefined) tell(at, `there is no instance "${name}": everything is denied`);
     if ('denier' in found) return { denies: 'all', denial: denialOf(found.object, found.denier) };
-    if (instance === undefined) return DENIES_ALL;
+    if (instance === undefined || entries === undefined) return DENIES_ALL;
     if (instance.value === undefined) {
       tell(at, `"${name}" has no value to look for in a list: everything is denied`);
       return DENIES_ALL;
@@ -111,13 +132,22 @@ function readAction(
       tell(at, `"${name}", at column ${column}: ${message}: everything is denied`);
     if ('problem' in read || problems.length > 0) return DENIES_ALL;
     const denies = found.list.blacklist === true ? 'listed' : 'not listed';
-    return { denies, value: read.expression, list: listOf(found.list) };
+    return { denies, value: read.expression, list: listOf(found.list, entries) };
   });
 }
 
 const DENIES_ALL: Check = { denies: 'all' };
 
-function listOf({ entryType = 'STRINGS', overrides = [] }: ListParams): List {
+/** Without its query, which may hold a secret. */
+function shownUrl(url: string): string {
+  return url.replace(/[?#].*$/s, '');
+}
+
+function listOf(
+  { entryType = 'STRINGS', overrides: own = [] }: ListParams,
+  fetched: readonly string[],
+): List {
+  const overrides = fetched.length === 0 ? own : [...new Set([...own, ...fetched])];
   switch (entryType) {
     case 'STRINGS':
       return {

@@ -1,8 +1,10 @@
 import type { AttributeManifest } from '#api/kinds/attribute-manifest.ts';
-import { type DenierParams, handlerParams, type ListParams } from '#api/kinds/mixer-handler.ts';
+import { type DenierParams, handlerParams } from '#api/kinds/mixer-handler.ts';
 import { listedValue } from '#api/kinds/mixer-instance.ts';
+import type { ListParams } from '#api/kinds/mixer-list.ts';
 import type { ApiObject } from '#api/object.ts';
 import type { ValueType } from '#mixer/expression.ts';
+import { type FetchedList, type ListSource, listSourceOf } from '#model/fetched-lists.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 
@@ -18,6 +20,7 @@ export interface MixerObjects
     | 'listCheckers'
     | 'checkNothings'
     | 'listEntries'
+    | 'fetchedLists'
   > {}
 
 /** A handler, in its newer or older form, by what it does. */
@@ -44,6 +47,42 @@ export function handlerNamed(
   if (denier) return { object: denier, denier: denier.spec ?? {} };
   const list = find(name, namespace, 'listchecker', objects.listCheckers);
   return list && { object: list, list: list.spec ?? {} };
+}
+
+/** What a listchecker takes from elsewhere. */
+export interface ProvidedList {
+  readonly source: ListSource;
+  /** Undefined when nobody has tried to fetch it. */
+  readonly list: FetchedList | undefined;
+}
+
+/** The list that a handler takes from elsewhere; undefined for one that takes none. */
+export function providedList(
+  handler: FoundHandler | undefined,
+  { fetchedLists }: Pick<MixerObjects, 'fetchedLists'>,
+): ProvidedList | undefined {
+  const source = handler && 'list' in handler ? listSourceOf(handler.list) : undefined;
+  return source && { source, list: fetchedLists.get(source) };
+}
+
+/** All lists that the handlers of a mesh take from elsewhere, each with its handler. */
+export function listHandlersOf({
+  mixerHandlers,
+  listCheckers,
+}: Pick<MixerObjects, 'mixerHandlers' | 'listCheckers'>): readonly (readonly [
+  ApiObject,
+  ListSource,
+])[] {
+  const newer = mixerHandlers.all().flatMap((object) => {
+    const params = handlerParams(object);
+    const source = params && 'list' in params ? listSourceOf(params.list) : undefined;
+    return source ? [[object, source] as const] : [];
+  });
+  const older = listCheckers.all().flatMap((object) => {
+    const source = listSourceOf(object.spec ?? {});
+    return source ? [[object, source] as const] : [];
+  });
+  return [...newer, ...older];
 }
 
 /** The instance that a rule of a namespace names; undefined when there is none. */
