@@ -41,7 +41,8 @@ async function bareNode(): Promise<number> {
 /** The agent with so many identities, none of which has an Envoy. */
 async function agentWith(names: readonly string[]): Promise<number> {
   const ends: (() => unknown)[] = [];
-  const mesh = new RealMesh({ after: (end) => void ends.unshift(end as () => unknown) });
+  const scope = { after: (end: unknown) => void ends.unshift(end as () => unknown) };
+  const mesh = new RealMesh(scope, { isMeasured: true });
   try {
     await mesh.startServer();
     await mesh.apply(ACCOUNTS);

@@ -49,7 +49,7 @@ async function agentStart(mesh: RealMesh, name: string): Promise<number> {
 /** Ours over the Envoy by itself. */
 export async function bench(): Promise<BenchResult> {
   return within(async (scope) => {
-    const mesh = new RealMesh(scope);
+    const mesh = new RealMesh(scope, { isMeasured: true });
     await mesh.startServer();
     await mesh.apply(ACCOUNT);
     const rounds: { readonly agent: number; readonly envoy: number }[] = [];

@@ -56,7 +56,7 @@ interface Calls {
 }
 
 async function startServer(scope: Scope): Promise<Calls> {
-  const mesh = new RealMesh(scope);
+  const mesh = new RealMesh(scope, { isMeasured: true });
   await mesh.startServer('--certificates-per-minute', '0');
   const caller = await CertificateCaller.connect(mesh.data);
   scope.after(() => caller.close());

@@ -8,6 +8,7 @@ import {
   readClaims,
 } from '#apiserver/token-binding.ts';
 import type { TokenKey } from '#apiserver/token-key.ts';
+import { VerifiedTokens } from '#apiserver/verified-tokens.ts';
 import type { Clock } from '#base/clock.ts';
 import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
@@ -64,10 +65,12 @@ const INVALID = 'invalid bearer token';
 export class ServiceAccountTokens {
   readonly issuer: string;
   readonly #deps: ServiceAccountTokensDeps;
+  readonly #verifiedBefore: VerifiedTokens;
 
   constructor({ issuer }: ServiceAccountTokensOptions, deps: ServiceAccountTokensDeps) {
     this.issuer = issuer;
     this.#deps = deps;
+    this.#verifiedBefore = new VerifiedTokens(deps);
   }
 
   /** A token of `account`, good from now on for `seconds`. */
@@ -146,6 +149,8 @@ export class ServiceAccountTokens {
   /** The claims of a token that verifies, or why it does not ('' = it is none of ours). */
   async #verified(token: string) {
     if (token.length > LIMITS.tokenBytesMax) return 'token is too long';
+    const known = this.#verifiedBefore.get(token);
+    if (known) return known;
     try {
       if (decodeJwt(token).iss !== this.issuer) return '';
     } catch {
@@ -158,6 +163,7 @@ export class ServiceAccountTokens {
         currentDate: new Date(this.#deps.clock.now()),
         requiredClaims: ['exp', 'iat', 'nbf', 'aud', 'sub', 'jti'],
       });
+      this.#verifiedBefore.add(token, payload);
       return payload;
     } catch (error) {
       return problemOf(error);

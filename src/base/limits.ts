@@ -32,6 +32,8 @@ export const LIMITS = {
   refusalLogsPerSecondMax: 20,
   /** Bytes of a bearer token. */
   tokenBytesMax: 16 * 1024,
+  /** Service account tokens whose signature is not verified again while they are good. */
+  verifiedTokensMax: 4096,
   /** Lifetime of a service account token when none is asked for, in seconds. */
   tokenSecondsDefault: 3600,
   /** The shortest lifetime of a service account token that may be asked for, in seconds. */

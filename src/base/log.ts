@@ -24,6 +24,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 /** Where lines go: one JSON text with its line end for each call. */
 export interface LogSink {
   write(line: string): void;
+  /** Called after warnings and errors, for a sink that gathers lines. */
+  flush?(): void;
 }
 
 export interface LoggerOptions {
@@ -88,9 +90,35 @@ function redactFields(fields: LogFields, depth: number): LogFields {
   );
 }
 
+/**
+ * Standard error. The lines of one turn of the event loop go out in one write, which would cost
+ * each of them more than making it; none is lost when the process ends by itself.
+ */
+class StandardError implements LogSink {
+  #lines = '';
+
+  constructor() {
+    process.once('exit', () => this.flush());
+  }
+
+  write(line: string): void {
+    if (this.#lines === '') setImmediate(() => this.flush());
+    this.#lines += line;
+  }
+
+  flush(): void {
+    const lines = this.#lines;
+    if (lines === '') return;
+    this.#lines = '';
+    process.stderr.write(lines);
+  }
+}
+
+const standardError = new StandardError();
+
 /** A logger that writes JSON lines `{level, time, component, msg, …}` with secrets taken out. */
 export function createLogger({ level, sink, fields }: LoggerOptions): Logger {
-  const target = sink ?? { write: (line: string) => process.stderr.write(line) };
+  const target = sink ?? standardError;
   const root = pino(
     {
       level,
@@ -100,21 +128,22 @@ export function createLogger({ level, sink, fields }: LoggerOptions): Logger {
     },
     target,
   );
-  return wrap(root, redactFields(fields ?? {}, 0));
+  return wrap(root, target, redactFields(fields ?? {}, 0));
 }
 
-function wrap(target: pino.Logger, bound: LogFields): Logger {
+function wrap(target: pino.Logger, sink: LogSink, bound: LogFields): Logger {
   const at =
     (level: 'debug' | 'info' | 'warn' | 'error') => (message: string, fields?: LogFields) => {
       if (!target.isLevelEnabled(level)) return;
       target[level]({ ...bound, ...(fields ? redactFields(fields, 0) : {}) }, redactText(message));
+      if (level === 'warn' || level === 'error') sink.flush?.();
     };
   return {
     debug: at('debug'),
     info: at('info'),
     warn: at('warn'),
     error: at('error'),
-    child: (fields) => wrap(target, { ...bound, ...redactFields(fields, 0) }),
+    child: (fields) => wrap(target, sink, { ...bound, ...redactFields(fields, 0) }),
   };
 }
 

@@ -11,13 +11,17 @@ export type PemText = string & { readonly [pemBrand]: true };
 /** The labels that we read and write (RFC 7468). */
 export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'PUBLIC KEY' | 'X509 CRL';
 
-const LINE = /.{1,64}/g;
+/** Characters of base64 in a line. */
+const LINE_LENGTH = 64;
 
 /** One PEM block (RFC 7468 section 2). */
 export function encodePem(label: PemLabel, der: Uint8Array): PemText {
   const base64 = Buffer.from(der.buffer, der.byteOffset, der.byteLength).toString('base64');
-  const lines = base64.match(LINE)?.join('\n') ?? '';
-  return `-----BEGIN ${label}-----\n${lines}\n-----END ${label}-----\n` as PemText;
+  let text = `-----BEGIN ${label}-----\n`;
+  // By slices: a regular expression takes several times as long, and each certificate pays it.
+  for (let at = 0; at < base64.length; at += LINE_LENGTH)
+    text += `${base64.slice(at, at + LINE_LENGTH)}\n`;
+  return `${text}-----END ${label}-----\n` as PemText;
 }
 
 /** A block: 1 = label, 2 = base64 lines. */

@@ -46,7 +46,8 @@ export class ServerCall implements GrpcCall, GrpcServerStream {
   onEnd: () => void = () => {};
   readonly #stream: ServerHttp2Stream;
   readonly #deps: ServerCallDeps;
-  readonly #abort = new AbortController();
+  /** Made when the handler asks for it: few do, and an abort is costly. */
+  #abort: AbortController | undefined;
   readonly #reader: MessageReader;
   /**
    * The deadline while the call is open, then the bounds on the rest of the response and of the
@@ -76,6 +77,8 @@ export class ServerCall implements GrpcCall, GrpcServerStream {
   }
 
   get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.#ending && !this.#abort.signal.aborted) this.#abort.abort();
     return this.#abort.signal;
   }
 
@@ -275,7 +278,7 @@ export class ServerCall implements GrpcCall, GrpcServerStream {
 
   #stop(): void {
     this.#timer?.cancel();
-    if (!this.#abort.signal.aborted) this.#abort.abort();
+    if (this.#abort?.signal.aborted === false) this.#abort.abort();
   }
 }
 

@@ -33,6 +33,8 @@ export interface CertificateAttestorDeps {
 export class CertificateAttestor implements Attestor {
   readonly #options: CertificateAttestorOptions;
   readonly #deps: CertificateAttestorDeps;
+  /** Read once for each connection; whether they are good is asked each time. */
+  readonly #known = new WeakMap<Uint8Array, Certificate>();
 
   constructor(options: CertificateAttestorOptions, deps: CertificateAttestorDeps) {
     this.#options = options;
@@ -41,7 +43,7 @@ export class CertificateAttestor implements Attestor {
 
   async attest({ peer }: AttestedCall): Promise<ProvenCaller | undefined> {
     if (!peer.verifiedCertificate) return undefined;
-    const certificate = parse(peer.verifiedCertificate);
+    const certificate = this.#read(peer.verifiedCertificate);
     const { serial, notBeforeAt, notAfterAt } = certificate;
     const refuse = (why: string) => unauthenticated(`the certificate ${serial} ${why}`);
     const now = this.#deps.clock.now();
@@ -56,6 +58,14 @@ export class CertificateAttestor implements Attestor {
       throw refuse('is that of a service account that is gone');
     const identity = workloadSpiffeId({ ...workload, trustDomain });
     return { identity, method: 'certificate', proof: serial };
+  }
+
+  #read(der: Uint8Array): Certificate {
+    const known = this.#known.get(der);
+    if (known) return known;
+    const certificate = parse(der);
+    this.#known.set(der, certificate);
+    return certificate;
   }
 }
 

@@ -45,6 +45,7 @@ export class OidcTokenAttestor implements Attestor {
   }
 
   async attest({ metadata }: AttestedCall): Promise<ProvenCaller | undefined> {
+    if (this.#options.rules.length === 0) return undefined;
     const token = bearerTokenOf(metadata.authorization);
     const issuer = token && issuerOf(token);
     const rules = this.#options.rules.filter((rule) => rule.issuer === issuer);

@@ -9,6 +9,7 @@ import type { IssuanceRecord } from '#ca/journal/journal.ts';
 import { SqliteIssuanceJournal } from '#ca/journal/sqlite-issuance-journal.ts';
 import { FakeClock } from '../../../test/fakes/fake-clock.ts';
 import { temporaryDirectory } from '../../../test/kit/temp-directory.ts';
+import { waitUntil } from '../../../test/kit/wait-until.ts';
 
 const HOUR_MS = 3_600_000;
 const isFailed = (error: unknown) => isBulwarkError(error, 'CA_JOURNAL_FAILED');
@@ -97,6 +98,24 @@ describe('the issuance journal', () => {
     gate.resolve();
     await Promise.all(all);
     assert.equal(syncs, 1);
+  });
+
+  it('keeps a distance between commits when records come in crowds, and none otherwise', async (t) => {
+    let syncs = 0;
+    const { clock, open, entry } = setUp(t, async () => {
+      syncs += 1;
+    });
+    const journal = await open();
+    await journal.record(entry('1a'));
+    await Promise.all([journal.record(entry('1b')), journal.record(entry('1c'))]);
+    assert.equal(syncs, 2);
+    const next = [journal.record(entry('1d')), journal.record(entry('1e'))];
+    await waitUntil(() => clock.waitingMs.some((ms) => ms < 1000), 'a commit that waits');
+    next.push(journal.record(entry('1f')));
+    assert.equal(syncs, 2);
+    clock.advance(4);
+    await Promise.all(next);
+    assert.equal(syncs, 3);
   });
 
   it('lets nothing through once the disk failed to keep a record', async (t) => {
