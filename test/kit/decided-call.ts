@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import { Decider, type Decision } from '#policy/decide/decider.ts';
-import { findTargets } from '#policy/decide/find-targets.ts';
+import { findServicePort, findTargets } from '#policy/decide/find-targets.ts';
 import { parseTrustDomain, workloadSpiffeId } from '#spiffe/spiffe-id.ts';
 import { testMesh } from './mesh.ts';
 import { objectsOf, serviceObjects } from './objects.ts';
@@ -47,7 +47,9 @@ export function decide(asked: Asked): Decision {
   const { yaml = '', from = 'client', port = 80, claims, settings } = asked;
   const objects = [...SERVER, ...GROUP_PORTS, ...objectsOf(yaml).filter(Boolean)];
   const mesh = testMesh(objects, settings).model.snapshot();
-  const targets = findTargets({ name: 'shop/web', port, namespace: 'default' }, mesh);
+  const found = findServicePort({ name: 'shop/web', port, namespace: 'default' }, mesh);
+  assert.ok(!('problem' in found), JSON.stringify(found));
+  const targets = findTargets(found.service, found.port, mesh);
   assert.ok(!('problem' in targets), JSON.stringify(targets));
   const [to] = targets;
   assert.ok(to);

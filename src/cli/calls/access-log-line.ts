@@ -12,6 +12,8 @@ export interface LoggedCall {
   readonly host: string | undefined;
   /** Who refused the request, in words. */
   readonly said: string | undefined;
+  /** A proxy writes down what it sends, or gets. */
+  readonly isRouted: true;
 }
 
 const DENIED = /rbac_access_denied_matched_policy\[(none|[^\s"]*\])\]/;
@@ -42,6 +44,7 @@ export function callOfLogLine(line: string): LoggedCall {
     path: path?.split('?', 1)[0],
     host,
     said: saidOf(text),
+    isRouted: true,
   };
 }
 
@@ -60,6 +63,7 @@ function ofFields(fields: Readonly<Record<string, unknown>>): LoggedCall {
     path: textOf('path')?.split('?', 1)[0],
     host,
     said: saidOf(details ?? ''),
+    isRouted: true,
   };
 }
 

@@ -16,6 +16,7 @@ export interface CallFlags extends MeshFlags {
   readonly host?: string;
   readonly header?: readonly string[];
   readonly jwt?: string;
+  readonly routes?: boolean;
 }
 
 /** A call, and what becomes of it at each workload that may get it. */
@@ -34,13 +35,14 @@ export function addCallOptions(command: Command): Command {
     .option('--host <host>', 'of the HTTP request (default: that of the service)')
     .option('--header <line...>', 'a header of the HTTP request, "Name: value"')
     .option('--jwt <claims|token>', 'claims of the end user as JSON, or a token; not verified')
+    .option('--no-routes', 'ask the service itself, whatever VirtualServices say')
     .option('--ip <address>', 'the address that the call comes from');
   return addMeshOptions(command);
 }
 
 /** @throws BulwarkError CLI_USAGE when a header or the token cannot be read */
 export function spellingOf(flags: CallFlags, from: string, to: string): CallSpelling {
-  const { ip, method, path, host, header, jwt } = flags;
+  const { ip, method, path, host, header, jwt, routes } = flags;
   return {
     from,
     to,
@@ -50,6 +52,7 @@ export function spellingOf(flags: CallFlags, from: string, to: string): CallSpel
     host,
     headers: header && readHeaders(header),
     token: jwt === undefined ? undefined : readToken(jwt),
+    isRouted: routes === false ? true : undefined,
   };
 }
 

@@ -8,19 +8,22 @@ import { type PolicyObject, shownObject } from '#policy/decide/layer.ts';
 import { parseWorkloadId } from '#spiffe/spiffe-id.ts';
 
 /** `photo-ns/photo-frontend → datastore-ns/datastore:80 GET /photos` */
-export function callText({ from, to, http }: Call): string {
+export function callText({ from, to, http: sent, route }: Call): string {
   const id = from.identity && parseWorkloadId(from.identity);
   const caller = id ? `${id.namespace}/${id.serviceAccount}` : (from.identity ?? OUTSIDE);
-  const { service, port } = to;
+  const { service, port } = route?.called ?? to;
+  const http = route?.called.http ?? sent;
   const request = http === undefined ? '' : ` ${http.method} ${http.target}`;
   return `${caller} → ${service.namespace}/${service.name}:${port.port}${request}`;
 }
 
 /** The decision with its reason, as one line. */
-export function verdictText({ decision, decidedBy, asks }: Decision): string {
+export function verdictText({ decision, decidedBy, asks, layers }: Decision): string {
   const { layer, reason } = decidedBy;
   const where = layer === 'allow' ? '' : ` [${layer}]`;
-  return `${decision}${ifProviders(asks)}: ${reason}${where}`;
+  const route = layers.find((one) => one.layer === 'route' && layer !== 'route');
+  const routed = route === undefined ? '' : ` (${route.reason})`;
+  return `${decision}${ifProviders(asks)}: ${reason}${where}${routed}`;
 }
 
 function ifProviders(asks: readonly string[]): string {
@@ -79,17 +82,26 @@ function lines(texts: readonly string[]): string {
 /** Everything about a decision, for programs. */
 export function decisionJson({ call, decision }: DecidedCall, mesh: MeshRead) {
   const { decidedBy, layers, nearest, advice, answer, target, asks } = decision;
+  const isArrived = call.route?.answer === undefined;
   const { object, field = '' } = decidedBy;
   return {
     from: call.from.identity ?? null,
     to: `${target.service.namespace}/${target.service.name}:${target.port.port}`,
-    workload: `${target.workload.namespace}/${target.workload.name}`,
+    workload: isArrived ? `${target.workload.namespace}/${target.workload.name}` : null,
     decision: decision.decision,
     answer,
     decidedBy: { ...decidedBy, place: object && mesh.placeOf(object, field) },
+    ...(call.route && { route: routeJson(call) }),
     layers,
     nearest,
     advice,
     asks,
   };
+}
+
+/** What was asked for, and as what it was sent. */
+function routeJson({ route, http }: Call) {
+  const { service, port, http: asked } = route?.called ?? {};
+  const called = service && `${service.namespace}/${service.name}:${port?.port}`;
+  return { called, asked, ...(route?.answer === undefined && { sent: http }) };
 }

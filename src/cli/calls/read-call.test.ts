@@ -91,10 +91,24 @@ describe('a call on the command line', () => {
 
   it('says what is taken for granted', () => {
     assert.match(read({}).notes.join(), /WorkloadGroup/);
-    assert.match(read({ to: 'shop/new' }).notes.join(), /labels are those of its selector/);
-    assert.match(read({ to: 'shop/new' }).notes.join(), /VirtualService shop\/canary leads calls/);
-    assert.doesNotMatch(read({}).notes.join(), /VirtualService/);
+    const itself = read({ to: 'shop/new', isRouted: true });
+    assert.match(itself.notes.join(), /labels are those of its selector/);
     assert.match(read({ from: 'shop/wep' }).notes.join(), /did you mean shop\/web\?/);
+  });
+});
+
+describe('the routes of its caller', () => {
+  const at = (spelling: Partial<CallSpelling>) =>
+    read(spelling).calls.map(({ to }) => to.service.name);
+
+  it('lead a call', () => {
+    assert.deepEqual(at({ to: 'shop/new' }), ['web']);
+    assert.deepEqual(at({}), ['web']);
+  });
+
+  it('do not lead what its proxy sent already, nor what comes from outside', () => {
+    assert.deepEqual(at({ to: 'shop/new', isRouted: true }), ['new']);
+    assert.deepEqual(at({ to: 'shop/new', from: 'outside' }), ['new']);
   });
 });
 
@@ -135,6 +149,7 @@ describe('a line of an access log', () => {
       path: '/a',
       host: 'web.shop',
       said: 'the rule ns[shop]-policy[p]-rule[0] denied it',
+      isRouted: true,
     });
   });
 

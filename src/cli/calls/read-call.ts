@@ -3,10 +3,10 @@ import { nearName } from '#api/near-name.ts';
 import { BulwarkError, isBulwarkError } from '#base/errors.ts';
 import { PROTOCOLS } from '#model/protocol.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
-import type { Call, Caller, GivenToken, Target } from '#policy/decide/call.ts';
+import type { Call, Caller, GivenToken } from '#policy/decide/call.ts';
 import { type CallerRecord, callersOf } from '#policy/decide/callers.ts';
-import { findTargets } from '#policy/decide/find-targets.ts';
-import { ClientVirtualServices } from '#policy/routing/virtual-services.ts';
+import { findServicePort, findTargets } from '#policy/decide/find-targets.ts';
+import { routedCalls } from '#policy/decide/routed-calls.ts';
 import {
   parseSpiffeId,
   parseWorkloadId,
@@ -27,6 +27,8 @@ export interface CallSpelling {
   readonly host?: string | undefined;
   readonly headers?: Readonly<Record<string, string | readonly string[]>> | undefined;
   readonly token?: GivenToken | undefined;
+  /** Whether it is what the proxy of the caller sends, so that no route has a say any more. */
+  readonly isRouted?: boolean | undefined;
 }
 
 /** A call that was read: one for each workload that may get it. */
@@ -45,38 +47,31 @@ export const OUTSIDE = 'outside';
  * @throws BulwarkError CLI_USAGE for names that are not there and words that mean nothing
  */
 export function readCall(spelling: CallSpelling, mesh: MeshSnapshot, namespace: string): CallRead {
-  const caller = readCaller(spelling, mesh);
-  const found = findTargets({ ...readTarget(spelling.to), namespace }, mesh);
+  const { from, notes } = readCaller(spelling, mesh);
+  const found = findServicePort({ ...readTarget(spelling.to), namespace }, mesh);
   if ('problem' in found) throw usage(found.problem, found.remedy);
-  const notes = [...caller.notes];
-  const [first] = found;
-  if (first?.assumed === 'group')
-    notes.push(`no workload of ${first.service.host} runs: its WorkloadGroup stands for them`);
-  if (first?.assumed === 'selector')
-    notes.push(`no workload of ${first.service.host} is known: labels are those of its selector`);
-  notes.push(...routedBy(caller.from, first, mesh));
-  const calls = found.map((to): Call => {
-    const http = readHttp(
-      spelling,
-      to.service.host,
-      PROTOCOLS[to.port.protocol].handling,
-      to.port.port,
-    );
-    return { from: caller.from, to, http, token: spelling.token };
-  });
-  return { calls, notes };
+  const { service, port } = found;
+  const http = readHttp(spelling, service.host, PROTOCOLS[port.protocol].handling, port.port);
+  const { token } = spelling;
+  if (http !== undefined && spelling.isRouted !== true) {
+    const calls = routedCalls({ from, service, port, http, token }, mesh);
+    if (calls) return { calls, notes: [...notes, ...calls.slice(0, 1).flatMap(assumption)] };
+  }
+  const targets = findTargets(service, port, mesh);
+  if ('problem' in targets) throw usage(targets.problem, targets.remedy);
+  const calls = targets.map((to): Call => ({ from, to, http, token }));
+  return { calls, notes: [...notes, ...calls.slice(0, 1).flatMap(assumption)] };
 }
 
-/** Routes of callers may lead requests elsewhere, or change them, before any policy is asked. */
-function routedBy(from: Caller, target: Target | undefined, mesh: MeshSnapshot): readonly string[] {
-  if (from.identity === undefined || target === undefined) return [];
-  const { host } = target.service;
-  const found = new ClientVirtualServices(mesh.virtualServices, from, mesh.settings).forHost(host);
-  if (found === undefined) return [];
-  const { namespace, name } = found.metadata;
-  return [
-    `VirtualService ${namespace}/${name} leads calls of ${host}; this is about ${host} itself`,
-  ];
+/** What was taken for the workload, in words. */
+function assumption({ to, route }: Call): readonly string[] {
+  const { host } = to.service;
+  if (route?.answer !== undefined) return [];
+  if (to.assumed === 'group')
+    return [`no workload of ${host} runs: its WorkloadGroup stands for them`];
+  if (to.assumed === 'selector')
+    return [`no workload of ${host} is known: labels are those of its selector`];
+  return [];
 }
 
 /** A mistake of the command line. */

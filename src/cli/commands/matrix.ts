@@ -5,6 +5,7 @@ import { changesBetween, type ReachChange } from '#cli/matrix/matrix-changes.ts'
 import { filteredRows, type Grant, grantsOf, type MatrixFilter } from '#cli/matrix/matrix-rows.ts';
 import { addMeshOptions, type MeshFlags, readMesh } from '#cli/mesh/read-mesh.ts';
 import { formatTable } from '#cli/table.ts';
+import type { MeshSnapshot } from '#model/snapshot.ts';
 import { matrixOf } from '#policy/decide/matrix.ts';
 
 interface MatrixFlags extends MeshFlags, MatrixFilter {
@@ -31,8 +32,11 @@ export function registerMatrixCommand(program: Command, context: CliContext): vo
   addMeshOptions(command).action(async (flags: MatrixFlags) => {
     const write = WRITERS[flags.output];
     if (write === undefined) throw usage(`there is no output "${flags.output}"`);
-    const rowsOf = async (mesh: MeshFlags) =>
-      filteredRows(matrixOf((await readMesh(command, context, mesh)).snapshot), flags);
+    const rowsOf = async (mesh: MeshFlags) => {
+      const { snapshot } = await readMesh(command, context, mesh);
+      for (const note of notesOn(snapshot)) context.stderr.write(`note: ${note}\n`);
+      return filteredRows(matrixOf(snapshot), flags);
+    };
     const now = await rowsOf(flags);
     if (flags.compare === undefined) {
       context.stdout.write(write.grants(grantsOf(now, flags.all === true)));
@@ -43,6 +47,19 @@ export function registerMatrixCommand(program: Command, context: CliContext): vo
     if (flags.exitCode === true && changes.length > 0) process.exitCode = EXIT.denied;
   });
 }
+
+/** A matrix is about what services let in; callers may get around the routes of their proxy. */
+function notesOn({ virtualServices }: MeshSnapshot): readonly string[] {
+  const names = virtualServices
+    .all()
+    .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
+  if (names.length === 0) return [];
+  const [shown, more] = [names.slice(0, NAMES_MAX), names.length - NAMES_MAX];
+  const list = [...shown, ...(more > 0 ? [`${more} more`] : [])].join(', ');
+  return [`what services let in is shown; where VirtualServices (${list}) lead calls is not`];
+}
+
+const NAMES_MAX = 5;
 
 /** A way in which the answer is written. */
 interface Writer {

@@ -36,10 +36,13 @@ export class LiveCallers {
   }
 
   /** Sends the request of a call, from where the call says that it comes. */
-  async send({ from, to, http, token }: Call): Promise<LiveAnswer> {
+  async send({ from, to: arrives, http: sent, token, route }: Call): Promise<LiveAnswer> {
+    const http = route?.called.http ?? sent;
+    const to = { ...arrives, ...route?.called };
     if (http === undefined) return { skipped: 'the port is not HTTP' };
     if (token !== undefined) return { skipped: 'nobody here can sign tokens' };
-    if (to.assumed !== undefined) return { skipped: `nothing of ${to.service.host} runs` };
+    if (to.assumed !== undefined && route?.answer === undefined)
+      return { skipped: `nothing of ${to.service.host} runs` };
     const { method, target: path, host, headers = {} } = http;
     const common = { method, headers: { ...headers, host: host ?? to.service.host } };
     if (from.identity === undefined) {
@@ -49,8 +52,15 @@ export class LiveCallers {
     const caller = this.#workloads.find(({ identity }) => identity === from.identity);
     if (!caller?.ports) return { skipped: `${from.identity} does not run here, or has no proxy` };
     const url = `http://${to.service.host}:${to.port.port}${path}`;
-    return ask({ ...common, host: '127.0.0.1', port: caller.ports.httpProxyPort, path: url });
+    const port = caller.ports.httpProxyPort;
+    return byRoute(await ask({ ...common, host: '127.0.0.1', port, path: url }), route);
   }
+}
+
+/** An answer that the caller's own proxy gives is not the application's. */
+function byRoute(answer: LiveAnswer, route: Call['route']): LiveAnswer {
+  if ('skipped' in answer || route?.layer.outcome !== 'deny') return answer;
+  return route.answer?.startsWith(answer.saw) ? { ...answer, decision: 'deny' } : answer;
 }
 
 /** One request, on a connection of its own. */

@@ -1,3 +1,5 @@
+import { expressionOf } from '#policy/expression.ts';
+
 /** How a text is compared. `present` is any text but the empty one. */
 export type TextMatch =
   | { readonly match: 'exact'; readonly value: string }
@@ -28,13 +30,8 @@ export function textMatches(match: TextMatch, text: string): boolean {
     case 'suffix':
       return text.endsWith(match.value);
     case 'pattern':
-      return expressionOf(match.value).test(text);
+      return expressionOf(match.value, { isWhole: true }).test(text);
     case 'present':
       return text !== '';
   }
-}
-
-/** The same in JavaScript, which writes names of groups in another way. */
-function expressionOf(pattern: string): RegExp {
-  return new RegExp(`^(?:${pattern.replaceAll('(?P<', '(?<')})$`);
 }

@@ -2,6 +2,7 @@ import type { Labels } from '#model/selector.ts';
 import type { Service, ServicePort } from '#model/service.ts';
 import type { Workload } from '#model/workload.ts';
 import type { HttpFacts } from '#policy/authz/request.ts';
+import type { Layer } from '#policy/decide/layer.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
 /** Who calls. */
@@ -24,11 +25,29 @@ export interface Target {
   readonly workloadPort: number;
   /** What was taken for the workload where none is registered. */
   readonly assumed: 'group' | 'selector' | undefined;
+  /** The part of the service by which a route leads there; absent = the service as a whole. */
+  readonly subset?: string;
 }
 
 /** The token of a call: its payload, as a user gives it or as it was read. Not verified. */
 export interface GivenToken {
   readonly claims: Readonly<Record<string, unknown>>;
+}
+
+/** What the proxy of the caller made of a request, by the VirtualServices of its caller. */
+export interface TakenRoute {
+  /** What the application asked for. */
+  readonly called: {
+    readonly service: Service;
+    readonly port: ServicePort;
+    readonly http: NonNullable<Call['http']>;
+  };
+  /** What the route says. */
+  readonly layer: Layer;
+  /** What the caller sees where no workload of the mesh is asked; undefined where one is. */
+  readonly answer: string | undefined;
+  /** What would help, where the route ends the call. */
+  readonly advice: string | undefined;
 }
 
 /** One call whose fate is asked for. */
@@ -38,4 +57,9 @@ export interface Call {
   /** Undefined for a connection that is not HTTP. */
   readonly http: Omit<HttpFacts, 'claims'> | undefined;
   readonly token: GivenToken | undefined;
+  /**
+   * How it came to go there, and as what; absent where no VirtualService has a say. Where the route
+   * ends the call, `to` only stands for what was called.
+   */
+  readonly route?: TakenRoute;
 }

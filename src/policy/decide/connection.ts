@@ -84,7 +84,7 @@ export class ConnectionDecider {
   #decide(from: Caller, to: Target): ConnectionResult {
     const rule = this.#ruleOf(from, to);
     const tls = this.#tlsOf(from, to, rule);
-    const written = rule && writtenTls(rule, to.port.port, '');
+    const written = rule && writtenTls(rule, to.port.port, to.subset ?? '');
     const server = this.#serverOf(to);
     const client = { tls, rule: written?.tls ? written.from : undefined };
     const connection = connectionTls({ client, server });
@@ -109,7 +109,11 @@ export class ConnectionDecider {
     return rules.ruleFor(to.service);
   }
 
-  #tlsOf(from: Caller, { service, port }: Target, rule: ClientRule | undefined): UpstreamTls {
+  #tlsOf(
+    from: Caller,
+    { service, port, subset = '' }: Target,
+    rule: ClientRule | undefined,
+  ): UpstreamTls {
     if (from.identity === undefined) return PLAINTEXT;
     const seen = this.#mesh.services.viewOf(from.namespace).byHost.get(service.host);
     if (seen !== service) return { mode: 'refuse', reason: notSeen(service.exportTo) };
@@ -117,7 +121,7 @@ export class ConnectionDecider {
       service,
       port: port.port,
       rule,
-      subset: '',
+      subset,
       autoMtls: this.#settings.autoMtls,
       outsideIsNamed: HARDENING[this.#settings.hardening].outsideServersAreNamed,
       credential: () => ANY_CREDENTIAL,

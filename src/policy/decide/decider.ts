@@ -20,7 +20,7 @@ import {
   FORBIDDEN,
   objectOfPolicy,
 } from '#policy/decide/authorization.ts';
-import type { Call, Target } from '#policy/decide/call.ts';
+import type { Call, TakenRoute, Target } from '#policy/decide/call.ts';
 import { ConnectionDecider, type ConnectionResult } from '#policy/decide/connection.ts';
 import { targetsOf } from '#policy/decide/find-targets.ts';
 import type { Layer, LayerName, PolicyObject } from '#policy/decide/layer.ts';
@@ -57,6 +57,7 @@ export interface EnforcedRule {
   readonly field: string;
 }
 
+const ALL_LAYERS = ['connection', 'revocation', 'token', 'custom', 'deny', 'allow'] as const;
 const AFTER_CONNECTION = ['revocation', 'token', 'custom', 'deny', 'allow'] as const;
 const AFTER_REVOCATION = ['token', 'custom', 'deny', 'allow'] as const;
 const AFTER_TOKEN = ['custom', 'deny', 'allow'] as const;
@@ -80,6 +81,13 @@ export class Decider {
 
   /** What becomes of a call. `nowMs`: wall-clock milliseconds, by which tokens expire. */
   decide(call: Call, nowMs: number): Decision {
+    const { route } = call;
+    if (route?.answer !== undefined) return endedByRoute(call, route, route.answer);
+    const decision = this.#decideArrived(call, nowMs);
+    return route ? { ...decision, layers: [route.layer, ...decision.layers] } : decision;
+  }
+
+  #decideArrived(call: Call, nowMs: number): Decision {
     const { to } = call;
     const connection = this.#verified(call, this.#connections.decide(call.from, to));
     if (connection.layer.outcome === 'deny')
@@ -223,7 +231,7 @@ function requestOf(
   { claims }: TokenResult,
   { headers, originalAddress }: ReceivedRequest,
 ): AuthzRequest {
-  const { service, port, workload, workloadPort } = to;
+  const { service, port, workload, workloadPort, subset = '' } = to;
   return {
     source: {
       identity: carriesIdentity ? from.identity : undefined,
@@ -231,26 +239,24 @@ function requestOf(
       originalAddress,
     },
     destination: { address: workload.address, port: workloadPort },
-    serverName: carriesIdentity ? `outbound_.${port.port}_._.${service.host}` : undefined,
+    serverName: carriesIdentity ? `outbound_.${port.port}_.${subset}_.${service.host}` : undefined,
     http: http && { ...http, headers, claims },
   };
+}
+
+/** No workload of the mesh is asked. */
+function endedByRoute({ to }: Call, { layer, advice }: TakenRoute, answer: string): Decision {
+  const decision = layer.outcome === 'deny' ? 'deny' : 'allow';
+  return { ...refusal(to, [layer], ALL_LAYERS, answer), decision, decidedBy: layer, advice };
 }
 
 /** Policies are enforced by the proxy beside a workload; here is none. */
 function unguarded(target: Target, connection: Layer): Decision {
   const reason = 'no proxy is beside the workload, so no policy is enforced';
   const rest = AFTER_CONNECTION.map((layer): Layer => ({ layer, outcome: 'skipped', reason }));
-  return {
-    decision: 'allow',
-    target,
-    layers: [connection, ...rest],
-    decidedBy: { ...connection, reason },
-    answer: ALLOWED,
-    nearest: [],
-    advice: undefined,
-    matched: [],
-    asks: [],
-  };
+  const layers = [connection, ...rest];
+  const decidedBy = { ...connection, reason };
+  return { ...refusal(target, layers, [], ALLOWED), decision: 'allow', decidedBy };
 }
 
 function refusal(

@@ -23,15 +23,23 @@ export interface TargetSpelling {
   readonly namespace: string;
 }
 
-/** Where a call of a service arrives: one target for each workload, or why there is none. */
-export function findTargets(
+/** The service and port that a user means, or why there is none. */
+export function findServicePort(
   spelling: TargetSpelling,
   mesh: MeshSnapshot,
-): readonly Target[] | TargetProblem {
+): { readonly service: Service; readonly port: ServicePort } | TargetProblem {
   const service = findService(spelling, mesh);
   if ('problem' in service) return service;
   const port = findPort(service, spelling.port);
-  if ('problem' in port) return port;
+  return 'problem' in port ? port : { service, port };
+}
+
+/** Where a call of a service arrives: one target for each workload, or why there is none. */
+export function findTargets(
+  service: Service,
+  port: ServicePort,
+  mesh: MeshSnapshot,
+): readonly Target[] | TargetProblem {
   const targets = targetsOf(service, port, mesh);
   if (targets.length > 0) return targets;
   return service.external
@@ -81,14 +89,18 @@ function groupsBehind(service: Service, mesh: MeshSnapshot): readonly Workload[]
 
 /** Its proxy is taken for granted, and who it runs as is not known. */
 function assumedTarget(service: Service, port: ServicePort, mesh: MeshSnapshot): Target[] {
-  const { selector, namespace, name } = service;
-  if (selector === undefined) return [];
+  return service.selector === undefined ? [] : [standIn(service, port, mesh)];
+}
+
+/** A workload that stands for those of a service of which none is known. */
+export function standIn(service: Service, port: ServicePort, mesh: MeshSnapshot): Target {
+  const { selector = {}, namespace, name } = service;
   const { trustDomain } = mesh.settings;
   const spec = { labels: { ...selector } };
   const read = readInstance({ name, namespace, spec, trustDomain, applicationPorts: {} });
   const workload = { ...read, mtlsCapable: true };
   const workloadPort = typeof port.targetPort === 'number' ? port.targetPort : port.port;
-  return [{ service, port, workload, workloadPort, assumed: 'selector' }];
+  return { service, port, workload, workloadPort, assumed: 'selector' };
 }
 
 function findService(

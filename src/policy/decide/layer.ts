@@ -1,5 +1,7 @@
 /** What is asked on the way of a call, in this order. */
 export type LayerName =
+  /** Where the VirtualServices of the caller lead it; only where they say something. */
+  | 'route'
   /** How the caller connects, and whether the server takes that. */
   | 'connection'
   | 'revocation'

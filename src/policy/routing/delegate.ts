@@ -5,15 +5,18 @@ import type { HttpRoute } from '#api/kinds/virtual-service-route.ts';
 /**
  * The routes of an object that another one's route delegates to, under the conditions of both. What
  * the object's routes leave open, the delegating route says; a route whose conditions contradict
- * those of the delegating one is left out (Istio, "Delegate").
+ * those of the delegating one is left out (Istio, "Delegate"). `index`: its place in the object.
  */
-export function delegatedRoutes(root: HttpRoute, target: VirtualService): readonly HttpRoute[] {
+export function delegatedRoutes(
+  root: HttpRoute,
+  target: VirtualService,
+): readonly { readonly route: HttpRoute; readonly index: number }[] {
   const { match: roots = [], delegate: _, ...said } = root;
-  return (target.spec?.http ?? []).flatMap((route) => {
+  return (target.spec?.http ?? []).flatMap((route, index) => {
     const { match: leaves = [] } = route;
     const match = bothOf(roots, leaves);
     if (match.length === 0 && roots.length + leaves.length > 0) return [];
-    return [{ ...said, ...route, ...(match.length > 0 && { match }) }];
+    return [{ route: { ...said, ...route, ...(match.length > 0 && { match }) }, index }];
   });
 }
 

@@ -1,7 +1,7 @@
 // Which VirtualService counts for a host, and which of its routes for a caller.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { asksForLabels, ClientVirtualServices } from '#policy/routing/virtual-services.ts';
+import { ClientVirtualServices, routingScope } from '#policy/routing/virtual-services.ts';
 import { testMesh } from '../../../test/kit/mesh.ts';
 import { objectsOf } from '../../../test/kit/objects.ts';
 
@@ -88,11 +88,12 @@ test('conditions on callers and ports leave routes out for others', () => {
   assert.deepEqual(routes('shop', { app: 'a' }, 80), [port, namespace, labels, always]);
   assert.deepEqual(routes('shop', { app: 'b' }, 81), [namespace, always]);
   assert.deepEqual(routes('far', { app: 'a' }, 81), [labels, always]);
-  assert.equal(asksForLabels(mesh.virtualServices), true);
-  assert.equal(
-    asksForLabels(meshOf(['v', 'shop', `{ hosts: [b], ${http()} }`]).virtualServices),
-    false,
-  );
+  const scope = (app: string) =>
+    routingScope(mesh.virtualServices, { namespace: 'shop', labels: { app } });
+  assert.notEqual(scope('a'), scope('b'));
+  const plain = meshOf(['v', 'shop', `{ hosts: [b], ${http()} }`]).virtualServices;
+  const client = (app: string) => ({ namespace: 'shop', labels: { app } });
+  assert.equal(routingScope(plain, client('a')), routingScope(plain, client('b')));
 });
 
 test('delegated routes count under the conditions of both, or not at all', () => {

@@ -25,7 +25,11 @@ export interface ClientRoute {
   readonly route: HttpRoute;
   /** None = every request. */
   readonly match: readonly HttpMatch[];
+  /** The object that it is written in, and where. */
+  readonly written: { readonly object: VirtualService; readonly index: number };
 }
+
+type WrittenRoute = Pick<ClientRoute, 'route' | 'written'>;
 
 /**
  * The VirtualService objects as one client sees them. Of those for a host the narrower host wins,
@@ -68,27 +72,31 @@ export class ClientVirtualServices {
   /** The routes of an object for requests to a port, in their order. */
   routesOf(object: VirtualService, port: number): readonly ClientRoute[] {
     const client = this.#client;
-    const routes = (object.spec?.http ?? []).flatMap((route) => this.#delegated(route, object));
-    return routes.flatMap((route) => {
+    const routes = (object.spec?.http ?? []).flatMap((route, index) =>
+      this.#delegated(route, { object, index }),
+    );
+    return routes.flatMap(({ route, written }) => {
       const { match = [] } = route;
       const possible = match.filter((one) => canHold(one, { client, port, gateway: MESH }));
-      return match.length > 0 && possible.length === 0 ? [] : [{ route, match: possible }];
+      return match.length > 0 && possible.length === 0 ? [] : [{ route, match: possible, written }];
     });
   }
 
   /** The route itself, or what it delegates to; nothing where that is not there. */
-  #delegated(route: HttpRoute, { metadata }: VirtualService): readonly HttpRoute[] {
+  #delegated(route: HttpRoute, written: ClientRoute['written']): readonly WrittenRoute[] {
     const { delegate } = route;
-    if (!delegate) return [route];
-    const own = metadata.namespace ?? '';
+    if (!delegate) return [{ route, written }];
+    const own = written.object.metadata.namespace ?? '';
     const target = this.#objects.get(delegate.namespace || own, delegate.name ?? '');
     if (!target || target.spec?.hosts?.length || visibility(target, own) === 0) return [];
-    return delegatedRoutes(route, target);
+    return delegatedRoutes(route, target).map(({ route: one, index }) => {
+      return { route: one, written: { object: target, index } };
+    });
   }
 }
 
 /** Whether any object asks for labels of callers, so that callers of a namespace differ. */
-export function asksForLabels(objects: NamespacedObjects<VirtualService>): boolean {
+function asksForLabels(objects: NamespacedObjects<VirtualService>): boolean {
   let asks = labelled.get(objects);
   if (asks === undefined) {
     asks = objects
@@ -98,6 +106,31 @@ export function asksForLabels(objects: NamespacedObjects<VirtualService>): boole
     labelled.set(objects, asks);
   }
   return asks;
+}
+
+/** What clients of one scope see of some objects, found out once. */
+const seen = new WeakMap<NamespacedObjects<VirtualService>, Map<string, ClientVirtualServices>>();
+
+/** The objects as a client sees them; the same answer for clients that see the same. */
+export function virtualServicesFor(
+  client: RoutingClient,
+  objects: NamespacedObjects<VirtualService>,
+  settings: Pick<MeshSettings, 'clusterDomain'>,
+): ClientVirtualServices {
+  const byScope = seen.get(objects) ?? new Map<string, ClientVirtualServices>();
+  seen.set(objects, byScope);
+  const scope = routingScope(objects, client);
+  const found = byScope.get(scope) ?? new ClientVirtualServices(objects, client, settings);
+  byScope.set(scope, found);
+  return found;
+}
+
+/** Tells clients apart that may see different routes: two with the same answer see the same. */
+export function routingScope(
+  objects: NamespacedObjects<VirtualService>,
+  { namespace, labels }: RoutingClient,
+): string {
+  return asksForLabels(objects) ? JSON.stringify([namespace, labels]) : namespace;
 }
 
 const labelled = new WeakMap<NamespacedObjects<VirtualService>, boolean>();

@@ -10,6 +10,7 @@ import type { ServiceView } from '#model/service-index.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { PeerPolicies } from '#policy/authn/inbound-mtls.ts';
 import { modeOfPort } from '#policy/authn/mtls-mode.ts';
+import { routingScope } from '#policy/routing/virtual-services.ts';
 import { ClientRules, type RuleClient, ruleScope } from '#policy/tls/destination-rules.ts';
 import { RevokedServers } from '#policy/tls/revoked-servers.ts';
 import { BuildCache, IdentityCache } from '#xds/generate/build-cache.ts';
@@ -38,7 +39,7 @@ import {
   SharedMaps,
   SmallMaps,
 } from '#xds/generate/resource-map.ts';
-import { routeFinder, routingScope } from '#xds/generate/route-finder.ts';
+import { routeFinder } from '#xds/generate/route-finder.ts';
 import type { ExplicitPorts, ProxyNode } from '#xds/proxy-node.ts';
 import type { XdsResource } from '#xds/resource.ts';
 

@@ -6,8 +6,9 @@ import type {
 } from '#api/kinds/virtual-service-route.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { ServiceView } from '#model/service-index.ts';
+import { isOfRequest } from '#policy/routing/request-match.ts';
+import { routePlaceOf } from '#policy/routing/route-place.ts';
 import type { ClientVirtualServices } from '#policy/routing/virtual-services.ts';
-import { resolveHost } from '#policy/tls/host-match.ts';
 import { CLUSTER_NAMES, outboundClusterName } from '#xds/generate/naming.ts';
 import { type Destination, handlingOf } from '#xds/generate/outbound-plan.ts';
 
@@ -95,29 +96,16 @@ function mirrorsOf(
     .filter(({ percent }) => percent > 0);
 }
 
-/** Claims in tokens (`@request.auth.claims`) are known to gateways only: no request has them. */
-function isOfRequest({ headers = {}, withoutHeaders = {} }: HttpMatch): boolean {
-  return ![headers, withoutHeaders].some((names) =>
-    Object.keys(names).some((name) => name.startsWith('@')),
-  );
-}
-
-/**
- * The cluster of a place. The port: as the object says, else the only one of the service, else the
- * one that the caller means. A place that the client does not know leads nowhere.
- */
+/** The cluster of a place. A place that the client does not know leads nowhere. */
 function clusterAt(
-  { host, subset = '', port }: Place,
+  destination: Place,
   namespace: string,
   calledPort: number,
-  { view, settings, hasCluster }: RoutingScope,
+  scope: RoutingScope,
 ): Pick<RoutedCluster, 'name' | 'offersHttp'> {
-  const service = view.byHost.get(resolveHost(host, namespace, settings.clusterDomain));
-  const only = service?.ports.length === 1 ? service.ports[0]?.port : undefined;
-  const number = port?.number ?? only ?? calledPort;
-  const servicePort = service?.ports.find((one) => one.port === number);
-  const name = service && outboundClusterName(number, subset, service.host);
-  if (!servicePort || !name || !hasCluster(name))
+  const place = routePlaceOf(destination, { namespace, calledPort }, scope);
+  const name = place && outboundClusterName(place.port.port, place.subset, place.service.host);
+  if (!place || !name || !scope.hasCluster(name))
     return { name: CLUSTER_NAMES.blackHole, offersHttp: false };
-  return { name, offersHttp: handlingOf({ service, port: servicePort }) === 'sniffed' };
+  return { name, offersHttp: handlingOf(place) === 'sniffed' };
 }

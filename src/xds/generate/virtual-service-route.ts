@@ -14,6 +14,7 @@ import {
   type RouteActionSchema,
   RouteSchema,
 } from '#gen/envoy-api/envoy/config/route/v3/route_components_pb.js';
+import { changedHost, isHostName } from '#policy/routing/changed-request.ts';
 import { OFFERS_HTTP } from '#xds/generate/http-filters.ts';
 import { UNLIMITED } from '#xds/generate/inbound-route.ts';
 import { CLUSTER_NAMES } from '#xds/generate/naming.ts';
@@ -93,7 +94,7 @@ function forwardingOf(planned: PlannedRoute, authority: string): Init<typeof Rou
   const { does, clusters, mirrors } = planned;
   const { rewrite, timeout, retries } = does;
   const asked = [does.headers, ...clusters.map((cluster) => cluster.headers)];
-  const host = rewrite?.authority || hostIn(asked) || authority;
+  const host = rewrite?.authority || changedHost(asked) || authority;
   const retry = retryPolicy(retries);
   const { uriRegexRewrite } = rewrite ?? {};
   return {
@@ -141,22 +142,6 @@ function specifierOf(
   };
 }
 
-/** The names under which a request says its host; Envoy changes it by another way. */
-const HOST_NAMES: readonly string[] = ['host', ':authority'];
-
-/** The host that the first place says which says one; a request has only one, so adding sets it. */
-function hostIn(places: readonly (HeaderChanges | undefined)[]): string {
-  const entries = places.flatMap((place) => {
-    const { set = {}, add = {} } = place?.request ?? {};
-    return [...Object.entries(set), ...Object.entries(add)];
-  });
-  return entries.find(([name]) => isHost(name))?.[1] ?? '';
-}
-
-function isHost(name: string): boolean {
-  return HOST_NAMES.includes(name.toLowerCase());
-}
-
 interface HeaderFields {
   readonly requestHeadersToAdd: HeaderValueOption[];
   readonly requestHeadersToRemove: string[];
@@ -188,7 +173,7 @@ function addedHeaders({
     appendAction: HeaderValueOption_HeaderAppendAction,
   ) =>
     Object.entries(headers)
-      .filter(([name]) => !isHost(name))
+      .filter(([name]) => !isHostName(name))
       .map(([key, value]) =>
         create(HeaderValueOptionSchema, { header: { key, value }, appendAction }),
       );

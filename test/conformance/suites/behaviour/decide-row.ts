@@ -3,7 +3,7 @@ import type { AuthzRequest } from '#policy/authz/request.ts';
 import { Authorizer, type WorkloadAuthorization } from '#policy/authz/selection.ts';
 import type { Call, GivenToken, Target } from '#policy/decide/call.ts';
 import { Decider, type Decision } from '#policy/decide/decider.ts';
-import { findTargets } from '#policy/decide/find-targets.ts';
+import { findServicePort, findTargets } from '#policy/decide/find-targets.ts';
 import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
 import { meshFor, placeOf, portOf } from './behaviour-mesh.ts';
 import type { BehaviourRow } from './behaviour-row.ts';
@@ -70,7 +70,8 @@ export async function decideRow(
 
 function targetOf({ to }: BehaviourRow, port: string, mesh: MeshSnapshot): Target {
   const { namespace, name } = placeOf(to);
-  const targets = findTargets({ name, namespace, port: portOf(port) }, mesh);
+  const found = findServicePort({ name, namespace, port: portOf(port) }, mesh);
+  const targets = 'problem' in found ? found : findTargets(found.service, found.port, mesh);
   if ('problem' in targets) throw new Error(targets.problem);
   const [target] = targets;
   if (target === undefined) throw new Error(`nothing answers for ${to}`);
