@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { bulwark } from '../../test/kit/bulwark.ts';
 import { startEchoApp } from '../../test/kit/echo-app.ts';
+import { accountsYaml, serviceYaml, strictYaml, yamlOf } from '../../test/kit/mesh-objects.ts';
 import { callPeer, exchange, openPeer } from '../../test/kit/peer-call.ts';
 import { RealMesh } from '../../test/kit/real-mesh.ts';
 import { waitUntil } from '../../test/kit/wait-until.ts';
@@ -27,30 +28,11 @@ const REVOCATION = {
 };
 const REQUEST = 'GET / HTTP/1.1\r\nhost: web\r\n\r\n';
 const NAMES = Array.from({ length: WORKLOADS }, (_, index) => `web-${index}`);
-const OBJECTS = [
-  'apiVersion: v1\nkind: Namespace\nmetadata: { name: shop }',
-  ...['thief', 'web'].map(
-    (name) => `apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: ${name}, namespace: shop }`,
-  ),
-  `
-apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop }
-spec: { selector: { app: web }, ports: [{ name: http, port: 80, targetPort: http }] }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: web, namespace: shop }
-spec:
-  metadata: { labels: { app: web } }
-  template: { serviceAccount: web, ports: { http: 8080 } }
----
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: { name: default, namespace: shop }
-spec: { mtls: { mode: STRICT } }
-`,
-].join('\n---\n');
+const OBJECTS = yamlOf(
+  accountsYaml('shop', 'thief', 'web'),
+  serviceYaml('shop', 'web'),
+  strictYaml('shop'),
+);
 
 /** Milliseconds from the call of the API. */
 interface Times {

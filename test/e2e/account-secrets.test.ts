@@ -10,6 +10,7 @@ import { KubeClient } from '#kubeclient/kube-client.ts';
 import { parseCertificatesPem } from '#pki/certificate.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import { accountsYaml, serviceYaml, strictYaml, workloadOf, yamlOf } from '../kit/mesh-objects.ts';
 import { startMountedEnvoy } from '../kit/mounted-envoy.ts';
 import { MountedSecret } from '../kit/mounted-secret.ts';
 import { RealMesh, startLoad } from '../kit/real-mesh.ts';
@@ -18,40 +19,21 @@ import { waitUntil } from '../kit/wait-until.ts';
 const CA_NAMESPACE = 'istio-citadel-ns';
 const WITHIN_MS = 30_000;
 
-const account = (name: string): string =>
-  `apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: ${name}, namespace: shop }`;
-
-const OBJECTS = `
-apiVersion: v1
+const OBJECTS = yamlOf(
+  accountsYaml('shop', 'web', 'batch', 'other'),
+  `apiVersion: v1
 kind: Namespace
-metadata: { name: shop, labels: { ca.istio.io/env: ${CA_NAMESPACE} } }
----
-${['web', 'batch', 'other'].map(account).join('\n---\n')}
----
-apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop }
-spec: { selector: { app: web }, ports: [{ name: http, port: 80, targetPort: http }] }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: web, namespace: shop }
-spec:
-  metadata: { labels: { app: web } }
-  template: { serviceAccount: web, ports: { http: 8080 } }
----
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: { name: default, namespace: shop }
-spec: { mtls: { mode: STRICT } }
----
-apiVersion: security.istio.io/v1
+metadata: { name: shop, labels: { ca.istio.io/env: ${CA_NAMESPACE} } }`,
+  serviceYaml('shop', 'web'),
+  strictYaml('shop'),
+  `apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: { name: callers, namespace: shop }
 spec:
   selector: { matchLabels: { app: web } }
   rules: [{ from: [{ source: { principals: [cluster.local/ns/shop/sa/batch] } }] }]
-`;
+`,
+);
 
 const secretPath = (name: string): string => `/api/v1/namespaces/shop/secrets/istio.${name}`;
 
@@ -62,10 +44,9 @@ test('a process without agent is part of the mesh by its mounted Secret', {
   await mesh.startServer('--ca-namespace', CA_NAMESPACE, '--workload-cert-ttl', '8s');
   await mesh.apply(OBJECTS);
   const app = await startEchoApp(t, 'web');
-  const web = { namespace: 'shop', serviceAccount: 'web', name: 'web', group: 'web' };
   const status = await mesh.startAgent('agent', {
     secretTtl: '1h',
-    workloads: [{ ...web, mode: 'explicit', app: { ports: [{ name: 'http', port: app }] } }],
+    workloads: [workloadOf('web', { group: 'web', app: { ports: [{ name: 'http', port: app }] } })],
   });
   const { ports, identity } = await status('web');
   const peer = { address: ports.inboundAddress, port: ports.inbound[0]?.listen ?? 0, identity };
@@ -197,9 +178,7 @@ test('a process without agent is part of the mesh by its mounted Secret', {
   await t.test(
     'existing and new accounts get a Secret once that is turned on for all',
     async () => {
-      const ordinary = 'apiVersion: v1\nkind: Namespace\nmetadata: { name: ordinary }';
-      const accountIn = (name: string): string => account(name).replace('shop', 'ordinary');
-      await mesh.apply([ordinary, accountIn('old')].join('\n---\n'));
+      await mesh.apply(accountsYaml('ordinary', 'old'));
       const path = (name: string): string => `/api/v1/namespaces/ordinary/secrets/istio.${name}`;
       await waitUntil(
         () => mesh.get('/api/v1/namespaces/ordinary/configmaps/istio-ca-root-cert'),
@@ -207,7 +186,7 @@ test('a process without agent is part of the mesh by its mounted Secret', {
       );
       assert.equal(await mesh.get(path('old')), undefined);
       await mesh.startServer('--service-account-secrets', 'true');
-      await mesh.apply(accountIn('new'));
+      await mesh.apply(accountsYaml('ordinary', 'new'));
       for (const name of ['old', 'new']) {
         const { data, type } = await waitUntil(() => mesh.get<SecretObject>(path(name)), name);
         assert.equal(type, 'istio.io/key-and-cert');

@@ -1,7 +1,6 @@
 // What `bulwark cert revoke` does to a mesh of processes, and what undoes it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bulwark } from '../kit/bulwark.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { KeepAliveClient, SteadyLoad } from '../kit/keep-alive-client.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
@@ -51,12 +50,7 @@ test('bulwark cert revoke', { timeout: 120_000 }, async (t) => {
   }));
   const status = await mesh.startAgent('agent', { workloads });
   const portOf = async (name: string) => (await status(name)).ports.httpProxyPort;
-  const cert = async (...args: readonly string[]): Promise<string> => {
-    const command = bulwark(['cert', ...args, '--kubeconfig', mesh.kubeconfig]);
-    await command.ended;
-    assert.equal(command.exit?.code, 0, command.tail());
-    return command.lines.join('\n');
-  };
+  const cert = (...words: readonly string[]) => mesh.command('cert', ...words);
   const client = new KeepAliveClient({ port: await portOf('thief') });
   t.after(() => client.close());
   const becomes = (wanted: number, withinMs = 30_000) =>

@@ -1,11 +1,8 @@
 // Two meshes of different trust domains, each with server, agents and Envoys of its own.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { ADMIN_PATHS } from '#admin/contract.ts';
 import type { TrustBundle } from '#api/kinds/trust-bundle.ts';
-import type { ServerAddresses } from '#controlplane/addresses.ts';
 import { bulwark } from '../kit/bulwark.ts';
 import {
   allowPrincipal,
@@ -103,8 +100,7 @@ test('identities of another trust domain', { timeout: 180_000 }, async (t) => {
 
 /** A TrustBundle for a mesh that serves its bundle: the roots as they are, then its endpoint. */
 function fetchedFrom(mesh: RealMesh, trustDomain: string): string {
-  const addresses = readFileSync(join(mesh.data, 'addresses.json'), 'utf8');
-  const { bundleEndpoint: url } = JSON.parse(addresses) as ServerAddresses;
+  const { bundleEndpoint: url } = mesh.addresses;
   const endpointSpiffeId = `spiffe://${trustDomain}/ns/istio-system/sa/bundle-endpoint`;
   const endpoint = { url, profile: 'https_spiffe', endpointSpiffeId };
   return trustBundleOf(trustDomain, { bundle: rootsOf(mesh), endpoint });

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { create, fromBinary, type JsonObject, toBinary } from '@bufbuild/protobuf';
 import { ChannelCredentials } from '@grpc/grpc-js';
-import type { ServerAddresses } from '#controlplane/addresses.ts';
 import {
   IstioCertificateRequestSchema,
   IstioCertificateResponseSchema,
@@ -73,8 +72,7 @@ async function startServer(t: Pick<TestContext, 'after'>): Promise<Agent> {
     body: { spec: { audiences: ['istio-ca'], expirationSeconds: 3600 } },
   });
   const { token } = (body as { status: { token: string } }).status;
-  const addresses = readFileSync(join(mesh.data, 'addresses.json'), 'utf8');
-  const { discovery } = JSON.parse(addresses) as ServerAddresses;
+  const { discovery } = mesh.addresses;
   return { mesh, token, discovery, root: readFileSync(join(mesh.data, 'root-cert.pem')) };
 }
 

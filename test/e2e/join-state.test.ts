@@ -4,26 +4,17 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { ServerAddresses } from '#controlplane/addresses.ts';
 import { bulwark } from '../kit/bulwark.ts';
+import { accountsYaml } from '../kit/mesh-objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
 const WITHIN_MS = 30_000;
-const OBJECTS = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: vm-ns }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: db, namespace: vm-ns }
-`;
 
 test('a machine that joined is itself after a restart', { timeout: 180_000 }, async (t) => {
   const mesh = new RealMesh(t);
   await mesh.startServer();
-  await mesh.apply(OBJECTS);
+  await mesh.apply(accountsYaml('vm-ns', 'db'));
   const tokenFile = join(mesh.directory, 'join-token');
   const stateDirectory = join(mesh.directory, 'state');
   const stateFile = join(stateDirectory, 'db.vm-ns.json');
@@ -41,12 +32,8 @@ test('a machine that joined is itself after a restart', { timeout: 180_000 }, as
     writeFileSync(tokenFile, token, { mode: 0o600 });
   };
   /** How often a join token was used, since the server started. */
-  const joins = async (): Promise<number> => {
-    const addresses = JSON.parse(readFileSync(join(mesh.data, 'addresses.json'), 'utf8'));
-    const { monitoring } = addresses as ServerAddresses;
-    const text = await (await fetch(`${monitoring}/metrics`)).text();
-    return Number(/bulwark_ca_issued_total\{method="join-token"\} (\d+)/.exec(text)?.[1]);
-  };
+  const joins = async (): Promise<number> =>
+    (await mesh.metric('bulwark_ca_issued_total{method="join-token"}')) || 0;
   const config = {
     ...{ kubeconfig: undefined, secretTtl: '20s', stateDirectory, drainDuration: '1s' },
     workloads: [{ namespace: 'vm-ns', serviceAccount: 'db', joinTokenFile: tokenFile, name: 'db' }],

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
-import type { ServerAddresses } from '#controlplane/addresses.ts';
 import {
   IstioCertificateRequestSchema,
   IstioCertificateResponseSchema,
@@ -47,9 +46,7 @@ test('a node agent has certificates for what runs on its node', { timeout: 90_00
   const mesh = new RealMesh(t);
   await mesh.startServer('--trusted-node-accounts', 'shop/ztunnel');
   await mesh.apply(OBJECTS);
-  const { discovery } = JSON.parse(
-    readFileSync(join(mesh.data, 'addresses.json'), 'utf8'),
-  ) as ServerAddresses;
+  const { discovery } = mesh.addresses;
   const roots = readFileSync(join(mesh.data, 'root-cert.pem'));
   const client = new Client(discovery, credentials.createSsl(roots));
   t.after(() => client.close());

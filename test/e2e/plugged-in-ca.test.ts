@@ -5,45 +5,20 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
-import type { ServerAddresses } from '#controlplane/addresses.ts';
 import { type ChainAuthority, makeAuthority } from '../kit/authority-chain.ts';
 import { caFilesOf, strangeKey, type TestCaFiles, writeCaFiles } from '../kit/ca-files.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import { accountsYaml, serviceYaml, strictYaml, workloadOf, yamlOf } from '../kit/mesh-objects.ts';
 import { RealMesh, startLoad, waitForRenewals } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
 const WITHIN_MS = 30_000;
-const OBJECTS = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: caller, namespace: shop }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: web, namespace: shop }
----
-apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop }
-spec: { selector: { app: web }, ports: [{ name: http, port: 80, targetPort: http }] }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: web, namespace: shop }
-spec:
-  metadata: { labels: { app: web } }
-  template: { serviceAccount: web, ports: { http: 8080 } }
----
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: { name: default, namespace: shop }
-spec: { mtls: { mode: STRICT } }
-`;
+const OBJECTS = yamlOf(
+  accountsYaml('shop', 'caller', 'web'),
+  serviceYaml('shop', 'web'),
+  strictYaml('shop'),
+);
 
 /** An authority below a root, which may be of its own kind of key. */
 const below = (root: ChainAuthority, choice: 'P-256' | 'RSA-2048'): TestCaFiles =>
@@ -85,16 +60,12 @@ test('a plugged-in authority signs, and is replaced under load', {
   await mesh.apply(OBJECTS);
 
   const port = await startEchoApp(t, 'web');
-  const workload = (name: string, more: object = {}) => ({
-    ...{ namespace: 'shop', serviceAccount: name, name, mode: 'explicit' },
-    ...more,
-  });
   const status = await mesh.startAgent('agent', {
     secretTtl: '6s',
     workloadKey: 'RSA-2048',
     workloads: [
-      workload('caller'),
-      workload('web', { group: 'web', app: { ports: [{ name: 'http', port }] } }),
+      workloadOf('caller'),
+      workloadOf('web', { group: 'web', app: { ports: [{ name: 'http', port }] } }),
     ],
   });
   const target = 'http://web.shop/';
@@ -103,19 +74,16 @@ test('a plugged-in authority signs, and is replaced under load', {
   t.after(() => caller.close());
   await waitUntil(async () => (await caller.ask({ target })).status === 200, 'the first answer');
   const load = startLoad(t, { port: proxy, target });
-  const addresses = JSON.parse(
-    readFileSync(join(mesh.data, 'addresses.json'), 'utf8'),
-  ) as ServerAddresses;
   const serves = (files: TestCaFiles): Promise<unknown> => {
     const serial = files.authorities.at(-1)?.certificate.serial;
-    const [host = '', port = ''] = addresses.discovery.split(':');
+    const [host = '', port = ''] = mesh.addresses.discovery.split(':');
     const isNew = async () => (await shownBy(host, Number(port))).issuer === serial;
     return waitUntil(isNew, 'the server shows a certificate of it', { withinMs: WITHIN_MS });
   };
   const renewed = (): Promise<unknown> =>
     Promise.all(['caller', 'web'].map((name) => waitForRenewals(() => status(name), 2, WITHIN_MS)));
   const refusals = async (): Promise<number> => {
-    const text = await (await fetch(`${addresses.monitoring}/metrics`)).text();
+    const text = await (await fetch(`${mesh.addresses.monitoring}/metrics`)).text();
     return Number(/bulwark_ca_files_reloads_total\{result="refused"\} (\d+)/.exec(text)?.[1]);
   };
 

@@ -5,47 +5,22 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { ServerAddresses } from '#controlplane/addresses.ts';
 import { type ChainAuthority, crlOf, makeAuthority } from '../kit/authority-chain.ts';
 import { bulwark } from '../kit/bulwark.ts';
 import { caFilesOf, writeCaFiles } from '../kit/ca-files.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { answersFresh, startHandshakes } from '../kit/fresh-handshakes.ts';
+import { accountsYaml, serviceYaml, strictYaml, workloadOf, yamlOf } from '../kit/mesh-objects.ts';
 import { callPeer } from '../kit/peer-call.ts';
 import { RealMesh, waitForRenewals } from '../kit/real-mesh.ts';
 import { temporaryDirectory } from '../kit/temp-directory.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-const OBJECTS = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: caller, namespace: shop }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: web, namespace: shop }
----
-apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop }
-spec: { selector: { app: web }, ports: [{ name: tcp, port: 81, targetPort: tcp }] }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: web, namespace: shop }
-spec:
-  metadata: { labels: { app: web } }
-  template: { serviceAccount: web, ports: { tcp: 8081 } }
----
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: { name: default, namespace: shop }
-spec: { mtls: { mode: STRICT } }
-`;
+const OBJECTS = yamlOf(
+  accountsYaml('shop', 'caller', 'web'),
+  serviceYaml('shop', 'web', ['tcp']),
+  strictYaml('shop'),
+);
 /** Much longer than it takes (bench/mesh/revocation.bench.ts): busy machines must not fail it. */
 const WITHIN_MS = 10_000;
 
@@ -62,7 +37,7 @@ async function startMesh(t: TestContext, ...args: readonly string[]) {
   await mesh.apply(OBJECTS);
   const workload = (name: string, more: object) => ({
     secretTtl: '20s',
-    workloads: [{ namespace: 'shop', serviceAccount: name, name, mode: 'explicit', ...more }],
+    workloads: [workloadOf(name, more)],
   });
   const ports = [{ name: 'tcp', port: await startEchoApp(t, 'web') }];
   const web = await mesh.startAgent('web', workload('web', { group: 'web', app: { ports } }));
@@ -71,22 +46,11 @@ async function startMesh(t: TestContext, ...args: readonly string[]) {
   const caller = await mesh.startAgent('caller', workload('caller', more));
   const port = (await caller('caller')).ports.upstreams[0]?.listen ?? 0;
   await waitUntil(() => answersFresh(port), 'the first answer');
-  const cert = async (...words: readonly string[]): Promise<void> => {
-    const command = bulwark(['cert', ...words, '--kubeconfig', mesh.kubeconfig]);
-    await command.ended;
-    assert.equal(command.exit?.code, 0, command.tail());
-  };
+  const cert = (...words: readonly string[]) => mesh.command('cert', ...words);
   return { mesh, port, outputCerts, cert, web: () => web('web'), caller: () => caller('caller') };
 }
 
 type Mesh = Awaited<ReturnType<typeof startMesh>>;
-
-async function metric({ data }: RealMesh, name: string): Promise<number> {
-  const addresses = readFileSync(join(data, 'addresses.json'), 'utf8');
-  const { monitoring } = JSON.parse(addresses) as ServerAddresses;
-  const text = await (await fetch(`${monitoring}/metrics`)).text();
-  return Number(new RegExp(`^${name} (\\S+)`, 'm').exec(text)?.[1]);
-}
 
 /** Revokes what the server shows while its agent can do nothing about it, and lets it recover. */
 async function refusesRevokedServer({ mesh, port, web, cert }: Mesh): Promise<void> {
@@ -152,8 +116,8 @@ test('below several levels of authorities', { timeout: 180_000 }, async (t) => {
 
   await t.test('a restart keeps the list of the one before', async () => {
     await mesh.startServer('--ca-certificates', directory);
-    assert.equal(await metric(mesh, 'bulwark_ca_crl_missing_issuers'), 0);
-    assert.ok((await metric(mesh, 'bulwark_ca_crl_next_update_timestamp')) > Date.now() / 1000);
+    assert.equal(await mesh.metric('bulwark_ca_crl_missing_issuers'), 0);
+    assert.ok((await mesh.metric('bulwark_ca_crl_next_update_timestamp')) > Date.now() / 1000);
     await waitUntil(() => answersFresh(port), 'handshakes go on');
     await refusesRevokedServer(set);
   });
@@ -168,7 +132,7 @@ test('lists that come with an authority', { timeout: 120_000 }, async (t) => {
   const { mesh, port } = set;
 
   await t.test('end no handshake, and what is revoked here is refused', async () => {
-    assert.ok((await metric(mesh, 'bulwark_ca_crl_next_update_timestamp')) > 0);
+    assert.ok((await mesh.metric('bulwark_ca_crl_next_update_timestamp')) > 0);
     assert.ok(await answersFresh(port));
     await refusesRevokedServer(set);
   });

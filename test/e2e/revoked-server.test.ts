@@ -3,39 +3,18 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { bulwark } from '../kit/bulwark.ts';
 import { startEchoApp, startTcpApp } from '../kit/echo-app.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import { accountsYaml, serviceYaml, workloadOf, yamlOf } from '../kit/mesh-objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
 const ACCOUNTS = ['caller', 'web', 'other'];
 const SERVERS = ['web', 'other'];
-const OBJECTS = [
-  'apiVersion: v1\nkind: Namespace\nmetadata: { name: shop }',
-  ...ACCOUNTS.map(
-    (name) => `apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: ${name}, namespace: shop }`,
-  ),
-  ...SERVERS.map(
-    (name) => `
-apiVersion: v1
-kind: Service
-metadata: { name: ${name}, namespace: shop }
-spec:
-  selector: { app: ${name} }
-  ports:
-    - { name: http, port: 80, targetPort: http }
-    - { name: tcp, port: 81, targetPort: tcp }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: ${name}, namespace: shop }
-spec:
-  metadata: { labels: { app: ${name} } }
-  template: { serviceAccount: ${name}, ports: { http: 8080, tcp: 8081 } }
-`,
-  ),
-].join('\n---\n');
+const OBJECTS = yamlOf(
+  accountsYaml('shop', ...ACCOUNTS),
+  ...SERVERS.map((name) => serviceYaml('shop', name, ['http', 'tcp'])),
+);
 /** Much longer than it takes (bench/mesh/revocation.bench.ts): busy machines must not fail it. */
 const WITHIN_MS = 10_000;
 /** The default of `drainDuration`. */
@@ -56,7 +35,7 @@ test('a client gives up its connections to a revoked server', { timeout: 120_000
   await mesh.startServer();
   await mesh.apply(OBJECTS);
   const workload = (name: string, more: object) => ({
-    workloads: [{ namespace: 'shop', serviceAccount: name, name, mode: 'explicit', ...more }],
+    workloads: [workloadOf(name, more)],
   });
   const agents: Awaited<ReturnType<RealMesh['startAgent']>>[] = [];
   for (const name of SERVERS) {
@@ -78,11 +57,7 @@ test('a client gives up its connections to a revoked server', { timeout: 120_000
     return async () => (await made.ask({ target: `http://${name}.shop/` })).status;
   };
   const [askWeb, askOther] = [client('web'), client('other')];
-  const cert = async (...words: readonly string[]): Promise<void> => {
-    const command = bulwark(['cert', ...words, '--kubeconfig', mesh.kubeconfig]);
-    await command.ended;
-    assert.equal(command.exit?.code, 0, command.tail());
-  };
+  const cert = (...words: readonly string[]) => mesh.command('cert', ...words);
   const identity = 'spiffe://cluster.local/ns/shop/sa/web';
   await waitUntil(async () => (await askWeb()) === 200, 'the first answer');
   await waitUntil(async () => (await askOther()) === 200, 'the first answer');

@@ -11,43 +11,15 @@ import { bulwark } from '../kit/bulwark.ts';
 import type { ManagedProcess } from '../kit/child-process.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { answersFresh, startHandshakes } from '../kit/fresh-handshakes.ts';
+import { accountsYaml, serviceYaml, strictYaml, workloadOf, yamlOf } from '../kit/mesh-objects.ts';
 import { RealMesh, startLoad } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-const OBJECTS = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: caller, namespace: shop }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: web, namespace: shop }
----
-apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop }
-spec:
-  selector: { app: web }
-  ports:
-    - { name: http, port: 80, targetPort: http }
-    - { name: tcp, port: 81, targetPort: tcp }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: web, namespace: shop }
-spec:
-  metadata: { labels: { app: web } }
-  template: { serviceAccount: web, ports: { http: 8080, tcp: 8081 } }
----
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: { name: default, namespace: shop }
-spec: { mtls: { mode: STRICT } }
-`;
+const OBJECTS = yamlOf(
+  accountsYaml('shop', 'caller', 'web'),
+  serviceYaml('shop', 'web', ['http', 'tcp']),
+  strictYaml('shop'),
+);
 const HTTP = 'http://web.shop/';
 
 /** A server, and an agent for each of two workloads; `caller` reaches `web` by HTTP and by TCP. */
@@ -56,7 +28,7 @@ async function startMesh(t: TestContext) {
   await mesh.startServer();
   await mesh.apply(OBJECTS);
   const workload = (name: string, more: object) => ({
-    workloads: [{ namespace: 'shop', serviceAccount: name, name, mode: 'explicit', ...more }],
+    workloads: [workloadOf(name, more)],
   });
   const ports = [
     { name: 'http', port: await startEchoApp(t, 'web') },

@@ -1,14 +1,12 @@
 // One service account, one identity: for a pod with its bound token, for a machine that joined, and
 // for a process with the mounted Secret. A real Envoy lets all three in by the same principal.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Secret as SecretObject } from '#api/kinds/secret.ts';
 import { systemClock } from '#base/clock.ts';
 import { Secret } from '#base/secret.ts';
 import { CaClient } from '#caclient/ca-client.ts';
-import type { ServerAddresses } from '#controlplane/addresses.ts';
 import { parseCertificatesPem } from '#pki/certificate.ts';
 import { identityOfCertificate } from '#pki/certificate-identity.ts';
 import { buildCsr } from '#pki/csr.ts';
@@ -62,8 +60,7 @@ spec:
 
 /** Certificates of a running server, by whatever proves who asks. */
 function authorityOf(t: TestContext, mesh: RealMesh) {
-  const addresses = readFileSync(join(mesh.data, 'addresses.json'), 'utf8');
-  const { discovery } = JSON.parse(addresses) as ServerAddresses;
+  const { discovery } = mesh.addresses;
   const rootFile = join(mesh.data, 'root-cert.pem');
   const server = { address: discovery, serverName: 'istiod.istio-system.svc', rootFile };
   const client = new CaClient(server, { clock: systemClock });

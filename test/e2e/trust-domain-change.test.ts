@@ -6,6 +6,7 @@ import type { TrustDomainView } from '#admin/contract.ts';
 import { bulwark } from '../kit/bulwark.ts';
 import { type SeenRequest, startEchoApp } from '../kit/echo-app.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import { accountsYaml, serviceYaml, strictYaml, workloadOf, yamlOf } from '../kit/mesh-objects.ts';
 import { RealMesh, startLoad } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
@@ -13,24 +14,7 @@ import { waitUntil } from '../kit/wait-until.ts';
 const TTL = '30s';
 const TARGET = 'http://web.shop/';
 
-const objects = (domain: string) => `
-apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop }
-spec: { selector: { app: web }, ports: [{ name: http, port: 80, targetPort: http }] }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: web, namespace: shop }
-spec:
-  metadata: { labels: { app: web } }
-  template: { serviceAccount: web, ports: { http: 8080 } }
----
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: { name: default, namespace: shop }
-spec: { mtls: { mode: STRICT } }
----
+const policyOf = (domain: string) => `
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
 metadata: { name: callers, namespace: shop }
@@ -38,12 +22,8 @@ spec:
   selector: { matchLabels: { app: web } }
   rules: [{ from: [{ source: { principals: [${domain}/ns/shop/sa/caller] } }] }]
 `;
-const ACCOUNTS = ['caller', 'web', 'stranger']
-  .map(
-    (name) => `apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: ${name}, namespace: shop }`,
-  )
-  .join('\n---\n');
-const NAMESPACE = 'apiVersion: v1\nkind: Namespace\nmetadata: { name: shop }';
+const ACCOUNTS = accountsYaml('shop', 'caller', 'web', 'stranger');
+const OBJECTS = yamlOf(ACCOUNTS, serviceYaml('shop', 'web'), strictYaml('shop'));
 
 /** A mesh whose server is started with names, and the command that says who follows them. */
 function namedMesh(t: TestContext) {
@@ -83,18 +63,14 @@ function namedMesh(t: TestContext) {
 /** Three workloads of one agent, and clients of two of them. */
 async function startWorkloads(t: TestContext, mesh: RealMesh) {
   const port = await startEchoApp(t, 'web');
-  const workload = (serviceAccount: string, more: object = {}) => ({
-    ...{ namespace: 'shop', serviceAccount, name: serviceAccount, mode: 'explicit' },
-    ...more,
-  });
   const status = await mesh.startAgent('agent', {
     trustDomain: 'old.test',
     trustDomainAliases: ['new.test'],
     secretTtl: TTL,
     workloads: [
-      workload('caller'),
-      workload('stranger'),
-      workload('web', { group: 'web', app: { ports: [{ name: 'http', port }] } }),
+      workloadOf('caller'),
+      workloadOf('stranger'),
+      workloadOf('web', { group: 'web', app: { ports: [{ name: 'http', port }] } }),
     ],
   });
   const proxyOf = async (name: string): Promise<number> => (await status(name)).ports.httpProxyPort;
@@ -115,7 +91,7 @@ test('the trust domain is changed under load, and no request fails', {
 }, async (t) => {
   const { mesh, start, status } = namedMesh(t);
   await start('old.test', '');
-  await mesh.apply([NAMESPACE, ACCOUNTS, objects('old.test')].join('\n---\n'));
+  await mesh.apply(yamlOf(OBJECTS, policyOf('old.test')));
   const { caller, stranger, callerPort } = await startWorkloads(t, mesh);
   const isAnswered = async () => (await caller.ask({ target: TARGET })).status === 200;
   await waitUntil(isAnswered, 'the first answer');
@@ -142,7 +118,7 @@ test('the trust domain is changed under load, and no request fails', {
   await start('new.test', 'old.test');
   await follow('new.test', 1);
   // 3: policies say the new name; nobody needs the old one any more.
-  await mesh.apply(objects('new.test'));
+  await mesh.apply(policyOf('new.test'));
   await follow('new.test', 0);
   await start('new.test', '');
   await follow('new.test', 0);
@@ -155,7 +131,7 @@ test('the trust domain is changed under load, and no request fails', {
 test('a start that would cut workloads off is refused', { timeout: 120_000 }, async (t) => {
   const { mesh, start, refused, status } = namedMesh(t);
   await start('old.test', '');
-  await mesh.apply([NAMESPACE, ACCOUNTS].join('\n---\n'));
+  await mesh.apply(ACCOUNTS);
   await startWorkloads(t, mesh);
   assert.equal((await status()).workloads, 3);
   assert.match(await refused('new.test', 'old.test'), /were not told yet/);

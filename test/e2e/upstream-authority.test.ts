@@ -6,41 +6,14 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { ADMIN_PATHS } from '#admin/contract.ts';
 import { BulwarkError } from '#base/errors.ts';
-import type { ServerAddresses } from '#controlplane/addresses.ts';
 import { bulwark } from '../kit/bulwark.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import { accountsYaml, serviceYaml, strictYaml, workloadOf, yamlOf } from '../kit/mesh-objects.ts';
 import { RealMesh, startLoad, type Workload, waitForRenewals } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
 const WITHIN_MS = 30_000;
-const ACCOUNTS = (namespace: string, ...names: readonly string[]): string =>
-  [
-    `{ apiVersion: v1, kind: Namespace, metadata: { name: ${namespace} } }`,
-    ...names.map((name) => {
-      const metadata = `{ name: ${name}, namespace: ${namespace} }`;
-      return `{ apiVersion: v1, kind: ServiceAccount, metadata: ${metadata} }`;
-    }),
-  ].join('\n---\n');
-
-const WEB = `
-apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop }
-spec: { selector: { app: web }, ports: [{ name: http, port: 80, targetPort: http }] }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: web, namespace: shop }
-spec:
-  metadata: { labels: { app: web } }
-  template: { serviceAccount: web, ports: { http: 8080 } }
----
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: { name: default, namespace: shop }
-spec: { mtls: { mode: STRICT } }
-`;
 
 /** How the mesh below finds the service above. */
 const entryOf = ({ inboundAddress, inbound }: Workload['ports']): string => `
@@ -61,8 +34,6 @@ metadata: { name: web, namespace: shop }
 spec: { host: web.above.example, trafficPolicy: { tls: { mode: ISTIO_MUTUAL } } }
 `;
 
-const addressesOf = (mesh: RealMesh): ServerAddresses =>
-  JSON.parse(readFileSync(join(mesh.data, 'addresses.json'), 'utf8'));
 const rootsOf = (mesh: RealMesh): string => readFileSync(join(mesh.data, 'root-cert.pem'), 'utf8');
 
 /** Puts a token of a service account into a file. */
@@ -84,13 +55,15 @@ test('a server below another one', { timeout: 240_000 }, async (t) => {
     ...['--workload-cert-ttl', '6s', '--secure-port', '0'],
   ];
   await above.startServer(...aboveArgs);
-  await above.apply(ACCOUNTS('istio-system', 'edge', 'stranger'));
-  await above.apply(`${ACCOUNTS('shop', 'web')}\n---${WEB}`);
+  await above.apply(accountsYaml('istio-system', 'edge', 'stranger'));
+  await above.apply(
+    yamlOf(accountsYaml('shop', 'web'), serviceYaml('shop', 'web'), strictYaml('shop')),
+  );
   const token = join(below.directory, 'token');
   const rootFile = join(below.directory, 'above.pem');
   writeFileSync(rootFile, rootsOf(above));
   const upstream = [
-    ...['--upstream-ca', addressesOf(above).discovery, '--upstream-ca-root', rootFile],
+    ...['--upstream-ca', above.addresses.discovery, '--upstream-ca-root', rootFile],
     ...['--workload-cert-ttl', '6s'],
   ];
   const belowArgs = [...upstream, '--upstream-token-file', token];
@@ -110,11 +83,11 @@ test('a server below another one', { timeout: 240_000 }, async (t) => {
 
   await writeToken(above, token, 'istio-system/edge');
   await below.startServer(...belowArgs);
-  await below.apply(ACCOUNTS('shop', 'caller'));
+  await below.apply(accountsYaml('shop', 'caller'));
   const port = await startEchoApp(t, 'web');
   const workload = (name: string, more: object = {}) => ({
     secretTtl: '6s',
-    workloads: [{ namespace: 'shop', serviceAccount: name, name, mode: 'explicit', ...more }],
+    workloads: [workloadOf(name, more)],
   });
   const web = await above.startAgent(
     'agent-above',
@@ -133,10 +106,7 @@ test('a server below another one', { timeout: 240_000 }, async (t) => {
     await waitUntil(answers, 'the first answer', { withinMs: WITHIN_MS });
   });
   const load = startLoad(t, { port: proxy, target });
-  const certified = async (): Promise<number> => {
-    const text = await (await fetch(`${addressesOf(above).monitoring}/metrics`)).text();
-    return Number(/bulwark_ca_intermediates_issued_total (\d+)/.exec(text)?.[1]);
-  };
+  const certified = (): Promise<number> => above.metric('bulwark_ca_intermediates_issued_total');
 
   await t.test('gets another certificate before its own is over', async () => {
     const before = await certified();
@@ -190,7 +160,7 @@ test('a server below another one', { timeout: 240_000 }, async (t) => {
 
   await t.test('signs nothing any more once its certificate is over, and says so', async () => {
     await above.killServer();
-    const ready = async () => (await fetch(`${addressesOf(below).monitoring}/ready`)).status;
+    const ready = async () => (await fetch(`${below.addresses.monitoring}/ready`)).status;
     assert.equal(await ready(), 200);
     const isOver = async () => (await ready()) === 503;
     await waitUntil(isOver, 'the server below is not ready', { withinMs: WITHIN_MS });

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
@@ -81,6 +82,27 @@ export class RealMesh {
     return this.#server?.pid ?? -1;
   }
 
+  /** Where the server listens. */
+  get addresses(): ServerAddresses {
+    return JSON.parse(readFileSync(join(this.data, 'addresses.json'), 'utf8')) as ServerAddresses;
+  }
+
+  /** A metric of the server, by its name with labels; NaN when it is not there. */
+  async metric(name: string): Promise<number> {
+    const text = await (await fetch(`${this.addresses.monitoring}/metrics`)).text();
+    const line = text.split('\n').find((one) => one.startsWith(`${name} `));
+    return Number(line?.slice(name.length));
+  }
+
+  /** Runs a command as its administrator, which must succeed; gives what it printed. */
+  async command(...words: readonly string[]): Promise<string> {
+    const command = bulwark([...words, '--kubeconfig', this.kubeconfig]);
+    this.#test.after(() => command.kill());
+    await command.ended;
+    assert.equal(command.exit?.code, 0, command.tail());
+    return command.lines.join('\n');
+  }
+
   /** The process of an agent that was started. */
   async agentPid(name: string): Promise<number> {
     return (await this.agentStatus(name)).pid;
@@ -107,9 +129,8 @@ export class RealMesh {
   async runAgent(name: string, config: object): Promise<void> {
     const runDirectory = join(this.directory, name);
     const path = join(this.directory, `${name}.json`);
-    const addresses = readFileSync(join(this.data, 'addresses.json'), 'utf8');
     const common = {
-      discoveryAddress: (JSON.parse(addresses) as ServerAddresses).discovery,
+      discoveryAddress: this.addresses.discovery,
       caRoot: join(this.data, 'root-cert.pem'),
       kubeconfig: this.kubeconfig,
       runDirectory,

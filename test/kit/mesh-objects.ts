@@ -1,0 +1,60 @@
+/** Objects that tests of whole meshes apply, as YAML documents. */
+
+/** Ports of the service and of the application behind it. */
+const PORTS = { http: { port: 80, target: 8080 }, tcp: { port: 81, target: 8081 } } as const;
+
+export type PortName = keyof typeof PORTS;
+
+/** One text of several documents. */
+export const yamlOf = (...documents: readonly string[]): string =>
+  documents.map((document) => document.trim()).join('\n---\n');
+
+/** A namespace with service accounts. */
+export const accountsYaml = (namespace: string, ...accounts: readonly string[]): string =>
+  yamlOf(
+    `apiVersion: v1\nkind: Namespace\nmetadata: { name: ${namespace} }`,
+    ...accounts.map(
+      (name) =>
+        `apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: ${name}, namespace: ${namespace} }`,
+    ),
+  );
+
+/** A service `name` and the group of its workloads, which run as the account of the same name. */
+export function serviceYaml(
+  namespace: string,
+  name: string,
+  ports: readonly PortName[] = ['http'],
+): string {
+  const metadata = `metadata: { name: ${name}, namespace: ${namespace} }`;
+  const offered = ports.map(
+    (port) => `{ name: ${port}, port: ${PORTS[port].port}, targetPort: ${port} }`,
+  );
+  const targets = ports.map((port) => `${port}: ${PORTS[port].target}`);
+  return `
+apiVersion: v1
+kind: Service
+${metadata}
+spec: { selector: { app: ${name} }, ports: [${offered.join(', ')}] }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+${metadata}
+spec:
+  metadata: { labels: { app: ${name} } }
+  template: { serviceAccount: ${name}, ports: { ${targets.join(', ')} } }
+`;
+}
+
+/** All workloads of a namespace take mutual TLS alone. */
+export const strictYaml = (namespace: string): string => `
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: default, namespace: ${namespace} }
+spec: { mtls: { mode: STRICT } }
+`;
+
+/** A workload of namespace `shop` with an HTTP proxy of its own, for the agent's configuration. */
+export const workloadOf = (serviceAccount: string, more: object = {}): object => ({
+  ...{ namespace: 'shop', serviceAccount, name: serviceAccount, mode: 'explicit' },
+  ...more,
+});
