@@ -9,34 +9,13 @@ import { silentLogger } from '#base/log.ts';
 import { Metrics } from '#base/metrics.ts';
 import { mtlsView } from '#controlplane/mtls-view.ts';
 import { ConnectionReports } from '#xds/serve/connection-reports.ts';
-import { testMesh } from '../kit/mesh.ts';
-import { objectsOf } from '../kit/objects.ts';
-import { type Pod, PodNetwork } from '../kit/pod-network.ts';
-import { hasRoot, openRedirectedProxy, type PodAnswer } from '../kit/redirected-proxy.ts';
-import { testAuthority } from '../kit/test-authority.ts';
+import type { Pod } from '../kit/pod-network.ts';
+import { askFrom, BACKEND, RedirectedMesh, sendFrom } from '../kit/redirected-mesh.ts';
+import { hasRoot } from '../kit/redirected-proxy.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-/** `10.88.0.1` calls, `.2` serves, `.3` is outside of the mesh. */
-const OBJECTS = `
-apiVersion: v1
-kind: Service
-metadata: { name: backend, namespace: shop }
-spec:
-  clusterIP: 10.99.0.1
-  selector: { app: backend }
-  ports:
-    - { name: http, port: 80, targetPort: 8080 }
-    - { name: tcp, port: 90, targetPort: 9000 }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: { name: backend-1, namespace: shop }
-spec: { address: 10.88.0.2, labels: { app: backend }, serviceAccount: backend }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: { name: caller-1, namespace: web }
-spec: { address: 10.88.0.1, labels: { app: caller }, serviceAccount: caller }
+/** With `10.88.0.3` outside of the mesh. */
+const OBJECTS = `${BACKEND}
 ---
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
@@ -45,28 +24,19 @@ spec: { address: 10.88.0.3 }
 `;
 
 /** Of the older API, as the mode of the mesh. */
-const mode = (name: string) =>
-  objectsOf(`
+const mode = (name: string): string => `
 apiVersion: authentication.istio.io/v1alpha1
 kind: MeshPolicy
 metadata: { name: default }
 spec: { peers: [{ mtls: { mode: ${name} } }] }
-`);
+`;
 
 test('connections to a redirected workload', { timeout: 120_000 }, async (t) => {
   if (!hasRoot(t)) return;
-  const network = new PodNetwork(t);
-  const [caller, pod, outside] = [network.add(true), network.add(true), network.add(false)];
-  const mesh = testMesh(objectsOf(OBJECTS));
-  const authority = testAuthority();
-  const open = (at: Pod, namespace: string, name: string) =>
-    openRedirectedProxy(
-      t,
-      { mesh, authority, pod: at },
-      { namespace, serviceAccount: name, workloadName: `${name}-1` },
-    );
-  const client = await open(caller, 'web', 'caller');
-  const backend = await open(pod, 'shop', 'backend');
+  const mesh = new RedirectedMesh(t, OBJECTS);
+  const client = await mesh.add('web', 'caller');
+  const backend = await mesh.add('shop', 'backend');
+  const [caller, pod, outside] = [client.pod, backend.pod, mesh.addOutside()];
   const { envoy, proxy } = backend;
   await pod.serve('http', 'backend', '8080');
   await pod.serve('http', 'undeclared', '7070');
@@ -91,7 +61,7 @@ test('connections to a redirected workload', { timeout: 120_000 }, async (t) => 
     await watch.look();
     reports.take({ ...proxy, certificate }, 'stream', JSON.stringify(watch.report()));
     const { workloads } = await mtlsView({
-      mesh: mesh.model.snapshot(),
+      mesh: mesh.mesh.model.snapshot(),
       nodes: [client.proxy, proxy],
       connectionsOf: (node) => reports.of(node),
       now: systemClock.now(),
@@ -115,9 +85,7 @@ test('connections to a redirected workload', { timeout: 120_000 }, async (t) => 
       throw new Error(`seen: ${last.join()}`, { cause });
     });
   };
-  const get = (from: Pod, url: string): number => from.call<PodAnswer>('get', url, '{}').status;
-  const send = (from: Pod, host: string, port: string): string =>
-    from.call<{ answer: string }>('send', host, port, 'hello').answer;
+  const get = (from: Pod, url: string): number => askFrom(from, url).status;
 
   await t.test('are nobody at first, on every port, those that nobody names too', () =>
     becomes(['0 PERMISSIVE 0 0', '8080 PERMISSIVE 0 0', '9000 PERMISSIVE 0 0']),
@@ -126,9 +94,9 @@ test('connections to a redirected workload', { timeout: 120_000 }, async (t) => 
   await t.test('are counted by port, and callers in plaintext named', async () => {
     assert.equal(get(outside, 'http://10.88.0.2:8080/'), 200);
     assert.equal(get(outside, 'http://10.88.0.2:7070/'), 200);
-    assert.equal(send(outside, '10.88.0.2', '9000'), 'hello');
+    assert.equal(sendFrom(outside, '10.88.0.2', '9000'), 'hello');
     assert.equal(get(caller, 'http://10.99.0.1/'), 200);
-    assert.equal(send(caller, '10.99.0.1', '90'), 'hello');
+    assert.equal(sendFrom(caller, '10.99.0.1', '90'), 'hello');
     await becomes([
       '0 PERMISSIVE 0 1 legacy/batch',
       '8080 PERMISSIVE 1 1 legacy/batch',
@@ -138,8 +106,7 @@ test('connections to a redirected workload', { timeout: 120_000 }, async (t) => 
 
   await t.test('add up over changes of modes, and those refused are none', async () => {
     const set = async (name: string): Promise<void> => {
-      mesh.put(...mode(name));
-      backend.publish();
+      mesh.put(mode(name));
       const open = name === 'STRICT' ? 0 : 200;
       await waitUntil(() => get(outside, 'http://10.88.0.2:8080/') === open, name);
     };

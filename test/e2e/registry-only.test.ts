@@ -2,14 +2,11 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { MeshSettings } from '#model/mesh-settings.ts';
-import { testMesh } from '../kit/mesh.ts';
-import { objectsOf } from '../kit/objects.ts';
-import { PodNetwork } from '../kit/pod-network.ts';
-import { hasRoot, type PodAnswer, startRedirectedProxy } from '../kit/redirected-proxy.ts';
-import { testAuthority } from '../kit/test-authority.ts';
+import { askFrom, RedirectedMesh, sendFrom } from '../kit/redirected-mesh.ts';
+import { hasRoot } from '../kit/redirected-proxy.ts';
 
 /** `10.88.0.2` is outside of the mesh; only this host and this TCP port of it are declared. */
-const DECLARED = objectsOf(`
+const DECLARED = `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: { name: known, namespace: web }
@@ -28,24 +25,21 @@ spec:
   resolution: STATIC
   ports: [{ number: 9000, name: tcp, protocol: TCP }]
   endpoints: [{ address: 10.88.0.2 }]
-`);
+`;
 
 type Policy = MeshSettings['outboundTraffic'];
 
 /** Calls what is declared and what is not; `others`: whether what is not can be called, too. */
 async function check(t: TestContext, outboundTraffic: Policy, others: boolean): Promise<void> {
-  const network = new PodNetwork(t);
-  const [caller, outside] = [network.add(true), network.add(false)];
-  const mesh = testMesh(DECLARED, { outboundTraffic });
-  const named = { namespace: 'web', serviceAccount: 'caller', workloadName: 'caller-1' };
-  await startRedirectedProxy(t, { mesh, authority: testAuthority(), pod: caller }, named);
+  const mesh = new RedirectedMesh(t, DECLARED, { outboundTraffic });
+  const { pod: caller } = await mesh.add('web', 'caller');
+  const outside = mesh.addOutside();
   await outside.serve('http', 'outside', '80');
   await outside.serve('http', 'outside', '8080');
   for (const port of ['9000', '9001']) await outside.serve('tcp', port);
   const get = (port: number, host: string): number =>
-    caller.call<PodAnswer>('get', `http://10.88.0.2:${port}/`, JSON.stringify({ host })).status;
-  const echoed = (port: string): boolean =>
-    caller.call<{ answer: string }>('send', '10.88.0.2', port, 'hello').answer === 'hello';
+    askFrom(caller, `http://10.88.0.2:${port}/`, host).status;
+  const echoed = (port: string): boolean => sendFrom(caller, '10.88.0.2', port) === 'hello';
   assert.equal(get(80, 'known.example.com'), 200);
   assert.equal(get(80, 'unknown.example.com'), others ? 200 : 502);
   assert.equal(get(8080, 'known.example.com'), others ? 200 : 0);

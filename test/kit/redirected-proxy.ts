@@ -35,17 +35,7 @@ export interface RedirectedProxy {
   publish(): void;
 }
 
-/**
- * Starts an Envoy in a redirected pod and waits until it serves. Gives what brings it to the
- * present state of the mesh.
- */
-export async function startRedirectedProxy(
-  ...options: Parameters<typeof openRedirectedProxy>
-): Promise<() => void> {
-  return (await openRedirectedProxy(...options)).publish;
-}
-
-/** As `startRedirectedProxy`, and gives the Envoy too. */
+/** Starts an Envoy in a redirected pod and waits until it serves. */
 export async function openRedirectedProxy(
   t: TestContext,
   { mesh, authority, pod }: { mesh: TestMesh; authority: TestAuthority; pod: Pod },
