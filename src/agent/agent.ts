@@ -212,8 +212,8 @@ export class Agent implements Component {
       {
         socketPath: directory.statusSocket,
         status: () => this.status,
-        metrics: () => {
-          for (const workload of this.#workloads) workload.updateMetrics();
+        metrics: async () => {
+          await Promise.all(this.#workloads.map((workload) => workload.updateMetrics()));
           return this.#deps.metrics.text();
         },
       },

@@ -1,3 +1,4 @@
+import { PolicyDecisions } from '#agent/denials/policy-decisions.ts';
 import type { Metrics } from '#base/metrics.ts';
 
 /** The metrics of an agent; names as Istio's agent has them where it has one. */
@@ -54,6 +55,7 @@ export function createAgentMetrics(metrics: Metrics) {
       help: 'Envoys that were started anew.',
     }),
     ...trafficMetrics(metrics),
+    policies: policyMetrics(metrics),
     droppedLines: metrics.counter({
       name: 'bulwark_agent_envoy_lines_dropped_total',
       help: 'Lines of Envoys that were too long to be read.',
@@ -84,4 +86,14 @@ function trafficMetrics(metrics: Metrics) {
       help: 'Records of these that were not written: there were too many at once.',
     }),
   };
+}
+
+/** About rules of policies. */
+function policyMetrics(metrics: Metrics): PolicyDecisions {
+  const decisions = metrics.counter<'policy' | 'rule' | 'decision'>({
+    name: 'bulwark_agent_policy_decisions_total',
+    help: 'Requests, and connections that were denied, by the rule that decided; policy "none": no ALLOW rule matched.',
+    labels: ['policy', 'rule', 'decision'],
+  });
+  return new PolicyDecisions((labels, count) => decisions.inc({ ...labels }, count));
 }

@@ -151,8 +151,9 @@ export class WorkloadAgent implements Component {
     };
   }
 
-  /** Brings the metrics that depend on the time up to date. */
-  updateMetrics(): void {
+  /** Brings the metrics up to date that change by themselves. */
+  async updateMetrics(): Promise<void> {
+    await this.#proxy?.lookAtPolicies();
     const secret = this.#cache.current;
     if (!secret) return;
     const labels = { resource_name: WORKLOAD_SECRET_NAME, workload: this.name } as const;

@@ -5,6 +5,7 @@ import type { WorkloadOptions } from '#agent/config/workload-options.ts';
 import { type ConnectionReport, ConnectionWatch } from '#agent/connections/connection-watch.ts';
 import { AllowPolicies } from '#agent/denials/allow-policies.ts';
 import { AuditLog } from '#agent/denials/audit-log.ts';
+import { PolicyCounts } from '#agent/denials/policy-counts.ts';
 import { RefusalLog } from '#agent/denials/refusal-log.ts';
 import { EnvoyAdmin } from '#agent/envoy/admin-client.ts';
 import { buildBootstrap } from '#agent/envoy/bootstrap.ts';
@@ -48,6 +49,7 @@ export class WorkloadProxy {
   readonly #envoy: EnvoySupervisor;
   readonly #refusals: RefusalLog;
   readonly #connections: ConnectionWatch;
+  readonly #policyCounts: PolicyCounts;
   readonly #adminSocket: string;
   #ports: ChosenPorts | undefined;
 
@@ -66,6 +68,11 @@ export class WorkloadProxy {
       },
       { ...deps, admin },
     );
+    this.#policyCounts = new PolicyCounts({
+      ...deps,
+      admin,
+      run: () => this.#envoy.status.pid,
+    });
     this.#envoy = new EnvoySupervisor(
       {
         ...options.settings,
@@ -100,6 +107,11 @@ export class WorkloadProxy {
   /** Who connects to the workload, as far as that is known. */
   report(): ConnectionReport | undefined {
     return this.#connections.report();
+  }
+
+  /** Brings the counts of what its rules decided up to date. */
+  lookAtPolicies(): Promise<void> {
+    return this.#policyCounts.look();
   }
 
   /** Stops looking at what it does. */

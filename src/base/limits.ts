@@ -137,6 +137,10 @@ export const LIMITS = {
   mixerListsMax: 200,
   /** From so many exact values of a field on, Envoy gets them as one expression. */
   authzFoldedTextsMin: 32,
+  /** Rules, and what they decided, that an agent has counts of its own for. */
+  policySeriesMax: 2000,
+  /** Rules of a workload up to which its Envoy counts requests by rule; with more it does not. */
+  authzCountedRulesMax: 500,
   /** Mappings of ports under which the configuration of one authorization is remembered. */
   authzPortMappingsMax: 10_000,
   /** Bytes of a set of keys (JWKS) and of the document that says where it is. */

@@ -37,6 +37,10 @@ export interface MeshSettings {
   readonly pathNormalization: PathNormalization;
   /** Which requests a proxy writes a line about: those denied or failed, or every one. */
   readonly accessLog: 'failures' | 'all';
+  /** Whether callers whose request is denied are told by which rule. */
+  readonly denialHeader: boolean;
+  /** Whether proxies count requests by rule. */
+  readonly policyMetrics: boolean;
   /** Whether tokens of end users without `exp` are refused, whatever their rule says. */
   readonly requireTokenExpiration: boolean;
   readonly tls: MeshTlsLimits;
@@ -59,6 +63,8 @@ export function meshSettings(
     hardening: 'strict',
     pathNormalization: PROFILE_PATHS[changes.hardening ?? 'strict'],
     accessLog: 'failures',
+    denialHeader: false,
+    policyMetrics: true,
     requireTokenExpiration: false,
     tls: DEFAULT_TLS_LIMITS,
     extensionProviders: [],

@@ -18,6 +18,8 @@ export function startedSettings(settings: Settings): MeshSettings {
     outboundTraffic,
     hardening,
     accessLog,
+    denialHeader: settings.denialHeader,
+    policyMetrics: settings.policyMetrics,
     requireTokenExpiration,
     tls: tlsLimits(settings),
   });

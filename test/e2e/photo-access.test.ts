@@ -166,6 +166,14 @@ test('photo-frontend cannot access datastore', { timeout: 180_000 }, async (t) =
     });
   }
 
+  await t.test('agents count what each rule decided', async () => {
+    const metrics = await mesh.agentMetrics('agent');
+    const counts = (labels: string) =>
+      assert.match(metrics, new RegExp(`_policy_decisions_total\\{${labels}\\} [1-9]`));
+    counts('policy="datastore-ns/datastore",rule="0",decision="allowed"');
+    counts('policy="none",rule="",decision="denied"');
+  });
+
   await t.test('a denial counts beside what another API allows', async () => {
     const allow = AUTHORIZATION_POLICY.replace(BACKEND, 'cluster.local/ns/photo-ns/*');
     await kubectl.output(['apply', '-f', '-'], [allow, MIXER].join('---\n'));

@@ -109,8 +109,17 @@ export class RealMesh {
   }
 
   /** What an agent that was started says of itself. */
-  agentStatus(name: string): Promise<AgentStatus> {
-    return askStatus(join(this.directory, name, 'status.sock'));
+  async agentStatus(name: string): Promise<AgentStatus> {
+    return JSON.parse(await askAgent(this.#statusSocket(name), '/status')) as AgentStatus;
+  }
+
+  /** The metrics of an agent that was started, as Prometheus reads them. */
+  agentMetrics(name: string): Promise<string> {
+    return askAgent(this.#statusSocket(name), '/metrics');
+  }
+
+  #statusSocket(name: string): string {
+    return join(this.directory, name, 'status.sock');
   }
 
   async apply(yaml: string): Promise<void> {
@@ -165,12 +174,12 @@ export class RealMesh {
 export type Workload = WorkloadStatus &
   Required<{ [K in 'ports' | 'certificate' | 'envoy']: NonNullable<WorkloadStatus[K]> }>;
 
-function askStatus(socketPath: string): Promise<AgentStatus> {
+function askAgent(socketPath: string, path: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const sent = request({ socketPath, path: '/status', agent: false }, async (response) => {
+    const sent = request({ socketPath, path, agent: false }, async (response) => {
       const chunks: Buffer[] = [];
       for await (const chunk of response) chunks.push(chunk as Buffer);
-      resolve(JSON.parse(Buffer.concat(chunks).toString()) as AgentStatus);
+      resolve(Buffer.concat(chunks).toString());
     });
     sent.on('error', reject);
     sent.end();

@@ -1,10 +1,11 @@
 import type { AllowPolicies } from '#agent/denials/allow-policies.ts';
-import { parseRuleId } from '#agent/denials/policy-name.ts';
+import { NO_RULE } from '#agent/denials/policy-decisions.ts';
 import { parseRefusal, type Refusal } from '#agent/denials/refusal.ts';
 import type { AgentMetrics } from '#agent/metrics.ts';
 import type { Clock } from '#base/clock.ts';
 import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
+import { parseRuleId } from '#agent/denials/policy-name.ts';
 
 /** A refusal as it is logged and shown in the status. */
 export interface RefusalRecord extends Refusal {
@@ -60,11 +61,19 @@ export class RefusalLog {
     const refusal = parseRefusal(line);
     if (!refusal) return;
     this.#deps.metrics.refused.inc({ kind: refusal.kind });
+    this.#countRule(refusal);
     if (!this.#mayLog()) return;
     const record = await this.#explain(refusal);
     this.#recent.push(record);
     if (this.#recent.length > LIMITS.recentDenialsMax) this.#recent.shift();
     this.#deps.log.info(MESSAGES[refusal.kind], { ...record });
+  }
+
+  /** Envoy itself counts requests that its rules deny, neither connections nor providers. */
+  #countRule({ kind, policy, provider, method }: Refusal): void {
+    const isCounted = method !== undefined && provider === undefined;
+    if (kind !== 'policy' || isCounted) return;
+    this.#deps.metrics.policies.count(policy ?? NO_RULE, 'denied');
   }
 
   async #explain(refusal: Refusal): Promise<RefusalRecord> {

@@ -78,6 +78,20 @@ export const MESH_SETTINGS = table({
     doc: 'Which requests proxies write a line about: those denied or failed, or every one.',
     scope: ['server'],
   },
+  denialHeader: {
+    type: 'boolean',
+    env: ['BULWARK_DENIAL_HEADER'],
+    default: 'false',
+    doc: 'Whether answers to denied requests name the policy and rule in x-bulwark-denied-by: for developers, as callers learn of policies by it.',
+    scope: ['server'],
+  },
+  policyMetrics: {
+    type: 'boolean',
+    env: ['BULWARK_POLICY_METRICS'],
+    default: 'true',
+    doc: 'Whether proxies count requests by the rule that allowed or denied them.',
+    scope: ['server'],
+  },
   requireTokenExpiration: {
     type: 'boolean',
     env: ['BULWARK_REQUIRE_TOKEN_EXPIRATION'],

@@ -70,6 +70,7 @@ export class ConfigGenerator {
       listenPorts: explicit?.inbound,
       bindings: bindingsOf(tokens),
       hardening: mesh.settings.hardening,
+      countsRules: mesh.settings.policyMetrics,
     });
     const revoked = this.#revoked.get(mesh.revocations);
     const jwt = this.#jwt.of(tokens, inbound.ports, mesh.keySets);

@@ -39,6 +39,8 @@ export interface InboundManagerInput extends ManagerInput {
   readonly route: RouteConfiguration;
   /** What rules tell callers in place of what every denial says. */
   readonly denials: readonly RuleDenial[];
+  /** Whether callers are told which rule denied them. */
+  readonly denialHeader: boolean;
   /** Whose identity principals of policies are about. */
   readonly principal: PrincipalBinding;
   /** Whether its callers come without mutual TLS. */
@@ -76,7 +78,7 @@ export function inboundHttpManager(input: InboundManagerInput): Filter {
     ],
     routeSpecifier: { case: 'routeConfig', value: input.route },
     httpFilters: inboundHttpFilters(input),
-    ...denialReplies(input.denials),
+    ...denialReplies(input.denials, input.denialHeader),
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
     // The header says what the handshake proved, whatever the caller sent; without mutual TLS it is
     // taken away.

@@ -109,9 +109,13 @@ export class InboundBuilder {
     explicit: ExplicitPorts | undefined,
     { revocations, trustBundles }: MeshSnapshot,
   ): InboundContext {
-    const { hardening, pathNormalization, accessLog } = this.#settings;
+    const { hardening, pathNormalization, accessLog, denialHeader } = this.#settings;
     const { custom, deny, allow } = authorization.tcp;
-    const policy = tcpAuthzMarker(authorization, { listenPorts: explicit?.inbound, hardening });
+    const policy = tcpAuthzMarker(authorization, {
+      listenPorts: explicit?.inbound,
+      hardening,
+      countsRules: this.#settings.policyMetrics,
+    });
     const judged = custom.length > 0 || deny.enforced !== undefined || allow.enforced !== undefined;
     return {
       trustDomains: {
@@ -122,6 +126,7 @@ export class InboundBuilder {
       pathNormalization,
       accessLog,
       denials: ruleDenials(authorization),
+      denialHeader,
       tls: this.#settings.tls.mesh,
       // A new revocation must end open connections, too.
       tcpPolicy: `${policy}${revocations.marker === '' ? '' : `/${revocations.marker}`}`,

@@ -31,6 +31,8 @@ export interface InboundContext {
   readonly accessLog: LoggedRequests;
   /** What rules tell callers in place of what every denial says. */
   readonly denials: readonly RuleDenial[];
+  /** Whether callers are told which rule denied them. */
+  readonly denialHeader: boolean;
   /** What connections of the mesh are made with at least. */
   readonly tls: TlsLimits;
   /**
@@ -178,12 +180,13 @@ function chainName(port: InboundPort, { tls, as, transport }: Arrival): string {
 }
 
 function httpFilter(port: InboundPort, { tls }: Arrival, context: InboundContext): Filter {
-  const route: RouteConfiguration = buildInboundRoute(port);
+  const route: RouteConfiguration = buildInboundRoute(port, context);
   return inboundHttpManager({
     hardening: context.hardening,
     pathNormalization: context.pathNormalization,
     accessLog: context.accessLog,
     denials: context.denials,
+    denialHeader: context.denialHeader,
     statPrefix: statPrefix(port, tls),
     port: port.port ?? 0,
     principal: port.principal,

@@ -3,6 +3,7 @@ import {
   type RouteConfiguration,
   RouteConfigurationSchema,
 } from '#gen/envoy-api/envoy/config/route/v3/route_pb.js';
+import { DENIAL_HEADER } from '#xds/generate/authz/denials.ts';
 import { duration } from '#xds/generate/proto-values.ts';
 
 /** Which port of the workload a route leads to. */
@@ -21,10 +22,15 @@ export const UNLIMITED = {
 } as const;
 
 /** The one route of calls to a port of the workload; it is part of the listener. */
-export function buildInboundRoute({ port, cluster }: InboundRouteInput): RouteConfiguration {
+export function buildInboundRoute(
+  { port, cluster }: InboundRouteInput,
+  { denialHeader }: { readonly denialHeader: boolean },
+): RouteConfiguration {
   return create(RouteConfigurationSchema, {
     name: cluster,
     validateClusters: false,
+    // Only the proxy says what its policies denied, not the application behind it.
+    responseHeadersToRemove: denialHeader ? [DENIAL_HEADER] : [],
     virtualHosts: [
       {
         name: `inbound|http|${port ?? 0}`,

@@ -34,6 +34,8 @@ export interface AuthzConfigOptions {
   readonly bindings?: ReadonlySet<PrincipalBinding>;
   /** `strict` if left out. */
   readonly hardening?: HardeningProfile;
+  /** Whether requests are counted by the rule that decides; not if left out. */
+  readonly countsRules?: boolean;
 }
 
 /** Everything that one authorization comes to under one mapping of ports. */
@@ -73,21 +75,22 @@ export function tcpAuthzMarker(
 
 function configsOf(
   authorization: WorkloadAuthorization,
-  { listenPorts, bindings, hardening = 'strict' }: AuthzConfigOptions,
+  { listenPorts, bindings, hardening = 'strict', countsRules = false }: AuthzConfigOptions,
 ): AuthzConfigs {
   const named = listenPorts?.filter(({ port }) => portsNamedIn(authorization).has(port));
   const byPorts = encoded.get(authorization) ?? new Map<string, AuthzConfigs>();
   encoded.set(authorization, byPorts);
   const principals = bindings?.has('origin') ? BOTH : PEER_ONLY;
   const mapping = named?.map(({ port, listen }) => `${port}>${listen}`).join(' ') ?? 'as named';
-  const key = `${principals.join(' ')} ${mapping} ${hardening}`;
+  const key = `${principals.join(' ')} ${mapping} ${hardening} ${countsRules}`;
   const known = byPorts.get(key);
   if (known !== undefined) return known;
   const listensFor = (port: number): readonly number[] => {
     if (named === undefined) return [port];
     return named.filter((mapped) => mapped.port === port).map(({ listen }) => listen);
   };
-  const configs = encode(authorization, { listenPorts: listensFor, hardening }, principals);
+  const meaning = { listenPorts: listensFor, hardening, countsRules };
+  const configs = encode(authorization, meaning, principals);
   // Mappings of proxies that are gone are not told from others: the oldest makes room.
   const [oldest] = byPorts.keys();
   if (oldest !== undefined && byPorts.size >= LIMITS.authzPortMappingsMax) byPorts.delete(oldest);
@@ -97,7 +100,7 @@ function configsOf(
 
 function encode(
   { http, tcp }: WorkloadAuthorization,
-  meaning: CustomMeaning,
+  meaning: CustomMeaning & { readonly countsRules: boolean },
   principals: readonly PrincipalBinding[],
 ): AuthzConfigs {
   const { listenPorts } = meaning;
@@ -120,7 +123,7 @@ function encode(
   return {
     resources: [
       ...httpCustomConfigs(http.custom, meaning),
-      ...principals.flatMap((principal) => httpResources(http, listenPorts, principal)),
+      ...principals.flatMap((principal) => httpResources(http, meaning, principal)),
       ...tcpResources,
       tcpAudit,
     ],
@@ -141,7 +144,7 @@ function tcpAuditConfig(rules: RuleSet, listenPorts: ListenPorts): XdsResource {
 
 function httpResources(
   rules: TrafficRules,
-  listenPorts: ListenPorts,
+  { listenPorts, countsRules }: { listenPorts: ListenPorts; countsRules: boolean },
   principal: PrincipalBinding,
 ): XdsResource[] {
   const { audit, deny, allow } = AUTHZ_CONFIG_NAMES.http;
@@ -153,6 +156,9 @@ function httpResources(
   httpAudit.rulesStatPrefix = AUDIT_PREFIX;
   httpDeny.rulesStatPrefix = ENFORCED_PREFIX.deny;
   httpAllow.rulesStatPrefix = ENFORCED_PREFIX.allow;
+  // Envoy keeps a number for each rule that ever matched, on each of its ports.
+  if (countsRules && rulesOf(rules).length <= LIMITS.authzCountedRulesMax)
+    for (const filter of [httpAudit, httpDeny, httpAllow]) filter.trackPerRuleStats = true;
   return [
     extensionConfig(boundName(audit, principal), HttpRbacSchema, httpAudit),
     extensionConfig(boundName(deny, principal), HttpRbacSchema, httpDeny),
