@@ -130,7 +130,7 @@ test('a node id of another form is refused', () => {
     'me',
     'sidecar~10.0.0.7~web.photo-ns',
     'sidecar~nowhere~web.photo-ns~photo-ns.svc.cluster.local',
-    'router~10.0.0.7~web.photo-ns~photo-ns.svc.cluster.local',
+    'waypoint~10.0.0.7~web.photo-ns~photo-ns.svc.cluster.local',
     'sidecar~10.0.0.7~photo-ns~photo-ns.svc.cluster.local',
     'sidecar~10.0.0.7~web.photo-ns~data-ns.svc.cluster.local',
     'sidecar~10.0.0.7~web.photo-ns~photo-ns.svc.cluster.local~x',
@@ -140,5 +140,19 @@ test('a node id of another form is refused', () => {
       () => parse({}, { id }),
       (error) => isBulwarkError(error, 'XDS_NODE_INVALID'),
       id,
+    );
+});
+
+test('a router is a gateway, at the address that it names or at all', () => {
+  const id = 'router~10.0.0.7~web.photo-ns~photo-ns.svc.cluster.local';
+  assert.deepEqual(parse({}, { id }).gateway, { address: '0.0.0.0' });
+  const bound = { BULWARK_BIND_ADDRESS: '127.0.0.9' };
+  assert.deepEqual(parse(bound, { id }).gateway, { address: '127.0.0.9' });
+  assert.equal(parse(bound).gateway, undefined);
+  const wrong = [{ BULWARK_BIND_ADDRESS: 'here' }, { INTERCEPTION_MODE: 'NONE' }];
+  for (const metadata of wrong)
+    assert.throws(
+      () => parse(metadata, { id }),
+      (error) => isBulwarkError(error, 'XDS_NODE_INVALID'),
     );
 });

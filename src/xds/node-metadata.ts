@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { BulwarkError } from '#base/errors.ts';
 import type { Node } from '#gen/envoy-api/envoy/config/core/v3/base_pb.js';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
-import type { ExplicitPorts, ProxyNode } from '#xds/proxy-node.ts';
+import type { ExplicitPorts, GatewayPlace, ProxyNode } from '#xds/proxy-node.ts';
 
 /** Who a proxy is by its certificate or token: what the node message must agree with. */
 export interface ProxyCaller {
@@ -22,7 +22,7 @@ const TEXT_LENGTH_MAX = 317;
  *
  * | field | what |
  * |---|---|
- * | `id` | `sidecar~<ip>~<name>.<namespace>~<namespace>.svc.<domain>` |
+ * | `id` | `sidecar~<ip>~<name>.<namespace>~<namespace>.svc.<domain>`; `router~…`: a gateway |
  * | `metadata.NAME` | the workload's name |
  * | `metadata.NAMESPACE`, `metadata.SERVICE_ACCOUNT` | must be those of the caller's identity |
  * | `metadata.LABELS` | map of the workload's labels; may be absent |
@@ -30,6 +30,7 @@ const TEXT_LENGTH_MAX = 317;
  * | `metadata.INTERCEPTION_MODE` | `REDIRECT` (when absent too) or `NONE`: explicit mode |
  * | `metadata.AUTO_REGISTER_GROUP` | the WorkloadGroup to be registered under; may be absent |
  * | `metadata.BULWARK_EXPLICIT` | the ExplicitPorts object; with `NONE` and only then |
+ * | `metadata.BULWARK_BIND_ADDRESS` | where a gateway listens; `0.0.0.0` when absent |
  *
  * Other metadata is left alone.
  * @throws BulwarkError XDS_NODE_INVALID that names the field, or XDS_IDENTITY_MISMATCH when the
@@ -38,7 +39,7 @@ const TEXT_LENGTH_MAX = 317;
  */
 export function parseProxyNode(node: Node, caller: ProxyCaller): ProxyNode {
   const metadata = node.metadata ?? {};
-  const { address, namespace } = parseNodeId(node.id);
+  const { kind, address, namespace } = parseNodeId(node.id);
   const { identity, serviceAccount } = caller;
   for (const claimed of [namespace, textAt(metadata, 'NAMESPACE')])
     if (claimed !== caller.namespace) throw mismatch('namespace', claimed, caller);
@@ -56,6 +57,7 @@ export function parseProxyNode(node: Node, caller: ProxyCaller): ProxyNode {
     interception,
     group: 'AUTO_REGISTER_GROUP' in metadata ? textAt(metadata, 'AUTO_REGISTER_GROUP') : undefined,
     explicit: explicitOf(metadata, interception),
+    ...(kind === 'router' && { gateway: gatewayOf(metadata, interception) }),
     envoyVersion: versionOf(node),
   };
 }
@@ -63,16 +65,21 @@ export function parseProxyNode(node: Node, caller: ProxyCaller): ProxyNode {
 /** Part of an object from the network: any JSON. */
 type JsonMap = Readonly<Record<string, unknown>>;
 
-function parseNodeId(id: string): { address: string; namespace: string } {
+const KINDS: readonly string[] = ['sidecar', 'router'];
+
+function parseNodeId(id: string): { kind: string; address: string; namespace: string } {
   const [kind, address = '', host = '', domain = '', ...rest] = id.split('~');
   const namespace = host.slice(host.lastIndexOf('.') + 1);
   const wellFormed =
-    kind === 'sidecar' && isIP(address) !== 0 && host.lastIndexOf('.') > 0 && namespace !== '';
+    KINDS.includes(kind ?? '') &&
+    isIP(address) !== 0 &&
+    host.lastIndexOf('.') > 0 &&
+    namespace !== '';
   if (!wellFormed || rest.length > 0 || !domain.startsWith(`${namespace}.svc.`)) {
-    const form = 'sidecar~<ip>~<name>.<namespace>~<namespace>.svc.<domain>';
+    const form = 'sidecar|router~<ip>~<name>.<namespace>~<namespace>.svc.<domain>';
     throw invalid('id', `is not of the form ${form}`);
   }
-  return { address, namespace };
+  return { kind: kind ?? '', address, namespace };
 }
 
 function labelsOf(metadata: JsonMap): Readonly<Record<string, string>> {
@@ -107,6 +114,14 @@ function interceptionOf(metadata: JsonMap): ProxyNode['interception'] {
   if (mode === 'REDIRECT') return 'redirect';
   if (mode === 'NONE') return 'explicit';
   throw invalid('metadata.INTERCEPTION_MODE', 'must be REDIRECT or NONE');
+}
+
+function gatewayOf(metadata: JsonMap, interception: ProxyNode['interception']): GatewayPlace {
+  if (interception === 'explicit')
+    throw invalid('metadata.INTERCEPTION_MODE', 'must not be NONE for a gateway');
+  const { BULWARK_BIND_ADDRESS: address = '0.0.0.0' } = metadata;
+  if (typeof address === 'string' && isIP(address) !== 0) return { address };
+  throw invalid('metadata.BULWARK_BIND_ADDRESS', 'must be an IP address');
 }
 
 function explicitOf(

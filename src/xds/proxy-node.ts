@@ -20,13 +20,22 @@ export interface ExplicitPorts {
   }[];
 }
 
+/** Where a gateway listens, unless a server of a Gateway names an address itself. */
+export interface GatewayPlace {
+  /** `0.0.0.0` = every address of the machine. */
+  readonly address: string;
+}
+
 /**
  * A proxy as the control plane knows it: who it is comes from its certificate, the rest from its
  * node message. `redirect`: traffic arrives by original destination on 15001 and 15006. `explicit`:
  * no redirection, no root.
  */
 export interface ProxyNode {
-  /** `sidecar~<ip>~<workload>.<namespace>~<namespace>.svc.<domain>`, as Istio writes it. */
+  /**
+   * `sidecar~<ip>~<workload>.<namespace>~<namespace>.svc.<domain>`, as Istio writes it; `router~…`
+   * for a gateway.
+   */
   readonly nodeId: string;
   readonly identity: SpiffeId;
   readonly namespace: string;
@@ -38,6 +47,8 @@ export interface ProxyNode {
   /** The WorkloadGroup under which the workload asks to be registered. */
   readonly group?: string | undefined;
   readonly explicit?: ExplicitPorts | undefined;
+  /** Set where the proxy is a gateway and stands beside no workload. */
+  readonly gateway?: GatewayPlace | undefined;
   /** Envoy's version, `1.40.0`. */
   readonly envoyVersion: string;
 }

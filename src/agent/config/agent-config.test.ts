@@ -82,7 +82,9 @@ describe('the configuration of an agent', () => {
       'workloads[0].serviceAcount',
       'workloads[0].upstreams[0]',
     ]);
-    assert.ok(problems.includes('workloads[0].mode must be one of explicit, redirect, identity'));
+    assert.ok(
+      problems.includes('workloads[0].mode must be one of explicit, redirect, gateway, identity'),
+    );
   });
 
   it('may not name a workload, a port or an upstream twice', async (t) => {

@@ -26,6 +26,7 @@ export interface AgentConfig {
 
 /** The loopback address, on which explicit mode listens unless told otherwise. */
 const LOOPBACK = '127.0.0.1';
+const MODES = ['explicit', 'redirect', 'gateway', 'identity'] as const;
 /** The control plane takes no more for one proxy. */
 const ADDRESSES_MAX = 16;
 
@@ -93,7 +94,7 @@ function parseWorkload(
   problems: Problems,
 ): WorkloadOptions {
   const fields = new Fields(value, path, problems);
-  const mode = fields.choice('mode', ['explicit', 'redirect', 'identity'], 'explicit');
+  const mode = fields.choice('mode', MODES, 'explicit');
   const file = (name: string): string | undefined => {
     const given = fields.optionalText(name, TEXT);
     return given === undefined ? undefined : resolve(directory, given);
@@ -106,6 +107,7 @@ function parseWorkload(
     group: fields.optionalText('group', SUBDOMAIN),
     mode,
     addresses: parseAddresses(fields, mode, problems),
+    bindAddress: fields.optionalText('bindAddress', TEXT),
     labels: fields.textMap('labels'),
     ports: parseApp(fields, problems),
     upstreams: parseUpstreams(fields, problems),
@@ -119,9 +121,16 @@ function parseWorkload(
   fields.finish();
   if (mode !== 'explicit' && (workload.upstreams.length > 0 || workload.httpProxyPort > 0))
     problems.push(`${path}: upstreams and httpProxyPort are for mode explicit`);
-  if (mode === 'identity' && workload.ports.length > 0)
-    problems.push(`${path}: ports are for an Envoy, which mode identity does not start`);
+  if ((mode === 'identity' || mode === 'gateway') && workload.ports.length > 0)
+    problems.push(`${path}: app.ports are for an application, which mode ${mode} has none of`);
+  problems.push(...problemsOfBind(workload, path));
   return workload;
+}
+
+function problemsOfBind({ mode, bindAddress }: WorkloadOptions, path: string): Problems {
+  if (bindAddress === undefined) return [];
+  if (mode !== 'gateway') return [`${path}: bindAddress is for mode gateway`];
+  return isIP(bindAddress) === 0 ? [`${path}.bindAddress must be an IP address`] : [];
 }
 
 function secretOf(text: string | undefined): Secret<string> | undefined {
@@ -142,11 +151,11 @@ function parseAddresses(
 }
 
 /**
- * Where a workload is when nobody says: on loopback, or, with redirection, at all addresses of the
- * machine.
+ * Where a workload is when nobody says: on loopback, or, with redirection and as a gateway, at all
+ * addresses of the machine.
  */
 export function defaultAddresses(mode: WorkloadOptions['mode']): readonly string[] {
-  if (mode !== 'redirect') return [LOOPBACK];
+  if (mode !== 'redirect' && mode !== 'gateway') return [LOOPBACK];
   const own = Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
     .filter(({ internal, scopeid }) => !internal && !scopeid)

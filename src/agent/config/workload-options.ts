@@ -22,10 +22,11 @@ export interface Upstream {
 
 /**
  * What is run for a workload: `explicit`, an Envoy with local listeners, no root needed;
- * `redirect`, an Envoy that traffic is redirected to; `identity`, none: only keys and certificates,
- * by SDS, the Workload API and files.
+ * `redirect`, an Envoy that traffic is redirected to; `gateway`, an Envoy beside no application,
+ * with the ports of Gateways; `identity`, none: only keys and certificates, by SDS, the Workload API
+ * and files.
  */
-export type WorkloadMode = 'explicit' | 'redirect' | 'identity';
+export type WorkloadMode = 'explicit' | 'redirect' | 'gateway' | 'identity';
 
 /** One workload that the agent serves: who it is, and what its Envoy has to do. */
 export interface WorkloadOptions {
@@ -38,6 +39,8 @@ export interface WorkloadOptions {
   readonly mode: WorkloadMode;
   /** Addresses of the workload; peers call the first one. Never empty. */
   readonly addresses: readonly string[];
+  /** The address that a gateway listens on; all of the machine when it is left out. */
+  readonly bindAddress?: string | undefined;
   readonly labels: Readonly<Record<string, string>>;
   readonly ports: readonly AppPort[];
   readonly upstreams: readonly Upstream[];

@@ -108,20 +108,21 @@ export function buildBootstrap(options: BootstrapOptions): Json {
 
 /**
  * The name of a workload's Envoy, as Istio writes it:
- * `sidecar~<ip>~<name>.<namespace>~<namespace>.svc.<domain>`.
+ * `sidecar~<ip>~<name>.<namespace>~<namespace>.svc.<domain>`; `router~…` for a gateway.
  */
 export function nodeId({
   workload,
   clusterDomain,
 }: Pick<BootstrapOptions, 'workload' | 'clusterDomain'>): string {
-  const { name, namespace, addresses } = workload;
+  const { name, namespace, addresses, mode } = workload;
+  const kind = mode === 'gateway' ? 'router' : 'sidecar';
   const host = `${name}.${namespace}`;
-  return `sidecar~${addresses[0] ?? LOOPBACK}~${host}~${namespace}.svc.${clusterDomain}`;
+  return `${kind}~${addresses[0] ?? LOOPBACK}~${host}~${namespace}.svc.${clusterDomain}`;
 }
 
 function buildNode(options: BootstrapOptions): Json {
   const { workload, ports } = options;
-  const { name, namespace, serviceAccount, addresses, labels, group, mode } = workload;
+  const { name, namespace, serviceAccount, addresses, labels, group, mode, bindAddress } = workload;
   return {
     id: nodeId(options),
     cluster: `${labels.app ?? name}.${namespace}`,
@@ -131,7 +132,8 @@ function buildNode(options: BootstrapOptions): Json {
       SERVICE_ACCOUNT: serviceAccount,
       LABELS: labels,
       INSTANCE_IPS: addresses.join(','),
-      INTERCEPTION_MODE: mode === 'redirect' ? 'REDIRECT' : 'NONE',
+      INTERCEPTION_MODE: mode === 'explicit' ? 'NONE' : 'REDIRECT',
+      ...(bindAddress === undefined ? {} : { BULWARK_BIND_ADDRESS: bindAddress }),
       ...(group === undefined ? {} : { AUTO_REGISTER_GROUP: group }),
       ...(ports === undefined ? {} : { BULWARK_EXPLICIT: ports }),
     },

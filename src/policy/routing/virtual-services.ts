@@ -5,8 +5,9 @@ import { olderFirst } from '#model/age.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import type { Labels } from '#model/selector.ts';
+import { resolveGateway } from '#policy/gateway/gateway-name.ts';
 import { delegatedRoutes } from '#policy/routing/delegate.ts';
-import { canHold, MESH } from '#policy/routing/source-match.ts';
+import { canHold, MESH, type SourceMatch } from '#policy/routing/source-match.ts';
 import { hostCovers, narrowerFirst, resolveHost } from '#policy/tls/host-match.ts';
 
 /** Who calls. */
@@ -69,15 +70,20 @@ export class ClientVirtualServices {
     return exact ?? this.#wildcards.find((candidate) => hostCovers(candidate.host, host))?.object;
   }
 
-  /** The routes of an object for requests to a port, in their order. */
-  routesOf(object: VirtualService, port: number): readonly ClientRoute[] {
+  /**
+   * The routes of an object for requests to a port, in their order.
+   * @param gateway `namespace/name` of the gateway that the client is; `mesh` = beside a workload
+   */
+  routesOf(object: VirtualService, port: number, gateway = MESH): readonly ClientRoute[] {
     const client = this.#client;
+    const place = { client, port, gateway };
     const routes = (object.spec?.http ?? []).flatMap((route, index) =>
       this.#delegated(route, { object, index }),
     );
     return routes.flatMap(({ route, written }) => {
       const { match = [] } = route;
-      const possible = match.filter((one) => canHold(one, { client, port, gateway: MESH }));
+      const namespace = object.metadata.namespace ?? '';
+      const possible = match.filter((one) => canHold(withGateways(one, namespace), place));
       return match.length > 0 && possible.length === 0 ? [] : [{ route, match: possible, written }];
     });
   }
@@ -139,6 +145,18 @@ function isForSidecars({ spec }: VirtualService): boolean {
   const { gateways = [], http = [] } = spec ?? {};
   if (http.length === 0) return false;
   return gateways.length === 0 || gateways.includes(MESH);
+}
+
+/** Whether proxies of a namespace see the object. */
+export function isVisible(object: VirtualService, namespace: string): boolean {
+  return visibility(object, namespace) > 0;
+}
+
+/** The condition with the full names of its gateways. */
+export function withGateways<M extends SourceMatch>(match: M, namespace: string): M {
+  const { gateways } = match;
+  if (!gateways) return match;
+  return { ...match, gateways: gateways.map((name) => resolveGateway(name, namespace)) };
 }
 
 /** 3 = only its own namespace sees it, 2 = by name, 1 = everybody does, 0 = not at all. */

@@ -39,12 +39,14 @@ export class ClientCredentials {
   /**
    * What the rules give the workload of a proxy. Rules select by labels, so one whose labels are
    * its own word only gets nothing: it could claim those of any other.
+   * @param served names of Secrets that it needs as a server, when it is a gateway
    */
-  secretsOf(proxy: ProxyNode, mesh: MeshSnapshot): ClientSecrets {
+  secretsOf(proxy: ProxyNode, mesh: MeshSnapshot, served: readonly string[] = []): ClientSecrets {
     const labels = knownLabels(proxy, mesh);
     if (labels === undefined) return NO_SECRETS;
     const { namespace } = proxy;
-    const names = credentialNames(mesh.destinationRules, { namespace, labels });
+    const asked = credentialNames(mesh.destinationRules, { namespace, labels });
+    const names = served.length === 0 ? asked : [...new Set([...asked, ...served])];
     if (names.length === 0) return NO_SECRETS;
     const find = (name: string) => this.#reader.credential(mesh.secrets, namespace, name);
     const found = names.map((name) => [name, find(name)] as const);

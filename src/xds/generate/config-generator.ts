@@ -1,6 +1,7 @@
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { Revocations } from '#model/revocations.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
+import type { Workload } from '#model/workload.ts';
 import { bindingsOf, TokenPolicies } from '#policy/authn/jwt.ts';
 import type { Authorizer } from '#policy/authz/selection.ts';
 import { JwtConfigs } from '#xds/generate/authn/filter.ts';
@@ -9,18 +10,34 @@ import { revokedConfigs } from '#xds/generate/authz/revoked-configs.ts';
 import { IdentityCache } from '#xds/generate/build-cache.ts';
 import { ClientCredentials } from '#xds/generate/client-credentials.ts';
 import { ConsistencyCheck } from '#xds/generate/consistency.ts';
-import { InboundBuilder, servedWorkload } from '#xds/generate/inbound-builder.ts';
+import { GatewayBuilder, gatewayCredentials } from '#xds/generate/gateway/gateway-builder.ts';
+import {
+  InboundBuilder,
+  type InboundPolicy,
+  servedWorkload,
+} from '#xds/generate/inbound-builder.ts';
 import { MtlsModes } from '#xds/generate/mtls-modes.ts';
 import { OutboundBuilder } from '#xds/generate/outbound-builder.ts';
-import { SmallMaps } from '#xds/generate/resource-map.ts';
+import { type ResourceMap, SmallMaps } from '#xds/generate/resource-map.ts';
 import { RUNTIME } from '#xds/generate/runtime.ts';
-import type { ProxyNode } from '#xds/proxy-node.ts';
+import type { GatewayPlace, ProxyNode } from '#xds/proxy-node.ts';
 import { TYPE_URL, type XdsResource, type XdsSnapshot } from '#xds/resource.ts';
 
 /** What a generator works with. */
 export interface ConfigGeneratorDeps {
   /** Of the same settings. Shared with whoever writes the status of policies. */
   readonly authorizer: Authorizer;
+}
+
+/** What differs between proxies beside workloads and gateways. */
+interface ProxyTraffic {
+  readonly clusters: ResourceMap;
+  readonly endpoints: ResourceMap;
+  readonly secrets: ResourceMap;
+  readonly listeners: ResourceMap;
+  readonly routes: ResourceMap;
+  /** Ports of the workload that have a filter chain of their own. */
+  readonly ports: readonly number[];
 }
 
 /**
@@ -37,6 +54,8 @@ export class ConfigGenerator {
   readonly #credentials = new ClientCredentials();
   readonly #tokens: TokenPolicies;
   readonly #jwt: JwtConfigs;
+  readonly #gatewayJwt: JwtConfigs;
+  readonly #gateways = new GatewayBuilder();
   readonly #revoked: IdentityCache<[Revocations], readonly XdsResource[]>;
 
   /** `settings` are those of every mesh that it will be asked about. */
@@ -47,6 +66,7 @@ export class ConfigGenerator {
     this.#inbound = new InboundBuilder(settings, modes);
     this.#tokens = new TokenPolicies(settings);
     this.#jwt = new JwtConfigs(settings.hardening);
+    this.#gatewayJwt = new JwtConfigs(settings.hardening, { findsRouteAnew: true });
     this.#revoked = new IdentityCache((revocations) => revokedConfigs(revocations, settings));
   }
 
@@ -56,16 +76,14 @@ export class ConfigGenerator {
    * @throws BulwarkError XDS_RESOURCE_INVALID when it is not; the proxy then keeps what it has.
    */
   snapshotFor(proxy: ProxyNode, mesh: MeshSnapshot): XdsSnapshot {
-    const { explicit } = proxy;
+    const { explicit, gateway } = proxy;
     const workload = servedWorkload(proxy, mesh);
     const authorization = this.#authorizer.authorizationFor(workload, mesh);
     const tokens = this.#tokens.tokensFor(workload, mesh);
-    const inbound = this.#inbound.build(proxy, workload, { authorization, tokens }, mesh);
-    const secrets = this.#credentials.secretsOf(proxy, mesh);
-    const upstreams = this.#outbound.upstreams(workload, mesh, { ...proxy, secrets });
-    const outbound = explicit
-      ? this.#outbound.explicit(workload, explicit, mesh, upstreams)
-      : this.#outbound.redirected(workload, mesh, upstreams);
+    const policy = { authorization, tokens };
+    const traffic = gateway
+      ? this.#fromOutside({ ...proxy, gateway }, workload, policy, mesh)
+      : this.#beside(proxy, workload, policy, mesh);
     const configs = authzExtensionConfigs(authorization, {
       listenPorts: explicit?.inbound,
       bindings: bindingsOf(tokens),
@@ -73,17 +91,65 @@ export class ConfigGenerator {
       countsRules: mesh.settings.policyMetrics,
     });
     const revoked = this.#revoked.get(mesh.revocations);
-    const jwt = this.#jwt.of(tokens, inbound.ports, mesh.keySets);
+    const jwt = (gateway ? this.#gatewayJwt : this.#jwt).of(tokens, traffic.ports, mesh.keySets);
     const snapshot: XdsSnapshot = new Map([
-      [TYPE_URL.cluster, this.#maps.extend(upstreams.clusters, inbound.clusters)],
-      [TYPE_URL.endpoints, upstreams.endpoints],
-      [TYPE_URL.secret, secrets.resources],
-      [TYPE_URL.listener, this.#maps.extend(outbound.listeners, inbound.listeners)],
-      [TYPE_URL.route, outbound.routes],
+      [TYPE_URL.cluster, traffic.clusters],
+      [TYPE_URL.endpoints, traffic.endpoints],
+      [TYPE_URL.secret, traffic.secrets],
+      [TYPE_URL.listener, traffic.listeners],
+      [TYPE_URL.route, traffic.routes],
       [TYPE_URL.extensionConfig, this.#maps.of([...jwt, ...configs, ...revoked])],
       [TYPE_URL.runtime, RUNTIME[mesh.settings.hardening]],
     ]);
     this.#consistency.check(snapshot);
     return snapshot;
+  }
+
+  /** What a proxy beside a workload has. */
+  #beside(
+    proxy: ProxyNode,
+    workload: Workload,
+    policy: InboundPolicy,
+    mesh: MeshSnapshot,
+  ): ProxyTraffic {
+    const { explicit } = proxy;
+    const inbound = this.#inbound.build(proxy, workload, policy, mesh);
+    const secrets = this.#credentials.secretsOf(proxy, mesh);
+    const upstreams = this.#outbound.upstreams(workload, mesh, { ...proxy, secrets });
+    const outbound = explicit
+      ? this.#outbound.explicit(workload, explicit, mesh, upstreams)
+      : this.#outbound.redirected(workload, mesh, upstreams);
+    return {
+      clusters: this.#maps.extend(upstreams.clusters, inbound.clusters),
+      endpoints: upstreams.endpoints,
+      secrets: secrets.resources,
+      listeners: this.#maps.extend(outbound.listeners, inbound.listeners),
+      routes: outbound.routes,
+      ports: inbound.ports,
+    };
+  }
+
+  /** What a gateway has: listeners for callers from outside, which lead to services. */
+  #fromOutside(
+    proxy: ProxyNode & { readonly gateway: GatewayPlace },
+    workload: Workload,
+    { authorization }: InboundPolicy,
+    mesh: MeshSnapshot,
+  ): ProxyTraffic {
+    const secrets = this.#credentials.secretsOf(proxy, mesh, gatewayCredentials(workload, mesh));
+    const { identity, gateway: place } = proxy;
+    const client = { identity, interception: 'explicit', secrets } as const;
+    const { clusters, endpoints } = this.#outbound.upstreams(workload, mesh, client);
+    const context = this.#inbound.contextOf(authorization, undefined, mesh);
+    const parts = { workload, place, mesh, context, secrets, clusters };
+    const { listeners, routes } = this.#gateways.build(parts);
+    return {
+      clusters,
+      endpoints,
+      secrets: secrets.resources,
+      listeners: this.#maps.of(listeners),
+      routes: this.#maps.of(routes),
+      ports: [],
+    };
   }
 }

@@ -114,23 +114,35 @@ const ROUTER: Placed = [
   }),
 ];
 
-/** The filters for calls to a port of the workload; 0 = any that has no chain of its own. */
-export function inboundHttpFilters(to: {
+/** A port of the workload; 0 = any that has no chain of its own. */
+interface JudgedPort {
   readonly port: number;
   readonly principal: PrincipalBinding;
-}): HttpFilter[] {
-  return inOrder([
+}
+
+/** The filters for calls to a port of the workload. */
+export function inboundHttpFilters(to: JudgedPort): HttpFilter[] {
+  return inOrder([...judging(to), ROUTER]);
+}
+
+function judging(to: JudgedPort): readonly Placed[] {
+  return [
     ['revocation', revokedPeersFilter()],
     ...customFilters().map((filter) => ['providers', filter] as const),
     ['authentication', jwtFilter(to.port)],
     ...httpAuthzFilters(to.principal).map((filter) => ['authorization', filter] as const),
-    ROUTER,
-  ]);
+  ];
 }
 
 /** The filters for the workload's own calls. */
 export function outboundHttpFilters(): HttpFilter[] {
   return inOrder([CORS, FAULT, APPLICATION_PROTOCOL, ROUTER]);
+}
+
+/** The filters of a gateway: it judges callers, and routes their calls. */
+export function gatewayHttpFilters(): HttpFilter[] {
+  const judges = judging({ port: 0, principal: 'peer' });
+  return inOrder([...judges, CORS, FAULT, APPLICATION_PROTOCOL, ROUTER]);
 }
 
 /** Filters of one role keep the order that they were given in. */

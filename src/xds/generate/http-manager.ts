@@ -19,7 +19,11 @@ import { PATH_NORMALIZATIONS } from '#policy/path-normalization.ts';
 import { PROXY_HEADER_PREFIXES, PROXY_HEADERS } from '#policy/proxy-headers.ts';
 import { httpAccessLog, type LoggedRequests, plaintextLog } from '#xds/generate/access-log.ts';
 import { denialReplies, type RuleDenial } from '#xds/generate/authz/denials.ts';
-import { inboundHttpFilters, outboundHttpFilters } from '#xds/generate/http-filters.ts';
+import {
+  gatewayHttpFilters,
+  inboundHttpFilters,
+  outboundHttpFilters,
+} from '#xds/generate/http-filters.ts';
 import { duration, type Init, pack, typedConfig } from '#xds/generate/proto-values.ts';
 
 type ManagerInit = Init<typeof HttpConnectionManagerSchema>;
@@ -47,6 +51,13 @@ export interface InboundManagerInput extends ManagerInput {
   readonly isPlaintext: boolean;
 }
 
+/** What is known of callers that are judged. */
+type JudgingInput = Omit<InboundManagerInput, 'route' | 'principal'>;
+
+/** A manager for calls to a gateway. */
+type GatewayManagerInput = Omit<JudgingInput, 'isPlaintext'> &
+  Pick<OutboundManagerInput, 'routeName'>;
+
 /** A manager for the workload's own calls. */
 export interface OutboundManagerInput extends ManagerInput {
   /** Name of the route configuration, served beside the listener. */
@@ -69,25 +80,52 @@ const REQUEST_HEADERS_MS = 60 * 1000;
  * on.
  */
 export function inboundHttpManager(input: InboundManagerInput): Filter {
-  const { callerAddressIsPeers, proxyHeadersAreStripped } = HARDENING[input.hardening];
+  const { callerAddressIsPeers } = HARDENING[input.hardening];
   return manager({
+    ...judging(input),
+    routeSpecifier: { case: 'routeConfig', value: input.route },
+    httpFilters: inboundHttpFilters(input),
+    serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
+    useRemoteAddress: callerAddressIsPeers,
+    preserveExternalRequestId: true,
+  });
+}
+
+/** A network filter that takes calls from outside: it judges them and routes them by host. */
+export function gatewayHttpManager(input: GatewayManagerInput): Filter {
+  return manager({
+    ...judging({ ...input, isPlaintext: false }),
+    routeSpecifier: routesNamed(input.routeName),
+    httpFilters: gatewayHttpFilters(),
+    useRemoteAddress: true,
+    stripTrailingHostDot: true,
+    http2ProtocolOptions: OUTSIDE_HTTP2,
+  });
+}
+
+/** What callers from outside may have open at a time: they may be anybody. */
+const OUTSIDE_HTTP2 = {
+  maxConcurrentStreams: 100,
+  initialStreamWindowSize: 64 * 1024,
+  initialConnectionWindowSize: 1024 * 1024,
+};
+
+/** What is common to managers that judge their callers. */
+function judging(input: JudgingInput): ManagerInit {
+  const { proxyHeadersAreStripped } = HARDENING[input.hardening];
+  return {
     ...common(input),
     accessLog: [
       httpAccessLog({ direction: 'inbound', port: input.port }, input.accessLog),
       ...(input.isPlaintext ? [plaintextLog('request')] : []),
     ],
-    routeSpecifier: { case: 'routeConfig', value: input.route },
-    httpFilters: inboundHttpFilters(input),
     ...denialReplies(input.denials, input.denialHeader),
-    serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
     // The header says what the handshake proved, whatever the caller sent; without mutual TLS it is
     // taken away.
     forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.SANITIZE_SET,
     setCurrentClientCertDetails: { uri: true },
-    useRemoteAddress: callerAddressIsPeers,
-    preserveExternalRequestId: true,
     earlyHeaderMutationExtensions: proxyHeadersAreStripped ? [STRIP_PROXY_HEADERS] : [],
-  });
+  };
 }
 
 /** A network filter that takes the workload's own HTTP calls and routes them by host. */
@@ -95,23 +133,22 @@ export function outboundHttpManager(input: OutboundManagerInput): Filter {
   return manager({
     ...common(input),
     accessLog: [httpAccessLog({ direction: 'outbound', port: input.port }, input.accessLog)],
-    routeSpecifier: {
-      case: 'rds',
-      value: {
-        routeConfigName: input.routeName,
-        configSource: {
-          resourceApiVersion: ApiVersion.V3,
-          initialFetchTimeout: duration(0),
-          configSourceSpecifier: { case: 'ads', value: {} },
-        },
-      },
-    },
+    routeSpecifier: routesNamed(input.routeName),
     httpFilters: outboundHttpFilters(),
     // What an application claims about client certificates does not leave its host.
     forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.SANITIZE,
     useRemoteAddress: false,
     stripTrailingHostDot: true,
   });
+}
+
+function routesNamed(routeConfigName: string): NonNullable<ManagerInit['routeSpecifier']> {
+  const configSource = {
+    resourceApiVersion: ApiVersion.V3,
+    initialFetchTimeout: duration(0),
+    configSourceSpecifier: { case: 'ads', value: {} },
+  } as const;
+  return { case: 'rds', value: { routeConfigName, configSource } };
 }
 
 function common({ pathNormalization, statPrefix }: ManagerInput): ManagerInit {

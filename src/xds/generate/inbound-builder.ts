@@ -96,7 +96,7 @@ export class InboundBuilder {
     const mtls = this.#modes.of(workload, this.#modes.policiesOf(mesh));
     const ports = workloadPorts({ proxy, workload }, mesh);
     const { explicit } = proxy;
-    const context = this.#context(authorization, explicit, mesh);
+    const context = this.contextOf(authorization, explicit, mesh);
     const gate = context.tcpWaitsForCaller ? authorization.tcp : undefined;
     const said = { mtls, tokens, gate };
     return explicit
@@ -104,7 +104,8 @@ export class InboundBuilder {
       : this.#buildRedirected(ports, said, context);
   }
 
-  #context(
+  /** What the chains of a workload, or of a gateway, have in common. */
+  contextOf(
     authorization: WorkloadAuthorization,
     explicit: ExplicitPorts | undefined,
     { revocations, trustBundles }: MeshSnapshot,

@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import {
   type VirtualHost,
+  VirtualHost_TlsRequirementType,
   VirtualHostSchema,
 } from '#gen/envoy-api/envoy/config/route/v3/route_components_pb.js';
 import {
@@ -28,6 +29,8 @@ export interface RoutedHost {
   readonly authority: string;
   /** What a VirtualService makes of requests; absent = all of them go to `cluster`. */
   readonly routes?: readonly PlannedRoute[];
+  /** Whether plaintext requests are sent to HTTPS. */
+  readonly requiresTls?: boolean;
 }
 
 /** What becomes of requests for hosts that nothing is known of. */
@@ -79,13 +82,16 @@ function isLarge({ does }: PlannedRoute): boolean {
 type HostInit = Init<typeof VirtualHostSchema>;
 type RouteInit = NonNullable<HostInit['routes']>[number];
 
+const { ALL: TLS_FOR_ALL, NONE: TLS_FOR_NONE } = VirtualHost_TlsRequirementType;
+
 const EVERYTHING = { pathSpecifier: { case: 'prefix', value: '/' } } as const;
 
 function virtualHost(host: RoutedHost): VirtualHost {
   const { name, domains, cluster, offersHttp, authority, routes: planned } = host;
   if (planned) {
     const routes = planned.map((route) => virtualServiceRoute(route, authority));
-    return create(VirtualHostSchema, { name, domains: [...domains], routes });
+    const requireTls = host.requiresTls ? TLS_FOR_ALL : TLS_FOR_NONE;
+    return create(VirtualHostSchema, { name, domains: [...domains], routes, requireTls });
   }
   const route: RouteInit = {
     name: 'default',

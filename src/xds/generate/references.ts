@@ -37,6 +37,9 @@ const READERS: Readonly<Record<string, (message: Node) => Reference | undefined>
     name: String(name),
   }),
   'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy': clusterOf,
+  'envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight': ({
+    name,
+  }) => ({ typeUrl: TYPE_URL.cluster, name: String(name) }),
   'envoy.extensions.filters.network.http_connection_manager.v3.Rds': ({ routeConfigName }) => ({
     typeUrl: TYPE_URL.route,
     name: String(routeConfigName),

@@ -1,10 +1,15 @@
+import { create } from '@bufbuild/protobuf';
 import type { HttpMatch, StringMatch } from '#api/kinds/virtual-service-match.ts';
 import type {
   HeaderMatcherSchema,
   QueryParameterMatcherSchema,
   RouteMatchSchema,
 } from '#gen/envoy-api/envoy/config/route/v3/route_components_pb.js';
+import type { MetadataMatcherSchema } from '#gen/envoy-api/envoy/type/matcher/v3/metadata_pb.js';
 import type { StringMatcherSchema } from '#gen/envoy-api/envoy/type/matcher/v3/string_pb.js';
+import { ValueMatcherSchema } from '#gen/envoy-api/envoy/type/matcher/v3/value_pb.js';
+import { JWT_PAYLOAD } from '#xds/generate/authn/jwt.ts';
+import { anyValue, listValue } from '#xds/generate/authz/matchers.ts';
 import type { Init } from '#xds/generate/proto-values.ts';
 
 /** Matches every request. */
@@ -17,8 +22,10 @@ export function routeMatch(match: HttpMatch | undefined): Init<typeof RouteMatch
   if (!match) return EVERY_REQUEST;
   const { uri, ignoreUriCase, scheme, method, authority } = match;
   const pseudo = { ':scheme': scheme, ':method': method, ':authority': authority };
-  const headers = [...Object.entries(match.headers ?? {}), ...Object.entries(pseudo)];
-  const without = Object.entries(match.withoutHeaders ?? {});
+  const named = Object.entries(match.headers ?? {});
+  const headers = [...named.filter(isHeader), ...Object.entries(pseudo)];
+  const left = Object.entries(match.withoutHeaders ?? {});
+  const without = left.filter(isHeader);
   return {
     ...pathOf(uri),
     // Of regular expressions this says nothing: they have a flag for it.
@@ -27,11 +34,50 @@ export function routeMatch(match: HttpMatch | undefined): Init<typeof RouteMatch
       ...headers.flatMap(([name, value]) => (value ? [headerOf(name, value, false)] : [])),
       ...without.map(([name, value]) => headerOf(name, value, true)),
     ],
+    dynamicMetadata: [
+      ...named.flatMap(([name, value]) => claimOf(name, value, false)),
+      ...left.flatMap(([name, value]) => claimOf(name, value, true)),
+    ],
     queryParameters: Object.entries(match.queryParams ?? {}).map(([name, value]) =>
       parameterOf(name, value),
     ),
   };
 }
+
+function isHeader([name]: readonly [string, unknown]): boolean {
+  return !name.startsWith('@');
+}
+
+/** A claim of the token, `@request.auth.claims.a.b` or `@request.auth.claims[a][b]`. */
+const CLAIM = /^@request\.auth\.claims(?:\.(.+)|((?:\[[^[\]]+\])+))$/;
+
+/**
+ * A condition on a claim of the verified token: a text, or a list with such a text. `negated`: a
+ * token without the claim, or no token, fulfils it too.
+ */
+function claimOf(
+  name: string,
+  match: StringMatch,
+  negated: boolean,
+): readonly Init<typeof MetadataMatcherSchema>[] {
+  const [, dotted, bracketed] = CLAIM.exec(name) ?? [];
+  const path = dotted?.split('.') ?? bracketed?.slice(1, -1).split('][');
+  if (!path) return [];
+  const text = stringOf(match) ?? ANY_TEXT;
+  const value = create(ValueMatcherSchema, { matchPattern: { case: 'stringMatch', value: text } });
+  return [
+    {
+      filter: 'envoy.filters.http.jwt_authn',
+      path: [JWT_PAYLOAD, ...path].map((key) => ({ segment: { case: 'key', value: key } })),
+      value: anyValue([value, listValue(value)]),
+      invert: negated,
+    },
+  ];
+}
+
+const ANY_TEXT = {
+  matchPattern: { case: 'safeRegex', value: { regex: '(?s).*' } },
+} as const;
 
 function pathOf({ exact, prefix, regex }: StringMatch = {}): Init<typeof RouteMatchSchema> {
   if (exact !== undefined) return { pathSpecifier: { case: 'path', value: exact } };

@@ -1,3 +1,4 @@
+import type { VirtualService } from '#api/kinds/virtual-service.ts';
 import type { HttpMatch } from '#api/kinds/virtual-service-match.ts';
 import type {
   HeaderChanges,
@@ -8,7 +9,7 @@ import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { ServiceView } from '#model/service-index.ts';
 import { isOfRequest } from '#policy/routing/request-match.ts';
 import { routePlaceOf } from '#policy/routing/route-place.ts';
-import type { ClientVirtualServices } from '#policy/routing/virtual-services.ts';
+import type { ClientRoute, ClientVirtualServices } from '#policy/routing/virtual-services.ts';
 import { CLUSTER_NAMES, outboundClusterName } from '#xds/generate/naming.ts';
 import { type Destination, handlingOf } from '#xds/generate/outbound-plan.ts';
 
@@ -55,13 +56,32 @@ export function plannedRoutes(
 ): readonly PlannedRoute[] | undefined {
   const object = scope.objects.forHost(service.host);
   if (!object) return undefined;
-  const { name: objectName, namespace = '' } = object.metadata;
   const routes = scope.objects.routesOf(object, port.port);
-  if (routes.length === 0) return undefined;
+  return routes.length === 0 ? undefined : planRoutes(object, routes, port.port, scope);
+}
+
+/** The routes that an object has for a port of a gateway (`namespace/name`). */
+export function gatewayRoutes(
+  object: VirtualService,
+  { gateway, port }: { readonly gateway: string; readonly port: number },
+  scope: RoutingScope,
+): readonly PlannedRoute[] {
+  return planRoutes(object, scope.objects.routesOf(object, port, gateway), port, scope, true);
+}
+
+/** `knowsClaims`: whether conditions on claims of tokens can be met. */
+function planRoutes(
+  object: VirtualService,
+  routes: readonly ClientRoute[],
+  port: number,
+  scope: RoutingScope,
+  knowsClaims = false,
+): readonly PlannedRoute[] {
+  const { name: objectName, namespace = '' } = object.metadata;
   return routes.flatMap(({ route, match }, index) => {
     const { match: _, route: destinations = [], name, ...does } = route;
     const clusters = destinations.map(({ destination, weight = 0, headers }) => ({
-      ...clusterAt(destination, namespace, port.port, scope),
+      ...clusterAt(destination, namespace, port, scope),
       weight: destinations.length === 1 ? 100 : weight,
       ...(headers && { headers }),
     }));
@@ -69,10 +89,10 @@ export function plannedRoutes(
       name: name || `${objectName}.${namespace}-http[${index}]`,
       does,
       clusters: clusters.filter(({ weight }) => weight > 0),
-      mirrors: mirrorsOf(route, namespace, port.port, scope),
-      port: port.port,
+      mirrors: mirrorsOf(route, namespace, port, scope),
+      port,
     };
-    const possible = match.filter(isOfRequest);
+    const possible = knowsClaims ? match : match.filter(isOfRequest);
     if (match.length === 0) return [planned];
     return possible.map((one) => ({ ...planned, match: one }));
   });
@@ -97,7 +117,7 @@ function mirrorsOf(
 }
 
 /** The cluster of a place. A place that the client does not know leads nowhere. */
-function clusterAt(
+export function clusterAt(
   destination: Place,
   namespace: string,
   calledPort: number,

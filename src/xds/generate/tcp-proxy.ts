@@ -19,6 +19,8 @@ import { duration, typedConfig } from '#xds/generate/proto-values.ts';
 /** A TCP proxy to one cluster. */
 export interface TcpProxyInput {
   readonly cluster: string;
+  /** Several clusters by weight, in place of it. */
+  readonly weighted?: readonly { readonly name: string; readonly weight: number }[];
   readonly source: LogSource;
   readonly accessLog: LoggedRequests;
   /**
@@ -51,7 +53,9 @@ export function tcpProxy(input: TcpProxyInput): Filter {
     name: 'envoy.filters.network.tcp_proxy',
     configType: typedConfig(TcpProxySchema, {
       statPrefix: inbound?.statPrefix ?? input.cluster,
-      clusterSpecifier: { case: 'cluster', value: input.cluster },
+      clusterSpecifier: input.weighted
+        ? { case: 'weightedClusters', value: { clusters: [...input.weighted] } }
+        : { case: 'cluster', value: input.cluster },
       accessLog: inbound?.isPlaintext ? [...accessLog, plaintextLog('open')] : accessLog,
       ...(inbound?.isPlaintext && { accessLogOptions: SEEN_WHILE_OPEN }),
       ...(input.waitsForCaller && {

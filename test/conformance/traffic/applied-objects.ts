@@ -22,7 +22,7 @@ export class AppliedObjects {
   /**
    * Makes these objects the whole configuration.
    * @param text JSON documents between lines of `---`
-   * @returns what was refused; `Failed to parse` for what a scenario cannot do without
+   * @returns what was refused
    */
   async replace(text: string): Promise<readonly string[]> {
     const documents = text.split('\n---\n').map((part) => JSON.parse(part) as ApiObject);
@@ -41,7 +41,7 @@ export class AppliedObjects {
       if (refusal !== undefined && before) await this.#remove(before);
     }
     this.#objects = kept;
-    return refused.filter((line) => !line.startsWith(`Gateway/istio-system/${MARKER}:`));
+    return refused;
   }
 
   /** Writes the mesh configuration where users of Istio have it. */
@@ -64,8 +64,7 @@ export class AppliedObjects {
   }
 
   async #put(object: ApiObject): Promise<string | undefined> {
-    if (!kindOf(object.apiVersion, object.kind))
-      return `${object.kind === 'Gateway' ? 'Failed to parse: ' : ''}there is no kind ${object.kind}`;
+    if (!kindOf(object.apiVersion, object.kind)) return `there is no kind ${object.kind}`;
     await this.ensureNamespace(object.metadata.namespace ?? '');
     const { collection, object: path } = pathsOf(object, 'default');
     const live = await this.#client.send({ method: 'GET', path });

@@ -31,9 +31,10 @@ class Driver:
                 'serviceAccount': pod['sa'],
                 'address': pod['ip'],
                 'labels': pod['labels'],
+                'mode': 'gateway' if pod['kind'] == 'router' else 'redirect',
             }
             for name, pod in topo.PODS.items()
-            if pod['kind'] == 'sidecar'
+            if pod['kind'] in ('sidecar', 'router')
         ]
         self._ask(
             'start',

@@ -23,6 +23,7 @@ export interface PodDescription {
   readonly serviceAccount: string;
   readonly address: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly mode: 'redirect' | 'gateway';
 }
 
 export interface TrafficMeshOptions {
@@ -162,9 +163,9 @@ export class TrafficMesh {
     const tokenFile = join(directory, `${pod.name}.token`);
     writeFileSync(tokenFile, await this.#token(pod), { mode: 0o600 });
     for (const path of [runDirectory, tokenFile]) chownSync(path, PROXY_USER, PROXY_USER);
-    const { namespace, serviceAccount, name, address, labels } = pod;
+    const { namespace, serviceAccount, name, address, labels, mode } = pod;
     const config = join(directory, `${name}.json`);
-    const workload = { namespace, serviceAccount, name, mode: 'redirect', labels, tokenFile };
+    const workload = { namespace, serviceAccount, name, mode, labels, tokenFile };
     const settings = {
       discoveryAddress: `${hub}:15012`,
       caRoot: join(directory, 'root-cert.pem'),

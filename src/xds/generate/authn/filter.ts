@@ -44,12 +44,14 @@ export class JwtConfigs {
   readonly #configs: IdentityCache<[PortTokens, KeySets], JwtAuthentication>;
   readonly #resources = new WeakMap<JwtAuthentication, Map<number, XdsResource>>();
 
-  constructor(hardening: HardeningProfile) {
+  /** `findsRouteAnew`: for gateways, whose routes may ask for claims. */
+  constructor(hardening: HardeningProfile, { findsRouteAnew = false } = {}) {
     const profile = HARDENING[hardening];
     const options = {
       enforceRequired: profile.requiredTokensAreEnforced,
       refuseBadOptional: profile.badOptionalTokensAreRefused,
       checkBearer: profile.bearerIsChecked,
+      findsRouteAnew,
     };
     this.#configs = new IdentityCache((tokens, keySets) =>
       buildJwtAuthentication(tokens, keySets, options),

@@ -42,6 +42,8 @@ export interface JwtOptions {
   readonly refuseBadOptional: boolean;
   /** Whether the header Authorization is read as RFC 9110 has it, and refused otherwise. */
   readonly checkBearer: boolean;
+  /** Whether the route is found anew once a token was verified: routes may ask for its claims. */
+  readonly findsRouteAnew?: boolean;
 }
 
 /**
@@ -73,7 +75,8 @@ export function buildJwtAuthentication(
     return [asked(malformedBearer(match), byProvider(NOBODY)), requires];
   };
   const checked = options.checkBearer && named.some(usesBearer);
-  const settings = { keySets, checkBearer: options.checkBearer, kept: keptTokens(named.length) };
+  const { checkBearer, findsRouteAnew = false } = options;
+  const settings = { keySets, checkBearer, findsRouteAnew, kept: keptTokens(named.length) };
   return create(JwtAuthenticationSchema, {
     providers: {
       ...Object.fromEntries(named.map((rule) => [rule.name, provider(rule, settings)])),
@@ -132,6 +135,7 @@ const KEPT_TOKENS = { all: 1000, min: 100 } as const;
 
 interface ProviderSettings {
   readonly keySets: KeySets;
+  readonly findsRouteAnew: boolean;
   readonly checkBearer: boolean;
   readonly kept: number;
 }
@@ -156,6 +160,7 @@ function provider(rule: TokenRule, settings: ProviderSettings): JwtProvider {
     })),
     requireExpiration: rule.requiresExpiration,
     jwtCacheConfig: { jwtCacheSize: kept },
+    clearRouteCache: settings.findsRouteAnew,
   });
 }
 

@@ -1,0 +1,103 @@
+import type { Gateway, GatewayServer } from '#api/kinds/gateway.ts';
+import { olderFirst } from '#model/age.ts';
+import { labelsMatch } from '#model/selector.ts';
+import type { MeshSnapshot } from '#model/snapshot.ts';
+import type { Workload } from '#model/workload.ts';
+import { hostOf } from '#policy/gateway/server-hosts.ts';
+
+/** A server of a Gateway that a workload serves. */
+export interface BoundServer {
+  /** `namespace/name` of the Gateway. */
+  readonly gateway: string;
+  readonly namespace: string;
+  readonly server: GatewayServer;
+}
+
+/** A port that a workload listens on, as a gateway. */
+export interface GatewayPort {
+  /** '' = every address of the machine. */
+  readonly bind: string;
+  /** Where it listens: a Service before the gateway may lead its ports to others. */
+  readonly listen: number;
+  /** How servers of the port are told apart: by Host header, by server name, or not at all. */
+  readonly toldBy: 'host' | 'serverName' | 'nothing';
+  /** Never empty. */
+  readonly servers: readonly BoundServer[];
+}
+
+/** What of the mesh the ports of gateways come from. */
+export type GatewaySources = Pick<MeshSnapshot, 'gateways' | 'services'>;
+
+/**
+ * The ports of a workload that is a gateway: the servers of all Gateways that select it, put
+ * together by port. Where two want a port for different protocols, or name one host for TLS, the
+ * older Gateway wins (Istio, "Gateway").
+ */
+export function gatewayPorts(workload: Workload, sources: GatewaySources): readonly GatewayPort[] {
+  const merged = new Map<string, MergedPort>();
+  for (const gateway of selecting(workload, sources)) {
+    for (const server of gateway.spec?.servers ?? []) {
+      const listen = listenPort(server.port.number, workload, sources);
+      const key = `${server.bind ?? ''} ${listen}`;
+      const port = merged.get(key) ?? new MergedPort(server.bind ?? '', listen, toldBy(server));
+      merged.set(key, port);
+      const { name, namespace = '' } = gateway.metadata;
+      port.add({ gateway: `${namespace}/${name}`, namespace, server });
+    }
+  }
+  return [...merged.values()].sort((a, b) => a.listen - b.listen);
+}
+
+class MergedPort implements GatewayPort {
+  readonly servers: BoundServer[] = [];
+  readonly bind: string;
+  readonly listen: number;
+  readonly toldBy: GatewayPort['toldBy'];
+  readonly #names = new Set<string>();
+
+  constructor(bind: string, listen: number, how: GatewayPort['toldBy']) {
+    this.bind = bind;
+    this.listen = listen;
+    this.toldBy = how;
+  }
+
+  add(bound: BoundServer): void {
+    if (toldBy(bound.server) !== this.toldBy) return;
+    if (this.toldBy === 'nothing' && this.servers.length > 0) return;
+    if (this.toldBy === 'serverName') {
+      const names = bound.server.hosts.map(hostOf);
+      if (names.some((name) => this.#names.has(name))) return;
+      for (const name of names) this.#names.add(name);
+    }
+    this.servers.push(bound);
+  }
+}
+
+/** Oldest first. A Gateway is for workloads of every namespace. */
+function selecting(workload: Workload, { gateways }: GatewaySources): readonly Gateway[] {
+  return gateways
+    .all()
+    .filter(({ spec }) => labelsMatch(spec?.selector ?? {}, workload.labels))
+    .sort(olderFirst);
+}
+
+/** The port of the workload behind a port of the Services that select it; the same without one. */
+function listenPort(port: number, workload: Workload, { services }: GatewaySources): number {
+  for (const service of services.in(workload.namespace)) {
+    if (!service.selector || !labelsMatch(service.selector, workload.labels)) continue;
+    const { targetPort = port } = service.ports.find((one) => one.port === port) ?? {};
+    if (typeof targetPort === 'number') return targetPort;
+    const named = workload.ports[targetPort];
+    if (named !== undefined) return named;
+  }
+  return port;
+}
+
+const BY_SERVER_NAME: readonly string[] = ['HTTPS', 'TLS'];
+const BY_HOST: readonly string[] = ['HTTP', 'HTTP2', 'HTTP_PROXY', 'GRPC', 'GRPC-WEB'];
+
+function toldBy({ port }: GatewayServer): GatewayPort['toldBy'] {
+  const word = port.protocol.toUpperCase();
+  if (BY_SERVER_NAME.includes(word)) return 'serverName';
+  return BY_HOST.includes(word) ? 'host' : 'nothing';
+}

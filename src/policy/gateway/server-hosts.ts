@@ -1,0 +1,34 @@
+import { hostCovers } from '#policy/tls/host-match.ts';
+
+/** The host of `namespace/host` or `host`, in lower case. */
+export function hostOf(written: string): string {
+  return written.slice(written.indexOf('/') + 1).toLowerCase();
+}
+
+/**
+ * The hosts of a Gateway's server for which routes of a namespace may be: those written for every
+ * namespace (`host`, any (`*`)), for this one (`ns/host`), or for the Gateway's own (`./host`).
+ */
+export function hostsForNamespace(
+  hosts: readonly string[],
+  namespace: string,
+  own: string,
+): readonly string[] {
+  return hosts.flatMap((written) => {
+    const slash = written.indexOf('/');
+    const word = slash < 0 ? '*' : written.slice(0, slash);
+    const meant = word === '.' ? own : word;
+    return meant === '*' || meant === namespace ? [hostOf(written)] : [];
+  });
+}
+
+/** What two lists of hosts have in common: of each pair the narrower host, each once. */
+export function commonHosts(a: readonly string[], b: readonly string[]): readonly string[] {
+  const common = a.flatMap((one) =>
+    b.flatMap((other) => {
+      if (hostCovers(other, one)) return [one];
+      return hostCovers(one, other) ? [other] : [];
+    }),
+  );
+  return [...new Set(common)];
+}

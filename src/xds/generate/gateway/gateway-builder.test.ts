@@ -1,0 +1,139 @@
+// What a gateway is given.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ApiObject } from '#api/object.ts';
+import { TYPE_URL } from '#xds/resource.ts';
+import { secretObject } from '../../../../test/kit/https-app.ts';
+import { testMesh, testProxy } from '../../../../test/kit/mesh.ts';
+import { objectsOf } from '../../../../test/kit/objects.ts';
+import { testAuthority } from '../../../../test/kit/test-authority.ts';
+import { snapshotJson } from '../../../../test/kit/xds-json.ts';
+
+const BASE = `
+apiVersion: v1
+kind: Service
+metadata: { name: b, namespace: shop }
+spec: { ports: [{ name: http, port: 80 }, { name: tcp, port: 90 }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: v, namespace: shop }
+spec:
+  hosts: [a.com, b.com]
+  gateways: [edge/g]
+  http: [{ route: [{ destination: { host: b, port: { number: 80 } } }] }]
+  tcp:
+    - route:
+        - { destination: { host: b, port: { number: 90 } }, weight: 30 }
+        - { destination: { host: b, port: { number: 80 } }, weight: 70 }
+---
+`;
+const authority = testAuthority('callers');
+const pair = authority.issue({ dnsNames: ['a.com'] });
+const ENTRY = {
+  apiVersion: 'networking.istio.io/v1',
+  kind: 'WorkloadEntry',
+  metadata: { name: 'app-1', namespace: 'edge' },
+  spec: { address: '10.0.0.1', labels: { app: 'front' }, serviceAccount: 'app' },
+};
+
+interface Chain {
+  readonly filter_chain_match?: { readonly server_names?: readonly string[] };
+  readonly transport_socket?: object;
+}
+
+function gatewayOf(servers: string, more: readonly ApiObject[] = [ENTRY], base = BASE) {
+  const objects = objectsOf(`${base}
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: g, namespace: edge }
+spec: { selector: { app: front }, servers: [${servers}] }
+`);
+  const mesh = testMesh([...objects, ...more]);
+  const labels = { app: 'front' };
+  const proxy = testProxy({ namespace: 'edge', labels, gateway: { address: '127.0.0.9' } });
+  const snapshot = mesh.generator.snapshotFor(proxy, mesh.model.snapshot());
+  const listeners = snapshotJson(snapshot).listener as readonly {
+    readonly name: string;
+    readonly filter_chains: readonly Chain[];
+  }[];
+  return {
+    names: listeners.map(({ name }) => name),
+    chains: listeners.flatMap(({ filter_chains: chains }) => chains),
+    text: JSON.stringify(listeners),
+    secrets: [...(snapshot.get(TYPE_URL.secret)?.keys() ?? [])].sort(),
+    routes: [...(snapshot.get(TYPE_URL.route)?.keys() ?? [])],
+  };
+}
+
+const https = (tls: string) =>
+  `{ port: { number: 443, name: https, protocol: HTTPS }, hosts: [a.com], tls: { ${tls} } }`;
+const WHOLE = { cert: pair.certificate, key: pair.privateKey, cacert: authority.root };
+
+test('a gateway listens where its proxy or the server says, and nowhere else', () => {
+  const port = 'port: { number: 80, name: http, protocol: HTTP }';
+  assert.deepEqual(gatewayOf(`{ ${port}, hosts: ['*'] }`).names, ['127.0.0.9_80']);
+  const bound = gatewayOf(`{ ${port}, hosts: ['*'], bind: 127.0.0.7 }`);
+  assert.deepEqual(bound.names, ['127.0.0.7_80']);
+});
+
+test('a Secret is served to gateways of its own namespace that an object describes', () => {
+  const tls = 'mode: MUTUAL, credentialName: c';
+  const served = gatewayOf(https(tls), [ENTRY, secretObject('edge', 'c', WHOLE)]);
+  assert.deepEqual(served.secrets, ['kubernetes://c', 'kubernetes://c-cacert']);
+  assert.deepEqual(served.chains[0]?.filter_chain_match?.server_names, ['a.com']);
+  assert.deepEqual(served.routes, ['https.443.https.g.edge']);
+  for (const objects of [
+    [ENTRY],
+    [ENTRY, secretObject('shop', 'c', WHOLE)],
+    [secretObject('edge', 'c', WHOLE)],
+  ]) {
+    const { secrets, names } = gatewayOf(https(tls), objects);
+    assert.deepEqual([secrets, names], [[], []]);
+  }
+});
+
+test('a server that cannot verify callers takes none', () => {
+  const { cacert: _, ...withoutRoots } = WHOLE;
+  const objects = [ENTRY, secretObject('edge', 'c', withoutRoots)];
+  assert.deepEqual(gatewayOf(https('mode: MUTUAL, credentialName: c'), objects).names, []);
+  assert.deepEqual(gatewayOf(https('mode: OPTIONAL_MUTUAL, credentialName: c'), objects).names, []);
+  const simple = gatewayOf(https('mode: SIMPLE, credentialName: c'), objects);
+  assert.deepEqual(simple.names, ['127.0.0.9_443']);
+});
+
+test('what a server says of TLS is what Envoy is told', () => {
+  const tls =
+    'mode: MUTUAL, credentialName: c, minProtocolVersion: TLSV1_3, ' +
+    'cipherSuites: [AES128-SHA, none], verifyCertificateHash: [abc], subjectAltNames: [x.com]';
+  const { text } = gatewayOf(https(tls), [ENTRY, secretObject('edge', 'c', WHOLE)]);
+  for (const part of ['"TLSv1_3"', '"AES128-SHA"', '"abc"', '"x.com"'])
+    assert.ok(text.includes(part));
+  assert.ok(!text.includes('"none"'));
+});
+
+test('TCP goes where the routes say, by weight, through the filters that judge it', () => {
+  const port = 'port: { number: 900, name: tcp, protocol: TCP }';
+  const { text } = gatewayOf(`{ ${port}, hosts: ['*'] }`);
+  assert.match(text, /"outbound\|90\|\|b\.shop[^}]*"weight":30/);
+  assert.ok(text.includes('authz.tcp.deny'));
+  const none = gatewayOf(`{ ${port}, hosts: ['other.com'] }`);
+  assert.deepEqual(none.names, []);
+});
+
+test('TLS is passed on by the server name that a route asks for, once for each name', () => {
+  const passed = '{ port: { number: 443, name: tls, protocol: TLS }, hosts: ["*.com"], tls: {} }';
+  const tls = (name: string) => `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: ${name}, namespace: shop }
+spec:
+  hosts: [a.com]
+  gateways: [edge/g]
+  tls: [{ match: [{ sniHosts: [a.com] }], route: [{ destination: { host: b } }] }]
+---`;
+  const { chains } = gatewayOf(passed, [], `${BASE}${tls('t1')}${tls('t2')}`);
+  const names = chains.map(({ filter_chain_match: match }) => match?.server_names);
+  assert.deepEqual(names, [['a.com']]);
+  assert.equal(chains[0]?.transport_socket, undefined);
+});

@@ -1,0 +1,94 @@
+import type { MeshSnapshot } from '#model/snapshot.ts';
+import { boundServices } from '#policy/gateway/bound-services.ts';
+import type { BoundServer, GatewayPort } from '#policy/gateway/gateway-ports.ts';
+import { hostOf } from '#policy/gateway/server-hosts.ts';
+import type { RoutingClient } from '#policy/routing/virtual-services.ts';
+import { CLUSTER_NAMES } from '#xds/generate/naming.ts';
+import type { OutboundRouteInput, RoutedHost } from '#xds/generate/outbound-routes.ts';
+import { gatewayRoutes, type PlannedRoute, type RoutingScope } from '#xds/generate/route-plan.ts';
+
+/** Who routes, and what it knows. */
+export interface GatewayScope {
+  readonly client: RoutingClient;
+  readonly mesh: MeshSnapshot;
+  readonly routing: RoutingScope;
+}
+
+/** The route configuration of a port of plaintext HTTP: all of its servers have one. */
+export function plainRouteName({ bind, listen }: GatewayPort): string {
+  return bind === '' ? `http.${listen}` : `http.${listen}.${bind}`;
+}
+
+/** The route configuration of a server that ends TLS: it has one of its own, as Istio names it. */
+export function securedRouteName({ gateway, server }: BoundServer): string {
+  const [namespace, name] = gateway.split('/');
+  return `https.${server.port.number}.${server.port.name}.${name}.${namespace}`;
+}
+
+interface Host {
+  readonly routes: PlannedRoute[];
+  requiresTls: boolean;
+}
+
+/**
+ * What servers make of requests: for each host that a server and a VirtualService agree on, the
+ * routes of all such VirtualServices, the oldest first, those for every request last. Where one
+ * server of a host sends plaintext to HTTPS, all do. Anything else is answered 404.
+ */
+export function gatewayRouteInput(
+  name: string,
+  servers: readonly BoundServer[],
+  scope: GatewayScope,
+): OutboundRouteInput {
+  const hosts = new Map<string, Host>();
+  const hostAt = (host: string): Host => {
+    const known = hosts.get(host) ?? { routes: [], requiresTls: false };
+    hosts.set(host, known);
+    return known;
+  };
+  const seen = new Set<string>();
+  for (const bound of servers) {
+    const { client, mesh, routing } = scope;
+    const { number: port, protocol } = bound.server.port;
+    for (const { object, hosts: agreed } of boundServices(bound, client, mesh.virtualServices)) {
+      const { name: objectName, namespace } = object.metadata;
+      const routes = gatewayRoutes(object, { gateway: bound.gateway, port }, routing);
+      for (const host of agreed) {
+        const key = `${bound.gateway} ${port} ${namespace}/${objectName} ${host}`;
+        if (!seen.has(key)) hostAt(host).routes.push(...routes);
+        seen.add(key);
+      }
+    }
+    const isPlain = protocol.toUpperCase() !== 'HTTPS';
+    if (!isPlain || !bound.server.tls?.httpsRedirect) continue;
+    for (const host of bound.server.hosts) hostAt(hostOf(host)).requiresTls = true;
+  }
+  const port = servers[0]?.server.port.number ?? 0;
+  const routed = [...hosts].map(([host, found]) => routedHost(host, port, found));
+  return { name, ignoresPort: true, hosts: routed.length > 0 ? routed : [blackHole(port)] };
+}
+
+function routedHost(host: string, port: number, { routes, requiresTls }: Host): RoutedHost {
+  return {
+    name: `${host}:${port}`,
+    domains: [host],
+    cluster: CLUSTER_NAMES.blackHole,
+    offersHttp: false,
+    authority: '',
+    routes: [...routes.filter((route) => !isForAll(route)), ...routes.filter(isForAll)],
+    ...(requiresTls && { requiresTls }),
+  };
+}
+
+function isForAll({ match }: PlannedRoute): boolean {
+  return match === undefined;
+}
+
+/** Envoy has no configuration without a host. */
+function blackHole(port: number): RoutedHost {
+  const name = `blackhole:${port}`;
+  const { cluster, offersHttp, authority } = routedHost(name, port, EMPTY);
+  return { name, domains: ['*'], cluster, offersHttp, authority, routes: [] };
+}
+
+const EMPTY: Host = { routes: [], requiresTls: false };
