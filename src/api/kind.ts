@@ -10,7 +10,8 @@ export type Cell = string | number | null;
 export interface Column<T extends ApiObject = ApiObject> {
   /** As the API serves it: `Cluster-IP`. kubectl prints it in capitals. */
   readonly name: string;
-  readonly type: 'string' | 'integer' | 'date';
+  /** `date`: an age in words. `instant`: a date and time as it is. */
+  readonly type: 'string' | 'integer' | 'date' | 'instant';
   readonly description: string;
   /** 0 = always shown, 1 = only with `-o wide`. */
   readonly priority: 0 | 1;
@@ -23,8 +24,11 @@ export interface Column<T extends ApiObject = ApiObject> {
 /** Collects what is wrong with an object. */
 export type Report = (diagnostic: Diagnostic) => void;
 
-/** What a name may look like: a DNS label (63 characters) or a DNS subdomain (253, with dots). */
-export type NameRule = 'label' | 'subdomain';
+/**
+ * What a name may look like: a DNS label (63 characters), a DNS subdomain (253, with dots), or
+ * whatever fits between two slashes of a path.
+ */
+export type NameRule = 'label' | 'subdomain' | 'segment';
 
 /** What a file of `src/api/kinds` says about its kind. */
 export interface KindDescription<T extends ApiObject> {

@@ -3,6 +3,7 @@ import { attributeManifest } from '#api/kinds/attribute-manifest.ts';
 import { meshPolicy, policy } from '#api/kinds/authentication-policy.ts';
 import { authorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import { certificateRevocation } from '#api/kinds/certificate-revocation.ts';
+import { clusterRole } from '#api/kinds/cluster-role.ts';
 import { configMap } from '#api/kinds/config-map.ts';
 import { destinationRule } from '#api/kinds/destination-rule.ts';
 import { gateway } from '#api/kinds/gateway.ts';
@@ -15,6 +16,8 @@ import { peerAuthentication } from '#api/kinds/peer-authentication.ts';
 import { pod } from '#api/kinds/pod.ts';
 import { clusterRbacConfig, rbacConfig } from '#api/kinds/rbac-config.ts';
 import { requestAuthentication } from '#api/kinds/request-authentication.ts';
+import { role } from '#api/kinds/role.ts';
+import { clusterRoleBinding, roleBinding } from '#api/kinds/role-binding.ts';
 import { secret } from '#api/kinds/secret.ts';
 import { service } from '#api/kinds/service.ts';
 import { serviceAccount } from '#api/kinds/service-account.ts';
@@ -61,6 +64,10 @@ export const KINDS: readonly KindDefinition[] = [
   listEntry,
   certificateRevocation,
   trustBundle,
+  role,
+  clusterRole,
+  roleBinding,
+  clusterRoleBinding,
 ];
 
 const byId = new Map<KindId, KindDefinition>(KINDS.map((kind) => [kind.id, kind]));

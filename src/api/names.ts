@@ -54,7 +54,16 @@ export function subdomainProblems(name: string): string[] {
 
 /** What is wrong with the name of an object. */
 export function objectNameProblems(name: string, rule: NameRule): string[] {
+  if (rule === 'segment') return segmentProblems(name);
   return rule === 'label' ? labelProblems(name) : subdomainProblems(name);
+}
+
+/** What is wrong with a name that only has to fit into a path: roles have colons in theirs. */
+export function segmentProblems(name: string): string[] {
+  if (name === '.' || name === '..') return [`may not be '${name}'`];
+  return ['/', '%']
+    .filter((mark) => name.includes(mark))
+    .map((mark) => `may not contain '${mark}'`);
 }
 
 /**

@@ -23,13 +23,13 @@ it('makes an authority once, for the owner only, and finds it again', async (tes
   }
   const found = await loadClientAuthority(directory, deps);
   assert.equal(found.certificate, made.certificate);
-  const { certificate } = found.issue({ user: 'u', group: 'g', validDays: 1 });
+  const { certificate } = found.issue({ user: 'u', groups: ['g'], validDays: 1 });
   assert.ok(made.vouchesFor(certificate, 0));
 });
 
 it('signs certificates for clients only, that name user and group', async (test) => {
   const authority = await loadClientAuthority(temporaryDirectory(test), deps);
-  const issued = authority.issue({ user: 'ada', group: 'dev', validDays: 1 });
+  const issued = authority.issue({ user: 'ada', groups: ['dev'], validDays: 1 });
   const leaf = new X509Certificate(issued.certificate);
   assert.equal(leaf.subject, 'O=dev\nCN=ada');
   assert.equal(leaf.ca, false);
@@ -43,7 +43,7 @@ it('does not vouch for what another authority signed, or what is about to end', 
     await loadClientAuthority(temporaryDirectory(test), deps),
     await loadClientAuthority(temporaryDirectory(test), deps),
   ];
-  const { certificate } = one.issue({ user: 'u', group: 'g', validDays: 10 });
+  const { certificate } = one.issue({ user: 'u', groups: ['g'], validDays: 10 });
   assert.equal(one.vouchesFor(certificate, 9), true);
   assert.equal(one.vouchesFor(certificate, 11), false);
   assert.equal(other.vouchesFor(certificate, 0), false);

@@ -34,7 +34,7 @@ export async function ensureAdminKubeconfig(
   const present = (await pathExists(path)) ? String(await readSecretFile(path)) : '';
   const kept = credentialsIn(present);
   const usable = kept !== undefined && authority.vouchesFor(kept.certificate, RENEW_DAYS);
-  const subject = { user: USER, group: MASTERS, validDays: VALID_DAYS };
+  const subject = { user: USER, groups: [MASTERS], validDays: VALID_DAYS };
   const text = kubeconfigText(options, usable ? kept : authority.issue(subject));
   if (text === present) return false;
   await writeFileAtomic(path, text);

@@ -165,7 +165,7 @@ it('serves a renewed certificate to new connections, and still knows its clients
   const clientCa = api.clients.certificate;
   api.server.updateTls({ key: privateKey, cert: certificate, clientCa });
   assert.notEqual(await served(), before);
-  const subject = { user: 'late', group: 'system:masters', validDays: 1 };
+  const subject = { user: 'late', groups: ['system:masters'], validDays: 1 };
   const late = api.client({ credentials: api.clients.issue(subject) });
   assert.equal((await late.get('/api/v1/secrets')).status, 200);
 });

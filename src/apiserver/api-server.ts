@@ -2,16 +2,20 @@ import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ObjectCheck } from '#apiserver/admit.ts';
 import { authenticate } from '#apiserver/authenticate.ts';
-import { type Authorizer, DefaultAuthorizer, refusal } from '#apiserver/authorize.ts';
+import { type Access, type Authorizer, refusal } from '#apiserver/authorize.ts';
 import { ClusterIps } from '#apiserver/cluster-ips.ts';
 import { type Actions, type DispatchDeps, dispatch, type Views } from '#apiserver/dispatch.ts';
 import { Documents } from '#apiserver/documents.ts';
 import type { HealthCheck } from '#apiserver/health.ts';
 import { HttpServer, type RequestHead, type ServingTls } from '#apiserver/http-server.ts';
+import { impersonated } from '#apiserver/impersonate.ts';
 import { NamespaceLife } from '#apiserver/namespace-life.ts';
 import { isTrue } from '#apiserver/query.ts';
-import { parseRequest } from '#apiserver/request-info.ts';
+import { DEFAULT_BINDINGS, DEFAULT_ROLES } from '#apiserver/rbac/default-roles.ts';
+import { Rbac } from '#apiserver/rbac/rbac.ts';
+import { parseRequest, type RequestInfo } from '#apiserver/request-info.ts';
 import type { Admission } from '#apiserver/resource-context.ts';
+import { selectedName } from '#apiserver/selectors.ts';
 import type { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
 import { Turns } from '#apiserver/turns.ts';
 import { present } from '#base/assert.ts';
@@ -39,8 +43,6 @@ export interface ApiServerDeps {
   readonly log: Logger;
   /** What is minded of objects beyond the rules of their kinds. */
   readonly check?: ObjectCheck;
-  /** The built-in rules when left out. */
-  readonly authorizer?: Authorizer;
   /** Further documents, for who may do everything. */
   readonly views?: Views;
   /** Further commands, for the same. */
@@ -56,16 +58,19 @@ export class ApiServer implements Component {
   readonly name = 'apiserver';
   readonly #clusterIps: ClusterIps;
   readonly #namespaces: NamespaceLife;
+  readonly #rbac: Rbac;
   readonly #http: HttpServer;
   #address: AddressInfo | undefined;
 
   constructor(options: ApiServerOptions, deps: ApiServerDeps) {
     const { store, tokens, clock, random } = deps;
     const log = deps.log.child({ component: this.name });
-    const authorizer = deps.authorizer ?? new DefaultAuthorizer();
     const initialNamespaces = ['default', 'kube-system', ...(options.initialNamespaces ?? [])];
     this.#clusterIps = new ClusterIps({ store, random });
     this.#namespaces = new NamespaceLife({ initialNamespaces }, { store, clock, random, log });
+    const defaults = { roles: DEFAULT_ROLES, bindings: DEFAULT_BINDINGS };
+    this.#rbac = new Rbac(defaults, { store, clock, random, log });
+    const { authorizer, guard } = this.#rbac;
     const dispatchDeps: DispatchDeps = {
       store,
       tokens,
@@ -76,6 +81,8 @@ export class ApiServer implements Component {
       namespaces: this.#namespaces,
       turns: new Turns(),
       check: deps.check,
+      guard,
+      authorizer,
       views: deps.views ?? {},
       actions: deps.actions ?? {},
       documents: new Documents(() => `${this.address.address}:${this.address.port}`),
@@ -97,6 +104,7 @@ export class ApiServer implements Component {
   async start(): Promise<void> {
     await this.#clusterIps.start();
     await this.#namespaces.start();
+    await this.#rbac.start();
     this.#address = await this.#http.start();
   }
 
@@ -107,6 +115,7 @@ export class ApiServer implements Component {
 
   async close(): Promise<void> {
     await this.#http.close();
+    await this.#rbac.close();
     await this.#namespaces.close();
     this.#clusterIps.close();
   }
@@ -118,12 +127,30 @@ async function admitRequest(
   raw: IncomingMessage,
   deps: { readonly tokens: ServiceAccountTokens; readonly authorizer: Authorizer },
 ): Promise<Admission> {
-  const caller = await authenticate(raw, deps.tokens);
+  const credentials = await authenticate(raw, deps.tokens);
   const info = parseRequest(method, path, isTrue(query, 'watch'));
-  const decision = await deps.authorizer.authorize(caller, info);
-  if (!decision.allowed) throw refusal(caller, info, decision);
+  const access = accessOf(info, query);
+  const caller = impersonated(
+    credentials,
+    { access, headers: raw.headersDistinct },
+    deps.authorizer,
+  );
+  const decision = deps.authorizer.authorize(caller, access);
+  if (!decision.allowed) throw refusal(caller, access, decision);
   return { caller, info };
 }
+
+/**
+ * What somebody wants to do: a collection from which a field selector takes one name is that one
+ * object to roles that name it.
+ */
+function accessOf(info: RequestInfo, query: URLSearchParams): Access {
+  if (info.type === 'path' || info.name !== '' || !ON_MANY.has(info.verb)) return info;
+  const name = selectedName(query.get('fieldSelector') ?? '');
+  return name === undefined ? info : { ...info, name };
+}
+
+const ON_MANY: ReadonlySet<string | undefined> = new Set(['list', 'watch', 'deletecollection']);
 
 function healthChecks(store: Store): readonly HealthCheck[] {
   const readStore = async (): Promise<void> => {

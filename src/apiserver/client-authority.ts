@@ -17,11 +17,11 @@ export interface ClientCredentials {
 }
 
 /**
- * Who a certificate is for: the API takes the common name as user and the organization as group.
+ * Who a certificate is for: the API takes the common name as user and the organizations as groups.
  */
 export interface ClientSubject {
   readonly user: string;
-  readonly group: string;
+  readonly groups: readonly string[];
   readonly validDays: number;
 }
 
@@ -55,14 +55,14 @@ export class ClientAuthority {
   }
 
   /** A new key and a certificate for it. */
-  issue({ user, group, validDays }: ClientSubject): ClientCredentials {
+  issue({ user, groups, validDays }: ClientSubject): ClientCredentials {
     const { privateKey, publicKey } = generateKeyPair();
     const issuer = new X509Certificate(this.certificate).publicKey;
     const certificate = buildCertificate(
       {
         ...validity(this.#deps.clock, validDays),
         serial: serialNumber(this.#deps.random),
-        subject: buildName({ organization: group, commonName: user }),
+        subject: buildName({ organization: groups, commonName: user }),
         spki: spkiOf(publicKey),
         extensions: [leafExtensions(['clientAuth'], keyIdOf(spkiOf(issuer)))],
       },

@@ -103,7 +103,8 @@ async function store(
   object: ApiObject,
   dryRun: boolean,
 ): Promise<ApiObject> {
-  const { info, kind, deps } = context;
+  const { info, kind, deps, request } = context;
+  deps.guard.check({ caller: request.caller, kind, object });
   await refuseTooMany(context, object);
   const within = kind.namespaced ? namespaceKey(info.namespace) : undefined;
   const { object: prepared, undo } = prepareCreate(

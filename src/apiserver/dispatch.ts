@@ -1,3 +1,4 @@
+import { type AccessReviewDeps, reviewAccess, reviewRules } from '#apiserver/access-reviews.ts';
 import { createObject } from '#apiserver/create.ts';
 import type { Documents } from '#apiserver/documents.ts';
 import { type HealthCheck, healthAnswer } from '#apiserver/health.ts';
@@ -33,7 +34,7 @@ export interface ActionOutcome {
 /** Commands beside the Kubernetes API, by path: `POST` with a JSON body. */
 export type Actions = Readonly<Record<string, (body: unknown) => Promise<ActionOutcome>>>;
 
-export interface DispatchDeps extends ResourceDeps, ReviewDeps {
+export interface DispatchDeps extends ResourceDeps, ReviewDeps, AccessReviewDeps {
   readonly views: Views;
   readonly actions: Actions;
   readonly documents: Documents;
@@ -84,7 +85,7 @@ async function dispatchResource(
   }
   if (verb === undefined) throw methodNotAllowed();
   checkServed(served, info, verb);
-  if (served.definition === undefined) return dispatchReview(request, served, deps);
+  if (served.definition === undefined) return dispatchReview(request, info, served, deps);
   if (info.subresource === 'token') {
     const { namespace, name } = info;
     return requestToken(request, { namespace, name }, deps);
@@ -110,11 +111,15 @@ function checkServed(served: ServedResource, info: ResourceRequest, verb: Verb):
 
 async function dispatchReview(
   request: ApiRequest,
+  info: ResourceRequest,
   { group, kind }: ServedResource,
   deps: DispatchDeps,
 ): Promise<Answer> {
-  if (group === AUTHENTICATION_GROUP && kind === 'TokenReview') return reviewToken(request, deps);
-  return reviewSelf(request, deps);
+  if (group === AUTHENTICATION_GROUP) {
+    return kind === 'TokenReview' ? reviewToken(request, deps) : reviewSelf(request, deps);
+  }
+  if (kind === 'SelfSubjectRulesReview') return reviewRules(request, deps);
+  return reviewAccess(request, { kind, info }, deps);
 }
 
 async function dispatchPath(

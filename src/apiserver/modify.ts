@@ -128,6 +128,8 @@ async function write(context: ResourceContext, change: Change): Promise<ApiObjec
   const { object, undo } = prepareUpdate(context.kind, withMeta, current, deps.clusterIps);
   try {
     checkChange(context, current, object);
+    const { kind, request } = context;
+    deps.guard.check({ caller: request.caller, kind, object, current });
     if (isFinished(object)) return await finishDeletion(context, object, dryRun);
     if (!dryRun) return await deps.store.update(object);
     const { resourceVersion = '' } = current.metadata;

@@ -5,6 +5,12 @@ import {
   TokenReviewSchema,
 } from '#gen/bulwark/kubernetes/authentication_pb.js';
 import {
+  LocalSubjectAccessReviewSchema,
+  SelfSubjectAccessReviewSchema,
+  SelfSubjectRulesReviewSchema,
+  SubjectAccessReviewSchema,
+} from '#gen/bulwark/kubernetes/authorization_pb.js';
+import {
   ConfigMapSchema,
   NamespaceSchema,
   SecretSchema,
@@ -12,6 +18,12 @@ import {
   ServiceSchema,
 } from '#gen/bulwark/kubernetes/core_pb.js';
 import { UnknownSchema } from '#gen/bulwark/kubernetes/meta_pb.js';
+import {
+  ClusterRoleBindingSchema,
+  ClusterRoleSchema,
+  RoleBindingSchema,
+  RoleSchema,
+} from '#gen/bulwark/kubernetes/rbac_pb.js';
 
 /** "k8s" and a zero byte: how every protobuf body begins. */
 const MAGIC = Buffer.from('k8s\0');
@@ -25,6 +37,14 @@ const MESSAGES: ReadonlyMap<string, DescMessage> = new Map<string, DescMessage>(
   ['authentication.k8s.io/v1 TokenRequest', TokenRequestSchema],
   ['authentication.k8s.io/v1 TokenReview', TokenReviewSchema],
   ['authentication.k8s.io/v1 SelfSubjectReview', SelfSubjectReviewSchema],
+  ['authorization.k8s.io/v1 LocalSubjectAccessReview', LocalSubjectAccessReviewSchema],
+  ['authorization.k8s.io/v1 SelfSubjectAccessReview', SelfSubjectAccessReviewSchema],
+  ['authorization.k8s.io/v1 SelfSubjectRulesReview', SelfSubjectRulesReviewSchema],
+  ['authorization.k8s.io/v1 SubjectAccessReview', SubjectAccessReviewSchema],
+  ['rbac.authorization.k8s.io/v1 ClusterRole', ClusterRoleSchema],
+  ['rbac.authorization.k8s.io/v1 ClusterRoleBinding', ClusterRoleBindingSchema],
+  ['rbac.authorization.k8s.io/v1 Role', RoleSchema],
+  ['rbac.authorization.k8s.io/v1 RoleBinding', RoleBindingSchema],
 ]);
 
 type JsonObject = { [key: string]: JsonValue };

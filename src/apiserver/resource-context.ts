@@ -7,6 +7,7 @@ import type { Caller } from '#apiserver/authorize.ts';
 import type { ClusterIps } from '#apiserver/cluster-ips.ts';
 import type { NamespaceLife } from '#apiserver/namespace-life.ts';
 import { Presenter } from '#apiserver/present.ts';
+import type { EscalationGuard } from '#apiserver/rbac/escalation.ts';
 import type { RequestInfo, ResourceRequest } from '#apiserver/request-info.ts';
 import { badRequest, notAcceptable } from '#apiserver/status.ts';
 import type { IncludeObject } from '#apiserver/table.ts';
@@ -41,6 +42,8 @@ export interface ResourceDeps {
   readonly namespaces: NamespaceLife;
   /** What is minded of objects beyond the rules of their kinds. */
   readonly check?: ObjectCheck | undefined;
+  /** Refuses writes by which somebody would give away rights that he does not have. */
+  readonly guard: EscalationGuard;
   /** Of clients that change the same object. */
   readonly turns: Turns;
 }

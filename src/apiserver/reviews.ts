@@ -25,13 +25,18 @@ export interface ReviewDeps {
   readonly clock: Clock;
 }
 
-/** The `spec` of a body of one of the kinds below. @throws ApiError 400 or 415 */
-function decodeReview(request: ApiRequest, kind: string): { body: JsonObject; spec: JsonObject } {
+/** A body that must be of a kind of review, and its `spec`. @throws ApiError 400 or 415 */
+export function decodeReview(
+  request: ApiRequest,
+  wanted: { readonly apiVersion: string; readonly kind: string },
+): { body: JsonObject; spec: JsonObject } {
+  const { kind } = wanted;
   const { object } = decodeBody(request.body, request.headers['content-type'], kind);
-  const { apiVersion = API_VERSION, kind: name = kind, spec } = object;
-  if (name !== kind || apiVersion !== API_VERSION) {
+  const { apiVersion = wanted.apiVersion, kind: name = kind, spec } = object;
+  if (name !== kind || apiVersion !== wanted.apiVersion) {
+    const [group = ''] = wanted.apiVersion.split('/');
     throw badRequest(
-      `${cannotBeHandled(String(name), apiVersion, kind)}: ${unknownConversion(apiVersion, name, { group: 'authentication', kind })}`,
+      `${cannotBeHandled(String(name), apiVersion, kind)}: ${unknownConversion(apiVersion, name, { group, kind })}`,
     );
   }
   return { body: object, spec: isObject(spec) ? spec : {} };
@@ -39,7 +44,7 @@ function decodeReview(request: ApiRequest, kind: string): { body: JsonObject; sp
 
 /** POST of a SelfSubjectReview: who the server takes the caller for. @throws ApiError */
 export function reviewSelf(request: ApiRequest, { clock }: ReviewDeps): Answer {
-  decodeReview(request, 'SelfSubjectReview');
+  decodeReview(request, { apiVersion: API_VERSION, kind: 'SelfSubjectReview' });
   const { username, uid, groups, extra } = request.caller;
   const userInfo = { username, ...(uid ? { uid } : {}), groups, ...(extra ? { extra } : {}) };
   const metadata = { creationTimestamp: secondsTimestamp(clock.now()) };
@@ -49,7 +54,7 @@ export function reviewSelf(request: ApiRequest, { clock }: ReviewDeps): Answer {
 
 /** POST of a TokenReview: whose token it is, and whether it holds. @throws ApiError */
 export async function reviewToken(request: ApiRequest, { tokens }: ReviewDeps): Promise<Answer> {
-  const { spec } = decodeReview(request, 'TokenReview');
+  const { spec } = decodeReview(request, { apiVersion: API_VERSION, kind: 'TokenReview' });
   const { token } = spec;
   if (typeof token !== 'string' || token === '') {
     throw badRequest('token is required for TokenReview in authentication');
@@ -70,7 +75,7 @@ export async function requestToken(
   { store, tokens, clock }: ReviewDeps,
 ): Promise<Answer> {
   writeOptions(request.query, 'CreateOptions');
-  const { body, spec } = decodeReview(request, 'TokenRequest');
+  const { body, spec } = decodeReview(request, { apiVersion: API_VERSION, kind: 'TokenRequest' });
   const { namespace, name } = account;
   const found = await store.get({ kind: 'serviceaccounts', namespace, name });
   if (!found) throw notFound({ group: '', name: 'serviceaccounts' }, name);

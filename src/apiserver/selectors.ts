@@ -209,7 +209,7 @@ export function parseFieldSelector(kindId: string, selector: string): FieldSelec
   if (terms.length === 0) return undefined;
   let name: string | undefined;
   const tests = terms.map((term): ObjectFilter => {
-    const [, field = '', operator, value = ''] = /^([^=!\s]+)(==|!=|=)(.*)$/s.exec(term) ?? [];
+    const { field, operator, value } = fieldTerm(term);
     if (operator === undefined) {
       throw badRequest(`invalid selector: '${selector}'; can't understand '${term}'`);
     }
@@ -220,4 +220,19 @@ export function parseFieldSelector(kindId: string, selector: string): FieldSelec
     return (object) => (read(object) === value) === (operator !== '!=');
   });
   return { matches: (object) => tests.every((test) => test(object)), name };
+}
+
+/** `metadata.name=x` in its parts; no operator when it is no such term. */
+function fieldTerm(term: string) {
+  const [, field = '', operator, value = ''] = /^([^=!\s]+)(==|!=|=)(.*)$/s.exec(term) ?? [];
+  return { field, operator, value };
+}
+
+/** The one name that a field selector asks for, if it does; whether it is a good one or not. */
+export function selectedName(selector: string): string | undefined {
+  for (const term of selector.split(',')) {
+    const { field, operator, value } = fieldTerm(term);
+    if (field === 'metadata.name' && operator !== '!=' && value !== '') return value;
+  }
+  return undefined;
 }

@@ -67,6 +67,9 @@ const STATUS_VERBS: readonly Verb[] = ['get', 'patch', 'update'];
 /** The group of tokens and of who somebody is. */
 export const AUTHENTICATION_GROUP = 'authentication.k8s.io';
 
+/** The group of questions about who may do what. */
+export const AUTHORIZATION_GROUP = 'authorization.k8s.io';
+
 const TOKEN: ServedSubresource = {
   name: 'token',
   group: AUTHENTICATION_GROUP,
@@ -97,14 +100,14 @@ function ofKind(definition: KindDefinition, version: string): ServedResource {
   };
 }
 
-function review(kind: string): ServedResource {
+function review(group: string, kind: string, namespaced = false): ServedResource {
   const singular = kind.toLowerCase();
   return {
-    group: AUTHENTICATION_GROUP,
+    group,
     version: 'v1',
     name: `${singular}s`,
     singular,
-    namespaced: false,
+    namespaced,
     kind,
     verbs: ['create'],
     shortNames: [],
@@ -117,8 +120,12 @@ function review(kind: string): ServedResource {
 /** Everything the API serves, sorted by name within a group. */
 export const SERVED_RESOURCES: readonly ServedResource[] = [
   ...KINDS.flatMap((kind) => kind.versions.map((version) => ofKind(kind, version))),
-  review('SelfSubjectReview'),
-  review('TokenReview'),
+  review(AUTHENTICATION_GROUP, 'SelfSubjectReview'),
+  review(AUTHENTICATION_GROUP, 'TokenReview'),
+  review(AUTHORIZATION_GROUP, 'LocalSubjectAccessReview', true),
+  review(AUTHORIZATION_GROUP, 'SelfSubjectAccessReview'),
+  review(AUTHORIZATION_GROUP, 'SelfSubjectRulesReview'),
+  review(AUTHORIZATION_GROUP, 'SubjectAccessReview'),
 ].sort((a, b) => (a.name < b.name ? -1 : 1));
 
 /** The groups, the core group first. */
@@ -127,14 +134,14 @@ export const SERVED_GROUPS: readonly ServedGroup[] = groups();
 function groups(): ServedGroup[] {
   const versions = new Map<string, Set<string>>([
     ['', new Set()],
-    [AUTHENTICATION_GROUP, new Set()],
+    [AUTHENTICATION_GROUP, new Set(['v1'])],
+    [AUTHORIZATION_GROUP, new Set(['v1'])],
   ]);
   for (const kind of KINDS) {
     const known = versions.get(kind.group) ?? new Set();
     for (const version of kind.versions) known.add(version);
     versions.set(kind.group, known);
   }
-  versions.get(AUTHENTICATION_GROUP)?.add('v1');
   return [...versions].map(([name, known]) => ({ name, versions: [...known] }));
 }
 

@@ -1,4 +1,4 @@
-import type { Cell, KindDefinition } from '#api/kind.ts';
+import type { Cell, Column, KindDefinition } from '#api/kind.ts';
 import type { ApiObject } from '#api/object.ts';
 
 /** What goes into a row beside its cells. */
@@ -27,14 +27,21 @@ const NAME_COLUMN = {
 function columnDefinitions(kind: KindDefinition): readonly object[] {
   const columns = kind.columns.map(({ name, type, description, priority, value: _ }) => ({
     name,
-    // Built-in kinds say "string" for ages, custom ones "date"; the cell is the age in words for
-    // both.
-    type: type === 'date' && !kind.custom ? 'string' : type,
+    type: columnType(type, kind),
     format: '',
     description,
     priority,
   }));
   return [NAME_COLUMN, ...columns];
+}
+
+/**
+ * Built-in kinds say "string" for ages, custom ones "date"; the cell is the age in words for both.
+ * An instant is a date everywhere.
+ */
+function columnType(type: Column['type'], { custom }: KindDefinition): string {
+  if (type === 'instant') return 'date';
+  return type === 'date' && !custom ? 'string' : type;
 }
 
 /** One row: what `kubectl get` prints, and the object as far as it was asked for. */

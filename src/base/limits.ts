@@ -153,6 +153,8 @@ export const LIMITS = {
   jwksRedirectsMax: 3,
   /** Certificates and identities that are revoked at one time. */
   revocationsMax: 1000,
+  /** Rights (verb, resource and name) of a role that are compared with those of its writer. */
+  accessRightsMax: 20_000,
   /** Certificates that one revocation list names. */
   crlCertificatesMax: 3000,
 } as const;

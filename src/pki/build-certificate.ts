@@ -46,16 +46,15 @@ const EXTENSIONS_TAG = contextTag(3, 'constructed');
 /** The empty Name. */
 export const EMPTY_NAME: Uint8Array = encodeDer(sequence());
 
-/** A Name of organization and common name. */
+/** A Name of organization (or several) and common name. */
 export function buildName({ organization, commonName }: NameParts): Uint8Array {
   const part = (id: string, text: string) => set(sequence(oid(id), utf8String(text)));
-  return encodeDer(
-    sequence(part(OID.organization, organization), part(OID.commonName, commonName)),
-  );
+  const organizations = [organization].flat().map((text) => part(OID.organization, text));
+  return encodeDer(sequence(...organizations, part(OID.commonName, commonName)));
 }
 
 interface NameParts {
-  readonly organization: string;
+  readonly organization: string | readonly string[];
   readonly commonName: string;
 }
 

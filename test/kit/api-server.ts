@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { ensureAdminKubeconfig } from '#apiserver/admin-access.ts';
 import { ApiServer, type ApiServerOptions } from '#apiserver/api-server.ts';
-import type { Authorizer } from '#apiserver/authorize.ts';
 import { type ClientAuthority, loadClientAuthority } from '#apiserver/client-authority.ts';
 import { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
 import { loadTokenKey } from '#apiserver/token-key.ts';
@@ -42,7 +41,6 @@ export interface TestApiServerOptions {
   readonly log?: Logger;
   readonly authority?: TestAuthority;
   readonly server?: Partial<ApiServerOptions>;
-  readonly authorizer?: Authorizer;
 }
 
 const ISSUER = 'https://kubernetes.default.svc.cluster.local';
@@ -69,7 +67,7 @@ export async function startApiServer(
       initialNamespaces: ['istio-system'],
       ...options.server,
     },
-    { ...deps, store, tokens, ...(options.authorizer ? { authorizer: options.authorizer } : {}) },
+    { ...deps, store, tokens },
   );
   const close = async (): Promise<void> => {
     await server.close();
@@ -83,7 +81,7 @@ export async function startApiServer(
   await ensureAdminKubeconfig(access, clients);
   const client = (credentials: Pick<ApiClientOptions, 'token' | 'credentials'> = {}): ApiClient =>
     new ApiClient(test, { url, ca: authority.root, ...credentials });
-  const subject = { user: 'test-admin', group: 'system:masters', validDays: 1 };
+  const subject = { user: 'test-admin', groups: ['system:masters'], validDays: 1 };
   const admin = client({ credentials: clients.issue(subject) });
   const parts = { directory, server, store, tokens, clients, kubeconfig, url, authority };
   return { ...parts, admin, client, close };

@@ -18,13 +18,13 @@ const NOT_BUILT: Readonly<Record<string, string>> = {
   webhook: 'a server that hooks call',
   kubectl: 'kubectl itself, with what it prints',
 };
-/** Groups of the users; of a certificate our server takes one. */
-const GROUPS: Readonly<Record<string, string>> = {
-  admin: 'system:masters',
-  alice: 'dev',
-  bob: 'ops',
-  'cert:carol': 'dev',
-  'cert:admin': 'system:masters',
+/** Groups of the users. */
+const GROUPS: Readonly<Record<string, readonly string[]>> = {
+  admin: ['system:masters'],
+  alice: ['dev'],
+  bob: ['ops', 'dev'],
+  'cert:carol': ['dev', 'qa'],
+  'cert:admin': ['system:masters'],
 };
 
 /** Requests of a transcript → the answers of a real API server, replayed on ours. */
@@ -92,8 +92,8 @@ function clientsOf(server: TestApiServer): Clients {
 function newClient(server: TestApiServer, as: string): ApiClient {
   if (as === 'anonymous') return server.client();
   if (as.startsWith('token:')) return server.client({ token: as.slice('token:'.length) });
-  const group = GROUPS[as];
-  if (group === undefined) throw new Error(`nobody is called ${as}`);
+  const groups = GROUPS[as];
+  if (groups === undefined) throw new Error(`nobody is called ${as}`);
   const user = as === 'cert:admin' ? 'kubernetes-admin' : as.replace(/^cert:/, '');
-  return server.client({ credentials: server.clients.issue({ user, group, validDays: 1 }) });
+  return server.client({ credentials: server.clients.issue({ user, groups, validDays: 1 }) });
 }
