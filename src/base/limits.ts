@@ -18,6 +18,8 @@ export const LIMITS = {
   documentsMax: 50_000,
   /** Errors and warnings that are told about one object; the rest is counted. */
   diagnosticsPerObjectMax: 100,
+  /** Objects whose status is written before a pause, one that grows with how long that took. */
+  statusWritesPerRoundMax: 200,
   /** Roots that a mesh trusts at one time. */
   trustedRootsMax: 64,
   /** Bytes of a certificate signing request, PEM. */

@@ -1,11 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { MeshConfig } from '#api/mesh-config.ts';
+import type { ApiObject } from '#api/object.ts';
 import type { Settings } from '#base/settings-table.ts';
 import { configuredSettings } from '#model/configured-settings.ts';
 import { MeshModel } from '#model/mesh-model.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import { startedSettings } from '#model/started-settings.ts';
+import type { Workload } from '#model/workload.ts';
 import { Authorizer } from '#policy/authz/selection.ts';
+import { DecidingObjects } from '#policy/deciding-objects.ts';
 import { type Findings, findingsOf } from '#policy/findings.ts';
 import { ConfigGenerator } from '#xds/generate/config-generator.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
@@ -19,6 +22,7 @@ export class Mesh {
   #settings: MeshSettings;
   #authorizer: Authorizer;
   #generator: ConfigGenerator;
+  #deciding: DecidingObjects;
 
   /** @throws BulwarkError SPIFFE_INVALID when the trust domain is none */
   constructor(settings: Settings) {
@@ -26,6 +30,7 @@ export class Mesh {
     this.#settings = this.#started;
     this.model = new MeshModel(this.#settings);
     this.#authorizer = new Authorizer(this.#started);
+    this.#deciding = new DecidingObjects(this.#authorizer, this.#started);
     this.#generator = new ConfigGenerator(this.#settings, { authorizer: this.#authorizer });
   }
 
@@ -44,6 +49,7 @@ export class Mesh {
     this.#settings = settings;
     this.model.useSettings(settings);
     this.#authorizer = new Authorizer(settings);
+    this.#deciding = new DecidingObjects(this.#authorizer, settings);
     this.#generator = new ConfigGenerator(settings, { authorizer: this.#authorizer });
     return true;
   }
@@ -59,6 +65,11 @@ export class Mesh {
   /** Grows with whatever may change what `snapshotFor` gives. */
   get version(): number {
     return this.model.snapshot().version;
+  }
+
+  /** The objects that decide about a workload; the same list for the same objects. */
+  objectsDeciding(workload: Workload): readonly ApiObject[] {
+    return this.#deciding.of(workload, this.model.snapshot());
   }
 
   /** What users should know about their policies, as the mesh is now. */

@@ -3,8 +3,10 @@ import { describe, it, type TestContext } from 'node:test';
 import type { Diagnostic } from '#api/diagnostic.ts';
 import type { IstioStatus } from '#api/kinds/istio-status.ts';
 import type { ApiObject } from '#api/object.ts';
+import { LIMITS } from '#base/limits.ts';
 import { silentLogger } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
+import type { Verdict } from '#controlplane/enforcement.ts';
 import { PolicyStatus } from '#controlplane/policy-status.ts';
 import { MemoryStore } from '#store/memory-store.ts';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
@@ -19,14 +21,30 @@ const POLICY: ApiObject = {
 
 type WithStatus = ApiObject & { readonly status?: IstioStatus };
 
+const NOBODY = { count: 0, first: [] };
+const VERDICT: Verdict = {
+  generation: 1,
+  workloads: NOBODY,
+  away: NOBODY,
+  proxies: 0,
+  enforcing: 0,
+  behind: [],
+};
+
 /** A controller with a policy about which `found` is found, at a time that a test moves. */
 async function setUp(t: TestContext, ...found: readonly Diagnostic[]) {
   const clock = new FakeClock();
   const deps = { clock, random: systemRandom, log: silentLogger };
   const store = new MemoryStore(deps);
-  const world = { found };
+  const world = { found, version: 1 };
   const findings = () => new Map(world.found.length === 0 ? [] : [[POLICY, world.found]]);
-  const controller = new PolicyStatus({ ...deps, store, findings });
+  const controller = new PolicyStatus({
+    ...deps,
+    store,
+    findings,
+    version: () => world.version,
+    enforcement: { look: () => {}, verdictOf: () => VERDICT },
+  });
   t.after(() => controller.close());
   await store.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } });
   await store.create(POLICY);
@@ -36,6 +54,7 @@ async function setUp(t: TestContext, ...found: readonly Diagnostic[]) {
     const labels = { touched: `${clock.now()}` };
     const now = (await store.get(KEY)) as ApiObject;
     await store.update({ ...now, metadata: { ...now.metadata, labels } });
+    world.version += 1;
   };
   /** Lets time pass until the status is as wanted. */
   const reaches = (holds: (status: IstioStatus | undefined) => boolean) =>
@@ -43,7 +62,8 @@ async function setUp(t: TestContext, ...found: readonly Diagnostic[]) {
       clock.advance(600);
       return holds(await status());
     }, 'the status is as wanted');
-  return { store, world, status, touch, reaches };
+  const advance = (byMs: number): void => clock.advance(byMs);
+  return { store, world, status, touch, reaches, advance };
 }
 
 function finding(severity: Diagnostic['severity'], message: string, remedy?: string): Diagnostic {
@@ -83,12 +103,13 @@ describe('the status of policies', () => {
     const world = await setUp(t, finding('warning', 'a'));
     await world.reaches((status) => conditionOf(status) !== undefined);
     const now = (await world.store.get(KEY)) as WithStatus;
-    const conditions = [...(now.status?.conditions ?? []), { type: 'Reconciled', status: 'True' }];
+    const conditions = [...(now.status?.conditions ?? []), { type: 'Theirs', status: 'True' }];
     await world.store.updateStatus({ ...now, status: { conditions } } as ApiObject);
     world.world.found = [];
     await world.touch();
     await world.reaches((status) => conditionOf(status) === undefined);
-    assert.deepEqual((await world.status())?.conditions, [{ type: 'Reconciled', status: 'True' }]);
+    const left = (await world.status())?.conditions?.map(({ type }) => type);
+    assert.deepEqual(left?.sort(), ['Accepted', 'Reconciled', 'Theirs']);
   });
 
   it('is not written while nothing changes', async (t) => {
@@ -100,9 +121,31 @@ describe('the status of policies', () => {
     assert.equal(await world.store.currentVersion(), version);
   });
 
-  it('is not touched where nothing is found', async (t) => {
+  it('has no such condition where nothing is found', async (t) => {
     const world = await setUp(t);
+    await world.reaches((status) => status?.conditions !== undefined);
+    const types = (await world.status())?.conditions?.map(({ type }) => type);
+    assert.deepEqual(types, ['Accepted', 'Reconciled']);
+  });
+
+  it('is written bit by bit where there is much to write', async (t) => {
+    const world = await setUp(t);
+    const count = LIMITS.statusWritesPerRoundMax + 50;
+    const names = Array.from({ length: count }, (_, index) => `p${index}`);
+    for (const name of names) {
+      await world.store.create({ ...POLICY, metadata: { ...POLICY.metadata, name } });
+    }
+    const written = async () => {
+      const { items } = await world.store.list(KEY.kind);
+      return items.filter((one) => (one as WithStatus).status !== undefined).length;
+    };
+    world.advance(11);
+    await waitUntil(async () => (await written()) > 0, 'the first are written');
+    assert.ok((await written()) <= LIMITS.statusWritesPerRoundMax, 'not all at once');
     await world.reaches(() => true);
-    assert.equal(await world.status(), undefined);
+    await waitUntil(async () => {
+      world.advance(600);
+      return (await written()) === count + 1;
+    }, 'all are written');
   });
 });

@@ -1,8 +1,6 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { Diagnostic } from '#api/diagnostic.ts';
 import type { IstioStatus } from '#api/kinds/istio-status.ts';
-import { kindOf } from '#api/kinds.ts';
-import type { ApiObject, KindId } from '#api/object.ts';
+import type { ApiObject, KindId, ObjectKey } from '#api/object.ts';
 import { Backoff } from '#base/backoff.ts';
 import type { Clock, Timer } from '#base/clock.ts';
 import { isBulwarkError } from '#base/errors.ts';
@@ -10,142 +8,236 @@ import type { Component } from '#base/lifecycle.ts';
 import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
-import { ObjectWatch } from '#controllers/object-watch.ts';
+import { type ObjectEvent, ObjectWatch } from '#controllers/object-watch.ts';
+import { type Enforcement, enforcementKey, type Verdict } from '#controlplane/enforcement.ts';
+import {
+  CONDITION,
+  type Condition,
+  enforcementConditions,
+  findingsCondition,
+  mergeConditions,
+  type Said,
+} from '#controlplane/status-conditions.ts';
+import { WorkRound } from '#controlplane/work-round.ts';
 import { MODEL_KINDS } from '#model/mesh-model.ts';
+import { ENFORCED_KINDS } from '#policy/enforced-kinds.ts';
 import type { Findings } from '#policy/findings.ts';
 import type { Store } from '#store/store.ts';
 
 export interface PolicyStatusDeps {
   /** As the mesh is now. */
   readonly findings: () => Findings;
+  /** Of the mesh. */
+  readonly version: () => number;
+  readonly enforcement: Pick<Enforcement, 'look' | 'verdictOf'>;
   readonly store: Store;
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly log: Logger;
 }
 
-type Condition = NonNullable<IstioStatus['conditions']>[number];
+/** Kinds about which there is something to find, and nothing to enforce by itself. */
+const FOUND_KINDS: readonly KindId[] = ['handlers.config.istio.io', 'listcheckers.config.istio.io'];
+const isEnforced: ReadonlySet<KindId> = new Set(ENFORCED_KINDS);
 
-/** The condition that says what users should know about an object; absent without findings. */
-const CONDITION = 'Findings';
-/** Policies whose status is looked after. */
-const POLICY_KINDS: readonly KindId[] = [
-  'authorizationpolicies.security.istio.io',
-  'peerauthentications.security.istio.io',
-  'requestauthentications.security.istio.io',
-  'policies.authentication.istio.io',
-  'meshpolicies.authentication.istio.io',
-  'destinationrules.networking.istio.io',
-  'rules.config.istio.io',
-  'handlers.config.istio.io',
-  'listcheckers.config.istio.io',
-];
 /** Changes mostly come several at once. */
 const SETTLE_MS = 500;
+/** Whoever waits for a change should not wait for us: answers of proxies come several at once. */
+const FRESH_MS = 10;
+/** Objects that are looked at before others get their turn. */
+const BATCH = 200;
+/** How long after a start nothing is said of proxies that are not back yet. */
+const START_MS = 10_000;
 const RETRY = { delayMsMin: 1000, delayMsMax: 60_000 };
-const SEVERITIES = ['error', 'warning', 'info'] as const;
-/** The reason of the condition: the worst of what it says. */
-const REASONS = { error: 'Error', warning: 'Warning', info: 'Note' } as const;
+
+type WithStatus = ApiObject & { readonly status?: IstioStatus };
 
 /**
- * Writes into the status of policies what the mesh as a whole has to say about them: a condition
- * `Findings`, from worst to least, which goes away with its reasons. `kubectl describe` shows it.
+ * Writes into the status of objects what became of them: the conditions `Accepted` and `Reconciled`
+ * say how far they are enforced, `Findings` what the mesh as a whole has to say about them.
+ *
+ * Two rounds go on at their own pace. One looks at objects that were changed and that not everybody
+ * enforces yet: whoever waits for that hears of it at once. The other looks at all objects, at most
+ * some of which it writes in one round, so that a mesh in motion does not keep the store busy.
  */
 export class PolicyStatus implements Component {
   readonly name = 'policy-status';
   readonly #deps: PolicyStatusDeps;
   readonly #watch: ObjectWatch;
   readonly #backoff: Backoff;
-  #timer: Timer | undefined;
-  #running: Promise<void> = Promise.resolve();
-  #isClosed = false;
+  readonly #all: WorkRound;
+  readonly #news: WorkRound;
+  /** Changed objects of which was not said yet that they are enforced. */
+  readonly #fresh = new Map<string, ObjectKey>();
+  #findings: ReadonlyMap<string, readonly Diagnostic[]> = new Map();
+  /** The version of the mesh that findings are of; undefined: they are to be looked for again. */
+  #version: number | undefined;
+  /** Whether proxies got further since the last look at all objects, or some were not written. */
+  #isBehind = true;
+  #startedMs = 0;
+  #startTimer: Timer | undefined;
 
   constructor(deps: PolicyStatusDeps) {
     this.#deps = deps;
     this.#backoff = new Backoff(RETRY, deps.random);
     this.#watch = new ObjectWatch(
-      { kinds: MODEL_KINDS, onEvent: () => this.#soon(SETTLE_MS) },
+      { kinds: MODEL_KINDS, onEvent: (event) => this.#noted(event) },
       deps,
     );
+    this.#all = new WorkRound(SETTLE_MS, () => this.#writeAll(), deps.clock);
+    this.#news = new WorkRound(FRESH_MS, () => this.#writeFresh(), deps.clock);
   }
 
   async start(): Promise<void> {
+    this.#startedMs = this.#deps.clock.monotonicMs();
     await this.#watch.start();
+    this.#all.soon();
+    this.#startTimer = this.#deps.clock.after(START_MS, () => this.progressed());
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
-    this.#timer?.cancel();
+    this.#startTimer?.cancel();
     await this.#watch.close();
-    await this.#running;
+    await Promise.all([this.#all.close(), this.#news.close()]);
   }
 
   /** To be called when something outside of objects changed what there is to say. */
   recheck(): void {
-    this.#soon(SETTLE_MS);
+    this.#version = undefined;
+    this.#all.soon();
   }
 
-  #soon(delayMs: number): void {
-    if (this.#timer !== undefined || this.#isClosed) return;
-    this.#timer = this.#deps.clock.after(delayMs, () => {
-      this.#timer = undefined;
-      this.#running = this.#running.then(() => this.#writeAll());
-    });
+  /** To be called, as often as it happens, when proxies took or refused something, or went. */
+  progressed(): void {
+    if (this.#fresh.size > 0) this.#news.soon();
+    this.#isBehind = true;
+    this.#all.soon();
   }
 
-  async #writeAll(): Promise<void> {
-    if (this.#isClosed) return;
-    try {
-      const findings = new Map(
-        [...this.#deps.findings()].map(([object, found]) => [keyOf(object), found]),
-      );
-      for (const kind of POLICY_KINDS) {
-        const { items } = await this.#deps.store.list(kind);
-        for (const object of items) await this.#write(object, findings.get(keyOf(object)) ?? []);
-      }
-      this.#backoff.reset();
-    } catch (error) {
-      const isChanged =
-        isBulwarkError(error, 'API_CONFLICT') || isBulwarkError(error, 'API_NOT_FOUND');
-      if (!isChanged) this.#deps.log.warn('the status of policies is not up to date', { error });
-      this.#soon(this.#backoff.nextDelayMs());
+  #noted({ type, kind, object }: ObjectEvent): void {
+    if (isEnforced.has(kind)) {
+      const key = enforcementKey(object);
+      const { namespace = '', name, generation } = object.metadata;
+      if (type === 'DELETED') this.#fresh.delete(key);
+      else if (saidOf(object) !== generation) this.#fresh.set(key, { kind, namespace, name });
+    }
+    if (this.#fresh.size > 0) this.#news.soon();
+    this.#all.soon();
+  }
+
+  async #writeFresh(): Promise<void> {
+    this.#deps.enforcement.look();
+    for (const [key, name] of [...this.#fresh].slice(0, LIMITS.statusWritesPerRoundMax)) {
+      this.#fresh.delete(key);
+      if (!(await this.#writeOne(name))) this.#fresh.set(key, name);
     }
   }
 
-  async #write(object: ApiObject, found: readonly Diagnostic[]): Promise<void> {
-    const status = (object as { readonly status?: IstioStatus }).status ?? {};
-    const conditions = status.conditions ?? [];
-    const before = conditions.find(({ type }) => type === CONDITION);
-    const said = found.length === 0 ? undefined : conditionOf(object, found);
-    const { lastTransitionTime, ...same } = before ?? {};
-    if (isDeepStrictEqual(before && same, said)) return;
-    const others = conditions.filter(({ type }) => type !== CONDITION);
-    const since = lastTransitionTime ?? new Date(this.#deps.clock.now()).toISOString();
-    const next = said ? [...others, { ...said, lastTransitionTime: since }] : others;
-    const changed = { ...object, status: { ...status, conditions: next } };
-    await this.#deps.store.updateStatus(changed);
+  /** Says of an object that it is enforced, or refused; false when it is neither so far. */
+  async #writeOne(name: ObjectKey): Promise<boolean> {
+    const { enforcement, store, clock } = this.#deps;
+    try {
+      const object = await store.get(name);
+      if (!object) return true;
+      const verdict = enforcement.verdictOf(object);
+      const isRefused = verdict.behind.some(({ why }) => why === 'refused');
+      if (verdict.enforcing < verdict.proxies && !isRefused) return false;
+      const next = withConditions(object, sayingOf(object, verdict), clock.now());
+      if (next) await store.updateStatus(next);
+      return true;
+    } catch (error) {
+      this.#failed(error);
+      return false;
+    }
+  }
+
+  /** Nothing is looked at where nothing happened: our own writes are no news. */
+  async #writeAll(): Promise<void> {
+    const version = this.#deps.version();
+    if (version === this.#version && !this.#isBehind) return;
+    this.#isBehind = false;
+    try {
+      if (version !== this.#version) this.#find();
+      this.#version = version;
+      this.#deps.enforcement.look();
+      const isWhole = await this.#writeSome(LIMITS.statusWritesPerRoundMax);
+      if (!isWhole) this.progressed();
+      this.#backoff.reset();
+    } catch (error) {
+      this.#isBehind = true;
+      this.#failed(error);
+      this.#all.soon(this.#backoff.nextDelayMs());
+    }
+  }
+
+  /** False when more was to be written than may be. */
+  async #writeSome(writesMax: number): Promise<boolean> {
+    const { store, clock } = this.#deps;
+    let writes = 0;
+    for (const kind of [...ENFORCED_KINDS, ...FOUND_KINDS]) {
+      const { items } = await store.list(kind);
+      for (const [index, object] of items.entries()) {
+        if (index % BATCH === BATCH - 1) await new Promise((resolve) => setImmediate(resolve));
+        const next = withConditions(object, this.#saidOf(kind, object), clock.now());
+        if (!next) continue;
+        if (writes === writesMax) return false;
+        writes += 1;
+        await store.updateStatus(next);
+      }
+    }
+    return true;
+  }
+
+  #find(): void {
+    const found = this.#deps.findings();
+    this.#findings = new Map([...found].map(([object, list]) => [enforcementKey(object), list]));
+  }
+
+  #failed(error: unknown): void {
+    // Somebody else wrote meanwhile; that is news, too, and will be looked at.
+    if (isBulwarkError(error, 'API_CONFLICT') || isBulwarkError(error, 'API_NOT_FOUND')) return;
+    this.#deps.log.warn('the status of policies is not up to date', { error });
+  }
+
+  #saidOf(kind: KindId, object: ApiObject): ReadonlyMap<string, Said | undefined> {
+    const found = findingsCondition(object, this.#findings.get(enforcementKey(object)) ?? []);
+    const about = isEnforced.has(kind) && !this.#isTooEarly(object);
+    const verdict = about ? this.#deps.enforcement.verdictOf(object) : undefined;
+    const said = verdict ? sayingOf(object, verdict) : [];
+    return new Map([...said, [CONDITION.findings, found]]);
+  }
+
+  /** Proxies come back one by one after a start: what was said before it still holds for them. */
+  #isTooEarly(object: ApiObject): boolean {
+    const isStarting = this.#deps.clock.monotonicMs() - this.#startedMs < START_MS;
+    return isStarting && saidOf(object) === object.metadata.generation;
   }
 }
 
-function keyOf({ apiVersion, kind, metadata }: ApiObject): string {
-  const id = kindOf(apiVersion, kind)?.id ?? kind;
-  return `${id}/${metadata.namespace ?? ''}/${metadata.name}`;
+/** The generation that was spoken of last; undefined when nothing was said yet. */
+function saidOf(object: ApiObject): unknown {
+  return conditionsOf(object).find(({ type }) => type === CONDITION.reconciled)?.observedGeneration;
 }
 
-function conditionOf({ metadata }: ApiObject, found: readonly Diagnostic[]): Condition {
-  const sorted = SEVERITIES.flatMap((severity) => found.filter((one) => one.severity === severity));
-  const shown = sorted
-    .slice(0, LIMITS.diagnosticsPerObjectMax)
-    .map(({ field, message, remedy }) => {
-      const where = field === '' ? '' : `${field}: `;
-      return `${where}${message}${remedy === undefined ? '' : ` (${remedy})`}`;
-    });
-  const { generation } = metadata;
-  return {
-    type: CONDITION,
-    status: 'True',
-    reason: REASONS[sorted[0]?.severity ?? 'info'],
-    message: shown.join('; '),
-    ...(generation === undefined ? {} : { observedGeneration: generation }),
-  };
+function conditionsOf(object: ApiObject): readonly Condition[] {
+  return (object as WithStatus).status?.conditions ?? [];
+}
+
+/** The object with what is said of it now; undefined when that is the same as before. */
+function withConditions(
+  object: ApiObject,
+  said: ReadonlyMap<string, Said | undefined>,
+  now: number,
+): ApiObject | undefined {
+  const before = conditionsOf(object);
+  const conditions = mergeConditions(before, said, now);
+  if (conditions === before) return undefined;
+  const { status } = object as WithStatus;
+  const next: WithStatus = { ...object, status: { ...status, conditions } };
+  return next;
+}
+
+function sayingOf(object: ApiObject, verdict: Verdict): ReadonlyMap<string, Said | undefined> {
+  const said = enforcementConditions(object, verdict);
+  return new Map(said.map((one) => [one.type ?? '', one]));
 }

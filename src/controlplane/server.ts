@@ -37,7 +37,7 @@ import { MonitoringServer } from '#controlplane/monitoring-server.ts';
 import { mtlsView } from '#controlplane/mtls-view.ts';
 import { reachableAt, urlHost } from '#controlplane/network.ts';
 import { objectCheck } from '#controlplane/object-check.ts';
-import { PolicyStatus } from '#controlplane/policy-status.ts';
+import { openPolicyStatus } from '#controlplane/open-policy-status.ts';
 import { proxiesView } from '#controlplane/proxies-view.ts';
 import { RootRotation } from '#controlplane/root-rotation.ts';
 import { RootWatch } from '#controlplane/root-watch.ts';
@@ -173,7 +173,7 @@ export class ControlPlane implements Component {
       { settings, trustDomain },
       { ...this.#deps, mesh, authority, journal, store },
     );
-    const status = new PolicyStatus({ ...this.#deps, store, findings: () => mesh.findings() });
+    const status = openPolicyStatus(mesh, xds, { ...this.#deps, store });
     xds.lists.onNews(() => status.recheck());
     authority.roots.onChange(async () => {
       await serving.renewNow();

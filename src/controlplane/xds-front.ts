@@ -36,7 +36,7 @@ import type { Store } from '#store/store.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
 import type { XdsResource } from '#xds/resource.ts';
 import { AdsServer } from '#xds/serve/ads-server.ts';
-import type { ProxyStatus } from '#xds/serve/proxy-status.ts';
+import type { ProxyProgress, ProxyStatus } from '#xds/serve/proxy-status.ts';
 import { trustResource } from '#xds/serve/trust-resource.ts';
 import { TrustServer } from '#xds/serve/trust-server.ts';
 
@@ -92,6 +92,7 @@ export class XdsFront implements Component {
   /** What listcheckers take from elsewhere. */
   readonly lists: MixerLists;
   #grpc: GrpcServer | undefined;
+  #onProgress: () => void = () => {};
   /** As they were published last. */
   #federated: TrustBundles | undefined;
 
@@ -125,6 +126,7 @@ export class XdsFront implements Component {
         return this.#registration.connected(node);
       },
       onDisconnect: (node) => this.#registration.disconnected(node),
+      onProgress: () => this.#onProgress(),
       clock,
       metrics,
       log,
@@ -159,6 +161,16 @@ export class XdsFront implements Component {
   /** The proxies that are connected. */
   proxies(): readonly ProxyStatus[] {
     return this.#ads.proxies();
+  }
+
+  /** Which changes of the mesh are in force in each of them. */
+  progress(): readonly ProxyProgress[] {
+    return this.#ads.progress();
+  }
+
+  /** `listener` is called, often, whenever `progress` may say something new. */
+  onProgress(listener: () => void): void {
+    this.#onProgress = listener;
   }
 
   /** What is known of who connects to whom, and how. */

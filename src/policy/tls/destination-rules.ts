@@ -104,7 +104,7 @@ export class ClientRules {
   ): readonly Candidate[] {
     let candidates = this.#candidates.get(key);
     if (!candidates) {
-      const seen = find().filter((rule) => this.#isForClient(rule, namespace));
+      const seen = find().filter((rule) => isForClient(rule, this.#client));
       candidates = this.#candidatesOf(seen, namespace);
       this.#candidates.set(key, candidates);
     }
@@ -123,15 +123,15 @@ export class ClientRules {
       })
       .sort((a, b) => narrowerFirst(a.host, b.host));
   }
+}
 
-  #isForClient(rule: DestinationRule, namespace: string): boolean {
-    const { exportTo = [], workloadSelector } = rule.spec;
-    const own = namespace === this.#client.namespace;
-    if (workloadSelector?.matchLabels)
-      return own && labelsMatch(workloadSelector.matchLabels, this.#client.labels);
-    if (own || exportTo.length === 0) return true;
-    return exportTo.includes('*') || exportTo.includes(this.#client.namespace);
-  }
+function isForClient({ spec, metadata }: DestinationRule, client: RuleClient): boolean {
+  const { exportTo = [], workloadSelector } = spec;
+  const own = metadata.namespace === client.namespace;
+  if (workloadSelector?.matchLabels)
+    return own && labelsMatch(workloadSelector.matchLabels, client.labels);
+  if (own || exportTo.length === 0) return true;
+  return exportTo.includes('*') || exportTo.includes(client.namespace);
 }
 
 /** `rules`, oldest first, are for one host, and all for the client. */
@@ -170,6 +170,14 @@ export function ruleScope(rules: NamespacedObjects<DestinationRule>, client: Rul
     .map(({ metadata }) => metadata.name);
   if (own.length === 0 && !hasPrivateRules(rules)) return '';
   return JSON.stringify([client.namespace, selected]);
+}
+
+/** The rules that a client sees, whatever host they are for. */
+export function rulesSeenBy(
+  rules: NamespacedObjects<DestinationRule>,
+  client: RuleClient,
+): readonly DestinationRule[] {
+  return rules.all().filter((rule) => isForClient(rule, client));
 }
 
 /**

@@ -1,0 +1,19 @@
+import type { KindId } from '#api/object.ts';
+
+/**
+ * Kinds whose objects proxies enforce, and whose status says on how many of them (conditions
+ * `Accepted` and `Reconciled`).
+ */
+export const ENFORCED_KINDS: readonly KindId[] = [
+  'authorizationpolicies.security.istio.io',
+  'peerauthentications.security.istio.io',
+  'requestauthentications.security.istio.io',
+  'policies.authentication.istio.io',
+  'meshpolicies.authentication.istio.io',
+  'clusterrbacconfigs.rbac.istio.io',
+  'rbacconfigs.rbac.istio.io',
+  'serviceroles.rbac.istio.io',
+  'servicerolebindings.rbac.istio.io',
+  'rules.config.istio.io',
+  'destinationrules.networking.istio.io',
+];
