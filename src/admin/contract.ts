@@ -19,6 +19,10 @@ export const ADMIN_PATHS = {
   trustDomain: '/bulwark/v1alpha1/trust-domain',
   /** MtlsView. */
   mtls: '/bulwark/v1alpha1/mtls',
+  /** AuditView; the query says which records. */
+  audit: '/bulwark/v1alpha1/audit',
+  /** TrafficView; `since` in the query is in milliseconds since 1970. */
+  traffic: '/bulwark/v1alpha1/traffic',
   /** MeshView. */
   mesh: '/bulwark/v1alpha1/mesh',
 } as const;

@@ -14,7 +14,7 @@ import { isTrue } from '#apiserver/query.ts';
 import { DEFAULT_BINDINGS, DEFAULT_ROLES } from '#apiserver/rbac/default-roles.ts';
 import { Rbac } from '#apiserver/rbac/rbac.ts';
 import { parseRequest, type RequestInfo } from '#apiserver/request-info.ts';
-import type { Admission } from '#apiserver/resource-context.ts';
+import type { Admission, ResourceDeps } from '#apiserver/resource-context.ts';
 import { selectedName } from '#apiserver/selectors.ts';
 import type { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
 import { Turns } from '#apiserver/turns.ts';
@@ -43,6 +43,8 @@ export interface ApiServerDeps {
   readonly log: Logger;
   /** What is minded of objects beyond the rules of their kinds. */
   readonly check?: ObjectCheck;
+  /** Told of each change that a client makes of more than the status of an object. */
+  readonly onChange?: ResourceDeps['onChange'];
   /** Further documents, for who may do everything. */
   readonly views?: Views;
   /** Further commands, for the same. */
@@ -81,6 +83,7 @@ export class ApiServer implements Component {
       namespaces: this.#namespaces,
       turns: new Turns(),
       check: deps.check,
+      onChange: deps.onChange,
       guard,
       authorizer,
       views: deps.views ?? {},

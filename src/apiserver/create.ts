@@ -118,6 +118,7 @@ async function store(
   }
   try {
     const stored = await deps.store.create(prepared, within ? { within } : {});
+    deps.onChange?.({ caller: context.request.caller, verb: 'create', after: stored });
     // A namespace is ready for workloads when its creator hears of it.
     if (kind.id === 'namespaces') await deps.namespaces.ensureAccount(stored.metadata.name);
     return stored;

@@ -22,7 +22,7 @@ import { versionInfo } from '#apiserver/version.ts';
 import { type WatchRun, watchObjects } from '#apiserver/watch.ts';
 
 /** Documents beside the Kubernetes API, by path; each is made anew for each request. */
-export type Views = Readonly<Record<string, () => unknown>>;
+export type Views = Readonly<Record<string, (query: URLSearchParams) => unknown>>;
 
 /** What an action came to. */
 export interface ActionOutcome {
@@ -152,7 +152,7 @@ async function pathAnswer(
   { documents, healthChecks, views }: DispatchDeps,
 ): Promise<Answer | undefined> {
   const view = Object.hasOwn(views, path) ? views[path] : undefined;
-  if (view) return jsonAnswer(await view());
+  if (view) return jsonAnswer(await view(request.query));
   if (path === '/version') return jsonAnswer(versionInfo());
   if (path === '/') return jsonAnswer({ paths: [...rootPaths()] });
   return (await healthAnswer(request, healthChecks)) ?? documents.answer(request);

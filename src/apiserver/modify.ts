@@ -131,7 +131,7 @@ async function write(context: ResourceContext, change: Change): Promise<ApiObjec
     const { kind, request } = context;
     deps.guard.check({ caller: request.caller, kind, object, current });
     if (isFinished(object)) return await finishDeletion(context, object, dryRun);
-    if (!dryRun) return await deps.store.update(object);
+    if (!dryRun) return await writeChange(context, current, object);
     const { resourceVersion = '' } = current.metadata;
     undo();
     return nextRevision(context.kind, current, object, resourceVersion);
@@ -139,6 +139,17 @@ async function write(context: ResourceContext, change: Change): Promise<ApiObjec
     undo();
     throw error;
   }
+}
+
+async function writeChange(
+  { request, deps }: ResourceContext,
+  before: ApiObject,
+  object: ApiObject,
+): Promise<ApiObject> {
+  const after = await deps.store.update(object);
+  const isOther = after.metadata.resourceVersion !== before.metadata.resourceVersion;
+  if (isOther) deps.onChange?.({ caller: request.caller, verb: 'update', before, after });
+  return after;
 }
 
 async function writeStatus(

@@ -109,6 +109,18 @@ async function remove(
 
 /** Removes the object as it is now, or marks it; a race is an API_CONFLICT. */
 async function removePresent(
+  context: ResourceContext,
+  current: ApiObject,
+  dryRun: boolean,
+): Promise<Removal> {
+  const removal = await removeOrMark(context, current, dryRun);
+  const wasMarked = current.metadata.deletionTimestamp !== undefined;
+  const { caller } = context.request;
+  if (!dryRun && !wasMarked) context.deps.onChange?.({ caller, verb: 'delete', before: current });
+  return removal;
+}
+
+async function removeOrMark(
   { kind, deps }: ResourceContext,
   current: ApiObject,
   dryRun: boolean,

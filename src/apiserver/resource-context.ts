@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { KindDefinition } from '#api/kind.ts';
-import type { ObjectKey } from '#api/object.ts';
+import type { ApiObject, ObjectKey } from '#api/object.ts';
 import { type ObjectFormat, objectFormat } from '#apiserver/accept.ts';
 import type { ObjectCheck } from '#apiserver/admit.ts';
 import type { Caller } from '#apiserver/authorize.ts';
@@ -32,6 +32,16 @@ export interface ApiRequest extends Admission {
   readonly body: Buffer;
 }
 
+/** A change that a client made. */
+export interface ClientChange {
+  readonly caller: Caller;
+  readonly verb: 'create' | 'update' | 'delete';
+  /** Absent for an object that is new. */
+  readonly before?: ApiObject;
+  /** Absent for an object that is gone, or will be. */
+  readonly after?: ApiObject;
+}
+
 /** What the handlers of resources work with. */
 export interface ResourceDeps {
   readonly store: Store;
@@ -46,6 +56,8 @@ export interface ResourceDeps {
   readonly guard: EscalationGuard;
   /** Of clients that change the same object. */
   readonly turns: Turns;
+  /** Told of each change of more than the status, once it is made. */
+  readonly onChange?: ((change: ClientChange) => void) | undefined;
 }
 
 /** One request for objects of a kind. */

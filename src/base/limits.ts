@@ -59,7 +59,7 @@ export const LIMITS = {
   /** Bytes of incomplete requests that all calls of one gRPC connection may hold together. */
   grpcHeldBytesPerConnectionMax: 16 * 1024 * 1024,
   /** Connections of one gRPC server. */
-  grpcConnectionsMax: 16_384,
+  grpcConnectionsMax: 65_536,
   /** Bytes of the request headers of one gRPC call (they carry tokens). */
   grpcHeaderBytesMax: 32 * 1024,
   /** Streams of configuration that one server serves. */
@@ -112,6 +112,22 @@ export const LIMITS = {
   connectionCallersMax: 20,
   /** Lines about callers without mutual TLS that an agent reads each second, for one workload. */
   connectionLinesPerSecondMax: 200,
+  /** Streams on which proxies tell of calls, each thread of a proxy two at most. */
+  auditStreamsMax: 40_000,
+  /** Calls that are recorded each second of one identity; the others are counted. */
+  auditCallsPerSecondMax: 1000,
+  /** Records that wait for a sink; more are dropped and counted. */
+  auditWaitingMax: 20_000,
+  /** Characters of the records that wait for a sink. */
+  auditWaitingCharactersMax: 32 * 1024 * 1024,
+  /** Records that one question is answered with, the latest ones. */
+  auditListMax: 10_000,
+  /** Fields that the record of one change lists; the others are counted. */
+  auditFieldsPerChangeMax: 100,
+  /** Kinds of calls (caller, workload, path) that are counted apart at one time. */
+  trafficRowsMax: 20_000,
+  /** Lines about calls to one identity that are kept of an hour; the others are counted. */
+  trafficRowsPerHourMax: 6000,
   /** Bytes of what an agent tells of the connections of a workload. */
   connectionReportBytesMax: 128 * 1024,
   /**

@@ -1,4 +1,5 @@
 import { AGENT_TABLE } from '#base/settings/agent.ts';
+import { AUDIT_SETTINGS } from '#base/settings/audit.ts';
 import { AUTHORITY_SETTINGS } from '#base/settings/authority.ts';
 import type { SettingDefinition } from '#base/settings/definition.ts';
 import { FEDERATION_SETTINGS } from '#base/settings/federation.ts';
@@ -12,6 +13,7 @@ import { SERVER_SETTINGS } from '#base/settings/server.ts';
 export const SETTINGS = {
   ...MESH_SETTINGS,
   ...SERVER_SETTINGS,
+  ...AUDIT_SETTINGS,
   ...AUTHORITY_SETTINGS,
   ...FEDERATION_SETTINGS,
   ...AGENT_TABLE,

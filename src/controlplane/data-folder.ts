@@ -10,6 +10,8 @@ export interface DataPaths {
   readonly access: string;
   /** Keys of issuers of tokens. */
   readonly keys: string;
+  /** Records of calls and changes. */
+  readonly audit: string;
   readonly kubeconfig: string;
   readonly addresses: string;
   readonly rootCertificate: string;
@@ -28,6 +30,7 @@ export class DataFolder {
       ca: join(path, 'ca'),
       access: join(path, 'access'),
       keys: join(path, 'keys'),
+      audit: join(path, 'audit'),
       kubeconfig: join(path, 'admin.kubeconfig'),
       addresses: join(path, 'addresses.json'),
       rootCertificate: join(path, 'root-cert.pem'),

@@ -4,6 +4,7 @@ import { ensureAdminKubeconfig } from '#apiserver/admin-access.ts';
 import { ApiServer } from '#apiserver/api-server.ts';
 import { loadClientAuthority } from '#apiserver/client-authority.ts';
 import type { Actions, Views } from '#apiserver/dispatch.ts';
+import type { ClientChange } from '#apiserver/resource-context.ts';
 import { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
 import { loadTokenKey } from '#apiserver/token-key.ts';
 import { present } from '#base/assert.ts';
@@ -24,6 +25,7 @@ import {
   type ServerPorts,
   writeAddresses,
 } from '#controlplane/addresses.ts';
+import { Audit } from '#controlplane/audit.ts';
 import { type Authority, openAuthority } from '#controlplane/authority.ts';
 import { bundlesView } from '#controlplane/bundles-view.ts';
 import { CaControllers } from '#controlplane/ca-controllers.ts';
@@ -41,6 +43,7 @@ import { openPolicyStatus } from '#controlplane/open-policy-status.ts';
 import { proxiesView } from '#controlplane/proxies-view.ts';
 import { RootRotation } from '#controlplane/root-rotation.ts';
 import { RootWatch } from '#controlplane/root-watch.ts';
+import { SERVER_NAMES } from '#controlplane/server-names.ts';
 import { ServingCertificate, type ServingMaterial } from '#controlplane/serving-certificate.ts';
 import { guardTrustDomain } from '#controlplane/trust-domain-guard.ts';
 import { trustDomainView } from '#controlplane/trust-domain-view.ts';
@@ -60,18 +63,10 @@ export interface ControlPlaneDeps {
   readonly random: RandomSource;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** For records, where the settings want them there. */
+  readonly stdout: NodeJS.WritableStream;
 }
 
-/** Names under which agents of Istio, and Kubernetes clients, expect to find a control plane. */
-const DNS_NAMES = [
-  'istiod.istio-system.svc',
-  'istiod.istio-system.svc.cluster.local',
-  'istiod',
-  'bulwark',
-  'kubernetes',
-  'kubernetes.default.svc',
-  'localhost',
-];
 const LOOPBACK = '127.0.0.1';
 /** The issuer of service account tokens, and the audience of the API itself. */
 const TOKEN_ISSUER = 'https://kubernetes.default.svc.cluster.local';
@@ -136,12 +131,13 @@ export class ControlPlane implements Component {
     const journal = new SqliteIssuanceJournal({ path: join(paths.ca, 'issuance.db') }, this.#deps);
     const serving = this.#servingCertificate(authority, journal);
     const jwtKeys = openJwtKeys(paths.ca, this.#deps);
+    const audit = new Audit({ settings, directory: paths.audit }, this.#deps);
     const issuerKeys = new IssuerKeys({ settings, folder: paths.keys }, { ...this.#deps, mesh });
-    await this.#lifecycle.start([store, journal, serving, jwtKeys, issuerKeys]);
+    await this.#lifecycle.start([store, journal, serving, jwtKeys, issuerKeys, audit]);
     const tokens = await this.#tokens(store);
     const oidcRules = await readOidcRules(settings.oidcRules);
     const own = { mesh, authority, store, serving, journal };
-    const parts = { ...own, oidcRules, tokens, jwtKeys, issuerKeys };
+    const parts = { ...own, oidcRules, tokens, jwtKeys, issuerKeys, audit };
     const xds = new XdsFront({ settings, port: ports.secure }, { ...this.#deps, ...parts });
     const { peers } = xds.trust;
     const memory = new TrustMemory(memoryFile, { ...this.#deps, peers });
@@ -151,6 +147,7 @@ export class ControlPlane implements Component {
     const rotation = this.#rotation(authority, xds, federation);
     const watch = this.#rootWatch(rotation);
     const views = {
+      ...audit.views(),
       [ADMIN_PATHS.roots]: () => rotation.view(),
       [ADMIN_PATHS.proxies]: () => proxiesView(xds.proxies()),
       [ADMIN_PATHS.bundles]: () => bundlesView(mesh.model.snapshot(), parts),
@@ -250,7 +247,7 @@ export class ControlPlane implements Component {
     const issuer = new RecordedIssuer('server', { ...this.#deps, issuer: plain, journal });
     const { bindAddress } = this.#options.settings;
     const ipAddresses = [...new Set(['127.0.0.1', '::1', ...reachableAt(bindAddress)])];
-    const options = { dnsNames: DNS_NAMES, ipAddresses, ttlMs: SERVING_TTL_MS };
+    const options = { dnsNames: SERVER_NAMES, ipAddresses, ttlMs: SERVING_TTL_MS };
     return new ServingCertificate(options, { ...this.#deps, issuer });
   }
 
@@ -266,9 +263,10 @@ export class ControlPlane implements Component {
     parts: ServerParts,
     options: { readonly port: number; readonly views: Views; readonly actions: Actions },
   ): Promise<ApiServer> {
-    const { store, tokens, serving, authority, mesh } = parts;
+    const { store, tokens, serving, authority, mesh, audit } = parts;
     const { views, actions } = options;
     const check = objectCheck(mesh);
+    const onChange = (change: ClientChange): void => audit.changed(change);
     const { bindAddress, rootNamespace, caNamespace } = this.#options.settings;
     const clients = await loadClientAuthority(this.#folder.paths.access, this.#deps);
     const tlsOf = ({ privateKeyPem, certificateChainPem }: ServingMaterial) => ({
@@ -283,7 +281,7 @@ export class ControlPlane implements Component {
         initialNamespaces: [...new Set([rootNamespace, caNamespace])],
         tls: tlsOf(present(serving.material, 'the serving certificate')),
       },
-      { ...this.#deps, store, tokens, views, actions, check },
+      { ...this.#deps, store, tokens, views, actions, check, onChange },
     );
     await this.#lifecycle.start([api]);
     serving.onRenewed((material) => api.updateTls(tlsOf(material)));

@@ -1,4 +1,5 @@
 import type { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
+import type { CallIntake } from '#audit/call-intake.ts';
 import { present } from '#base/assert.ts';
 import type { Clock } from '#base/clock.ts';
 import { GRPC_STATUS, type GrpcService, GrpcStatusError } from '#base/grpc/grpc.ts';
@@ -13,6 +14,7 @@ import type { CrlPublisher } from '#ca/crl-publisher.ts';
 import type { IssuanceJournal } from '#ca/journal/journal.ts';
 import type { JwtKeys } from '#ca/jwt/jwt-keys.ts';
 import { WorkloadRegistration } from '#controllers/workload-registration.ts';
+import type { Audit } from '#controlplane/audit.ts';
 import type { Authority } from '#controlplane/authority.ts';
 import { type Issuance, openIssuance } from '#controlplane/issuance.ts';
 import type { IssuerKeys } from '#controlplane/issuer-keys.ts';
@@ -53,6 +55,8 @@ export interface ServerParts {
   readonly jwtKeys: JwtKeys;
   /** Started. */
   readonly issuerKeys: IssuerKeys;
+  /** Started. */
+  readonly audit: Audit;
 }
 
 export interface XdsFrontOptions {
@@ -85,6 +89,7 @@ export class XdsFront implements Component {
   readonly #options: XdsFrontOptions;
   readonly #issuance: Issuance;
   readonly #ads: AdsServer;
+  readonly #calls: CallIntake;
   readonly #revocation: RevocationCheck;
   readonly #crl: CrlPublisher;
   /** Tells workloads what to trust, and knows who does. */
@@ -118,6 +123,7 @@ export class XdsFront implements Component {
     });
     this.trust = new TrustServer(this.#trustResource(), { authenticate, clock, log });
     announceArrivals({ lists: this.#crl, trust: this.trust }, { ...deps, log });
+    this.#calls = deps.audit.intake({ authenticate });
     this.#ads = new AdsServer({
       authenticate,
       source: mesh,
@@ -217,6 +223,7 @@ export class XdsFront implements Component {
 
   async close(): Promise<void> {
     this.#ads.close();
+    this.#calls.close();
     this.trust.close();
     await this.#lifecycle.close();
   }
@@ -244,6 +251,9 @@ export class XdsFront implements Component {
     this.#ads.endStreams(({ peer }, { identity }) =>
       check.coversCertificate(peer.verifiedCertificate, identity),
     );
+    this.#calls.endStreams(({ peer }, identity) =>
+      check.coversCertificate(peer.verifiedCertificate, identity),
+    );
     this.trust.endStreams(({ serial }, identity) => check.covers({ identity, serial }));
   }
 
@@ -268,6 +278,7 @@ export class XdsFront implements Component {
         services: [
           this.#issuance.service,
           this.#ads.service,
+          this.#calls.service,
           this.trust.service,
           this.#jwtSvids(),
           serverReflection(),

@@ -8,6 +8,13 @@ import type { TrustDomain } from '#spiffe/spiffe-id.ts';
  */
 export type HardeningProfile = 'strict' | 'istio';
 
+/** What proxies stream to the control plane of the calls to their workloads. */
+export interface AuditSettings {
+  readonly records: 'off' | 'denied' | 'denied-and-audited';
+  /** Of all calls so many of a hundred; 0 = none. */
+  readonly trafficPercent: number;
+}
+
 /** What is made of the path of a request before policy sees it, as Istio's MeshConfig says it. */
 export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
 
@@ -37,6 +44,7 @@ export interface MeshSettings {
   readonly pathNormalization: PathNormalization;
   /** Which requests a proxy writes a line about: those denied or failed, or every one. */
   readonly accessLog: 'failures' | 'all';
+  readonly audit: AuditSettings;
   /** Whether callers whose request is denied are told by which rule. */
   readonly denialHeader: boolean;
   /** Whether proxies count requests by rule. */
@@ -63,6 +71,7 @@ export function meshSettings(
     hardening: 'strict',
     pathNormalization: PROFILE_PATHS[changes.hardening ?? 'strict'],
     accessLog: 'failures',
+    audit: { records: 'off', trafficPercent: 0 },
     denialHeader: false,
     policyMetrics: true,
     requireTokenExpiration: false,

@@ -18,6 +18,7 @@ export function startedSettings(settings: Settings): MeshSettings {
     outboundTraffic,
     hardening,
     accessLog,
+    audit: { records: settings.auditRecords, trafficPercent: settings.auditTraffic },
     denialHeader: settings.denialHeader,
     policyMetrics: settings.policyMetrics,
     requireTokenExpiration,

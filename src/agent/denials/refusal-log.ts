@@ -1,11 +1,11 @@
 import type { AllowPolicies } from '#agent/denials/allow-policies.ts';
 import { NO_RULE } from '#agent/denials/policy-decisions.ts';
+import { parseRuleId } from '#agent/denials/policy-name.ts';
 import { parseRefusal, type Refusal } from '#agent/denials/refusal.ts';
 import type { AgentMetrics } from '#agent/metrics.ts';
 import type { Clock } from '#base/clock.ts';
 import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
-import { parseRuleId } from '#agent/denials/policy-name.ts';
 
 /** A refusal as it is logged and shown in the status. */
 export interface RefusalRecord extends Refusal {

@@ -34,6 +34,7 @@ export function registerServerCommand(program: Command, context: CliContext): vo
         random: systemRandom,
         log: context.logger(settings.logLevel),
         metrics: new Metrics(),
+        stdout,
       },
     );
     await server.start();

@@ -150,7 +150,7 @@ export function gateDenialLog(source: LogSource): AccessLog {
 }
 
 /** A condition in Envoy's expression language, on the attributes of the request. */
-function expression(text: string): AccessLogFilter {
+export function expression(text: string): AccessLogFilter {
   return create(AccessLogFilterSchema, {
     filterSpecifier: {
       case: 'extensionFilter',
@@ -167,7 +167,7 @@ const FLAGGED = create(AccessLogFilterSchema, {
   filterSpecifier: { case: 'responseFlagFilter', value: {} },
 });
 
-const FAILED_HTTP: readonly AccessLogFilter[] = [
+const FAILED_STATUSES: readonly AccessLogFilter[] = [
   create(AccessLogFilterSchema, {
     filterSpecifier: {
       case: 'statusCodeFilter',
@@ -196,8 +196,14 @@ const FAILED_HTTP: readonly AccessLogFilter[] = [
       },
     },
   }),
-  FLAGGED,
 ];
+
+const FAILED_HTTP: readonly AccessLogFilter[] = [...FAILED_STATUSES, FLAGGED];
+
+/** Requests that were answered with an error, in HTTP or in gRPC. */
+export const FAILED_STATUS = create(AccessLogFilterSchema, {
+  filterSpecifier: { case: 'orFilter', value: { filters: [...FAILED_STATUSES] } },
+});
 
 const FAILED_TCP: readonly AccessLogFilter[] = [
   expression('connection.termination_details != ""'),
@@ -218,10 +224,10 @@ const REFUSED: readonly AccessLogFilter[] = [
 ];
 
 /** Of a connection that may also be written down when it was made. */
-const ENDED = ofType(AccessLogType.TcpConnectionEnd);
+export const ENDED = ofType(AccessLogType.TcpConnectionEnd);
 
 /** Requests and connections that a rule of an AUDIT policy matched. */
-const AUDITED = create(AccessLogFilterSchema, {
+export const AUDITED = create(AccessLogFilterSchema, {
   filterSpecifier: {
     case: 'metadataFilter',
     value: {
@@ -235,7 +241,8 @@ const AUDITED = create(AccessLogFilterSchema, {
   },
 });
 
-const ENDED_AUDITED = create(AccessLogFilterSchema, {
+/** Connections that one matched, once they are over. */
+export const ENDED_AUDITED = create(AccessLogFilterSchema, {
   filterSpecifier: { case: 'andFilter', value: { filters: [ENDED, AUDITED] } },
 });
 

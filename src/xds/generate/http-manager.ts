@@ -18,6 +18,7 @@ import { HARDENING } from '#policy/hardening.ts';
 import { PATH_NORMALIZATIONS } from '#policy/path-normalization.ts';
 import { PROXY_HEADER_PREFIXES, PROXY_HEADERS } from '#policy/proxy-headers.ts';
 import { httpAccessLog, type LoggedRequests, plaintextLog } from '#xds/generate/access-log.ts';
+import { type AuditStreams, httpAuditStreams } from '#xds/generate/audit-stream.ts';
 import { denialReplies, type RuleDenial } from '#xds/generate/authz/denials.ts';
 import {
   gatewayHttpFilters,
@@ -47,6 +48,7 @@ export interface InboundManagerInput extends ManagerInput {
   readonly denialHeader: boolean;
   /** Whose identity principals of policies are about. */
   readonly principal: PrincipalBinding;
+  readonly audit: AuditStreams;
   /** Whether its callers come without mutual TLS. */
   readonly isPlaintext: boolean;
 }
@@ -118,6 +120,7 @@ function judging(input: JudgingInput): ManagerInit {
     accessLog: [
       httpAccessLog({ direction: 'inbound', port: input.port }, input.accessLog),
       ...(input.isPlaintext ? [plaintextLog('request')] : []),
+      ...httpAuditStreams(input.audit),
     ],
     ...denialReplies(input.denials, input.denialHeader),
     // The header says what the handshake proved, whatever the caller sent; without mutual TLS it is

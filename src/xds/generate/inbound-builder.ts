@@ -110,7 +110,7 @@ export class InboundBuilder {
     explicit: ExplicitPorts | undefined,
     { revocations, trustBundles }: MeshSnapshot,
   ): InboundContext {
-    const { hardening, pathNormalization, accessLog, denialHeader } = this.#settings;
+    const { hardening, pathNormalization, accessLog, audit, denialHeader } = this.#settings;
     const { custom, deny, allow } = authorization.tcp;
     const policy = tcpAuthzMarker(authorization, {
       listenPorts: explicit?.inbound,
@@ -126,6 +126,7 @@ export class InboundBuilder {
       hardening,
       pathNormalization,
       accessLog,
+      audit,
       denials: ruleDenials(authorization),
       denialHeader,
       tls: this.#settings.tls.mesh,
@@ -208,11 +209,11 @@ export class InboundBuilder {
   #gatesOf(
     gated: readonly NumberedPort[],
     { gate }: PortPolicies,
-    { accessLog }: InboundContext,
+    { accessLog, audit }: InboundContext,
   ): readonly XdsResource[] {
     if (!gate) return [];
     return gated.map(({ port, cluster }) =>
-      this.#gates.get({ port, cluster, verdict: peerVerdict(gate, port), accessLog }),
+      this.#gates.get({ port, cluster, verdict: peerVerdict(gate, port), accessLog, audit }),
     );
   }
 

@@ -12,6 +12,7 @@ import type { TlsLimits } from '#model/tls-limits.ts';
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import type { MtlsMode } from '#policy/authn/mtls-mode.ts';
 import type { LoggedRequests } from '#xds/generate/access-log.ts';
+import { type AuditStreams, tcpAuditStreams } from '#xds/generate/audit-stream.ts';
 import type { RuleDenial } from '#xds/generate/authz/denials.ts';
 import { networkAuthzFilters } from '#xds/generate/authz/filters.ts';
 import { PEER_SERIAL } from '#xds/generate/authz/peer-serial.ts';
@@ -29,6 +30,7 @@ export interface InboundContext {
   readonly hardening: HardeningProfile;
   readonly pathNormalization: PathNormalization;
   readonly accessLog: LoggedRequests;
+  readonly audit: AuditStreams;
   /** What rules tell callers in place of what every denial says. */
   readonly denials: readonly RuleDenial[];
   /** Whether callers are told which rule denied them. */
@@ -185,6 +187,7 @@ function httpFilter(port: InboundPort, { tls }: Arrival, context: InboundContext
     hardening: context.hardening,
     pathNormalization: context.pathNormalization,
     accessLog: context.accessLog,
+    audit: context.audit,
     denials: context.denials,
     denialHeader: context.denialHeader,
     statPrefix: statPrefix(port, tls),
@@ -207,6 +210,7 @@ function tcpFilters(port: InboundPort, { tls }: Arrival, context: InboundContext
       accessLog: context.accessLog,
       waitsForCaller,
       waitsForHandshake: isGated && tls === 'mesh',
+      audit: tcpAuditStreams(context.audit),
       inbound: { statPrefix: statPrefix(port, tls), isPlaintext: tls === 'none' },
     }),
   ];

@@ -8,6 +8,8 @@ export const CLUSTER_NAMES = {
   inboundPassthrough: 'InboundPassthroughCluster',
   /** The agent's SDS, in Envoy's bootstrap. */
   sds: 'sds-grpc',
+  /** The control plane, in Envoy's bootstrap. */
+  xds: 'xds-grpc',
 } as const;
 
 /** Ports to which a transparent redirection leads connections (Istio, "Ports used by Istio"). */

@@ -17,6 +17,7 @@ import { InternalUpstreamTransportSchema } from '#gen/envoy-api/envoy/extensions
 import { RawBufferSchema } from '#gen/envoy-api/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';
 import type { PeerVerdict } from '#policy/authz/peer-verdict.ts';
 import { gateDenialLog, type LoggedRequests } from '#xds/generate/access-log.ts';
+import { type AuditStreams, gateAuditStreams } from '#xds/generate/audit-stream.ts';
 import {
   ALLOW_CHAIN,
   denyChain,
@@ -39,6 +40,7 @@ export interface GateInput {
   readonly cluster: string;
   readonly verdict: PeerVerdict;
   readonly accessLog: LoggedRequests;
+  readonly audit: AuditStreams;
 }
 
 /** Inside of the proxy, so a second is long. */
@@ -151,7 +153,7 @@ export function buildGate(input: GateInput): XdsResource {
   return encodeResource(TYPE_URL.listener, name, ListenerSchema, listener);
 }
 
-function chain(name: string, { port, accessLog }: GateInput, cluster: string): FilterChain {
+function chain(name: string, { port, accessLog, audit }: GateInput, cluster: string): FilterChain {
   const source = { direction: 'inbound', port } as const;
   return create(FilterChainSchema, {
     name,
@@ -162,7 +164,7 @@ function chain(name: string, { port, accessLog }: GateInput, cluster: string): F
         accessLog,
         waitsForCaller: false,
         // What passes is written down where it came in.
-        logs: name === ALLOW_CHAIN ? [] : [gateDenialLog(source)],
+        logs: name === ALLOW_CHAIN ? [] : [gateDenialLog(source), ...gateAuditStreams(audit, port)],
       }),
     ],
   });

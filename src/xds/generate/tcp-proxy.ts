@@ -30,6 +30,8 @@ export interface TcpProxyInput {
   readonly waitsForCaller: boolean;
   /** Connect when it is known who the caller is. */
   readonly waitsForHandshake?: boolean;
+  /** What the control plane is told of its connections. */
+  readonly audit?: readonly AccessLog[];
   /** In place of the usual lines. */
   readonly logs?: readonly AccessLog[];
   /** Of calls to the workload: what they are counted under. */
@@ -48,7 +50,8 @@ const SEEN_WHILE_OPEN = {
 /** The last network filter of a chain that is not HTTP. */
 export function tcpProxy(input: TcpProxyInput): Filter {
   const { inbound } = input;
-  const accessLog = [...(input.logs ?? [tcpAccessLog(input.source, input.accessLog)])];
+  const lines = input.logs ?? [tcpAccessLog(input.source, input.accessLog)];
+  const accessLog = [...lines, ...(input.audit ?? [])];
   return create(FilterSchema, {
     name: 'envoy.filters.network.tcp_proxy',
     configType: typedConfig(TcpProxySchema, {

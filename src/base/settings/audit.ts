@@ -1,0 +1,65 @@
+import { table } from '#base/settings/definition.ts';
+
+/** Records of who was denied what, of who changed what, and where they go. */
+export const AUDIT_SETTINGS = table({
+  auditRecords: {
+    type: 'string',
+    env: ['BULWARK_AUDIT_RECORDS'],
+    default: 'denied-and-audited',
+    choices: ['off', 'denied', 'denied-and-audited'],
+    doc: 'Which requests and connections proxies tell the control plane, one record each: those that were denied, and those that AUDIT policies match.',
+    scope: ['server'],
+  },
+  auditTraffic: {
+    type: 'integer',
+    env: ['BULWARK_AUDIT_TRAFFIC'],
+    default: '0',
+    min: '0',
+    max: '100',
+    unit: 'percent',
+    doc: 'Of all requests so many of a hundred are told too, to be counted by caller, service and path: what `bulwark would-deny` rests on.',
+    scope: ['server'],
+  },
+  auditSinks: {
+    type: 'list',
+    env: ['BULWARK_AUDIT_SINKS'],
+    default: 'file',
+    choices: ['file', 'stdout', 'otlp'],
+    doc: 'Where records go: files, which `bulwark audit-log` reads; lines of JSON on standard output; a collector (OTLP).',
+    scope: ['server'],
+  },
+  auditDirectory: {
+    type: 'path',
+    env: ['BULWARK_AUDIT_DIRECTORY'],
+    default: undefined,
+    doc: 'The folder for files of records; `audit` in the data folder when not set.',
+    scope: ['server'],
+  },
+  auditFileBytes: {
+    type: 'integer',
+    env: ['BULWARK_AUDIT_FILE_BYTES'],
+    default: '10485760',
+    min: '65536',
+    max: '1073741824',
+    unit: 'bytes',
+    doc: 'How large a file of records becomes before the next one is begun.',
+    scope: ['server'],
+  },
+  auditFiles: {
+    type: 'integer',
+    env: ['BULWARK_AUDIT_FILES'],
+    default: '10',
+    min: '2',
+    max: '1000',
+    unit: 'files',
+    doc: 'How many files are kept of requests, of changes and of traffic each; the oldest goes first.',
+    scope: ['server'],
+  },
+  auditOtlpEndpoint: {
+    type: 'string',
+    env: ['BULWARK_AUDIT_OTLP_ENDPOINT'],
+    default: undefined,
+    doc: 'The URL that records are posted to as OTLP logs in JSON: http://127.0.0.1:4318/v1/logs. The sink `otlp` needs it.',
+    scope: ['server'],
+  },
+});

@@ -1,0 +1,191 @@
+// What proxies tell of calls, and the API of changes, is recorded by the control plane, in a mesh
+// of processes: server, agent and two Envoys.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { statSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { AccessRecord, AuditView, ChangeRecord } from '#admin/audit.ts';
+import { ADMIN_PATHS } from '#admin/contract.ts';
+import { run as runProcess } from '../../tools/setup/processes.js';
+import { startEchoApp, startTcpApp } from '../kit/echo-app.ts';
+import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import { RealMesh } from '../kit/real-mesh.ts';
+import { waitUntil } from '../kit/wait-until.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
+
+const account = (name: string, port: string) => `
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: ${name}, namespace: shop }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: { name: ${name}, namespace: shop }
+spec: { metadata: { labels: { app: ${name} } }, template: { serviceAccount: ${name}${port} } }
+`;
+
+const OBJECTS = `
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: app, namespace: shop }
+spec:
+  selector: { app: app }
+  ports:
+  - { name: http, port: 80, targetPort: http }
+  - { name: tcp, port: 90, targetPort: tcp }
+${account('app', '')}${account('caller', '')}`;
+
+const policies = (http: number, tcp: number) => `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: no, namespace: shop }
+spec:
+  selector: { matchLabels: { app: app } }
+  action: DENY
+  rules:
+  - to: [{ operation: { paths: ["/no*"], ports: ["${http}"] } }]
+  - to: [{ operation: { ports: ["${tcp}"] } }]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: watch, namespace: shop }
+spec:
+  selector: { matchLabels: { app: app } }
+  action: AUDIT
+  rules: [{ to: [{ operation: { paths: ["/watched*"], ports: ["${http}"] } }] }]
+`;
+
+async function startMesh(t: TestContext) {
+  const mesh = new RealMesh(t);
+  await mesh.startServer('--audit-traffic', '100');
+  await mesh.apply(OBJECTS);
+  const http = await startEchoApp(t, 'app');
+  const { port: tcp } = await startTcpApp(t);
+  const workload = (name: string, rest: object) => ({
+    namespace: 'shop',
+    serviceAccount: name,
+    name,
+    group: name,
+    mode: 'explicit',
+    ...rest,
+  });
+  const ports = [
+    { name: 'http', port: http },
+    { name: 'tcp', port: tcp },
+  ];
+  const status = await mesh.startAgent('agent', {
+    workloads: [
+      workload('app', { app: { ports } }),
+      workload('caller', { upstreams: ['app.shop.svc.cluster.local:90'] }),
+    ],
+  });
+  const { ports: own } = await status('caller');
+  const client = new KeepAliveClient({ port: own.httpProxyPort });
+  t.after(() => client.close());
+  const ask = async (path: string, headers: Readonly<Record<string, string>> = {}) =>
+    (await client.ask({ target: `http://app.shop${path}`, headers })).status;
+  return { mesh, http, tcp, ask, tcpPort: own.upstreams[0]?.listen ?? 0 };
+}
+
+test('records of calls and of changes', { timeout: 120_000 }, async (t) => {
+  const { mesh, http, tcp, ask, tcpPort } = await startMesh(t);
+  await waitUntil(async () => (await ask('/')) === 200, 'the application answers');
+  await mesh.apply(policies(http, tcp));
+  await waitUntil(async () => (await ask('/no')) === 403, 'the policies are there');
+  const bulwark = async (...args: readonly string[]) => {
+    const all = ['--disable-warning=ExperimentalWarning', MAIN, ...args];
+    const { code, stdout, stderr } = await runProcess(process.execPath, [
+      ...all,
+      '--kubeconfig',
+      mesh.kubeconfig,
+    ]);
+    return { code, text: stdout.toString(), note: stderr.toString() };
+  };
+  const view = async (query: string) =>
+    (await mesh.api.expect({ method: 'GET', path: `${ADMIN_PATHS.audit}?${query}` })) as AuditView;
+  const recordOf = (holds: (record: AccessRecord) => boolean, what: string) =>
+    waitUntil(async () => {
+      const { records } = await view('');
+      return records.filter((one) => one.type === 'access').find(holds);
+    }, what);
+
+  await t.test('a denied request: who, what, and which rule', async () => {
+    const headers = {
+      traceparent: `00-${TRACE}-00f067aa0ba902b7-01`,
+      authorization: 'Bearer abc',
+      cookie: 'id=abc',
+    };
+    assert.equal(await ask('/no/secret?token=abc', headers), 403);
+    const record = await recordOf(({ path }) => path === '/no/secret', 'the denial');
+    const { decision, caller, workload, method, host, port, status, cause } = record;
+    assert.deepEqual(
+      { decision, caller, method, host, port, status, cause },
+      {
+        decision: 'denied',
+        caller: 'spiffe://cluster.local/ns/shop/sa/caller',
+        method: 'GET',
+        host: 'app.shop',
+        port: http,
+        status: 403,
+        cause: 'rule',
+      },
+    );
+    assert.deepEqual(workload, {
+      namespace: 'shop',
+      name: 'app',
+      identity: 'spiffe://cluster.local/ns/shop/sa/app',
+    });
+    assert.deepEqual([record.policy, record.rule, record.traceId], ['shop/no', 0, TRACE]);
+    assert.doesNotMatch(JSON.stringify(record), /abc/, 'no query, token or cookie');
+  });
+
+  await t.test('an allowed request that an AUDIT policy matches', async () => {
+    assert.equal(await ask('/watched'), 200);
+    const record = await recordOf(({ path }) => path === '/watched', 'the audited request');
+    assert.deepEqual(
+      [record.decision, record.auditedBy, record.auditRule],
+      ['allowed', 'shop/watch', 0],
+    );
+  });
+
+  await t.test('a denied connection', async () => {
+    const socket = connect(tcpPort, '127.0.0.1');
+    t.after(() => socket.destroy());
+    socket.on('error', () => {});
+    socket.write('hello');
+    await once(socket, 'close');
+    const record = await recordOf(({ protocol }) => protocol === 'tcp', 'the connection');
+    assert.deepEqual(
+      [record.decision, record.policy, record.rule, record.port],
+      ['denied', 'shop/no', 1, tcp],
+    );
+    assert.equal(record.caller, 'spiffe://cluster.local/ns/shop/sa/caller');
+  });
+
+  await t.test('who changed what', async () => {
+    await mesh.apply(policies(http, tcp).replace('"/no*"', '"/never*"'));
+    const { records } = await view('of=changes&policy=shop/no');
+    const [created, updated] = records as readonly ChangeRecord[];
+    assert.equal(created?.verb, 'create');
+    assert.deepEqual(updated?.fields, [
+      { field: 'spec.rules[0].to[0].operation.paths[0]', before: '"/no*"', after: '"/never*"' },
+    ]);
+    assert.equal(updated?.user, 'bulwark-admin');
+  });
+
+  await t.test('files are for their owner alone', () => {
+    const mode = statSync(join(mesh.data, 'audit/calls.jsonl')).mode & 0o777;
+    assert.equal(mode.toString(8), '600');
+    void bulwark;
+  });
+});
