@@ -1,9 +1,10 @@
 import { checkDuration } from '#api/duration.ts';
-import { forbidden, invalid, required, violates, warning } from '#api/field-error.ts';
+import { forbidden, invalid, required, violates } from '#api/field-error.ts';
 import { isHostLabel } from '#api/host.ts';
 import type { Report } from '#api/kind.ts';
 import { checkPort } from '#api/kinds/endpoint-rules.ts';
 import { checkGatewayNames } from '#api/kinds/gateway-names.ts';
+import { routingClaim } from '#api/kinds/routing-claim.ts';
 import { checkDestination, checkWeights } from '#api/kinds/virtual-service-destination-rules.ts';
 import { checkFeatures } from '#api/kinds/virtual-service-feature-rules.ts';
 import type { HttpMatch, StringMatch } from '#api/kinds/virtual-service-match.ts';
@@ -73,9 +74,11 @@ function checkMatch(match: HttpMatch, field: string, isForMesh: boolean, report:
   for (const name of Object.keys({ ...match.headers, ...match.withoutHeaders })) {
     if (name.startsWith('@') && isForMesh)
       report(forbidden(`${field}.headers[${name}]`, 'claims decide about routes at gateways only'));
-    else if (name.startsWith('@'))
-      report(warning(`${field}.headers[${name}]`, 'matches of claims are not acted on yet'));
-    else if (name !== '' && !HEADER_NAME.test(name))
+    else if (name.startsWith('@') && routingClaim(name) === undefined)
+      report(
+        invalid(`${field}.headers`, name, 'must be @request.auth.claims and the name of a claim'),
+      );
+    else if (name !== '' && !name.startsWith('@') && !HEADER_NAME.test(name))
       report(invalid(`${field}.headers`, name, 'must be the name of a header'));
   }
   if (port !== undefined && port !== 0) checkPort(port, `${field}.port`, report);

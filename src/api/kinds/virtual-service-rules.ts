@@ -11,8 +11,8 @@ import { checkHttpRoute } from '#api/kinds/virtual-service-http-rules.ts';
 import { checkLabels } from '#api/metadata.ts';
 
 const HOST_LENGTH_MAX = 255;
-/** TCP and TLS routes name hosts that no proxy acts on yet. */
-const NOT_YET = ['tls', 'tcp'] as const;
+/** Routes of connections, on which gateways act. */
+const PLAIN = ['tls', 'tcp'] as const;
 
 /** Rules of a VirtualService beyond its schema. */
 export function checkVirtualService({ spec = {}, metadata }: VirtualService, report: Report): void {
@@ -28,7 +28,7 @@ export function checkVirtualService({ spec = {}, metadata }: VirtualService, rep
     report(required('spec', 'one of http, tls and tcp'));
   for (const [index, route] of http.entries())
     checkHttpRoute(route, `spec.http[${index}]`, { isDelegate, isForMesh: forMesh(spec) }, report);
-  for (const kind of NOT_YET) checkPlainRoutes(spec, kind, report);
+  for (const kind of PLAIN) checkPlainRoutes(spec, kind, report);
   checkExportTo(spec.exportTo ?? [], metadata.namespace ?? '', report);
 }
 
@@ -80,8 +80,8 @@ function isClusterName(name: string): boolean {
 
 function checkPlainRoutes(spec: VirtualServiceSpec, kind: 'tls' | 'tcp', report: Report): void {
   const routes = spec[kind] ?? [];
-  if (routes.length > 0)
-    report(warning(`spec.${kind}`, `${kind.toUpperCase()} routes are not acted on yet`));
+  if (routes.length > 0 && forMesh(spec))
+    report(warning(`spec.${kind}`, `${kind.toUpperCase()} routes count at gateways only`));
   for (const [index, { route = [] }] of routes.entries()) {
     const field = `spec.${kind}[${index}]`;
     if (route.length === 0) report(required(`${field}.route`));

@@ -50,16 +50,18 @@ describe('the object', () => {
     refused(errors({ exportTo: ['a b'] }), 'spec.exportTo[0]', /namespace/);
   });
 
-  test('says which parts of it are not acted on', () => {
+  test('says which parts of it count at gateways only', () => {
     assert.deepEqual(warnings({}), []);
     const headers = { '@request.auth.claims.sub': { exact: 'a' } };
     const http = [{ route, match: [{ headers }] }];
     const gateways = ['front'];
-    assert.match(warnings({ http, gateways }).join(), /claims are not acted on yet/);
+    assert.deepEqual(errorsOf(object({ http, gateways })), []);
+    const other = [{ route, match: [{ headers: { '@request.auth.sub': {} } }] }];
+    refused(errors({ http: other, gateways }), 'spec.http[0].match[0].headers', /name of a claim/);
     const header = 'spec.http[0].match[0].headers[@request.auth.claims.sub]';
     refused(errors({ http }), header, /at gateways only/);
-    assert.match(warnings({ tcp: [{ route }] })[0] ?? '', /TCP routes are not acted on yet/);
-    assert.match(warnings({ gateways: ['front'] })[0] ?? '', /nothing is routed there/);
+    assert.match(warnings({ tcp: [{ route }] })[0] ?? '', /TCP routes count at gateways only/);
+    assert.deepEqual(warnings({ tcp: [{ route }], gateways }), []);
   });
 
   test('has TLS routes for its own hosts only', () => {

@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import { routingClaim } from '#api/kinds/routing-claim.ts';
 import type { HttpMatch, StringMatch } from '#api/kinds/virtual-service-match.ts';
 import type {
   HeaderMatcherSchema,
@@ -48,9 +49,6 @@ function isHeader([name]: readonly [string, unknown]): boolean {
   return !name.startsWith('@');
 }
 
-/** A claim of the token, `@request.auth.claims.a.b` or `@request.auth.claims[a][b]`. */
-const CLAIM = /^@request\.auth\.claims(?:\.(.+)|((?:\[[^[\]]+\])+))$/;
-
 /**
  * A condition on a claim of the verified token: a text, or a list with such a text. `negated`: a
  * token without the claim, or no token, fulfils it too.
@@ -60,9 +58,8 @@ function claimOf(
   match: StringMatch,
   negated: boolean,
 ): readonly Init<typeof MetadataMatcherSchema>[] {
-  const [, dotted, bracketed] = CLAIM.exec(name) ?? [];
-  const path = dotted?.split('.') ?? bracketed?.slice(1, -1).split('][');
-  if (!path) return [];
+  if (isHeader([name, match])) return [];
+  const path = routingClaim(name) ?? [name];
   const text = stringOf(match) ?? ANY_TEXT;
   const value = create(ValueMatcherSchema, { matchPattern: { case: 'stringMatch', value: text } });
   return [

@@ -24,7 +24,9 @@ const addressBlock: PrimitiveCheck = ({ fields }) => {
 const secretName: PrimitiveCheck = ({ name, fields }) =>
   jsonDifference(fields.want, CREDENTIAL.keyPair(name));
 
-const ofGatewaySecrets = absent('secrets of gateways come with gateways');
+const ofGatewaySecrets = absent(
+  'a gateway gets Secrets of its own namespace, by what an object says of it',
+);
 const ofProxySettings = absent('settings of proxies and telemetry in the mesh configuration');
 
 /** How to check the rows of each test of Istio; those of one subject in one file. */

@@ -53,7 +53,7 @@ spec: { selector: { app: front }, servers: [${servers}] }
   const labels = { app: 'front' };
   const proxy = testProxy({ namespace: 'edge', labels, gateway: { address: '127.0.0.9' } });
   const snapshot = mesh.generator.snapshotFor(proxy, mesh.model.snapshot());
-  const listeners = snapshotJson(snapshot).listener as readonly {
+  const listeners = snapshotJson(snapshot).listener as unknown as readonly {
     readonly name: string;
     readonly filter_chains: readonly Chain[];
   }[];

@@ -1,4 +1,5 @@
 import { urlHost } from '#controlplane/network.ts';
+import { commonHosts, hostsForNamespace } from '#policy/gateway/server-hosts.ts';
 import { hostCovers, narrowerFirst } from '#policy/tls/host-match.ts';
 import { jsonDifference } from '../../json-difference.ts';
 import { absent, type PrimitiveCheck } from './row.ts';
@@ -45,7 +46,21 @@ const compliant: PrimitiveCheck = ({ fields }) =>
 const domainName: PrimitiveCheck = ({ fields }) =>
   jsonDifference(fields.match, `${urlHost(String(fields.host ?? ''))}:${fields.port}`);
 
-const ofGateways = absent('which hosts of a gateway a route is for comes with gateways');
+const intersection: PrimitiveCheck = ({ fields }) => {
+  const { a, b } = fields as { readonly a: readonly string[]; readonly b: readonly string[] };
+  return jsonDifference(listOf(fields.intersection), commonHosts(a, b));
+};
+
+const ofNamespace: PrimitiveCheck = ({ fields }) => {
+  const hosts = fields.hosts as readonly string[];
+  const found = hostsForNamespace(hosts, String(fields.namespace), '');
+  return jsonDifference(listOf(fields.want), found);
+};
+
+/** None is written as an object. */
+function listOf(value: unknown): unknown {
+  return Array.isArray(value) ? value : [];
+}
 
 /** Names of hosts. */
 export const HOST_CHECKS: Readonly<Record<string, PrimitiveCheck>> = {
@@ -53,9 +68,9 @@ export const HOST_CHECKS: Readonly<Record<string, PrimitiveCheck>> = {
   TestNameSubsetOf: isSubset,
   TestNamesSortOrder: sortOrder,
   TestMoreSpecific: moreSpecific,
-  TestNamesIntersection: ofGateways,
-  TestNamesForNamespace: ofGateways,
-  TestParseGatewayRDSRouteName: ofGateways,
+  TestNamesIntersection: intersection,
+  TestNamesForNamespace: ofNamespace,
+  TestParseGatewayRDSRouteName: absent('names of routes are not read back'),
   TestIPv6Compliant: compliant,
   TestDomainName: domainName,
 };
