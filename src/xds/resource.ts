@@ -28,6 +28,24 @@ export interface XdsResource {
   readonly version: string;
   /** Wire bytes of an envoy.service.discovery.v3.Resource: name, version and the message as Any. */
   readonly encoded: Uint8Array;
+  /** With which other one it changes as if both were one; absent = it changes by itself. */
+  readonly joint?: JointChange;
+}
+
+/**
+ * A resource that refuses something, which together with another one makes one decision. Envoy
+ * takes resources one after the other, so a change of both would be a mixture for a moment, which
+ * may let in what both the old and the new pair refuse.
+ */
+interface JointChange {
+  /** Name of the other one, of the same type. */
+  readonly other: string;
+  /**
+   * What refuses whatever this one or an earlier one of the same name refuses. While it is in
+   * force the other one may change: each decision is then that of the old pair or of the new one.
+   * The same pair gives the same object.
+   */
+  join(before: XdsResource): XdsResource;
 }
 
 /**

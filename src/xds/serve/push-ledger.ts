@@ -13,8 +13,8 @@ export interface Push {
   readonly before: Holding | undefined;
   /** Whether it undoes what a rejected one left behind, rather than bringing what is wanted. */
   readonly repair: boolean;
-  /** Whether it is a part of an earlier response, sent again. */
-  readonly again: boolean;
+  /** Whether that takes more than this response: it repeats a part of one, or is on the way. */
+  readonly isPart: boolean;
 }
 
 /** Responses to remember. Envoy holds back answers for clusters, so there can be more than one. */

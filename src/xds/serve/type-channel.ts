@@ -4,6 +4,7 @@ import { LIMITS } from '#base/limits.ts';
 import type { DeltaDiscoveryRequest } from '#gen/envoy-api/envoy/service/discovery/v3/discovery_pb.js';
 import type { XdsResource } from '#xds/resource.ts';
 import { Acceptance, type TypeProgress } from '#xds/serve/acceptance.ts';
+import { nextStep } from '#xds/serve/joint-steps.ts';
 import type { TypeStatus } from '#xds/serve/proxy-status.ts';
 import { type Push, PushLedger } from '#xds/serve/push-ledger.ts';
 import { Rejections } from '#xds/serve/rejections.ts';
@@ -126,7 +127,7 @@ export class TypeChannel {
   /** The proxy took a response. */
   accepted(push: Push): void {
     const isSearching = this.#rejections?.isSearching ?? false;
-    this.#acceptance.accepted(push, !push.again && !isSearching);
+    this.#acceptance.accepted(push, !push.isPart && !isSearching);
   }
 
   /** These resources of a response are at fault. */
@@ -167,10 +168,12 @@ export class TypeChannel {
    * @param holdRemovals leaves the removed names for a later call
    */
   push(
-    { map, version }: VersionedMap,
+    { map: wanted, version }: VersionedMap,
     nowMs: number,
     holdRemovals = false,
   ): ResourceChange | undefined {
+    const isJoint = this.type.name === 'ecds';
+    const map = isJoint ? nextStep(this.#subscription.holding(), wanted) : wanted;
     const whole = this.#subscription.changeTo(map);
     const change = holdRemovals ? this.#deps.diffs.additionsIn(whole) : whole;
     const later = holdRemovals ? whole.removed : NO_CHANGE.removed;
@@ -187,12 +190,12 @@ export class TypeChannel {
         return undefined;
       }
       const part = { changed: again, adds: false, removed: [] };
-      return this.#send(part, { sentMs: nowMs, version, before: undefined, again: true });
+      return this.#send(part, { sentMs: nowMs, version, before: undefined, isPart: true });
     }
     this.#mustAnswer = false;
     const before = this.#assumed ? undefined : this.#subscription.holding();
     this.#subscription.moveTo(map, later);
-    return this.#send(change, { sentMs: nowMs, version, before });
+    return this.#send(change, { sentMs: nowMs, version, before, isPart: map !== wanted });
   }
 
   /** Sends something apart from what is subscribed to, to undo what a response left behind. */
@@ -226,10 +229,10 @@ export class TypeChannel {
 
   #send(
     change: ResourceChange,
-    how: Pick<Push, 'sentMs' | 'version' | 'before'> & Partial<Pick<Push, 'repair' | 'again'>>,
+    how: Pick<Push, 'sentMs' | 'version' | 'before'> & Partial<Pick<Push, 'repair' | 'isPart'>>,
   ): ResourceChange {
     const nonce = this.#deps.send(this.type, change);
-    this.#ledger.record({ nonce, change, repair: false, again: false, ...how });
+    this.#ledger.record({ nonce, change, repair: false, isPart: false, ...how });
     return change;
   }
 

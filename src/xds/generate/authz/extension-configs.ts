@@ -18,6 +18,7 @@ import {
   boundName,
   ENFORCED_PREFIX,
 } from '#xds/generate/authz/filters.ts';
+import { denyingConfig } from '#xds/generate/authz/joint-rules.ts';
 import type { ListenPorts } from '#xds/generate/authz/permission.ts';
 import { buildHttpRbac, buildNetworkRbac } from '#xds/generate/authz/rbac.ts';
 import type { XdsResource } from '#xds/resource.ts';
@@ -106,10 +107,11 @@ function encode(
   const { listenPorts } = meaning;
   const tcpResources = [
     ...networkCustomConfigs(tcp.custom, meaning),
-    extensionConfig(
+    denyingConfig(
       AUTHZ_CONFIG_NAMES.tcp.deny,
       NetworkRbacSchema,
       buildNetworkRbac(tcp.deny, 'DENY', listenPorts),
+      AUTHZ_CONFIG_NAMES.tcp.allow,
     ),
     extensionConfig(
       AUTHZ_CONFIG_NAMES.tcp.allow,
@@ -161,7 +163,12 @@ function httpResources(
     for (const filter of [httpAudit, httpDeny, httpAllow]) filter.trackPerRuleStats = true;
   return [
     extensionConfig(boundName(audit, principal), HttpRbacSchema, httpAudit),
-    extensionConfig(boundName(deny, principal), HttpRbacSchema, httpDeny),
+    denyingConfig(
+      boundName(deny, principal),
+      HttpRbacSchema,
+      httpDeny,
+      boundName(allow, principal),
+    ),
     extensionConfig(boundName(allow, principal), HttpRbacSchema, httpAllow),
   ];
 }
