@@ -99,7 +99,7 @@ export class DecidingObjects {
   #tokens(workload: Workload, { requestAuthentications }: MeshSnapshot) {
     return [...new Set([workload.namespace, this.#settings.rootNamespace])]
       .flatMap((namespace) => requestAuthentications.in(namespace))
-      .filter((policy) => selects(policy, workload));
+      .filter((policy) => selects(policy, workload, this.#settings.rootNamespace));
   }
 
   #older(workload: Workload, mesh: MeshSnapshot) {

@@ -12,6 +12,7 @@ import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
 import { PolicyFinder, type PolicySources } from '#policy/authn/workload-policies.ts';
 import { SharedByList } from '#policy/shared-by-list.ts';
+import { gatewayReferences, isReferenced } from '#policy/target-references.ts';
 
 /** Where the keys that tokens are verified with come from. */
 export type TokenKeys =
@@ -139,7 +140,7 @@ export class TokenPolicies {
     const namespaces = new Set([workload.namespace, this.#rootNamespace]);
     const selected = [...namespaces]
       .flatMap((namespace) => sources.requestAuthentications.in(namespace))
-      .filter((policy) => selects(policy, workload));
+      .filter((policy) => selects(policy, workload, this.#rootNamespace));
     const common = this.#shared.get(selected, () =>
       compileTokens(selected.flatMap((policy) => this.#rulesOf(policy))),
     );
@@ -245,9 +246,15 @@ function pathTest(match: Readonly<Partial<Record<PathTest['match'], string>>>): 
 }
 
 /** Whether a policy is for a workload of its namespace; of any, when it is in the root's. */
-export function selects({ spec }: RequestAuthentication, workload: Workload): boolean {
-  // References are to gateways and services, never to a workload by its labels.
-  if (spec?.targetRef !== undefined || (spec?.targetRefs ?? []).length > 0) return false;
+export function selects(
+  { metadata, spec }: RequestAuthentication,
+  workload: Workload,
+  rootNamespace: string,
+): boolean {
+  const { namespace = '' } = metadata;
+  const references = gatewayReferences(spec ?? {});
+  if (references)
+    return isReferenced(references, workload, { namespace, isRoot: namespace === rootNamespace });
   return labelsMatch(spec?.selector?.matchLabels ?? {}, workload.labels);
 }
 

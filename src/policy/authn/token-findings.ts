@@ -57,7 +57,7 @@ function selected(policy: RequestAuthentication, mesh: MeshSnapshot): Workload[]
   const namespaces = isRoot ? mesh.workloads.namespaces() : [namespace];
   return namespaces
     .flatMap((one) => mesh.workloads.in(one))
-    .filter((workload) => selects(policy, workload));
+    .filter((workload) => selects(policy, workload, mesh.settings.rootNamespace));
 }
 
 /**

@@ -113,15 +113,18 @@ describe('a compiled policy', () => {
     assert.equal(dryRun('yes'), false);
   });
 
-  it('for gateways and services says that nothing enforces it yet, and selects no workload', () => {
-    const { target, diagnostics } = compile({
-      targetRefs: [{ kind: 'Gateway', name: 'g', group: 'gateway.networking.k8s.io' }],
-    });
-    assert.equal(target.kind, 'references');
-    assert.deepEqual(
-      diagnostics.map(({ severity, field }) => [severity, field]),
-      [['error', 'spec.targetRefs']],
-    );
+  it('may be attached to gateways, and says what of that nothing enforces', () => {
+    const group = 'gateway.networking.k8s.io';
+    const attached = (kind: string, of: string) => {
+      const { target, diagnostics } = compile({ targetRefs: [{ kind, name: 'g', group: of }] });
+      assert.equal(target.kind, 'references');
+      return diagnostics.map(({ severity, field, message }) =>
+        [severity, field, message].join(' '),
+      );
+    };
+    assert.deepEqual(attached('Gateway', group), []);
+    assert.match(attached('Service', '').join(), /^error spec.targetRefs Service g .*waypoints/);
+    assert.match(attached('GatewayClass', group).join(), /root namespace only/);
   });
 });
 

@@ -7,6 +7,7 @@ import { compiledRule, compileRule } from '#policy/authz/compile-rule.ts';
 import type { AuthzContext, CompiledPolicy, PolicyTarget } from '#policy/authz/compiled-policy.ts';
 import { forPlainConnections } from '#policy/authz/plain-connection.ts';
 import type { Reading } from '#policy/authz/read-condition.ts';
+import { gatewayReferences, referenceFindings } from '#policy/target-references.ts';
 
 /** The annotation that makes a policy a rehearsal, and what counts as yes. */
 const DRY_RUN = 'istio.io/dry-run';
@@ -20,7 +21,8 @@ export function compileAuthorizationPolicy(
   const { name: policy, namespace = '', annotations } = object.metadata;
   const spec = object.spec ?? {};
   const { action = 'ALLOW', rules = [] } = spec;
-  const diagnostics: Diagnostic[] = diagnosticsOfSpec(spec);
+  const isRoot = namespace === context.rootNamespace;
+  const diagnostics: Diagnostic[] = [...referenceFindings(spec, isRoot)];
   const doubt = action === 'ALLOW' ? 'narrow' : 'widen';
   const reading: Reading = { context, namespace, doubt, diagnostics };
   const origin = { namespace, policy, action };
@@ -48,16 +50,7 @@ export function compileAuthorizationPolicy(
 }
 
 function targetOf(spec: AuthorizationPolicySpec): PolicyTarget {
-  if (spec.targetRef !== undefined || (spec.targetRefs ?? []).length > 0)
-    return { kind: 'references' };
+  const references = gatewayReferences(spec);
+  if (references) return { kind: 'references', references };
   return { kind: 'labels', labels: spec.selector?.matchLabels ?? {} };
-}
-
-function diagnosticsOfSpec(spec: AuthorizationPolicySpec): Diagnostic[] {
-  const diagnostics: Diagnostic[] = [];
-  const tell = (severity: Diagnostic['severity'], field: string, message: string) =>
-    diagnostics.push({ severity, field, message });
-  if (targetOf(spec).kind === 'references')
-    tell('error', 'spec.targetRefs', 'no gateway enforces policies yet: this one has no effect');
-  return diagnostics;
 }

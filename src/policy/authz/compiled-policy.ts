@@ -1,6 +1,7 @@
 import type { Diagnostic } from '#api/diagnostic.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { Condition, OperationCondition, SourceCondition } from '#policy/authz/condition.ts';
+import type { GatewayReferences } from '#policy/target-references.ts';
 
 /** What the meaning of a policy depends on beside the policy. */
 export interface AuthzContext
@@ -48,8 +49,8 @@ export interface CompiledRule {
 /** Which workloads of its namespace (of the mesh, in the root namespace) a policy is for. */
 export type PolicyTarget =
   | { readonly kind: 'labels'; readonly labels: Readonly<Record<string, string>> }
-  /** `targetRefs`: gateways and services, never a workload by its labels. */
-  | { readonly kind: 'references' };
+  /** `targetRefs`: gateways. */
+  | { readonly kind: 'references'; readonly references: GatewayReferences };
 
 /** The kinds that come to a compiled policy. */
 export type PolicyKind =

@@ -4,6 +4,7 @@ import { labelsMatch } from '#model/selector.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
 import { workloadPortsOf } from '#model/workload-services.ts';
+import { gatewayReferences, isReferenced } from '#policy/target-references.ts';
 
 /** Workloads that a policy is for; in the root namespace those of the whole mesh. */
 export function workloadsOf(
@@ -14,9 +15,12 @@ export function workloadsOf(
   const isRoot = namespace === mesh.settings.rootNamespace;
   const namespaces = isRoot ? mesh.workloads.namespaces() : [namespace];
   const labels = spec?.selector?.matchLabels ?? {};
-  return namespaces
-    .flatMap((one) => mesh.workloads.in(one))
-    .filter((workload) => labelsMatch(labels, workload.labels));
+  const references = gatewayReferences(spec ?? {});
+  const isFor = (workload: Workload): boolean =>
+    references
+      ? isReferenced(references, workload, { namespace, isRoot })
+      : labelsMatch(labels, workload.labels);
+  return namespaces.flatMap((one) => mesh.workloads.in(one)).filter(isFor);
 }
 
 /** The ports of a workload whose protocol, as services declare it, is handled in a certain way. */

@@ -47,6 +47,24 @@ describe('the authorization of a workload', () => {
       );
   });
 
+  it('of a gateway has what is attached to it, in its namespace, or to its class', () => {
+    const group = 'gateway.networking.k8s.io';
+    const to = (kind: string, name: string) => ({ targetRefs: [{ kind, name, group }] });
+    const attached = policyObjects([
+      policy('class', 'istio-system', to('GatewayClass', 'istio')),
+      policy('foreign', 'istio-system', to('Gateway', 'g')),
+      policy('other', 'foo', to('Gateway', 'h')),
+      policy('own', 'foo', to('Gateway', 'g')),
+      policy('no-root', 'foo', to('GatewayClass', 'istio')),
+    ]);
+    const ofLabels = (labels: Readonly<Record<string, string>>) =>
+      names(authorizer.authorizationFor(authorizedWorkload({ labels }), attached));
+    const [name, className] = [`${group}/gateway-name`, `${group}/gateway-class-name`];
+    assert.deepEqual(ofLabels({ [name]: 'g' }), ['foo/own']);
+    assert.deepEqual(ofLabels({ [className]: 'istio' }), ['istio-system/class']);
+    assert.deepEqual(ofLabels({ app: 'g' }), []);
+  });
+
   it('in the root namespace has each policy once', () => {
     const root = authorizedWorkload({ namespace: 'istio-system' });
     assert.deepEqual(names(authorizer.authorizationFor(root, policies)), ['istio-system/mesh']);

@@ -16,6 +16,7 @@ import { type ProviderState, Providers } from '#policy/authz/providers.ts';
 import { RoleFinder, type RoleSources } from '#policy/authz/roles/role-finder.ts';
 import { HARDENING } from '#policy/hardening.ts';
 import { SharedByList } from '#policy/shared-by-list.ts';
+import { isReferenced } from '#policy/target-references.ts';
 
 /** Rules of one action in the order in which Envoy tries them (by name). */
 export interface RuleSet {
@@ -96,7 +97,7 @@ export class Authorizer {
     const namespaces = new Set([rootNamespace, workload.namespace]);
     const selecting = [...namespaces]
       .flatMap((namespace) => this.#compileAll(sources.authorizationPolicies.in(namespace)))
-      .filter((policy) => selects(policy, workload));
+      .filter((policy) => selects(policy, workload, rootNamespace));
     const granting = selecting.length > 0 ? selecting : this.#roles.policiesFor(workload, sources);
     const policies = [...granting, ...this.#mixer.policiesFor(workload, sources)];
     const custom = this.#customOf(policies, workload, sources);
@@ -141,8 +142,13 @@ export class Authorizer {
   }
 }
 
-function selects({ target }: CompiledPolicy, workload: Workload): boolean {
-  if (target.kind === 'references') return false;
+function selects(policy: CompiledPolicy, workload: Workload, rootNamespace: string): boolean {
+  const { target, namespace } = policy;
+  if (target.kind === 'references')
+    return isReferenced(target.references, workload, {
+      namespace,
+      isRoot: namespace === rootNamespace,
+    });
   return Object.entries(target.labels).every(([label, value]) => workload.labels[label] === value);
 }
 
