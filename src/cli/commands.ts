@@ -111,6 +111,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('#cli/commands/test.ts')).registerTestCommand,
   },
   {
+    name: 'audit',
+    summary: 'what in the mesh is weaker than it could be, and what the hardening profiles do',
+    load: async () => (await import('#cli/commands/audit.ts')).registerAuditCommand,
+  },
+  {
     name: 'doctor',
     summary: 'check what an agent on this machine needs, and say what to do',
     load: async () => (await import('#cli/commands/doctor.ts')).registerDoctorCommand,

@@ -1,4 +1,4 @@
-// Who is denied learns by which rule where the mesh says so, and only there; nobody else may say it.
+// Who is denied learns by which rule where the mesh says so, and only there; rules are counted.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, request } from 'node:http';

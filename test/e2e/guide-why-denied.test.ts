@@ -1,5 +1,5 @@
 // The page about denials is true: every command on it gives what the page shows, so `bulwark
-// explain` names the cause that the section is about. The same for the page about tests.
+// explain` names the cause that the section is about. So are the pages about tests and hardening.
 import assert from 'node:assert/strict';
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -125,4 +125,22 @@ describe('the guide page about tests of policies', () => {
     assert.equal(code, 3);
     assert.equal(difference.trimEnd(), compare.lines.join('\n'));
   });
+});
+
+describe('the guide page about hardening', () => {
+  const commands = sectionsOf('hardening.md').flatMap((section) => section.commands);
+
+  for (const [index, code] of [0, 0, 3].entries()) {
+    test(`shows what \`bulwark audit\` prints (${index})`, async () => {
+      const shown = commands[index];
+      assert.ok(shown);
+      const answer = await outputOf(shown.command, {});
+      assert.equal(answer.code, code, answer.stderr);
+      assertShown(shown, answer.text);
+      if (shown.lines.length > 0) return;
+      const { profile, differences, weaknesses } = JSON.parse(answer.text);
+      assert.deepEqual([profile, weaknesses.length], ['strict', 1]);
+      assert.ok(differences.length > 15);
+    });
+  }
 });
