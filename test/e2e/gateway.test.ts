@@ -1,0 +1,217 @@
+// AZ-4, GW-1: a gateway run by an agent, and policies at it and at the service behind it.
+import assert from 'node:assert/strict';
+import { request as httpRequest, type RequestOptions } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { type TestContext, test } from 'node:test';
+import { type SeenRequest, startEchoApp } from '../kit/echo-app.ts';
+import { freePort } from '../kit/free-port.ts';
+import { secretObject } from '../kit/https-app.ts';
+import { RealMesh } from '../kit/real-mesh.ts';
+import { testAuthority } from '../kit/test-authority.ts';
+import { waitUntil } from '../kit/wait-until.ts';
+
+const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
+const HELLO = 'hello.example.com';
+const IN_MESH = 'hello-world.greet';
+
+const group = (namespace: string, name: string, labels = '') => `
+apiVersion: v1
+kind: Namespace
+metadata: { name: ${namespace} }
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: ${name}, namespace: ${namespace} }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: { name: ${name}, namespace: ${namespace} }
+spec:
+  metadata: { labels: { app: ${name} ${labels} } }
+  template: { serviceAccount: ${name} }
+---`;
+
+const objects = (http: number, https: number) => `${group('greet', 'hello-world')}
+${group('app', 'caller')}${group('elsewhere', 'caller')}
+${group('edge', 'gate', `, ${GATEWAY_NAME}: outside`)}
+apiVersion: v1
+kind: Service
+metadata: { name: hello-world, namespace: greet }
+spec: { selector: { app: hello-world }, ports: [{ name: http, port: 80, targetPort: http }] }
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: front, namespace: edge }
+spec:
+  selector: { app: gate }
+  servers:
+    - { port: { number: ${http}, name: http, protocol: HTTP }, hosts: ['greet/*'] }
+    - port: { number: ${https}, name: https, protocol: HTTPS }
+      hosts: [${HELLO}]
+      tls: { mode: MUTUAL, credentialName: hello }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: hello, namespace: greet }
+spec:
+  hosts: [${HELLO}, also.example.com]
+  gateways: [edge/front]
+  http: [{ route: [{ destination: { host: hello-world, port: { number: 80 } } }] }]
+`;
+
+const policy = (namespace: string, spec: string) => `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: p, namespace: ${namespace} }
+spec: ${spec}
+`;
+
+interface Answer {
+  readonly status: number;
+  readonly seen: SeenRequest | undefined;
+}
+
+function ask(options: RequestOptions, make = httpRequest): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const sent = make({ host: '127.0.0.1', agent: false, ...options }, async (response) => {
+      let text = '';
+      for await (const chunk of response) text += String(chunk);
+      const { statusCode: status = 0 } = response;
+      resolve({ status, seen: status === 200 ? (JSON.parse(text) as SeenRequest) : undefined });
+    });
+    sent.on('error', reject);
+    sent.end();
+  });
+}
+
+/** The mesh, and what asks: from outside, or as a caller of a namespace. */
+async function startGateway(t: TestContext) {
+  const mesh = new RealMesh(t);
+  await mesh.startServer();
+  const [http, https] = [await freePort(), await freePort()];
+  await mesh.apply(objects(http, https));
+  const port = await startEchoApp(t, 'hello');
+  const callers = { app: await freePort(), elsewhere: await freePort() };
+  const workload = (namespace: string, name: string, more: object = {}) => {
+    return { namespace, serviceAccount: name, group: name, name: `${name}-${namespace}`, ...more };
+  };
+  await mesh.runAgent('agent', {
+    workloads: [
+      workload('greet', 'hello-world', { app: { ports: [{ name: 'http', port }] } }),
+      workload('app', 'caller', { httpProxyPort: callers.app }),
+      workload('elsewhere', 'caller', { httpProxyPort: callers.elsewhere }),
+      workload('edge', 'gate', { mode: 'gateway', bindAddress: '127.0.0.1' }),
+    ],
+  });
+  const outside = (host = HELLO, headers: RequestOptions['headers'] = {}, path = '/') =>
+    ask({ port: http, path, headers: { ...headers, host } });
+  const inside = (namespace: keyof typeof callers) =>
+    ask({ port: callers[namespace], path: `http://${IN_MESH}/`, headers: { host: IN_MESH } });
+  return { mesh, https, outside, inside };
+}
+
+test('a gateway leads callers to a service, and policies decide at both', {
+  timeout: 90_000,
+}, async (t) => {
+  const { mesh, https, outside, inside } = await startGateway(t);
+  const becomes = (what: () => Promise<Answer>, status: number) =>
+    waitUntil(async () => {
+      const answer = await what().catch(() => undefined);
+      return answer?.status === status ? answer : undefined;
+    }, `an answer ${status}`);
+  const path = (namespace: string) =>
+    `/apis/security.istio.io/v1/namespaces/${namespace}/authorizationpolicies/p`;
+  /** Holds for one part of the test. */
+  const withPolicy = async (namespace: string, spec: string, check: () => Promise<void>) => {
+    await mesh.apply(policy(namespace, spec));
+    await check();
+    await mesh.api.expect({ method: 'DELETE', path: path(namespace) });
+    await becomes(outside, 200);
+  };
+
+  const answer = await becomes(outside, 200);
+  await t.test('the service sees the identity of the gateway, and nothing spoofed', async () => {
+    const spoofed = { 'x-forwarded-for': '9.9.9.9', 'x-forwarded-client-cert': 'URI=spiffe://x' };
+    const { seen } = await outside(HELLO, spoofed);
+    const identity = 'URI=spiffe://cluster.local/ns/edge/sa/gate';
+    for (const { headers } of [answer.seen, seen].flatMap((one) => one ?? [])) {
+      assert.match(String(headers['x-forwarded-client-cert']), new RegExp(identity));
+      assert.doesNotMatch(JSON.stringify(headers), /9\.9\.9\.9|spiffe:\/\/x/);
+    }
+    assert.equal((await outside('other.example.com')).status, 404);
+  });
+
+  await t.test('only the namespace app may reach hello-world', async () => {
+    const allow = '{ rules: [{ from: [{ source: { namespaces: [app] } }] }] }';
+    await withPolicy('greet', allow, async () => {
+      await becomes(outside, 403);
+      await becomes(() => inside('elsewhere'), 403);
+      assert.equal((await inside('app')).status, 200);
+    });
+  });
+
+  await t.test('hosts and addresses are denied at the gateway, by its labels', async () => {
+    const deny = (rule: string) =>
+      `{ selector: { matchLabels: { app: gate } }, action: DENY, rules: [${rule}] }`;
+    await withPolicy('edge', deny(`{ to: [{ operation: { hosts: [${HELLO}] } }] }`), async () => {
+      await becomes(outside, 403);
+      assert.equal((await outside('also.example.com')).status, 200);
+    });
+    const address = '{ from: [{ source: { remoteIpBlocks: [127.0.0.1] } }] }';
+    await withPolicy('edge', deny(address), async () => {
+      await becomes(outside, 403);
+      assert.equal((await inside('app')).status, 200);
+    });
+  });
+
+  await t.test('a policy attached to a gateway counts there alone', async () => {
+    const reference = '{ group: gateway.networking.k8s.io, kind: Gateway, name: outside }';
+    const attached = `{ targetRefs: [${reference}], action: DENY, rules: [{}] }`;
+    await withPolicy('edge', attached, async () => {
+      await becomes(outside, 403);
+      assert.equal((await inside('app')).status, 200);
+    });
+    // In another namespace it means a gateway that is not there. The marker shows when it is known.
+    await mesh.apply(policy('greet', attached));
+    await withPolicy(
+      'edge',
+      '{ action: DENY, rules: [{ to: [{ operation: { paths: [/x] } }] }] }',
+      async () => {
+        await becomes(() => outside(HELLO, {}, '/x'), 403);
+        assert.equal((await outside()).status, 200);
+        assert.equal((await inside('app')).status, 200);
+      },
+    );
+  });
+
+  await t.test(
+    'TLS is ended with a Secret of its namespace, for callers with a certificate',
+    async () => {
+      const authority = testAuthority();
+      const { certificate: cert, privateKey: key } = authority.issue({ dnsNames: [HELLO] });
+      const call = (certificates: object) =>
+        ask(
+          {
+            port: https,
+            headers: { host: HELLO },
+            servername: HELLO,
+            ca: authority.root,
+            ...certificates,
+          } as RequestOptions,
+          httpsRequest as typeof httpRequest,
+        );
+      const caller = authority.issue({ dnsNames: ['caller'] });
+      const proved = { cert: caller.certificate, key: caller.privateKey };
+      const values = { cert, key, cacert: authority.root };
+      const secrets = '/api/v1/namespaces/edge/secrets';
+      await assert.rejects(call(proved));
+      await mesh.api.expect({
+        method: 'POST',
+        path: secrets,
+        body: secretObject('edge', 'hello', values),
+      });
+      await becomes(() => call(proved), 200);
+      await assert.rejects(call({}));
+    },
+  );
+});
