@@ -43,6 +43,7 @@ export const ERROR_CODES = {
   CA_UNAUTHENTICATED: 'The caller of the certificate authority did not prove who it is.',
   CLIENT_CA_UNUSABLE: 'The authority for clients of the API cannot be used.',
   CLI_CONNECTION_FAILED: 'The API server could not be reached.',
+  CLI_NO_RECORDS: 'Nothing is recorded that the question could be answered from.',
   CLI_USAGE: 'The command line is wrong.',
   FILES_DISK_FULL: 'A write failed because the disk is full.',
   FILES_TOO_OPEN: 'A file that holds a secret may be read by others.',

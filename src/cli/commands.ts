@@ -101,6 +101,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('#cli/commands/explain.ts')).registerExplainCommand,
   },
   {
+    name: 'audit-log',
+    summary: 'show who was denied what, what AUDIT policies saw, and who changed what',
+    load: async () => (await import('#cli/commands/audit-log.ts')).registerAuditLogCommand,
+  },
+  {
+    name: 'would-deny',
+    summary: 'which of the calls that were recorded a change of policy would deny',
+    load: async () => (await import('#cli/commands/would-deny.ts')).registerWouldDenyCommand,
+  },
+  {
     name: 'matrix',
     summary: 'who may talk to whom, and what a change of the configuration makes of it',
     load: async () => (await import('#cli/commands/matrix.ts')).registerMatrixCommand,

@@ -2,7 +2,7 @@
 // of processes: server, agent and two Envoys.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { statSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -183,9 +183,59 @@ test('records of calls and of changes', { timeout: 120_000 }, async (t) => {
     assert.equal(updated?.user, 'bulwark-admin');
   });
 
+  await t.test(
+    'bulwark audit-log shows them, and finds them by caller, workload and policy',
+    async () => {
+      const all = ['--from', 'shop/caller', '--to', 'shop/app', '--policy', 'shop/no'];
+      const { text, note } = await bulwark('audit-log', ...all, '--decision', 'denied');
+      assert.match(
+        text,
+        /denied +shop\/caller +shop\/app:\d+ +GET app\.shop\/no\/secret +shop\/no\[0\] +403/,
+        note,
+      );
+      assert.match(text, /denied +shop\/caller +shop\/app:\d+ +connection +shop\/no\[1\]/);
+      const none = await bulwark('audit-log', '--from', 'outside');
+      assert.deepEqual([none.code, none.text], [0, '']);
+      const changes = await bulwark('audit-log', '--changes', '--policy', 'shop/no');
+      assert.match(
+        changes.text,
+        /bulwark-admin {2}update AuthorizationPolicy shop\/no\n {2}- .*"\/no\*"/,
+      );
+      const json = await bulwark('audit-log', '-o', 'json', '--limit', '1');
+      assert.equal(JSON.parse(json.text).type, 'access');
+      assert.match(json.note, /there are more/);
+    },
+  );
+
+  await t.test('bulwark would-deny tries what was recorded against a change', async () => {
+    const file = join(mesh.directory, 'change.yaml');
+    const change = (paths: string) =>
+      writeFileSync(
+        file,
+        `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: later, namespace: shop }
+spec: { action: DENY, rules: [{ to: [{ operation: { paths: [${paths}] } }] }] }
+`,
+      );
+    change('/watched');
+    const { code, text, note } = await bulwark('would-deny', '-f', file, '--since', '1h');
+    assert.equal(code, 3, note);
+    assert.match(
+      text,
+      /shop\/caller +shop\/app:\d+ +GET \/watched +1 +AuthorizationPolicy shop\/later/,
+    );
+    assert.match(text, /a sample of 100 of 100 calls/);
+    assert.match(text, /1 calls that AUDIT policies matched/);
+    change('/nobody-asked');
+    const other = await bulwark('would-deny', '-f', file, '--since', '1h');
+    assert.equal(other.code, 0, other.text);
+    assert.match(other.text, /^0 of \d+ kinds/);
+  });
+
   await t.test('files are for their owner alone', () => {
     const mode = statSync(join(mesh.data, 'audit/calls.jsonl')).mode & 0o777;
     assert.equal(mode.toString(8), '600');
-    void bulwark;
   });
 });

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Command } from 'commander';
 import { ADMIN_PATHS, type JwksView, type MeshView } from '#admin/contract.ts';
+import type { SourceDocument } from '#api/documents.ts';
 import { type ConfigMap, configMap } from '#api/kinds/config-map.ts';
 import { secret } from '#api/kinds/secret.ts';
 import { kindById, kindOf } from '#api/kinds.ts';
@@ -84,7 +85,8 @@ export async function readMesh(
   if (filename !== undefined) return readMeshFiles(filename, { started, namespace, context });
   const client = await connect(settings);
   try {
-    return await readServer(client, started, context);
+    const found = await fetchObjects(client, context);
+    return { snapshot: snapshotOfServer(found, started), placeOf: () => undefined };
   } finally {
     client.close();
   }
@@ -105,23 +107,14 @@ interface MeshFilesOptions {
  */
 async function readMeshFiles(
   files: readonly string[],
-  { started, namespace, context }: MeshFilesOptions,
+  options: MeshFilesOptions,
 ): Promise<MeshRead> {
-  const { objects, diagnostics, written } = await readObjects(files, process.stdin);
-  const errors = diagnostics.filter(
-    ({ severity, reason }) => severity === 'error' && reason !== 'KindUnknown',
-  );
-  for (const one of errors) context.stderr.write(`${formatDiagnostic(one)}\n`);
-  if (errors.length > 0)
-    throw new BulwarkError('API_INVALID', 'the files have errors: correct the lines above first');
-  const placed = objects.map((object) => [object, withDefaults(object, namespace)] as const);
-  const places = new Map(
-    placed.map(([object, full]) => [keyOf(nameOf(full)), written.get(object)]),
-  );
+  const placed = await readPlaced(files, options);
+  const places = new Map(placed.map(([object, place]) => [keyOf(nameOf(object)), place]));
   return {
     snapshot: snapshotOf(
-      placed.map(([, object]) => object),
-      started,
+      placed.map(([object]) => object),
+      options.started,
     ),
     placeOf(object, field) {
       const document = places.get(keyOf(object));
@@ -131,6 +124,21 @@ async function readMeshFiles(
   };
 }
 
+/** Objects, each with what their kind leaves to defaults, and where they are written. */
+async function readPlaced(
+  files: readonly string[],
+  { namespace, context }: MeshFilesOptions,
+): Promise<readonly (readonly [ApiObject, SourceDocument | undefined])[]> {
+  const { objects, diagnostics, written } = await readObjects(files, process.stdin);
+  const errors = diagnostics.filter(
+    ({ severity, reason }) => severity === 'error' && reason !== 'KindUnknown',
+  );
+  for (const one of errors) context.stderr.write(`${formatDiagnostic(one)}\n`);
+  if (errors.length > 0)
+    throw new BulwarkError('API_INVALID', 'the files have errors: correct the lines above first');
+  return objects.map((object) => [withDefaults(object, namespace), written.get(object)] as const);
+}
+
 function withDefaults(object: ApiObject, namespace: string): ApiObject {
   const kind = kindOf(object.apiVersion, object.kind);
   const full = kind?.defaults?.(object) ?? object;
@@ -138,11 +146,53 @@ function withDefaults(object: ApiObject, namespace: string): ApiObject {
   return { ...full, metadata: { ...full.metadata, namespace } };
 }
 
-async function readServer(
+/** A mesh as a server has it, and as it would be with the objects of files among its own. */
+export interface MeshChange {
+  readonly before: MeshSnapshot;
+  readonly after: MeshSnapshot;
+  /** The objects of the files. */
+  readonly changed: readonly ApiObject[];
+}
+
+/**
+ * The mesh of a running server, with and without the objects of files in place of those of the same
+ * name.
+ * @throws BulwarkError as `readMesh` does
+ */
+export async function readMeshChange(
+  command: Command,
+  context: CliContext,
+  { filename, namespace }: Required<MeshFlags>,
+): Promise<MeshChange> {
+  const settings = await settingsOf(command, context);
+  const started = startedSettings(settings);
+  const placed = await readPlaced(filename, { started, namespace, context });
+  const changed = placed.map(([object]) => object);
+  const client = await connect(settings);
+  try {
+    const found = await fetchObjects(client, context);
+    const byName = (objects: readonly ApiObject[]) =>
+      new Map(objects.map((object) => [keyOf(nameOf(object)), object]));
+    const objects = [...byName([...found.objects, ...changed]).values()];
+    const after = snapshotOfServer({ ...found, objects }, started);
+    return { before: snapshotOfServer(found, started), after, changed };
+  } finally {
+    client.close();
+  }
+}
+
+/** What a server has. */
+interface ServerObjects {
+  readonly objects: readonly ApiObject[];
+  /** Undefined where nobody tells. */
+  readonly settings: MeshSettings | undefined;
+  readonly keySets: KeySets | undefined;
+}
+
+async function fetchObjects(
   client: KubeClient,
-  started: MeshSettings,
   context: Pick<CliContext, 'stderr'>,
-): Promise<MeshRead> {
+): Promise<ServerObjects> {
   const view = await client.send({ method: 'GET', path: ADMIN_PATHS.mesh });
   const isSilent = view.status === 404 || view.status === 403;
   if (view.status >= 400 && !isSilent) throw refusal(view);
@@ -163,12 +213,18 @@ async function readServer(
       return items.map((item) => ({ ...item, apiVersion, kind: kindById(id)?.kind ?? '' }));
     }),
   );
-  const objects = lists.flat();
-  if (told === undefined)
-    return { snapshot: snapshotOf(objects, started), placeOf: () => undefined };
-  const model = modelOf(objects, told);
-  model.useKeySets(await fetchedKeys(client));
-  return { snapshot: model.snapshot(), placeOf: () => undefined };
+  const keySets = told && (await fetchedKeys(client));
+  return { objects: lists.flat(), settings: told, keySets };
+}
+
+function snapshotOfServer(
+  { objects, settings, keySets }: ServerObjects,
+  started: MeshSettings,
+): MeshSnapshot {
+  if (settings === undefined) return snapshotOf(objects, started);
+  const model = modelOf(objects, settings);
+  if (keySets !== undefined) model.useKeySets(keySets);
+  return model.snapshot();
 }
 
 /** Of which issuers the server has keys; the keys themselves are of no use here. */
