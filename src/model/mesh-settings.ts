@@ -49,6 +49,8 @@ export interface MeshSettings {
   readonly denialHeader: boolean;
   /** Whether proxies count requests by rule. */
   readonly policyMetrics: boolean;
+  /** What becomes of HTTP streams that are open when policy of their workload changes. */
+  readonly openStreams: 'keep' | 'end';
   /** Whether tokens of end users without `exp` are refused, whatever their rule says. */
   readonly requireTokenExpiration: boolean;
   readonly tls: MeshTlsLimits;
@@ -74,6 +76,7 @@ export function meshSettings(
     audit: { records: 'off', trafficPercent: 0 },
     denialHeader: false,
     policyMetrics: true,
+    openStreams: 'keep',
     requireTokenExpiration: false,
     tls: DEFAULT_TLS_LIMITS,
     extensionProviders: [],

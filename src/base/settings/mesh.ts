@@ -92,6 +92,14 @@ export const MESH_SETTINGS = table({
     doc: 'Whether proxies count requests by the rule that allowed or denied them.',
     scope: ['server'],
   },
+  openStreams: {
+    type: 'string',
+    env: ['BULWARK_OPEN_STREAMS'],
+    default: 'keep',
+    choices: ['keep', 'end'],
+    doc: 'What becomes of HTTP streams (gRPC, WebSocket) that are open when policy of their workload changes or a peer is revoked: they go on as they were let in, or all HTTP connections of the workload end within `drainDuration`.',
+    scope: ['server'],
+  },
   requireTokenExpiration: {
     type: 'boolean',
     env: ['BULWARK_REQUIRE_TOKEN_EXPIRATION'],

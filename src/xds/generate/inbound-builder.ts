@@ -9,7 +9,7 @@ import { peerVerdict } from '#policy/authz/peer-verdict.ts';
 import type { TrafficRules, WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { HARDENING } from '#policy/hardening.ts';
 import { ruleDenials } from '#xds/generate/authz/denials.ts';
-import { tcpAuthzMarker } from '#xds/generate/authz/extension-configs.ts';
+import { authzMarkers } from '#xds/generate/authz/extension-configs.ts';
 import { BuildCache } from '#xds/generate/build-cache.ts';
 import { buildInboundCluster, INBOUND_PASSTHROUGH } from '#xds/generate/fixed-clusters.ts';
 import type { InboundContext, InboundPort } from '#xds/generate/inbound-chains.ts';
@@ -112,11 +112,13 @@ export class InboundBuilder {
   ): InboundContext {
     const { hardening, pathNormalization, accessLog, audit, denialHeader } = this.#settings;
     const { custom, deny, allow } = authorization.tcp;
-    const policy = tcpAuthzMarker(authorization, {
+    const markers = authzMarkers(authorization, {
       listenPorts: explicit?.inbound,
       hardening,
       countsRules: this.#settings.policyMetrics,
     });
+    // A new revocation must end open connections, too.
+    const revoked = revocations.marker === '' ? '' : `/${revocations.marker}`;
     const judged = custom.length > 0 || deny.enforced !== undefined || allow.enforced !== undefined;
     return {
       trustDomains: {
@@ -130,8 +132,8 @@ export class InboundBuilder {
       denials: ruleDenials(authorization),
       denialHeader,
       tls: this.#settings.tls.mesh,
-      // A new revocation must end open connections, too.
-      tcpPolicy: `${policy}${revocations.marker === '' ? '' : `/${revocations.marker}`}`,
+      httpPolicy: this.#settings.openStreams === 'end' ? `${markers.http}${revoked}` : '',
+      tcpPolicy: `${markers.tcp}${revoked}`,
       tcpWaitsForCaller: judged && HARDENING[hardening].tcpWaitsForCaller,
     };
   }

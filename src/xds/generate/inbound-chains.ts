@@ -37,10 +37,9 @@ export interface InboundContext {
   readonly denialHeader: boolean;
   /** What connections of the mesh are made with at least. */
   readonly tls: TlsLimits;
-  /**
-   * tcpAuthzMarker: stands in the metadata of TCP chains, so that a change of TCP policy drains
-   * them.
-   */
+  /** authzMarkers: stands in the metadata of HTTP chains, so that a change drains them; '' = none. */
+  readonly httpPolicy: string;
+  /** The same for TCP chains. */
   readonly tcpPolicy: string;
   /**
    * Whether connections that are not HTTP wait for the caller's first byte before the application
@@ -149,13 +148,21 @@ export function inboundChains(
         transportSocket: serverTls(context.trustDomains, alpn, context.tls),
       }),
       ...(arrival.as === 'http'
-        ? { filters: [...first, httpFilter(port, arrival, context)] }
+        ? {
+            filters: [...first, httpFilter(port, arrival, context)],
+            ...(context.httpPolicy !== '' && marked({ http_policy: context.httpPolicy })),
+          }
         : {
             filters: [...first, ...tcpFilters(port, arrival, context)],
-            metadata: { filterMetadata: { bulwark: { tcp_policy: context.tcpPolicy } } },
+            ...marked({ tcp_policy: context.tcpPolicy }),
           }),
     });
   });
+}
+
+/** A change of the metadata of a chain drains its connections. */
+function marked(bulwark: Readonly<Record<string, string>>) {
+  return { metadata: { filterMetadata: { bulwark: { ...bulwark } } } };
 }
 
 function arrivalsOf(protocol: Protocol, mode: MtlsMode): readonly Arrival[] {

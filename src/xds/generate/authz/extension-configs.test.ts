@@ -11,7 +11,7 @@ import type { WorkloadAuthorization } from '#policy/authz/selection.ts';
 import {
   type AuthzConfigOptions,
   authzExtensionConfigs,
-  tcpAuthzMarker,
+  authzMarkers,
 } from '#xds/generate/authz/extension-configs.ts';
 import { TYPE_URL, type XdsResource } from '#xds/resource.ts';
 import { authorizationOf, authorizationPolicy } from '../../../../test/kit/authorization-policy.ts';
@@ -135,7 +135,7 @@ describe('ports of a policy in explicit mode', () => {
 
 describe('the marker of TCP chains', () => {
   const marker = (...specs: AuthorizationPolicySpec[]) =>
-    tcpAuthzMarker(authorization(...specs), {});
+    authzMarkers(authorization(...specs), {}).tcp;
 
   it('stays when only the policy of HTTP changed', () => {
     const allowGet = { rules: [{ to: [{ operation: { methods: ['GET'] } }] }] };

@@ -42,7 +42,13 @@ export interface AuthzConfigOptions {
 /** Everything that one authorization comes to under one mapping of ports. */
 interface AuthzConfigs {
   readonly resources: readonly XdsResource[];
-  readonly tcpMarker: string;
+  readonly markers: AuthzMarkers;
+}
+
+/** Texts that change when, and only when, the policy of a kind of traffic does. */
+export interface AuthzMarkers {
+  readonly http: string;
+  readonly tcp: string;
 }
 
 const PEER_ONLY: readonly PrincipalBinding[] = ['peer'];
@@ -63,15 +69,12 @@ export function authzExtensionConfigs(
   return configsOf(authorization, options).resources;
 }
 
-/**
- * Changes when, and only when, the policy of plain connections does. For the metadata of TCP filter
- * chains.
- */
-export function tcpAuthzMarker(
+/** For the metadata of filter chains, which a change of it drains. */
+export function authzMarkers(
   authorization: WorkloadAuthorization,
   options: AuthzConfigOptions,
-): string {
-  return configsOf(authorization, options).tcpMarker;
+): AuthzMarkers {
+  return configsOf(authorization, options).markers;
 }
 
 function configsOf(
@@ -119,18 +122,25 @@ function encode(
       buildNetworkRbac(tcp.allow, 'ALLOW', listenPorts),
     ),
   ];
+  const custom = httpCustomConfigs(http.custom, meaning);
+  const rules = principals.map((principal) => httpResources(http, meaning, principal));
   const tcpAudit = tcpAuditConfig(tcp.audit, listenPorts);
   // What is only written down need not end open connections.
-  const versions = tcpResources.map(({ version }) => version).join(' ');
+  const deciding = rules.flatMap(({ enforced }) => enforced);
   return {
     resources: [
-      ...httpCustomConfigs(http.custom, meaning),
-      ...principals.flatMap((principal) => httpResources(http, meaning, principal)),
+      ...custom,
+      ...rules.flatMap(({ audit, enforced }) => [audit, ...enforced]),
       ...tcpResources,
       tcpAudit,
     ],
-    tcpMarker: createHash('sha256').update(versions).digest('base64url').slice(0, 16),
+    markers: { http: markerOf([...custom, ...deciding]), tcp: markerOf(tcpResources) },
   };
+}
+
+function markerOf(resources: readonly XdsResource[]): string {
+  const versions = resources.map(({ version }) => version).join(' ');
+  return createHash('sha256').update(versions).digest('base64url').slice(0, 16);
 }
 
 /**
@@ -148,7 +158,7 @@ function httpResources(
   rules: TrafficRules,
   { listenPorts, countsRules }: { listenPorts: ListenPorts; countsRules: boolean },
   principal: PrincipalBinding,
-): XdsResource[] {
+): { readonly audit: XdsResource; readonly enforced: readonly XdsResource[] } {
   const { audit, deny, allow } = AUTHZ_CONFIG_NAMES.http;
   const httpAudit = buildHttpRbac(rules.audit, 'LOG', listenPorts, principal);
   const httpDeny = buildHttpRbac(rules.deny, 'DENY', listenPorts, principal);
@@ -161,16 +171,14 @@ function httpResources(
   // Envoy keeps a number for each rule that ever matched, on each of its ports.
   if (countsRules && rulesOf(rules).length <= LIMITS.authzCountedRulesMax)
     for (const filter of [httpAudit, httpDeny, httpAllow]) filter.trackPerRuleStats = true;
-  return [
-    extensionConfig(boundName(audit, principal), HttpRbacSchema, httpAudit),
-    denyingConfig(
-      boundName(deny, principal),
-      HttpRbacSchema,
-      httpDeny,
-      boundName(allow, principal),
-    ),
-    extensionConfig(boundName(allow, principal), HttpRbacSchema, httpAllow),
-  ];
+  const allowName = boundName(allow, principal);
+  return {
+    audit: extensionConfig(boundName(audit, principal), HttpRbacSchema, httpAudit),
+    enforced: [
+      denyingConfig(boundName(deny, principal), HttpRbacSchema, httpDeny, allowName),
+      extensionConfig(allowName, HttpRbacSchema, httpAllow),
+    ],
+  };
 }
 
 const namedPorts = new WeakMap<WorkloadAuthorization, ReadonlySet<number>>();
