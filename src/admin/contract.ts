@@ -25,7 +25,24 @@ export const ADMIN_PATHS = {
   traffic: '/bulwark/v1alpha1/traffic',
   /** MeshView. */
   mesh: '/bulwark/v1alpha1/mesh',
+  /** `POST` a UserRequest, answered with a UserCertificate. */
+  users: '/bulwark/v1alpha1/users',
 } as const;
+
+/** `POST /bulwark/v1alpha1/users`: somebody is to get a certificate for the API server. */
+export interface UserRequest {
+  readonly user: string;
+  readonly groups: readonly string[];
+  /** PEM: the public half of a key that never leaves the user. */
+  readonly publicKey: string;
+  readonly validDays: number;
+}
+
+/** What comes of it. */
+export interface UserCertificate {
+  /** PEM. */
+  readonly certificate: string;
+}
 
 /** `GET /bulwark/v1alpha1/mesh`: what policies mean depends on these. */
 export interface MeshView {

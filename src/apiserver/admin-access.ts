@@ -1,4 +1,5 @@
-import { dump, load } from 'js-yaml';
+import { load } from 'js-yaml';
+import { kubeconfigText } from '#api/kubeconfig.ts';
 import { MASTERS } from '#apiserver/authorize.ts';
 import type { ClientAuthority, ClientCredentials } from '#apiserver/client-authority.ts';
 import { pathExists, readSecretFile, writeFileAtomic } from '#base/files.ts';
@@ -15,7 +16,6 @@ export interface AdminAccessOptions {
 }
 
 const USER = 'bulwark-admin';
-const CLUSTER = 'bulwark';
 const VALID_DAYS = 365;
 /** A certificate with less than this left is replaced at the start. */
 const RENEW_DAYS = 90;
@@ -30,41 +30,17 @@ export async function ensureAdminKubeconfig(
   options: AdminAccessOptions,
   authority: ClientAuthority,
 ): Promise<boolean> {
-  const { path } = options;
+  const { path, server, serverCa } = options;
   const present = (await pathExists(path)) ? String(await readSecretFile(path)) : '';
   const kept = credentialsIn(present);
   const usable = kept !== undefined && authority.vouchesFor(kept.certificate, RENEW_DAYS);
   const subject = { user: USER, groups: [MASTERS], validDays: VALID_DAYS };
-  const text = kubeconfigText(options, usable ? kept : authority.issue(subject));
+  const credentials = usable ? kept : authority.issue(subject);
+  const namespace = 'default';
+  const text = kubeconfigText({ user: USER, server, serverCa, namespace, ...credentials });
   if (text === present) return false;
   await writeFileAtomic(path, text);
   return true;
-}
-
-function kubeconfigText(
-  { server, serverCa }: AdminAccessOptions,
-  { certificate, key }: ClientCredentials,
-): string {
-  const base64 = (text: string): string => Buffer.from(text).toString('base64');
-  const config = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    clusters: [
-      { name: CLUSTER, cluster: { server, 'certificate-authority-data': base64(serverCa) } },
-    ],
-    users: [
-      {
-        name: USER,
-        user: {
-          'client-certificate-data': base64(certificate),
-          'client-key-data': base64(key.reveal()),
-        },
-      },
-    ],
-    contexts: [{ name: CLUSTER, context: { cluster: CLUSTER, user: USER, namespace: 'default' } }],
-    'current-context': CLUSTER,
-  };
-  return dump(config, { lineWidth: -1 });
 }
 
 interface WrittenConfig {

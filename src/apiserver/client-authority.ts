@@ -55,20 +55,25 @@ export class ClientAuthority {
   }
 
   /** A new key and a certificate for it. */
-  issue({ user, groups, validDays }: ClientSubject): ClientCredentials {
+  issue(subject: ClientSubject): ClientCredentials {
     const { privateKey, publicKey } = generateKeyPair();
+    return { certificate: this.certify(subject, spkiOf(publicKey)), key: pemOf(privateKey) };
+  }
+
+  /** A certificate for a key of the client's own, of which there is only the public half here. */
+  certify({ user, groups, validDays }: ClientSubject, spki: Uint8Array): string {
     const issuer = new X509Certificate(this.certificate).publicKey;
     const certificate = buildCertificate(
       {
         ...validity(this.#deps.clock, validDays),
         serial: serialNumber(this.#deps.random),
         subject: buildName({ organization: groups, commonName: user }),
-        spki: spkiOf(publicKey),
+        spki,
         extensions: [leafExtensions(['clientAuth'], keyIdOf(spkiOf(issuer)))],
       },
       { name: NAME, privateKey: this.#key },
     );
-    return { certificate: encodePem('CERTIFICATE', certificate), key: pemOf(privateKey) };
+    return encodePem('CERTIFICATE', certificate);
   }
 
   /** Whether this authority signed the certificate, and it is good for `days` more. */

@@ -71,6 +71,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('#cli/commands/join.ts')).registerJoinCommand,
   },
   {
+    name: 'user',
+    summary: 'let people use the API server as themselves, within their roles',
+    load: async () => (await import('#cli/commands/user.ts')).registerUserCommand,
+  },
+  {
     name: 'jwks',
     summary: 'the keys of the issuers of tokens for end users',
     load: async () => (await import('#cli/commands/jwks.ts')).registerJwksCommand,

@@ -48,6 +48,7 @@ import { ServingCertificate, type ServingMaterial } from '#controlplane/serving-
 import { guardTrustDomain } from '#controlplane/trust-domain-guard.ts';
 import { trustDomainView } from '#controlplane/trust-domain-view.ts';
 import { readTrustMemory, TrustMemory } from '#controlplane/trust-memory.ts';
+import { userCertificate } from '#controlplane/user-certificates.ts';
 import { type ServerParts, XdsFront } from '#controlplane/xds-front.ts';
 import { SqliteStore } from '#store/sqlite-store.ts';
 import type { Store } from '#store/store.ts';
@@ -269,6 +270,7 @@ export class ControlPlane implements Component {
     const onChange = (change: ClientChange): void => audit.changed(change);
     const { bindAddress, rootNamespace, caNamespace } = this.#options.settings;
     const clients = await loadClientAuthority(this.#folder.paths.access, this.#deps);
+    const users = { [ADMIN_PATHS.users]: (body: unknown) => userCertificate(body, clients, log) };
     const tlsOf = ({ privateKeyPem, certificateChainPem }: ServingMaterial) => ({
       key: privateKeyPem.reveal(),
       cert: certificateChainPem,
@@ -281,7 +283,7 @@ export class ControlPlane implements Component {
         initialNamespaces: [...new Set([rootNamespace, caNamespace])],
         tls: tlsOf(present(serving.material, 'the serving certificate')),
       },
-      { ...this.#deps, store, tokens, views, actions, check, onChange },
+      { ...this.#deps, store, tokens, views, actions: { ...actions, ...users }, check, onChange },
     );
     await this.#lifecycle.start([api]);
     serving.onRenewed((material) => api.updateTls(tlsOf(material)));

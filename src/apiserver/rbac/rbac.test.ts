@@ -141,9 +141,9 @@ it('refuses everybody else while it does not hear of changes, and then reads ane
   assert.equal(may(user('ana'), 'get', 'services'), false);
   assert.equal(may(user('root', 'system:masters'), 'get', 'services'), true);
   await waitUntil(async () => {
-    await clock.advance(30_000);
+    clock.advance(30_000);
     return may(user('ana'), 'get', 'services');
-  });
+  }, 'rights are back');
 });
 
 describe('default roles', () => {
@@ -178,9 +178,9 @@ describe('default roles', () => {
     const labels = { 'rbac.authorization.k8s.io/aggregate-to-view': 'true' };
     const rules = [{ verbs: ['get'], apiGroups: ['example.com'], resources: ['lamps'] }];
     await store.create(clusterRole('lamps', rules, labels));
-    await waitUntil(() => may(user('ana'), 'get', 'lamps.example.com'));
+    await waitUntil(() => may(user('ana'), 'get', 'lamps.example.com'), 'it is collected');
     await store.delete(keyOf('clusterroles', 'lamps'));
-    await waitUntil(() => !may(user('ana'), 'get', 'lamps.example.com'));
+    await waitUntil(() => !may(user('ana'), 'get', 'lamps.example.com'), 'it is gone');
   });
 
   it('are mended at the start: what they lack is added, what was added stays', async (test) => {

@@ -1,0 +1,78 @@
+import type { UserCertificate } from '#admin/contract.ts';
+import type { ClientAuthority, ClientSubject } from '#apiserver/client-authority.ts';
+import type { ActionOutcome } from '#apiserver/dispatch.ts';
+import { isBulwarkError } from '#base/errors.ts';
+import type { Logger } from '#base/log.ts';
+import { decodePem } from '#pki/pem.ts';
+import { importPublicKey, parsePublicKey } from '#pki/public-key.ts';
+
+/** Upper bounds of RFC 5280 for a common name and an organization. */
+const NAME_LENGTH_MAX = 64;
+const GROUPS_MAX = 32;
+const DAYS_MAX = 365;
+/** Names of Kubernetes itself: nobody is to be one of its components, or above all roles. */
+const RESERVED = 'system:';
+/** Nothing that could break a line of a log, or look like another name. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const UNPRINTABLE = /[\x00-\x1f\x7f\u2028\u2029]/;
+
+interface UserKey {
+  readonly subject: ClientSubject;
+  readonly spki: Uint8Array;
+}
+
+/**
+ * Signs a certificate by which a person uses the API server as `user`, a member of `groups`. A
+ * certificate cannot be taken back, so it ends soon, and what its user may do is a matter of role
+ * bindings, which can.
+ */
+export async function userCertificate(
+  body: unknown,
+  authority: ClientAuthority,
+  log: Logger,
+): Promise<ActionOutcome> {
+  const asked = readRequest(body);
+  if (typeof asked === 'string') return { code: 400, body: { message: asked } };
+  const { subject, spki } = asked;
+  const certificate = authority.certify(subject, spki);
+  const { user, groups, validDays } = subject;
+  log.info('signed a certificate of a user', { user, groups, validDays });
+  return { code: 200, body: { certificate } satisfies UserCertificate };
+}
+
+/** What is asked for, or what is wrong with it. */
+function readRequest(body: unknown): UserKey | string {
+  const { user, groups, publicKey, validDays } = (body ?? {}) as Readonly<Record<string, unknown>>;
+  if (!Array.isArray(groups) || groups.length > GROUPS_MAX) {
+    return `groups must be a list of at most ${GROUPS_MAX} names`;
+  }
+  for (const name of [user, ...groups]) {
+    const problem = nameProblem(name);
+    if (problem) return problem;
+  }
+  if (!Number.isInteger(validDays) || Number(validDays) < 1 || Number(validDays) > DAYS_MAX) {
+    return `validDays must be a whole number from 1 to ${DAYS_MAX}`;
+  }
+  const spki = readKey(publicKey);
+  if (typeof spki === 'string') return spki;
+  return { subject: { user: String(user), groups, validDays: Number(validDays) }, spki };
+}
+
+function nameProblem(name: unknown): string | undefined {
+  const isName = typeof name === 'string' && name !== '' && name.length <= NAME_LENGTH_MAX;
+  if (!isName || UNPRINTABLE.test(name) || name.trim() !== name) {
+    return `a user or group must be a name of at most ${NAME_LENGTH_MAX} characters`;
+  }
+  return name.startsWith(RESERVED) ? `names that begin with ${RESERVED} are reserved` : undefined;
+}
+
+function readKey(pem: unknown): Uint8Array | string {
+  try {
+    const [spki, ...more] = decodePem(String(pem), ['PUBLIC KEY']);
+    if (!spki || more.length > 0) return 'publicKey must be one public key, PEM';
+    return importPublicKey(parsePublicKey(spki)).spki;
+  } catch (error) {
+    if (!isBulwarkError(error)) throw error;
+    return `publicKey: ${error.message}`;
+  }
+}
