@@ -12,7 +12,13 @@ import { threeWayMergePatch } from '#kubeclient/merge-patch.ts';
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 
 /** What applying did. */
-export type ApplyOutcome = 'created' | 'configured' | 'unchanged';
+type ApplyOutcome = 'created' | 'configured' | 'unchanged';
+
+/** What applying did, and what is there now. */
+export interface Applied {
+  readonly outcome: ApplyOutcome;
+  readonly object: ApiObject;
+}
 
 /** Path of the collection, and of the object, that an object belongs to. */
 export interface ObjectPaths {
@@ -53,13 +59,13 @@ export async function applyObject(
   client: KubeClient,
   object: ApiObject,
   paths: ObjectPaths,
-): Promise<ApplyOutcome> {
+): Promise<Applied> {
   const wanted = withAnnotation(object);
   const live = await client.send({ method: 'GET', path: paths.object });
   if (live.status === 404) {
     const path = `${paths.collection}?fieldValidation=Strict`;
-    await client.expect({ method: 'POST', path, body: wanted });
-    return 'created';
+    const created = await client.expect({ method: 'POST', path, body: wanted });
+    return { outcome: 'created', object: created as ApiObject };
   }
   if (live.status >= 400) throw refusal(live);
   const patch = threeWayMergePatch(
@@ -68,14 +74,16 @@ export async function applyObject(
     live.body,
   );
   const { apiVersion: _, ...changes } = patch ?? {};
-  if (Object.keys(changes).length === 0) return 'unchanged';
+  const before = live.body as ApiObject;
+  if (Object.keys(changes).length === 0) return { outcome: 'unchanged', object: before };
   const after = await client.expect({
     method: 'PATCH',
     path: `${paths.object}?fieldValidation=Strict`,
     body: changes,
     contentType: 'application/merge-patch+json',
   });
-  return isDeepStrictEqual(content(after), content(live.body)) ? 'unchanged' : 'configured';
+  const isSame = isDeepStrictEqual(content(after), content(before));
+  return { outcome: isSame ? 'unchanged' : 'configured', object: after as ApiObject };
 }
 
 /**

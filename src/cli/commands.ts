@@ -41,6 +41,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('#cli/commands/apply.ts')).registerApplyCommand,
   },
   {
+    name: 'status',
+    summary: 'show on how many proxies policies are enforced, and what is wrong with them',
+    load: async () => (await import('#cli/commands/status.ts')).registerStatusCommand,
+  },
+  {
     name: 'validate',
     summary: 'check the objects of YAML or JSON files, without a server',
     load: async () => (await import('#cli/commands/validate.ts')).registerValidateCommand,

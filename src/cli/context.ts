@@ -19,6 +19,8 @@ export const EXIT = {
   failed: 1,
   /** The answer is no: a call is denied, a test of policies fails, two meshes differ. */
   denied: 3,
+  /** What was applied is not enforced everywhere, or not within the time. */
+  behind: 4,
   /** The command line is wrong (sysexits EX_USAGE). */
   usage: 64,
   /** What was given to be checked is wrong (sysexits EX_DATAERR). */

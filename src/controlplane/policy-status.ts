@@ -11,7 +11,6 @@ import type { RandomSource } from '#base/random.ts';
 import { type ObjectEvent, ObjectWatch } from '#controllers/object-watch.ts';
 import { type Enforcement, enforcementKey, type Verdict } from '#controlplane/enforcement.ts';
 import {
-  CONDITION,
   type Condition,
   enforcementConditions,
   findingsCondition,
@@ -20,7 +19,7 @@ import {
 } from '#controlplane/status-conditions.ts';
 import { WorkRound } from '#controlplane/work-round.ts';
 import { MODEL_KINDS } from '#model/mesh-model.ts';
-import { ENFORCED_KINDS } from '#policy/enforced-kinds.ts';
+import { CONDITION, ENFORCED_KINDS } from '#policy/enforced-kinds.ts';
 import type { Findings } from '#policy/findings.ts';
 import type { Store } from '#store/store.ts';
 

@@ -4,22 +4,13 @@ import type { IstioStatus } from '#api/kinds/istio-status.ts';
 import type { ApiObject } from '#api/object.ts';
 import { LIMITS } from '#base/limits.ts';
 import type { Behind, SomeNames, Verdict } from '#controlplane/enforcement.ts';
+import { CONDITION } from '#policy/enforced-kinds.ts';
 
 /** One condition of a status. */
 export type Condition = NonNullable<IstioStatus['conditions']>[number];
 
 /** A condition without the time of its last change. */
 export type Said = Omit<Condition, 'lastTransitionTime'>;
-
-/** The types of the conditions that are ours; those of others are left alone. */
-export const CONDITION = {
-  /** Whether there is a workload that the object is for. */
-  accepted: 'Accepted',
-  /** Istio's name: whether all proxies that should enforce the object do. */
-  reconciled: 'Reconciled',
-  /** What users should know; absent without findings. */
-  findings: 'Findings',
-} as const;
 
 const SEVERITIES = ['error', 'warning', 'info'] as const;
 /** The reason of the condition: the worst of what it says. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
+import { createInterface } from 'node:readline';
 import { BulwarkError } from '#base/errors.ts';
 import type { ClusterAccess } from '#kubeclient/kubeconfig.ts';
 
@@ -12,6 +13,13 @@ export interface KubeRequest {
   readonly body?: unknown;
   /** `application/json` when left out. */
   readonly contentType?: string;
+}
+
+/** One change that a watch tells. */
+export interface WatchEvent {
+  /** `ERROR`: the object is a Status, and the watch is over. */
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
+  readonly object: unknown;
 }
 
 /** What came back; a refusal of the server is an answer too. */
@@ -57,13 +65,7 @@ export class KubeClient {
       ...(token ? { authorization: `Bearer ${token.reveal()}` } : {}),
     };
     return new Promise((resolve, reject) => {
-      const fail = (cause: unknown): void =>
-        reject(
-          new BulwarkError('CLI_CONNECTION_FAILED', `no answer from the API server at ${server}`, {
-            remedy: 'check that the server runs and that the kubeconfig is the one it wrote',
-            cause,
-          }),
-        );
+      const fail = (cause: unknown): void => reject(noAnswer(server, cause));
       const sent = request(
         new URL(path, `${server}/`),
         { method, headers, agent: this.#agent, timeout: REQUEST_MS_MAX },
@@ -84,10 +86,46 @@ export class KubeClient {
     throw refusal(response);
   }
 
+  /**
+   * Watches a collection: `onEvent` gets each change as it comes. Resolves when the server ends the
+   * watch, or `signal` aborts.
+   * @param path with its query, without `watch`
+   * @throws BulwarkError with the server's message, or CLI_CONNECTION_FAILED
+   */
+  watch(path: string, onEvent: (event: WatchEvent) => void, signal: AbortSignal): Promise<void> {
+    const { server, token } = this.access;
+    const headers = {
+      accept: 'application/json',
+      ...(token ? { authorization: `Bearer ${token.reveal()}` } : {}),
+    };
+    const url = new URL(path, `${server}/`);
+    url.searchParams.set('watch', 'true');
+    return new Promise((resolve, reject) => {
+      const fail = (cause: unknown): void =>
+        signal.aborted ? resolve() : reject(noAnswer(server, cause));
+      const sent = request(url, { headers, agent: this.#agent, signal }, (response) => {
+        const isRefused = (response.statusCode ?? 0) >= 400;
+        const done = isRefused
+          ? readAnswer(response).then((answer) => reject(refusal(answer)))
+          : readEvents(response, onEvent).then(resolve);
+        done.catch(fail);
+      });
+      sent.on('error', fail);
+      sent.end();
+    });
+  }
+
   /** Closes idle connections. */
   close(): void {
     this.#agent.destroy();
   }
+}
+
+function noAnswer(server: string, cause: unknown): BulwarkError {
+  return new BulwarkError('CLI_CONNECTION_FAILED', `no answer from the API server at ${server}`, {
+    remedy: 'check that the server runs and that the kubeconfig is the one it wrote',
+    cause,
+  });
 }
 
 /** The server's refusal as an error: its Status message, with a code by the HTTP status. */
@@ -100,6 +138,16 @@ export function refusal({ status, body }: KubeResponse): BulwarkError {
   if (status === 409) return new BulwarkError('API_CONFLICT', message);
   if (status === 422) return new BulwarkError('API_INVALID', message);
   return new BulwarkError('API_BAD_REQUEST', message, { data: { status } });
+}
+
+/** One event in each line. */
+async function readEvents(
+  response: IncomingMessage,
+  onEvent: (event: WatchEvent) => void,
+): Promise<void> {
+  for await (const line of createInterface({ input: response })) {
+    if (line !== '') onEvent(JSON.parse(line) as WatchEvent);
+  }
 }
 
 async function readAnswer(response: IncomingMessage): Promise<KubeResponse> {

@@ -17,3 +17,13 @@ export const ENFORCED_KINDS: readonly KindId[] = [
   'rules.config.istio.io',
   'destinationrules.networking.istio.io',
 ];
+
+/** The types of the conditions that the control plane writes; those of others it leaves alone. */
+export const CONDITION = {
+  /** Whether there is a workload that the object is for. */
+  accepted: 'Accepted',
+  /** Istio's name: whether all proxies that should enforce the object do. */
+  reconciled: 'Reconciled',
+  /** What users should know; absent without findings. */
+  findings: 'Findings',
+} as const;

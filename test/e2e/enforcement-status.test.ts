@@ -1,0 +1,106 @@
+// OP-3: "did my change reach everyone?", asked with bulwark apply --wait, bulwark status and kubectl
+// wait, of a real Envoy that answers, is stopped, and answers again.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { run } from '../../tools/setup/processes.js';
+import { startEchoApp } from '../kit/echo-app.ts';
+import { Kubectl } from '../kit/kubectl.ts';
+import { RealMesh } from '../kit/real-mesh.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const MESH = `
+apiVersion: v1
+kind: Namespace
+metadata: { name: shop }
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: web, namespace: shop }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: { name: web, namespace: shop }
+spec: { metadata: { labels: { app: web } }, template: { serviceAccount: web } }
+`;
+const policy = (app: string, path: string): string => `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: callers, namespace: shop }
+spec:
+  selector: { matchLabels: { app: ${app} } }
+  rules: [{ to: [{ operation: { paths: ["${path}"] } }] }]
+`;
+const OBJECT = 'authorizationpolicy.security.istio.io/callers';
+
+async function startShop(t: TestContext) {
+  const mesh = new RealMesh(t);
+  await mesh.startServer();
+  await mesh.apply(MESH);
+  const app = { ports: [{ name: 'http', port: await startEchoApp(t, 'web') }] };
+  const workload = { name: 'web-1', namespace: 'shop', serviceAccount: 'web', group: 'web' };
+  const status = await mesh.startAgent('agent', {
+    workloads: [{ ...workload, mode: 'explicit', app }],
+  });
+  /** Runs bulwark to its end; gives its exit code and what it said. */
+  const bulwark = async (...args: readonly string[]) => {
+    const command = ['--disable-warning=ExperimentalWarning', MAIN, ...args];
+    const all = [...command, '--kubeconfig', mesh.kubeconfig];
+    const { code, stdout, stderr } = await run(process.execPath, all);
+    return { code, said: `${stdout}${stderr}` };
+  };
+  const apply = (yaml: string, ...more: readonly string[]) => {
+    const file = join(mesh.directory, 'policy.yaml');
+    writeFileSync(file, yaml);
+    return bulwark('apply', '-f', file, '--wait', ...more);
+  };
+  return { mesh, status, bulwark, apply };
+}
+
+test('whoever applies a policy hears who enforces it', { timeout: 90_000 }, async (t) => {
+  const { mesh, status, bulwark, apply } = await startShop(t);
+
+  await t.test(
+    'apply --wait ends when the Envoy enforces it, and says after what time',
+    async () => {
+      const { code, said } = await apply(policy('web', '/a'));
+      assert.match(said, new RegExp(`^${OBJECT} enforced on 1 of 1 proxy in \\d+ ms$`, 'm'));
+      assert.equal(code, 0);
+    },
+  );
+
+  await t.test('kubectl wait and bulwark status say the same', async () => {
+    const kubectl = new Kubectl(mesh);
+    const wait = ['wait', '--for=condition=Reconciled', '-n', 'shop', OBJECT, '--timeout=20s'];
+    assert.match(await kubectl.output(wait), /condition met/);
+    const { code, said } = await bulwark('status', 'authorizationpolicies', '-n', 'shop');
+    assert.match(said, /shop +callers +ENFORCED +enforced on 1 of 1 proxy/);
+    assert.equal(code, 0);
+  });
+
+  await t.test('an Envoy that does not answer is named, with an exit code of its own', async () => {
+    const { pid = 0 } = (await status('web-1')).envoy;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      const { code, said } = await apply(policy('web', '/b'), '--timeout', '1s');
+      assert.match(said, /not within 1s: enforced on 0 of 1 proxy; web-1\.shop has not answered/);
+      assert.equal(code, 4);
+      const asked = await bulwark('status', 'authorizationpolicy', 'callers');
+      assert.match(asked.said, /BEHIND/);
+      assert.equal(asked.code, 4);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    const { code, said } = await apply(policy('web', '/b'));
+    assert.match(said, /callers enforced on 1 of 1 proxy$/m);
+    assert.equal(code, 0);
+  });
+
+  await t.test('a selector that matches nothing is told', async () => {
+    const { code, said } = await apply(policy('webb', '/a'));
+    assert.match(said, /callers: decides about no workload: none has the labels app=webb/);
+    assert.equal(code, 0);
+  });
+});
