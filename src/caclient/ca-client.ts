@@ -1,14 +1,8 @@
-import {
-  type ChannelCredentials,
-  Client,
-  credentials,
-  Metadata,
-  type ServiceError,
-  status,
-} from '@grpc/grpc-js';
 import type { Clock } from '#base/clock.ts';
 import { BulwarkError } from '#base/errors.ts';
-import { LIMITS } from '#base/limits.ts';
+import { GrpcClient } from '#base/grpc/client.ts';
+import { GrpcCallError } from '#base/grpc/client-call.ts';
+import { GRPC_STATUS } from '#base/grpc/grpc.ts';
 import { Secret } from '#base/secret.ts';
 import {
   type CertificateRequest,
@@ -75,7 +69,7 @@ export interface TokenAuthority {
 interface Method<Q, R> {
   readonly path: string;
   readonly encode: (request: Q) => Buffer;
-  readonly decode: (bytes: Buffer) => R;
+  readonly decode: (bytes: Uint8Array) => R;
 }
 
 const SIGN: Method<CertificateRequest, readonly string[]> = {
@@ -99,7 +93,7 @@ export class CaClient implements CertificateAuthority, TokenAuthority {
   readonly #options: CaClientOptions;
   readonly #names: { readonly address: string; readonly root: string };
   readonly #clock: Clock;
-  #client: Client | undefined;
+  #client: GrpcClient | undefined;
   #rootPem = '';
 
   constructor(options: CaClientOptions, deps: { readonly clock: Clock }) {
@@ -113,9 +107,8 @@ export class CaClient implements CertificateAuthority, TokenAuthority {
   }
 
   async sign(request: CertificateRequest, credential: CaCredential): Promise<readonly string[]> {
-    const metadata = new Metadata();
     if (!(credential instanceof Secret)) return this.#callAs(credential, SIGN, request);
-    metadata.set('authorization', `Bearer ${credential.reveal()}`);
+    const metadata = { authorization: `Bearer ${credential.reveal()}` };
     return this.#call(await this.#connected(), { ...SIGN, request }, metadata);
   }
 
@@ -126,30 +119,22 @@ export class CaClient implements CertificateAuthority, TokenAuthority {
   /** On a connection for one call: what it proves goes with the call. */
   async #callAs<Q, R>(own: OwnCertificate, method: Method<Q, R>, request: Q): Promise<R> {
     const client = await this.#connected(own);
-    return this.#call(client, { ...method, request }, new Metadata()).finally(() => client.close());
+    return this.#call(client, { ...method, request }).finally(() => client.close());
   }
 
-  #call<Q, R>(
-    client: Client,
+  async #call<Q, R>(
+    client: GrpcClient,
     { path, encode, decode, request }: Method<Q, R> & { readonly request: Q },
-    metadata: Metadata,
+    metadata: Readonly<Record<string, string>> = {},
   ): Promise<R> {
-    const options = { deadline: this.#clock.now() + CALL_MS_MAX };
-    return new Promise((resolve, reject) => {
-      client.makeUnaryRequest(
-        path,
-        encode,
-        decode,
-        request,
-        metadata,
-        options,
-        (error, response) => {
-          if (!error) return resolve(response ?? decode(Buffer.alloc(0)));
-          if (isUnreachable(error)) this.close();
-          reject(this.#failure(error));
-        },
-      );
-    });
+    try {
+      const options = { timeoutMs: CALL_MS_MAX, metadata };
+      return decode(await client.unary(path, encode(request), options));
+    } catch (cause) {
+      const error = asCallError(cause);
+      if (isUnreachable(error)) this.close();
+      throw this.#failure(error);
+    }
   }
 
   close(): void {
@@ -161,36 +146,36 @@ export class CaClient implements CertificateAuthority, TokenAuthority {
    * The shared connection, made anew after a failure and when the root file changed; one of its own
    * for who has a certificate.
    */
-  async #connected(own?: OwnCertificate): Promise<Client> {
-    const { rootFile } = this.#options;
+  async #connected(own?: OwnCertificate): Promise<GrpcClient> {
     const rootPem = await this.roots.current();
     if (rootPem !== this.#rootPem) this.close();
     this.#rootPem = rootPem;
-    const { root: setting } = this.#names;
-    if (own) return this.#clientOf(tlsOf(rootPem, { rootFile, setting }, own));
-    this.#client ??= this.#clientOf(tlsOf(rootPem, { rootFile, setting }));
+    if (own) return this.#clientOf(rootPem, own);
+    this.#client ??= this.#clientOf(rootPem);
     return this.#client;
   }
 
-  #clientOf(tls: ChannelCredentials): Client {
-    const { address, serverName } = this.#options;
-    return new Client(address, tls, {
-      'grpc.use_local_subchannel_pool': 1,
-      'grpc.ssl_target_name_override': serverName,
-      'grpc.default_authority': serverName,
-      'grpc.client_idle_timeout_ms': IDLE_MS,
-      'grpc.max_receive_message_length': LIMITS.grpcMessageBytesMax,
-      // Retries are ours, and a token goes to the address that was set and nowhere else.
-      'grpc.enable_retries': 0,
-      'grpc.enable_http_proxy': 0,
-    });
+  #clientOf(rootPem: string, own?: OwnCertificate): GrpcClient {
+    const { address, serverName, rootFile } = this.#options;
+    const unusable = (cause?: unknown): BulwarkError =>
+      new BulwarkError('PKI_MALFORMED', `${rootFile} holds no certificate`, {
+        remedy: `${this.#names.root} must be a PEM file with the root certificate of the mesh`,
+        cause,
+      });
+    if (!rootPem.includes('-----BEGIN CERTIFICATE-----')) throw unusable();
+    try {
+      const options = { address, serverName, rootPem, own, idleMs: IDLE_MS };
+      return new GrpcClient(options, { clock: this.#clock });
+    } catch (cause) {
+      throw unusable(cause);
+    }
   }
 
-  #failure(error: ServiceError): BulwarkError {
+  #failure(error: GrpcCallError): BulwarkError {
     const { address, rootFile, serverName } = this.#options;
-    const data = { address, status: error.code, detail: error.details };
+    const data = { address, status: error.status, detail: error.message };
     if (isUnreachable(error)) {
-      const isTls = /certificate|altnames|self.signed|TLS|SSL|issuer/i.test(error.details);
+      const isTls = /certificate|altnames|self.signed|TLS|SSL|issuer/i.test(error.message);
       const remedy = isTls
         ? `check that ${rootFile} is the root of this mesh and ${serverName} the server's name`
         : `check that the server runs and that ${this.#names.address} is right`;
@@ -199,36 +184,22 @@ export class CaClient implements CertificateAuthority, TokenAuthority {
         : `no answer from the certificate authority at ${address}`;
       return new BulwarkError('AGENT_CA_UNREACHABLE', message, { remedy, data, cause: error });
     }
-    if (error.code === status.UNAUTHENTICATED) {
+    if (error.status === GRPC_STATUS.unauthenticated) {
       const message = 'the certificate authority did not accept the proof';
       return new BulwarkError('CA_UNAUTHENTICATED', message, { data, cause: error });
     }
-    const message = `the certificate authority refused the request: ${error.details}`;
+    const message = `the certificate authority refused the request: ${error.message}`;
     return new BulwarkError('GRPC_FAILED', message, { data, cause: error });
   }
 }
 
-function isUnreachable({ code }: ServiceError): boolean {
-  return code === status.UNAVAILABLE || code === status.DEADLINE_EXCEEDED;
+function isUnreachable({ status }: GrpcCallError): boolean {
+  return status === GRPC_STATUS.unavailable || status === GRPC_STATUS.deadlineExceeded;
 }
 
-function tlsOf(
-  rootPem: string,
-  { rootFile, setting }: { readonly rootFile: string; readonly setting: string },
-  own?: OwnCertificate,
-): ChannelCredentials {
-  const unusable = (cause?: unknown): BulwarkError =>
-    new BulwarkError('PKI_MALFORMED', `${rootFile} holds no certificate`, {
-      remedy: `${setting} must be a PEM file with the root certificate of the mesh`,
-      cause,
-    });
-  if (!rootPem.includes('-----BEGIN CERTIFICATE-----')) throw unusable();
-  try {
-    const roots = Buffer.from(rootPem);
-    if (!own) return credentials.createSsl(roots);
-    const key = Buffer.from(own.privateKeyPem.reveal());
-    return credentials.createSsl(roots, key, Buffer.from(own.chainPem));
-  } catch (cause) {
-    throw unusable(cause);
-  }
+/** What is no answer of the server, such as bytes that are no message, is an internal error. */
+function asCallError(cause: unknown): GrpcCallError {
+  if (cause instanceof GrpcCallError) return cause;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new GrpcCallError(GRPC_STATUS.internal, text, cause);
 }

@@ -1,4 +1,3 @@
-import { Client, type ClientDuplexStream, credentials, type ServiceError } from '@grpc/grpc-js';
 import type { ConnectionReport } from '#agent/connections/connection-watch.ts';
 import { ROOT_SECRET_NAME, TRUST_BUNDLES_NAME } from '#agent/sds/secret-names.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
@@ -7,12 +6,11 @@ import {
   decodeTrustResponse,
   encodeTrustRequest,
   type TrustNode,
-  type TrustRequest,
   type TrustResponse,
 } from '#agent/trust/trust-messages.ts';
 import { Backoff } from '#base/backoff.ts';
 import type { Clock, Timer } from '#base/clock.ts';
-import { LIMITS } from '#base/limits.ts';
+import { GrpcClient, type GrpcClientStream } from '#base/grpc/client.ts';
 import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
 import type { ServerRoots } from '#caclient/server-roots.ts';
@@ -38,17 +36,18 @@ export interface TrustClientDeps {
   readonly log: Logger;
 }
 
-type TrustCall = ClientDuplexStream<TrustRequest, TrustResponse>;
-
 interface Connection {
-  readonly client: Client;
-  readonly call: TrustCall;
+  readonly client: GrpcClient;
+  readonly call: GrpcClientStream;
+  /** Settles when the call is over, however. */
+  readonly ended: Promise<void>;
 }
 
 const METHOD = '/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets';
 /** Beside what parseProxyNode reads; xds/serve/connection-reports.ts reads it. */
 const CONNECTIONS_FIELD = 'BULWARK_CONNECTIONS';
 const RETRY_DELAY = { delayMsMin: 200, delayMsMax: 10_000 };
+const KEEP_ALIVE = { everyMs: 20_000, answerMs: 10_000 };
 /** How long a farewell may take. */
 const FAREWELL_MS_MAX = 500;
 
@@ -82,7 +81,7 @@ export class TrustClient {
 
   /** Tells who connects to the workload by now, if there is a stream. */
   reportConnections(): void {
-    if (this.#connection) this.#report(this.#connection.call);
+    if (this.#connection) this.#report(this.#connection);
   }
 
   /** Says farewell (it needs no roots any more): the keys of this workload are gone. */
@@ -95,13 +94,14 @@ export class TrustClient {
     if (!connection) return;
     await new Promise<void>((resolve) => {
       const timer = this.#deps.clock.after(FAREWELL_MS_MAX, resolve);
-      connection.call.on('status', () => {
+      void connection.ended.then(() => {
         timer.cancel();
         resolve();
       });
-      connection.call.write({ unsubscribe: ROOT_SECRET_NAME });
-      connection.call.end();
+      connection.call.send(encodeTrustRequest({ unsubscribe: ROOT_SECRET_NAME }));
+      connection.call.finish();
     });
+    connection.call.cancel();
     connection.client.close();
   }
 
@@ -121,51 +121,55 @@ export class TrustClient {
     }
   }
 
-  #dial(rootsPem: string, { privateKeyPem, chainPem }: WorkloadSecret): Connection {
+  #dial(rootPem: string, own: WorkloadSecret): Connection {
     const { address, serverName, node } = this.#options;
-    const tls = credentials.createSsl(
-      Buffer.from(rootsPem),
-      Buffer.from(privateKeyPem.reveal()),
-      Buffer.from(chainPem),
+    const { clock } = this.#deps;
+    const client = new GrpcClient(
+      { address, serverName, rootPem, own, keepAlive: KEEP_ALIVE },
+      { clock },
     );
-    const client = new Client(address, tls, {
-      'grpc.ssl_target_name_override': serverName,
-      'grpc.default_authority': serverName,
-      'grpc.keepalive_time_ms': 20_000,
-      'grpc.keepalive_timeout_ms': 10_000,
-      'grpc.max_receive_message_length': LIMITS.grpcMessageBytesMax,
-      'grpc.use_local_subchannel_pool': 1,
-      'grpc.enable_retries': 0,
-      'grpc.enable_http_proxy': 0,
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    const call = client.stream(METHOD, {
+      onMessage: (bytes) => this.#receive(bytes, connection),
+      onEnd: (error) => {
+        resolve();
+        this.#lost(error, connection);
+      },
     });
-    const call: TrustCall = client.makeBidiStreamRequest(
-      METHOD,
-      encodeTrustRequest,
-      decodeTrustResponse,
-    );
-    const connection = { client, call };
-    call.on('data', (response: TrustResponse) => this.#take(response, connection));
-    call.on('error', (error: ServiceError) => this.#lost(error, connection));
-    call.on('end', () => this.#lost(undefined, connection));
-    call.write({ node, subscribe: [ROOT_SECRET_NAME, TRUST_BUNDLES_NAME] });
-    this.#report(call);
+    const connection = { client, call, ended };
+    const subscribe = [ROOT_SECRET_NAME, TRUST_BUNDLES_NAME];
+    call.send(encodeTrustRequest({ node, subscribe }));
+    this.#report(connection);
     return connection;
   }
 
   /** As metadata of the node: the protocol has no message of its own for it. */
-  #report(call: TrustCall): void {
+  #report({ call }: Connection): void {
     const { node, connections } = this.#options;
     const report = connections();
     if (!report) return;
     const metadata = { ...node.metadata, [CONNECTIONS_FIELD]: JSON.stringify(report) };
-    call.write({ node: { ...node, metadata } });
+    call.send(encodeTrustRequest({ node: { ...node, metadata } }));
+  }
+
+  #receive(bytes: Uint8Array, connection: Connection): void {
+    let response: TrustResponse;
+    try {
+      response = decodeTrustResponse(bytes);
+    } catch (error) {
+      connection.call.cancel();
+      this.#lost(error, connection);
+      return;
+    }
+    this.#take(response, connection);
   }
 
   #take({ nonce, bundles, texts }: TrustResponse, connection: Connection): void {
     if (connection !== this.#connection) return;
     const answer = (refusal?: string): void => {
       if (connection !== this.#connection) return;
-      connection.call.write(refusal === undefined ? { nonce } : { nonce, refusal });
+      const request = refusal === undefined ? { nonce } : { nonce, refusal };
+      connection.call.send(encodeTrustRequest(request));
     };
     const bundle = bundles.get(ROOT_SECRET_NAME);
     const domains = texts.get(TRUST_BUNDLES_NAME);

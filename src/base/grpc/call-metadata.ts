@@ -37,6 +37,15 @@ export function encodeGrpcMessage(message: string): string {
   return encoded;
 }
 
+/** The text of a `grpc-message` trailer; as it is when it is not encoded well. */
+export function decodeGrpcMessage(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded).slice(0, STATUS_MESSAGE_LENGTH_MAX);
+  } catch {
+    return encoded.slice(0, STATUS_MESSAGE_LENGTH_MAX);
+  }
+}
+
 /**
  * Whether a `content-type` is that of a gRPC request: `application/grpc`, alone or with `+proto` or
  * parameters.
