@@ -125,7 +125,10 @@ async function serveAuthority(
   const { intermediates, rate, metrics, log } = parts;
   const { caller } = asking;
   const { identity } = caller;
-  if (wish === 'roots') return [intermediates.rootsFor(identity)];
+  if (wish === 'roots') {
+    const report = wishOf(request, 'BulwarkSite');
+    return [intermediates.rootsFor({ identity, report, proof: asking.certificate })];
+  }
   if (wish !== 'intermediate') {
     const message = `nobody knows the kind of authority ${JSON.stringify(wish.slice(0, 64))}`;
     throw new BulwarkError('CA_CSR_INVALID', message);

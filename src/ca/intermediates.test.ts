@@ -8,6 +8,7 @@ import { systemRandom } from '#base/random.ts';
 import { CertificateAttestor } from '#ca/attestation/certificate.ts';
 import { Intermediates } from '#ca/intermediates.ts';
 import { KeySigner } from '#ca/key-signer.ts';
+import { encodeSiteReport } from '#ca/sites/site-report.ts';
 import { parseCertificatesPem } from '#pki/certificate.ts';
 import { verifyChain } from '#pki/chain.ts';
 import { buildCsr } from '#pki/csr.ts';
@@ -65,10 +66,17 @@ describe('a server that is named as an authority below', () => {
   });
 
   it('is told the roots alone when it asks for those', async (t) => {
-    const { ask, issuer, records } = await openNamed(t);
-    const chain = await ask({ metadata: { BulwarkAuthority: 'roots' } });
-    assert.deepEqual(chain, [issuer.trustBundle]);
+    const { ask, issuer, records, heard } = await openNamed(t);
+    const report = { trusted: ['ab'], standsOn: ['ab'], missingCount: 0, missing: [] };
+    const BulwarkSite = encodeSiteReport(report);
+    for (const site of [{}, { BulwarkSite }]) {
+      const chain = await ask({ metadata: { BulwarkAuthority: 'roots', ...site } });
+      assert.deepEqual(chain, [issuer.trustBundle]);
+    }
     assert.equal(records.length, 0);
+    assert.deepEqual(heard, [undefined, report]);
+    const bad = { BulwarkAuthority: 'roots', BulwarkSite: '{' };
+    await assert.rejects(ask({ metadata: bad }), refused(GRPC_STATUS.invalidArgument, /./));
   });
 
   it('gets its own certificate without that wish', async (t) => {
@@ -106,7 +114,7 @@ describe('no authority below is certified', () => {
   });
 
   it('for a certificate that an authority below has made, whoever it names', async (t) => {
-    const { ask, issuer } = await openCsrService(t, undefined, {
+    const { ask, issuer, heard } = await openCsrService(t, undefined, {
       authorities: [CALLER],
       attestors: (clock) => [
         new CertificateAttestor(
@@ -123,10 +131,15 @@ describe('no authority below is certified', () => {
     const as = (der: Uint8Array) => ask({ csr, metadata, certificate: der, authorization: '' });
     const isForeign = refused(GRPC_STATUS.permissionDenied, /not from this server itself/);
     await assert.rejects(as(forged.certificate.der), isForeign);
+    const look = { metadata: { BulwarkAuthority: 'roots' }, authorization: '' };
+    await ask({ ...look, certificate: forged.certificate.der });
+    assert.deepEqual(heard, [], 'nobody speaks for another site');
     const spki = generateKeyPair().publicKey.export({ type: 'spki', format: 'der' });
     const publicKey = parsePublicKey(spki);
     const own = await issuer.issueForWorkload({ identity: CALLER, publicKey, ttlMs: 3_600_000 });
     assert.equal((await as(own.certificate.der)).length, 2);
+    await ask({ ...look, certificate: own.certificate.der });
+    assert.equal(heard.length, 1);
   });
 
   it('below an authority that may have none, or for a domain that cannot be bound', async () => {
@@ -159,6 +172,7 @@ async function issueBelow(
     {
       signer: () => signer,
       trustBundle: () => '' as PemText,
+      sites: { certified: async () => {}, heard: () => {} },
       roots: () => [],
       clock: systemClock,
       random: systemRandom,

@@ -4,6 +4,8 @@ import type { RandomSource } from '#base/random.ts';
 import { CERTIFICATE_BACKDATE_MS } from '#ca/issuer.ts';
 import { SerialNumbers } from '#ca/serial.ts';
 import type { IntermediateTemplate, Signer } from '#ca/signer.ts';
+import { readSiteReport } from '#ca/sites/site-report.ts';
+import type { Sites } from '#ca/sites/sites.ts';
 import { buildName } from '#pki/build-certificate.ts';
 import { type Certificate, parseCertificate } from '#pki/certificate.ts';
 import { verifySignature } from '#pki/chain.ts';
@@ -25,10 +27,21 @@ export interface IntermediatesDeps {
   readonly signer: () => Signer;
   /** The roots that go with each, PEM, the active one first. */
   readonly trustBundle: () => PemText;
+  /** Who has an authority below this one. */
+  readonly sites: Pick<Sites, 'certified' | 'heard'>;
   /** The roots as certificates. */
   readonly roots: () => readonly Certificate[];
   readonly clock: Clock;
   readonly random: RandomSource;
+}
+
+/** A server below that asks for the roots. */
+export interface SiteLook {
+  readonly identity: SpiffeId;
+  /** What it says of its mesh (`SiteReport`); '' from older servers. */
+  readonly report: string;
+  /** The client certificate, DER, when that is its proof. */
+  readonly proof: Uint8Array | undefined;
 }
 
 /** The certificate of an authority below this one. */
@@ -55,11 +68,14 @@ export class Intermediates {
   }
 
   /**
-   * The roots alone, for a server below that asks whether they have changed.
-   * @throws BulwarkError CA_INTERMEDIATE_REFUSED
+   * The roots alone, for a server below that asks whether they have changed. What it says of its
+   * mesh counts only if it is not another server below that speaks in its name.
+   * @throws BulwarkError CA_INTERMEDIATE_REFUSED, CA_CSR_INVALID (the report)
    */
-  rootsFor(identity: SpiffeId): PemText {
+  rootsFor({ identity, report, proof }: SiteLook): PemText {
     this.#check(identity);
+    const read = readSiteReport(report);
+    if (!proof || this.#isOwn(proof)) this.#deps.sites.heard(identity, read);
     return this.#deps.trustBundle();
   }
 
@@ -85,6 +101,7 @@ export class Intermediates {
     const der = await signer.signIntermediate(template);
     const certificate = verified(der, template, issuers[0]);
     const above = issuers.slice(0, -1).map((one) => encodePem('CERTIFICATE', one.der));
+    await this.#deps.sites.certified(request.identity, certificate.notAfterAt);
     const chain = [encodePem('CERTIFICATE', der), ...above, this.#deps.trustBundle()];
     return { certificate, chain };
   }
@@ -96,12 +113,16 @@ export class Intermediates {
    * @throws BulwarkError CA_INTERMEDIATE_REFUSED
    */
   checkProof(der: Uint8Array): void {
-    const leaf = parseCertificate(der);
-    const issuers = [this.#deps.signer().issuers[0], ...this.#deps.roots()];
-    if (issuers.some((issuer) => hasSigned(issuer, leaf))) return;
+    if (this.#isOwn(der)) return;
     throw refused('the certificate of the caller is not from this server itself', {
       remedy: 'let it prove itself by a token, or by a certificate that this server gave it',
     });
+  }
+
+  #isOwn(der: Uint8Array): boolean {
+    const leaf = parseCertificate(der);
+    const issuers = [this.#deps.signer().issuers[0], ...this.#deps.roots()];
+    return issuers.some((issuer) => hasSigned(issuer, leaf));
   }
 
   #check(identity: SpiffeId): void {

@@ -12,7 +12,9 @@ import { type CaMetrics, declareCaMetrics, declareExpiryMetrics } from '#ca/metr
 import { PluggedInAuthority } from '#ca/plugged-in/plugged-in-authority.ts';
 import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
 import { RootSet } from '#ca/roots/root-set.ts';
+import { Sites } from '#ca/sites/sites.ts';
 import type { DataPaths } from '#controlplane/data-folder.ts';
+import { accountIdentities } from '#controlplane/trusted-accounts.ts';
 import { openUpstream } from '#controlplane/upstream.ts';
 import { parseTrustDomain, type TrustDomain } from '#spiffe/spiffe-id.ts';
 
@@ -29,6 +31,8 @@ export interface Authority {
   readonly metrics: CaMetrics;
   /** The roots of the mesh, and the way from one to the next. */
   readonly roots: MeshRoots;
+  /** Servers below this one. */
+  readonly sites: Sites;
   /** Where the last revocation list of each authority is kept. */
   readonly listFiles: ListFiles;
   /** What is to run with the server. */
@@ -69,6 +73,7 @@ export async function openAuthority(
     issuer,
     metrics: declareCaMetrics(deps.metrics),
     roots,
+    sites: await openSites(settings, options, deps),
     listFiles: new ListFiles(join(paths.ca, 'lists'), deps),
     components,
     get rootPem() {
@@ -76,6 +81,17 @@ export async function openAuthority(
     },
     canSign: () => roots.signer.issuers.every(({ notAfterAt }) => deps.clock.now() < notAfterAt),
   };
+}
+
+function openSites(
+  settings: Settings,
+  { paths, trustDomain }: { readonly paths: DataPaths; readonly trustDomain: TrustDomain },
+  deps: AuthorityDeps,
+): Promise<Sites> {
+  const setting = 'intermediateAuthorities';
+  const identities = accountIdentities(setting, settings[setting], trustDomain);
+  const path = join(paths.ca, 'sites.json');
+  return Sites.open({ path, identities, ttlMs: settings.intermediateCertTtl }, deps);
 }
 
 async function openRoots(

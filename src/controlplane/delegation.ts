@@ -17,7 +17,7 @@ export function openDelegation(
   const { trustDomain } = mesh.settings;
   const identitiesOf = (setting: 'intermediateAuthorities' | 'trustedNodeAccounts') =>
     accountIdentities(setting, settings[setting], trustDomain);
-  const { roots } = authority;
+  const { roots, sites } = authority;
   const intermediates = new Intermediates(
     {
       identities: identitiesOf('intermediateAuthorities'),
@@ -27,6 +27,7 @@ export function openDelegation(
     {
       signer: () => roots.signer,
       trustBundle: () => roots.bundlePem,
+      sites,
       roots: () => roots.roots.map(({ certificate }) => certificate),
       clock,
       random,

@@ -10,6 +10,7 @@ import { Metrics } from '#base/metrics.ts';
 import { systemRandom } from '#base/random.ts';
 import { resolveSettings } from '#base/settings.ts';
 import { declareCaMetrics } from '#ca/metrics.ts';
+import { Sites } from '#ca/sites/sites.ts';
 import { openIssuance } from '#controlplane/issuance.ts';
 import { Mesh } from '#controlplane/mesh.ts';
 import { RevocationCheck } from '#controlplane/revocation.ts';
@@ -31,11 +32,13 @@ async function setUp(t: TestContext, flags: Parameters<typeof resolveSettings>[0
   const tokens = new ServiceAccountTokens({ issuer: API }, { ...common, key });
   const mesh = new Mesh(settings);
   const { issuer, roots } = await openCsrService(t);
+  const path = join(temporaryDirectory(t), 'sites.json');
+  const sites = await Sites.open({ path, identities: new Set(), ttlMs: 1 }, common);
   const { tokenAuthenticator } = openIssuance(settings, {
     ...common,
     mesh,
     tokens,
-    authority: { issuer, roots, metrics: declareCaMetrics(new Metrics()) },
+    authority: { issuer, roots, sites, metrics: declareCaMetrics(new Metrics()) },
     journal: { record: async () => {}, list: () => [] },
     oidcRules: [],
     revocation: new RevocationCheck(mesh),

@@ -5,6 +5,8 @@ import { isBulwarkError } from '#base/errors.ts';
 import type { Logger } from '#base/log.ts';
 import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
 import { nextStep, ROTATION_STEPS, type RotationStep } from '#ca/roots/root-states.ts';
+import type { Site } from '#ca/sites/sites.ts';
+import { missingSites } from '#controlplane/site-proof.ts';
 import { type KnownProxy, missingFor } from '#controlplane/trust-proof.ts';
 import type { TrustPeers } from '#xds/serve/trust-peers.ts';
 
@@ -13,6 +15,8 @@ export interface RootRotationDeps {
   readonly peers: TrustPeers;
   /** The version of the bundle that all should have now. */
   readonly version: () => string;
+  /** The servers below this one. */
+  readonly sites: () => readonly Site[];
   /** The proxies that are connected. */
   readonly proxies: () => readonly KnownProxy[];
   /** When all who fetch our bundle should have it as it is now, wall-clock milliseconds. */
@@ -116,7 +120,8 @@ export class RootRotation {
       version: version(),
       otherKeyId: other?.certificate.subjectKeyId,
     };
-    const missing = missingFor(step, evidence);
+    const ofSites = { sites: this.#deps.sites(), roots: roots.roots, ...evidence };
+    const missing = [...missingFor(step, evidence), ...missingSites(step, ofSites)];
     return step === 'activate' ? [...missing, ...this.#strangers()] : missing;
   }
 }

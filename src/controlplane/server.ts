@@ -40,8 +40,9 @@ import { mtlsView } from '#controlplane/mtls-view.ts';
 import { reachableAt, urlHost } from '#controlplane/network.ts';
 import { objectCheck } from '#controlplane/object-check.ts';
 import { openPolicyStatus } from '#controlplane/open-policy-status.ts';
+import { openRotation } from '#controlplane/open-rotation.ts';
 import { proxiesView } from '#controlplane/proxies-view.ts';
-import { RootRotation } from '#controlplane/root-rotation.ts';
+import type { RootRotation } from '#controlplane/root-rotation.ts';
 import { RootWatch } from '#controlplane/root-watch.ts';
 import { SERVER_NAMES } from '#controlplane/server-names.ts';
 import { ServingCertificate, type ServingMaterial } from '#controlplane/serving-certificate.ts';
@@ -145,7 +146,7 @@ export class ControlPlane implements Component {
     // Before anybody can ask for a step of the rotation.
     await this.#lifecycle.start([memory]);
     const federation = this.#federation(parts);
-    const rotation = this.#rotation(authority, xds, federation);
+    const rotation = openRotation(authority, { ...this.#deps, xds, federation });
     const watch = this.#rootWatch(rotation);
     const views = {
       ...audit.views(),
@@ -219,17 +220,6 @@ export class ControlPlane implements Component {
     );
   }
 
-  #rotation({ roots }: Authority, xds: XdsFront, federation: Federation): RootRotation {
-    return new RootRotation({
-      ...this.#deps,
-      roots,
-      peers: xds.trust.peers,
-      version: () => xds.trust.version,
-      proxies: () => xds.proxies(),
-      bundleIsKnownAt: () => federation.bundleIsKnownAt,
-    });
-  }
-
   #federation(parts: ServerParts): Federation {
     const { settings } = this.#options;
     const directory = this.#folder.paths.ca;
@@ -266,6 +256,7 @@ export class ControlPlane implements Component {
   ): Promise<ApiServer> {
     const { store, tokens, serving, authority, mesh, audit } = parts;
     const { views, actions } = options;
+    const { log } = this.#deps;
     const check = objectCheck(mesh);
     const onChange = (change: ClientChange): void => audit.changed(change);
     const { bindAddress, rootNamespace, caNamespace } = this.#options.settings;

@@ -2,7 +2,7 @@ import type { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts'
 import type { CallIntake } from '#audit/call-intake.ts';
 import { present } from '#base/assert.ts';
 import type { Clock } from '#base/clock.ts';
-import { GRPC_STATUS, type GrpcService, GrpcStatusError } from '#base/grpc/grpc.ts';
+import { GRPC_STATUS, type GrpcCall, type GrpcService, GrpcStatusError } from '#base/grpc/grpc.ts';
 import { GrpcServer } from '#base/grpc/server.ts';
 import { type Component, Lifecycle } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
@@ -13,6 +13,7 @@ import type { OidcRule } from '#ca/attestation/oidc-rules.ts';
 import type { CrlPublisher } from '#ca/crl-publisher.ts';
 import type { IssuanceJournal } from '#ca/journal/journal.ts';
 import type { JwtKeys } from '#ca/jwt/jwt-keys.ts';
+import type { SignerStanding } from '#ca/roots/mesh-roots.ts';
 import { WorkloadRegistration } from '#controllers/workload-registration.ts';
 import type { Audit } from '#controlplane/audit.ts';
 import type { Authority } from '#controlplane/authority.ts';
@@ -29,11 +30,13 @@ import { requestFaults } from '#controlplane/request-faults.ts';
 import { RevocationCheck } from '#controlplane/revocation.ts';
 import { announceArrivals, revocationList } from '#controlplane/revocation-list.ts';
 import type { ServingCertificate, ServingMaterial } from '#controlplane/serving-certificate.ts';
+import type { OwnStanding } from '#controlplane/site-proof.ts';
 import { trustBundles } from '#controlplane/trust-bundles.ts';
 import type { DomainEvidence } from '#controlplane/trust-domain-view.ts';
 import { xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
 import { meshTrustDomains } from '#model/mesh-settings.ts';
 import type { TrustBundles } from '#model/trust-bundles.ts';
+import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 import type { Store } from '#store/store.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
 import type { XdsResource } from '#xds/resource.ts';
@@ -98,6 +101,8 @@ export class XdsFront implements Component {
   readonly lists: MixerLists;
   #grpc: GrpcServer | undefined;
   #onProgress: () => void = () => {};
+  /** The roots as workloads were told last, PEM. */
+  #rootsPem = '';
   /** As they were published last. */
   #federated: TrustBundles | undefined;
 
@@ -151,10 +156,7 @@ export class XdsFront implements Component {
     return identity !== undefined && identity !== node.identity;
   }
 
-  /**
-   * Sends what is to be trusted now to every workload, the lists together with the roots; to be
-   * called when the roots changed.
-   */
+  /** Sends roots and lists to every workload; to be called when the roots changed. */
   async publishTrust(): Promise<void> {
     await this.#crl.update();
   }
@@ -189,11 +191,19 @@ export class XdsFront implements Component {
     };
   }
 
+  /** What is known of who took the roots, and which ones. */
+  trustEvidence() {
+    const { peers, version } = this.trust;
+    const evidence = { peers: peers.all(), proxies: this.proxies(), version };
+    return { ...evidence, rootsPem: this.#rootsPem } satisfies Omit<
+      OwnStanding,
+      keyof SignerStanding
+    >;
+  }
+
   /** What is known of how workloads follow the names of the trust domain. */
   domainEvidence(): DomainEvidence {
-    const { peers, version } = this.trust;
-    const { settings } = this.#deps.mesh;
-    return { settings, peers: peers.all(), proxies: this.proxies(), version };
+    return { ...this.trustEvidence(), settings: this.#deps.mesh.settings };
   }
 
   async start(): Promise<void> {
@@ -241,6 +251,7 @@ export class XdsFront implements Component {
   }
 
   #trustResource(): XdsResource {
+    this.#rootsPem = this.#crl.content.rootsPem;
     return trustResource(this.#crl.content);
   }
 
@@ -248,24 +259,18 @@ export class XdsFront implements Component {
   async #revoke(): Promise<void> {
     await this.#crl.update();
     const check = this.#revocation;
-    this.#ads.endStreams(({ peer }, { identity }) =>
-      check.coversCertificate(peer.verifiedCertificate, identity),
-    );
-    this.#calls.endStreams(({ peer }, identity) =>
-      check.coversCertificate(peer.verifiedCertificate, identity),
-    );
+    const covers = ({ peer }: Pick<GrpcCall, 'peer'>, identity: SpiffeId): boolean =>
+      check.coversCertificate(peer.verifiedCertificate, identity);
+    this.#ads.endStreams((call, { identity }) => covers(call, identity));
+    this.#calls.endStreams(covers);
     this.trust.endStreams(({ serial }, identity) => check.covers({ identity, serial }));
   }
 
   #jwtSvids(): GrpcService {
     const { authenticator } = this.#issuance;
     const { jwtKeys: keys, ...deps } = this.#deps;
-    return openJwtSvids(this.#options.settings, {
-      ...deps,
-      keys,
-      authenticator,
-      revocation: this.#revocation,
-    });
+    const parts = { ...deps, keys, authenticator, revocation: this.#revocation };
+    return openJwtSvids(this.#options.settings, parts);
   }
 
   #grpcServer(material: ServingMaterial): GrpcServer {

@@ -21,6 +21,7 @@ import { declareCaMetrics } from '#ca/metrics.ts';
 import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
 import { SelfSignedSigner } from '#ca/self-signed-signer.ts';
 import type { Signer } from '#ca/signer.ts';
+import type { SiteReport } from '#ca/sites/site-report.ts';
 import {
   IstioCertificateRequestSchema,
   IstioCertificateResponseSchema,
@@ -82,6 +83,7 @@ export async function openCsrService(
     { reviewToken },
   );
   const records: IssuanceRecord[] = [];
+  const heard: (SiteReport | undefined)[] = [];
   const keep = async (entry: IssuanceRecord) => void records.push(entry);
   const service = csrService({
     authenticator: new AttestorList([...(options.attestors?.(clock) ?? []), tokens]),
@@ -89,7 +91,7 @@ export async function openCsrService(
     rate: new IssuanceRate({ perMinute: options.perMinute ?? 0 }, { clock }),
     journal: { record: options.record ?? keep },
     isRevoked,
-    ...delegationOf(options, { signer, issuer, clock, isRevoked }),
+    ...delegationOf(options, { signer, issuer, clock, isRevoked, heard }),
     clock,
     metrics: declareCaMetrics(registry),
     log: createLogger({ level: 'debug', sink: { write: (line) => lines.push(line) } }),
@@ -120,7 +122,7 @@ export async function openCsrService(
     onChange: () => {},
     step: async () => {},
   };
-  return { clock, service, issuer, roots, ask, lines, records, counted };
+  return { clock, service, issuer, roots, ask, lines, records, heard, counted };
 }
 
 interface Around {
@@ -128,10 +130,13 @@ interface Around {
   readonly issuer: Issuer;
   readonly clock: FakeClock;
   readonly isRevoked: (identity: string) => boolean;
+  /** What servers below said. */
+  readonly heard: (SiteReport | undefined)[];
 }
 
 /** Who may have more than its own certificate. */
-function delegationOf(options: CsrServiceOptions, { signer, issuer, clock, isRevoked }: Around) {
+function delegationOf(options: CsrServiceOptions, around: Around) {
+  const { signer, issuer, clock, isRevoked, heard } = around;
   const { authorities, nodeAgents, runsOn = async () => false } = options;
   const trustDomain = TEST_TRUST_DOMAIN;
   const intermediates = new Intermediates(
@@ -140,6 +145,7 @@ function delegationOf(options: CsrServiceOptions, { signer, issuer, clock, isRev
       signer: () => signer,
       trustBundle: () => issuer.trustBundle,
       roots: () => signer.issuers.slice(-1),
+      sites: { certified: async () => {}, heard: (_, report) => heard.push(report) },
       clock,
       random: systemRandom,
     },

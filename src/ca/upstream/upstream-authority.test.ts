@@ -10,6 +10,7 @@ import { createLogger } from '#base/log.ts';
 import { Metrics } from '#base/metrics.ts';
 import { systemRandom } from '#base/random.ts';
 import { Secret } from '#base/secret.ts';
+import type { SignerStanding } from '#ca/roots/mesh-roots.ts';
 import { UpstreamAuthority } from '#ca/upstream/upstream-authority.ts';
 import type { CertificateAuthority } from '#caclient/ca-client.ts';
 import { parseCsrPem } from '#pki/csr.ts';
@@ -43,12 +44,12 @@ async function openAbove(t: TestContext) {
   const service = await openCsrService(t, undefined, { authorities: [CALLER] });
   const above: Above = { failure: undefined, change: (chain) => chain, asked: [] };
   const client: CertificateAuthority = {
-    sign: async ({ csr, authority = 'none' }, credential) => {
+    sign: async ({ csr, authority = 'none', site = '' }, credential) => {
       above.asked.push(authority);
       assert.ok(credential instanceof Secret);
       if (above.failure) throw above.failure;
       const authorization = `Bearer ${credential.reveal()}`;
-      const metadata = { BulwarkAuthority: authority };
+      const metadata = { BulwarkAuthority: authority, BulwarkSite: site };
       return above.change(await service.ask({ csr, metadata, authorization }));
     },
     close: () => {},
@@ -151,6 +152,37 @@ describe('an authority that another server signs', () => {
     await waitUntil(() => authority.signer.issuers[0].serial !== before.serial, 'renewal');
     assert.notDeepEqual(authority.signer.issuers[0].spki, before.spki);
     await waitUntil(() => changes() === 1, 'the change is told');
+  });
+
+  it('tells the server above what it stands on, those before it too', async (t) => {
+    const { authority, clock, looked, heard, open } = await startBelow(t);
+    const standings: SignerStanding[] = [];
+    authority.reportWith((standing) => {
+      standings.push(standing);
+      return { trusted: ['x'], standsOn: [], missingCount: 0, missing: [] };
+    });
+    const [first] = authority.signer.issuers;
+    clock.advance(4 * DAY_MS);
+    await waitUntil(() => authority.signer.issuers[0].serial !== first.serial, 'renewal');
+    await looked();
+    await waitUntil(() => standings.length > 1, 'a report after it');
+    assert.deepEqual(heard.at(-1)?.trusted, ['x']);
+    const [root] = authority.roots.map(({ certificate }) => certificate.subjectKeyId);
+    const { signerKeyId, rootAbove } = standings.at(-1) ?? assert.fail();
+    assert.equal(signerKeyId, authority.signer.issuers[0].subjectKeyId);
+    for (const known of [signerKeyId, first.subjectKeyId ?? ''])
+      assert.equal(rootAbove(known), root);
+    assert.equal(rootAbove('stranger'), undefined);
+    const again = await open();
+    t.after(() => again.close());
+    const later = new Promise<SignerStanding>((resolve) => {
+      again.reportWith((standing) => {
+        resolve(standing);
+        return { trusted: [], standsOn: [], missingCount: 0, missing: [] };
+      });
+    });
+    await again.start();
+    assert.equal((await later).rootAbove(first.subjectKeyId ?? ''), root, 'also after a restart');
   });
 
   it('is told to everybody, also when one of them fails', async (t) => {

@@ -8,12 +8,14 @@ import type { RandomSource } from '#base/random.ts';
 import { declareUpstreamMetrics } from '#ca/metrics.ts';
 import { subjectOf } from '#ca/plugged-in/ca-problem.ts';
 import { type CaSet, parseCaSet } from '#ca/plugged-in/ca-set.ts';
-import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
+import type { MeshRoots, SignerStanding } from '#ca/roots/mesh-roots.ts';
 import type { Signer } from '#ca/signer.ts';
+import { encodeSiteReport, type SiteReport } from '#ca/sites/site-report.ts';
 import {
   filesOf,
   isUnsound,
   readGrant,
+  type Standing,
   type UpstreamGrant,
   writeGrant,
 } from '#ca/upstream/upstream-files.ts';
@@ -47,6 +49,8 @@ const JITTER_PART = 0.05;
 const LOOKS_PER_LIFE = 20;
 const LOOK_MS_MIN = 1000;
 const LOOK_MS_MAX = 30_000;
+/** Authorities of before that are remembered; each is good for one life more at the most. */
+const STANDINGS_MAX = 16;
 const RETRY_DELAY = { delayMsMin: 500, delayMsMax: 60_000 };
 
 /**
@@ -66,6 +70,7 @@ export class UpstreamAuthority implements Component, MeshRoots {
   #grant: UpstreamGrant;
   #set: CaSet;
   #renewAt = 0;
+  #report: (standing: SignerStanding) => SiteReport = reportNothing;
   #running: Promise<void> = Promise.resolve();
 
   private constructor(
@@ -138,6 +143,10 @@ export class UpstreamAuthority implements Component, MeshRoots {
     });
   }
 
+  reportWith(report: (standing: SignerStanding) => SiteReport): void {
+    this.#report = report;
+  }
+
   async start(): Promise<void> {
     this.#running = this.#run();
   }
@@ -180,17 +189,32 @@ export class UpstreamAuthority implements Component, MeshRoots {
 
   async #refresh(): Promise<void> {
     const { clock } = this.#deps;
-    const roots = await askRoots(this.#deps);
+    const roots = await askRoots(this.#deps, this.#site());
     const isOther = roots !== this.#grant.roots;
     if (clock.now() < this.#renewAt && !isOther) return;
     const grown = { ...this.#grant, roots };
+    const before = [standingOf(this.#set), ...(this.#grant.before ?? [])].slice(0, STANDINGS_MAX);
     // A root that is new above signs before the old one goes: then this server moves below it.
     const set = clock.now() < this.#renewAt ? this.#soundBelowFirst(grown) : undefined;
-    const next = set ? { grant: grown, set } : await obtainGrant(this.#options, this.#deps);
+    const next = set ? { grant: grown, set } : await this.#obtain(before);
     await writeGrant(this.#options.path, next.grant);
     this.#take(next.grant, next.set);
     this.#tellLog(set ? 'the roots above have changed' : 'a new intermediate is used');
     await this.#tellListeners();
+  }
+
+  async #obtain(before: readonly Standing[]): Promise<SoundGrant> {
+    const { grant, set } = await obtainGrant(this.#options, this.#deps);
+    return { grant: { ...grant, before }, set };
+  }
+
+  /** What the server above is told of this mesh. */
+  #site(): string {
+    const { authority, root } = standingOf(this.#set);
+    const known = new Map((this.#grant.before ?? []).map((one) => [one.authority, one.root]));
+    known.set(authority, root);
+    const rootAbove = (keyId: string) => known.get(keyId);
+    return encodeSiteReport(this.#report({ signerKeyId: authority, rootAbove }));
   }
 
   /** The set, if it holds and its root is the one that signs above. */
@@ -237,4 +261,16 @@ export class UpstreamAuthority implements Component, MeshRoots {
       roots: this.#set.roots.map(({ serial }) => serial),
     });
   }
+}
+
+function standingOf({ signer, roots }: CaSet): Standing {
+  return {
+    authority: signer.issuers[0].subjectKeyId ?? '',
+    root: roots[0].subjectKeyId ?? '',
+  };
+}
+
+/** Until it is set who knows: nobody is proven to trust anything. */
+function reportNothing({ signerKeyId, rootAbove }: SignerStanding): SiteReport {
+  return { trusted: [], standsOn: [rootAbove(signerKeyId) ?? ''], missingCount: 0, missing: [] };
 }

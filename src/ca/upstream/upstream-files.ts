@@ -15,6 +15,14 @@ export interface UpstreamGrant {
   readonly roots: string;
   /** When it came, wall-clock milliseconds. */
   readonly obtainedAt: number;
+  /** The authorities before, of which certificates may be alive. */
+  readonly before?: readonly Standing[];
+}
+
+/** Which root an authority of this server stands on, by key ids. */
+export interface Standing {
+  readonly authority: string;
+  readonly root: string;
 }
 
 const FIELDS = ['privateKey', 'certificate', 'chain', 'roots'] as const;

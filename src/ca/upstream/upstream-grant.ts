@@ -61,10 +61,11 @@ export async function obtainGrant(
 
 /**
  * The roots that the server above trusts, PEM, the active one first.
+ * @param site what it is told of this mesh
  * @throws BulwarkError CA_UPSTREAM_FAILED that says what to mend
  */
-export async function askRoots(deps: GrantDeps): Promise<string> {
-  const request = { csr: '', validitySeconds: 0, authority: 'roots' } as const;
+export async function askRoots(deps: GrantDeps, site: string): Promise<string> {
+  const request = { csr: '', validitySeconds: 0, authority: 'roots', site } as const;
   const answer = await asking(deps, (credential) => deps.client.sign(request, credential));
   const [roots, ...more] = answer;
   if (roots !== undefined && more.length === 0) return roots;
