@@ -1,5 +1,3 @@
-import { pino } from 'pino';
-
 /** Facts beside a log message; `error` takes an Error and is written with code, cause and stack. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
@@ -118,32 +116,36 @@ const standardError = new StandardError();
 
 /** A logger that writes JSON lines `{level, time, component, msg, …}` with secrets taken out. */
 export function createLogger({ level, sink, fields }: LoggerOptions): Logger {
-  const target = sink ?? standardError;
-  const root = pino(
-    {
-      level,
-      base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    target,
-  );
-  return wrap(root, target, redactFields(fields ?? {}, 0));
+  const target = { sink: sink ?? standardError, least: LOG_LEVELS.indexOf(level) };
+  return wrap(target, redactFields(fields ?? {}, 0));
 }
 
-function wrap(target: pino.Logger, sink: LogSink, bound: LogFields): Logger {
-  const at =
-    (level: 'debug' | 'info' | 'warn' | 'error') => (message: string, fields?: LogFields) => {
-      if (!target.isLevelEnabled(level)) return;
-      target[level]({ ...bound, ...(fields ? redactFields(fields, 0) : {}) }, redactText(message));
-      if (level === 'warn' || level === 'error') sink.flush?.();
+/** Where lines go, and the place in LOG_LEVELS of the least important that are written. */
+interface Target {
+  readonly sink: LogSink;
+  readonly least: number;
+}
+
+function wrap(target: Target, bound: LogFields): Logger {
+  const { sink, least } = target;
+  const at = (level: 'debug' | 'info' | 'warn' | 'error') => {
+    const isWritten = LOG_LEVELS.indexOf(level) >= least;
+    const isUrgent = level === 'warn' || level === 'error';
+    return (message: string, fields?: LogFields): void => {
+      if (!isWritten) return;
+      const time = new Date().toISOString();
+      const facts = fields ? { ...bound, ...redactFields(fields, 0) } : bound;
+      // What is left after redaction are plain values, of bounded depth.
+      sink.write(`${JSON.stringify({ level, time, ...facts, msg: redactText(message) })}\n`);
+      if (isUrgent) sink.flush?.();
     };
+  };
   return {
     debug: at('debug'),
     info: at('info'),
     warn: at('warn'),
     error: at('error'),
-    child: (fields) => wrap(target, sink, { ...bound, ...redactFields(fields, 0) }),
+    child: (fields) => wrap(target, { ...bound, ...redactFields(fields, 0) }),
   };
 }
 

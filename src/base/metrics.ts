@@ -1,4 +1,15 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { createRequire } from 'node:module';
+import type * as Prometheus from 'prom-client';
+
+/**
+ * Its parts by themselves: the whole of it brings tracing and a gateway along, which cost an agent
+ * 20 ms at its start and 8 MB (docs/adr/0031-what-an-agent-loads.md).
+ */
+const part = createRequire(import.meta.url);
+const Counter: typeof Prometheus.Counter = part('prom-client/lib/counter');
+const Gauge: typeof Prometheus.Gauge = part('prom-client/lib/gauge');
+const Histogram: typeof Prometheus.Histogram = part('prom-client/lib/histogram');
+const Registry: typeof Prometheus.Registry = part('prom-client/lib/registry');
 
 /**
  * What a metric is, apart from its kind. Each module keeps its metrics in one `metrics.ts` table.
@@ -21,11 +32,15 @@ export interface MetricDefinition<Label extends string> {
 export class Metrics {
   readonly #registry = new Registry();
 
-  counter<Label extends string = never>(definition: MetricDefinition<Label>): Counter<Label> {
+  counter<Label extends string = never>(
+    definition: MetricDefinition<Label>,
+  ): Prometheus.Counter<Label> {
     return new Counter({ ...this.#common(definition) });
   }
 
-  gauge<Label extends string = never>(definition: MetricDefinition<Label>): Gauge<Label> {
+  gauge<Label extends string = never>(
+    definition: MetricDefinition<Label>,
+  ): Prometheus.Gauge<Label> {
     return new Gauge({ ...this.#common(definition) });
   }
 
@@ -39,7 +54,9 @@ export class Metrics {
     });
   }
 
-  histogram<Label extends string = never>(definition: MetricDefinition<Label>): Histogram<Label> {
+  histogram<Label extends string = never>(
+    definition: MetricDefinition<Label>,
+  ): Prometheus.Histogram<Label> {
     const buckets = definition.buckets ? { buckets: [...definition.buckets] } : {};
     return new Histogram({ ...this.#common(definition), ...buckets });
   }
@@ -65,7 +82,7 @@ export class Metrics {
   /** A histogram without labels for what happens very often; `observe` is a few additions. */
   tally(definition: MetricDefinition<never> & { readonly buckets: readonly number[] }): Tally {
     const tally = new Tally(definition);
-    this.#registry.registerMetric(tally as unknown as Histogram);
+    this.#registry.registerMetric(tally as unknown as Prometheus.Histogram);
     return tally;
   }
 

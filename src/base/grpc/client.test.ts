@@ -1,11 +1,7 @@
-// The client of gRPC against our server, and against servers that are none.
+// The client of gRPC against our server.
 import assert from 'node:assert/strict';
-import { createSecureServer, type Http2SecureServer, type ServerHttp2Stream } from 'node:http2';
-import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
-import { type Clock, systemClock } from '#base/clock.ts';
-import { GrpcClient, type GrpcClientOptions } from '#base/grpc/client.ts';
-import { GrpcCallError } from '#base/grpc/client-call.ts';
+import type { GrpcCallError } from '#base/grpc/client-call.ts';
 import {
   frameMessage,
   GRPC_STATUS,
@@ -13,85 +9,20 @@ import {
   type GrpcService,
   GrpcStatusError,
 } from '#base/grpc/grpc.ts';
-import { GrpcServer } from '#base/grpc/server.ts';
-import { LIMITS } from '#base/limits.ts';
-import { silentLogger } from '#base/log.ts';
-import { FakeAuthority } from '../../../test/fakes/fake-authority.ts';
 import { FakeClock } from '../../../test/fakes/fake-clock.ts';
+import {
+  clientOf,
+  isStatus,
+  own,
+  SERVER_NAME,
+  serve,
+  serveHttp,
+} from '../../../test/kit/grpc-pair.ts';
 import { waitUntil } from '../../../test/kit/wait-until.ts';
 
-const SERVER_NAME = 'server.svc';
 const METHOD = '/a.B/C';
 const HELLO = Buffer.from('hello');
 const IN_TIME = { timeoutMs: 10_000 };
-
-const authority = new FakeAuthority(systemClock);
-const own = authority.issue({ dnsNames: [SERVER_NAME] });
-
-function isStatus(status: number, text: RegExp): (error: unknown) => boolean {
-  return (error) => {
-    assert.ok(error instanceof GrpcCallError, `${error}`);
-    assert.equal(error.status, status);
-    assert.match(error.message, text);
-    return true;
-  };
-}
-
-function clientOf(
-  t: TestContext,
-  port: number,
-  changes: Partial<GrpcClientOptions> = {},
-  clock: Clock = systemClock,
-): GrpcClient {
-  const address = `127.0.0.1:${port}`;
-  const options = { address, serverName: SERVER_NAME, rootPem: authority.rootPem, ...changes };
-  const client = new GrpcClient(options, { clock });
-  t.after(() => client.close());
-  return client;
-}
-
-async function serve(t: TestContext, service: GrpcService): Promise<GrpcServer> {
-  const server = new GrpcServer(
-    {
-      name: 'test',
-      listen: { host: '127.0.0.1', port: 0 },
-      tls: {
-        privateKeyPem: own.privateKeyPem,
-        certificateChainPem: own.certificatePem,
-        clientCaPem: authority.rootPem,
-      },
-      services: [service],
-      closeTimeoutMs: 100,
-    },
-    { log: silentLogger, clock: systemClock },
-  );
-  t.after(() => server.close());
-  await server.start();
-  return server;
-}
-
-/** A server that speaks HTTP/2 and answers as it is told. */
-async function serveHttp(
-  t: TestContext,
-  answer: (stream: ServerHttp2Stream) => void,
-): Promise<{ readonly port: number; readonly server: Http2SecureServer }> {
-  const server = createSecureServer({ key: own.privateKeyPem.reveal(), cert: own.certificatePem });
-  const sessions = new Set<{ destroy(): void }>();
-  server.on('session', (session) => {
-    sessions.add(session);
-    session.on('error', () => {});
-  });
-  server.on('stream', (stream) => {
-    stream.on('error', () => {});
-    answer(stream);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    for (const session of sessions) session.destroy();
-    server.close();
-  });
-  return { port: (server.address() as AddressInfo).port, server };
-}
 
 const echo: GrpcService = { unary: { [METHOD]: async (request) => request } };
 
@@ -175,89 +106,6 @@ describe('a unary call', () => {
     const call = clientOf(t, port).unary(METHOD, HELLO, IN_TIME);
     await assert.rejects(call, isStatus(GRPC_STATUS.unavailable, /./));
   });
-});
-
-describe('a server that is not believed', () => {
-  it('is one that another root has signed', async (t) => {
-    const { port } = await serve(t, echo);
-    const client = clientOf(t, port, { rootPem: new FakeAuthority(systemClock).rootPem });
-    const isForeign = isStatus(GRPC_STATUS.unavailable, /certificate|self.signed|issuer/i);
-    await assert.rejects(client.unary(METHOD, HELLO, IN_TIME), isForeign);
-  });
-
-  it('is one of another name', async (t) => {
-    const { port } = await serve(t, echo);
-    const client = clientOf(t, port, { serverName: 'other.svc' });
-    const isOther = isStatus(GRPC_STATUS.unavailable, /altnames/);
-    await assert.rejects(client.unary(METHOD, HELLO, IN_TIME), isOther);
-  });
-});
-
-describe('an answer that is no gRPC', () => {
-  const cases: readonly [string, (stream: ServerHttp2Stream) => void, number, RegExp][] = [
-    [
-      'a page',
-      (stream) => {
-        stream.respond({ ':status': 200, 'content-type': 'text/html' });
-        stream.end('<html>');
-      },
-      GRPC_STATUS.unknown,
-      /HTTP 200/,
-    ],
-    [
-      'a proxy whose server is away',
-      (stream) => stream.respond({ ':status': 503 }, { endStream: true }),
-      GRPC_STATUS.unavailable,
-      /HTTP 503/,
-    ],
-    [
-      'an end without a status',
-      (stream) => {
-        stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
-        stream.end(frameMessage(HELLO));
-      },
-      GRPC_STATUS.unavailable,
-      /ended before/,
-    ],
-    [
-      'a status that is none',
-      (stream) =>
-        stream.respond(
-          { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': 'x' },
-          { endStream: true },
-        ),
-      GRPC_STATUS.unknown,
-      /^$/,
-    ],
-    [
-      'a message that is too long',
-      (stream) => {
-        stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
-        const head = frameMessage(HELLO);
-        head.writeUInt32BE(LIMITS.grpcMessageBytesMax + 1, 1);
-        stream.write(head);
-      },
-      GRPC_STATUS.resourceExhausted,
-      /over the limit/,
-    ],
-    [
-      'no message at all',
-      (stream) =>
-        stream.respond(
-          { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '0' },
-          { endStream: true },
-        ),
-      GRPC_STATUS.internal,
-      /no message/,
-    ],
-  ];
-  for (const [name, answer, status, text] of cases) {
-    it(`fails: ${name}`, async (t) => {
-      const { port } = await serveHttp(t, answer);
-      const call = clientOf(t, port).unary(METHOD, HELLO, IN_TIME);
-      await assert.rejects(call, isStatus(status, text));
-    });
-  }
 });
 
 describe('a stream', () => {
