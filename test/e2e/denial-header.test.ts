@@ -10,8 +10,8 @@ import { createAgentMetrics } from '#agent/metrics.ts';
 import { silentLogger } from '#base/log.ts';
 import { Metrics } from '#base/metrics.ts';
 import { extensionProviders } from '#model/extension-provider.ts';
+import { startTcpApp } from '../kit/echo-app.ts';
 import { ExplicitMesh } from '../kit/explicit-workload.ts';
-import { freePort } from '../kit/free-port.ts';
 import { testMesh } from '../kit/mesh.ts';
 import { objectsOf, serviceObjects } from '../kit/objects.ts';
 import { testAuthority } from '../kit/test-authority.ts';
@@ -69,7 +69,7 @@ async function startShop(t: TestContext, denialHeader: boolean) {
   t.after(() => void app.close());
   const http = (app.address() as AddressInfo).port;
   const objects = serviceObjects('shop', 'backend', [{ name: 'http', port: 80 }]);
-  const policies = objectsOf(OBJECTS.replace('PORT', String(await freePort())));
+  const policies = objectsOf(OBJECTS.replace('PORT', String((await startTcpApp(t)).port)));
   const settings = { denialHeader, extensionProviders: PROVIDERS };
   const mesh = new ExplicitMesh(testMesh([...objects, ...policies], settings), testAuthority());
   const backend = await mesh.start(t, { namespace: 'shop', name: 'backend', ports: { http } });

@@ -38,7 +38,7 @@ const WRITERS: Readonly<Record<string, (audit: HardeningAudit) => string>> = {
   json: (audit) => `${JSON.stringify(audit, null, 2)}\n`,
 };
 
-/** Each difference with its value now, what the other profile makes of it, and for which policies. */
+/** Each difference, what the other profile makes of it, and which policies it is about. */
 function profileText({ profile, differences }: HardeningAudit): string {
   const other = profile === 'strict' ? 'istio' : 'strict';
   const lines = differences.map((one) =>
