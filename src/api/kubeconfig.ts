@@ -18,7 +18,7 @@ export interface KubeconfigOptions {
 
 const CLUSTER = 'bulwark';
 
-/** A kubeconfig (kubernetes.io, "Organizing Cluster Access") with one cluster and one user, YAML. */
+/** A kubeconfig of one cluster and one user, YAML (kubernetes.io, "Organizing Cluster Access"). */
 export function kubeconfigText(options: KubeconfigOptions): string {
   const { user, server, serverCa, certificate, key, namespace } = options;
   const base64 = (text: string): string => Buffer.from(text).toString('base64');

@@ -6,6 +6,7 @@ import { applyObject, pathsOf } from '#cli/apply-object.ts';
 import { KubeClient } from '#kubeclient/kube-client.ts';
 import { readKubeconfig } from '#kubeclient/kubeconfig.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
+import { GuidePage, Terminal } from '../kit/guide-mesh.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
 import { objectsOf } from '../kit/objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
@@ -13,21 +14,8 @@ import { waitUntil } from '../kit/wait-until.ts';
 
 const TEAMS = ['team1', 'team2'] as const;
 type TeamName = (typeof TEAMS)[number];
-
-const NAMESPACES = TEAMS.map(
-  (team) => `
----
-apiVersion: v1
-kind: Namespace
-metadata: { name: ${team}-ns }
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: { name: ${team}, namespace: ${team}-ns }
-roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit }
-subjects: [{ kind: Group, name: ${team} }]
-`,
-).join('');
+/** Who of each team there is, on the page of the guide. */
+const MEMBERS: Readonly<Record<TeamName, string>> = { team1: 'ana', team2: 'bo' };
 
 /** What a team writes for itself: its service, and that only its own workloads may call it. */
 const objectsOfTeam = (team: TeamName): string => `
@@ -56,6 +44,21 @@ metadata: { name: own-team, namespace: ${team}-ns }
 spec: { rules: [{ from: [{ source: { namespaces: [${team}-ns] } }] }] }
 `;
 
+/** Runs the commands of the guide's page; gives what the questions at their end were answered. */
+async function followPage(t: TestContext, mesh: RealMesh) {
+  const page = new GuidePage('teams.md');
+  const terminal = new Terminal();
+  t.after(() => terminal.close());
+  terminal.env.KUBECONFIG = mesh.kubeconfig;
+  for (const member of Object.values(MEMBERS)) {
+    const file = `${member}.kubeconfig`;
+    terminal.replaced.set(file, join(mesh.directory, file));
+  }
+  await terminal.shell(page.blockWith('create namespace'));
+  await terminal.shell(page.blockWith('user create'));
+  return { page, terminal, said: await terminal.shell(page.blockWith('auth whoami')) };
+}
+
 interface Team {
   readonly api: KubeClient;
   readonly http: KeepAliveClient;
@@ -63,8 +66,7 @@ interface Team {
 
 /** A team with a kubeconfig of its own, by which it writes its objects and runs its workload. */
 async function startTeam(t: TestContext, mesh: RealMesh, team: TeamName): Promise<Team> {
-  const kubeconfig = join(mesh.directory, `${team}.kubeconfig`);
-  await mesh.command('user', 'create', `${team}-dev`, '--group', team, '--out', kubeconfig);
+  const kubeconfig = join(mesh.directory, `${MEMBERS[team]}.kubeconfig`);
   const api = new KubeClient(await readKubeconfig(kubeconfig));
   t.after(() => api.close());
   for (const object of objectsOf(objectsOfTeam(team))) {
@@ -169,7 +171,15 @@ const ATTEMPTS: readonly [string, Parameters<KubeClient['send']>[0]][] = [
 test('two teams, each in its namespace', { timeout: 120_000 }, async (t) => {
   const mesh = new RealMesh(t);
   await mesh.startServer();
-  await mesh.apply(NAMESPACES);
+  const { said, page, terminal } = await followPage(t, mesh);
+  await t.test('the page of the guide says what each may do', async () => {
+    assert.match(said, /Groups +\[team1 system:authenticated\]/);
+    assert.match(said, /authorizationpolicies\.security\.istio\.io +\[\] +\[\] +\[create delete/);
+    assert.match(said, /\nno\n$/);
+    const refused = await terminal.shell(`${page.blockWith('get authorizationpolicies')} 2>&1`);
+    const shown = page.text.replaceAll(/\n> /g, ' ');
+    assert.ok(shown.includes(refused.trim()), refused);
+  });
   const [team1, team2] = await Promise.all(TEAMS.map((team) => startTeam(t, mesh, team)));
   assert.ok(team1 && team2);
   const statusOf = async ({ http }: Team, other: TeamName): Promise<number> =>
@@ -189,9 +199,16 @@ test('two teams, each in its namespace', { timeout: 120_000 }, async (t) => {
     await t.test(`one may not ${what}`, async () => {
       const { status, body } = await team1.api.send(request);
       assert.equal(status, 403, JSON.stringify(body));
-      assert.match((body as { message: string }).message, /User "team1-dev" cannot/);
+      assert.match((body as { message: string }).message, /User "ana" cannot/);
     });
   }
+
+  await t.test('a Gateway is opened by administrators alone', async () => {
+    const door = ATTEMPTS.find(([what]) => what === 'open a gateway')?.[1];
+    assert.ok(door);
+    assert.equal((await team1.api.send(door)).status, 403);
+    assert.equal((await mesh.api.send(door)).status, 201);
+  });
 
   await t.test('each changes what is its own, and nobody elses workloads notice', async () => {
     const body = { spec: { rules: [{}] } };

@@ -16,12 +16,14 @@ const PAGE_PORTS = ['8081', '8082', '8083'];
 
 /** A page of the guide: its blocks of commands and output. */
 export class GuidePage {
+  /** All of it. */
+  readonly text: string;
   readonly #blocks: readonly string[];
 
   /** `name`: `getting-started.md` */
   constructor(name: string) {
-    const text = readFileSync(join(ROOT, 'docs/guide', name), 'utf8');
-    const found = [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```/gm)];
+    this.text = readFileSync(join(ROOT, 'docs/guide', name), 'utf8');
+    const found = [...this.text.matchAll(/^```(\w*)\n([\s\S]*?)^```/gm)];
     // Those that name a language are to be read, not run.
     this.#blocks = found.flatMap(([, language, code]) => (language === '' ? [code ?? ''] : []));
   }
