@@ -7,6 +7,8 @@ import { tokenFindings } from '#policy/authn/token-findings.ts';
 import { customFindings } from '#policy/authz/custom-findings.ts';
 import { greetingFindings } from '#policy/authz/greeting-findings.ts';
 import { listFindings } from '#policy/authz/mixer/list-findings.ts';
+import { roleFindings } from '#policy/authz/roles/role-findings.ts';
+import { ruleFindings } from '#policy/authz/rule-findings.ts';
 import type { Authorizer } from '#policy/authz/selection.ts';
 import { destinationRuleFindings } from '#policy/tls/destination-rule-findings.ts';
 
@@ -36,6 +38,8 @@ export function findingsOf(mesh: MeshSnapshot, authorizer: Authorizer): Findings
   listFindings(mesh, report);
   customFindings(mesh, authorizer, report);
   greetingFindings(mesh, authorizer, report);
+  ruleFindings(mesh, authorizer, report);
+  roleFindings(mesh, report);
   peerAuthenticationFindings(mesh, report);
   policyFindings(mesh, report);
   tokenFindings(mesh, authorizer, report);

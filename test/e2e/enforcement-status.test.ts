@@ -1,5 +1,5 @@
-// OP-3: "did my change reach everyone?", asked with bulwark apply --wait, bulwark status and kubectl
-// wait, of a real Envoy that answers, is stopped, and answers again.
+// OP-3: "did my change reach everyone?", asked with bulwark apply --wait, bulwark status and
+// kubectl wait, of a real Envoy that answers, is stopped, and answers again.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -37,7 +37,6 @@ export async function awaitEnforced(
   const collections = Map.groupBy(applied, ({ paths }) => paths.collection);
   const end = new AbortController();
   const timer = options.clock.after(options.timeoutMs, () => end.abort());
-  const alive = setInterval(() => {}, options.timeoutMs);
   const signal = AbortSignal.any([end.signal, options.signal]);
   try {
     const waits = [...collections].map(([path, objects]) =>
@@ -47,7 +46,6 @@ export async function awaitEnforced(
   } finally {
     end.abort();
     timer.cancel();
-    clearInterval(alive);
   }
 }
 

@@ -123,7 +123,7 @@ export class RoleFinder {
 }
 
 /** A role that is not there grants nothing, and is most likely misspelt. */
-function withoutRole(
+export function withoutRole(
   binding: ServiceRoleBinding,
   { serviceRoles }: RoleSources,
   rootNamespace: string,
