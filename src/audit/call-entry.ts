@@ -1,11 +1,13 @@
 import type { AccessRecord, DenialCause, RecordedWorkload } from '#admin/audit.ts';
 import { parseRuleId } from '#agent/denials/policy-name.ts';
-import type { TCPAccessLogEntry } from '#gen/envoy-api/envoy/data/accesslog/v3/accesslog_pb.js';
+import type { Entry } from '#gen/bulwark/bulwark/audit/v1/calls_pb.js';
 import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
 import { AUDIT_TAGS, type AuditTag } from '#xds/audit-tags.ts';
 
-/** Characters of a text, whatever a proxy sends. */
-const TEXT_LENGTH_MAX = 1024;
+/** Bytes of a text, whatever a proxy sends. */
+const TEXT_BYTES_MAX = 1024;
+/** Bytes that are no text become U+FFFD. */
+const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
 const DENIED = /^rbac_access_denied_matched_policy\[(.*)\]$/s;
 /** What a revoked peer is denied by, in the place of a policy. */
@@ -25,7 +27,7 @@ export type ToldCall = Omit<AccessRecord, 'type' | 'id'>;
  * @param receivedAt milliseconds since 1970, for an entry without a time of its own
  */
 export function callOfEntry(
-  entry: TCPAccessLogEntry,
+  entry: Entry,
   workload: RecordedWorkload,
   receivedAt: number,
 ): ToldCall {
@@ -54,14 +56,16 @@ export function callOfEntry(
   };
 }
 
-function factsOf({ commonProperties }: TCPAccessLogEntry): Facts {
+function factsOf({ commonProperties }: Entry): Facts {
   const told = commonProperties?.customTags ?? {};
   const facts: Partial<Record<AuditTag, string>> = {};
   for (const tag of AUDIT_TAGS) {
-    const value = Object.hasOwn(told, tag) ? told[tag] : undefined;
+    const bytes = Object.hasOwn(told, tag) ? told[tag] : undefined;
+    if (bytes === undefined) continue;
+    const value = UTF8.decode(bytes.subarray(0, TEXT_BYTES_MAX));
     // Envoy writes `-` for nothing.
-    if (value === undefined || value === '' || value === '-') continue;
-    facts[tag] = value.length > TEXT_LENGTH_MAX ? `${value.slice(0, TEXT_LENGTH_MAX)}…` : value;
+    if (value === '' || value === '-') continue;
+    facts[tag] = bytes.length > TEXT_BYTES_MAX ? `${value}…` : value;
   }
   return facts;
 }

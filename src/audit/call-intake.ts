@@ -12,10 +12,8 @@ import {
 } from '#base/grpc/grpc.ts';
 import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
-import {
-  type StreamAccessLogsMessage,
-  StreamAccessLogsMessageSchema,
-} from '#gen/envoy-api/envoy/service/accesslog/v3/als_pb.js';
+import { type StreamedCalls, StreamedCallsSchema } from '#gen/bulwark/bulwark/audit/v1/calls_pb.js';
+import { type Node, NodeSchema } from '#gen/envoy-api/envoy/config/core/v3/base_pb.js';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 import { AUDIT_STREAM } from '#xds/audit-tags.ts';
 import type { ProxyCaller } from '#xds/node-metadata.ts';
@@ -134,9 +132,9 @@ class CallStream {
   readonly #stream: GrpcServerStream;
   readonly #deps: CallIntakeDeps;
   readonly #mayTake: MayTake;
-  readonly #first = Promise.withResolvers<StreamAccessLogsMessage>();
+  readonly #first = Promise.withResolvers<StreamedCalls>();
   #identity: SpiffeId | undefined;
-  #early: StreamAccessLogsMessage[] | undefined = [];
+  #early: StreamedCalls[] | undefined = [];
   #workload: RecordedWorkload | undefined;
   #isSample = false;
 
@@ -177,8 +175,8 @@ class CallStream {
   async #open(): Promise<void> {
     const caller = await this.#deps.authenticate(this.#stream.call);
     const { identifier } = await this.#first.promise;
-    const { namespace, workloadName } = nodeOfStream(identifier?.node, caller);
-    const name = identifier?.logName ?? '';
+    const { namespace, workloadName } = nodeOfStream(readNode(identifier?.node), caller);
+    const name = Buffer.from(identifier?.logName ?? []).toString();
     if (name !== AUDIT_STREAM.records && name !== AUDIT_STREAM.traffic)
       throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'there is no such log');
     this.#isSample = name === AUDIT_STREAM.traffic;
@@ -190,9 +188,9 @@ class CallStream {
   }
 
   #receive(bytes: Uint8Array): void {
-    let message: StreamAccessLogsMessage;
+    let message: StreamedCalls;
     try {
-      message = fromBinary(StreamAccessLogsMessageSchema, bytes);
+      message = fromBinary(StreamedCallsSchema, bytes, { readUnknownFields: false });
     } catch (cause) {
       throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'the message does not parse', cause);
     }
@@ -206,10 +204,9 @@ class CallStream {
       throw new GrpcStatusError(GRPC_STATUS.resourceExhausted, 'too many messages at once');
   }
 
-  #take({ logEntries }: StreamAccessLogsMessage, workload: RecordedWorkload): void {
-    if (logEntries.case !== 'tcpLogs') return;
+  #take({ tcpLogs }: StreamedCalls, workload: RecordedWorkload): void {
     const { clock, metrics, onCall, onSample } = this.#deps;
-    for (const entry of logEntries.value.logEntry) {
+    for (const entry of tcpLogs?.logEntry ?? []) {
       if (!this.#mayTake(workload, this.#isSample)) continue;
       const call = callOfEntry(entry, workload, clock.now());
       if (this.#isSample) metrics.sampled.inc();
@@ -226,5 +223,14 @@ class CallStream {
     }
     this.#deps.log.error('stream of records failed', { error });
     this.end(GRPC_STATUS.internal, 'internal error');
+  }
+}
+
+/** @throws GrpcStatusError INVALID_ARGUMENT */
+function readNode(bytes: Uint8Array | undefined): Node | undefined {
+  try {
+    return bytes && fromBinary(NodeSchema, bytes);
+  } catch (cause) {
+    throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'the node does not parse', cause);
   }
 }

@@ -2,7 +2,7 @@
 // of processes: server, agent and two Envoys.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -94,14 +94,55 @@ async function startMesh(t: TestContext) {
   t.after(() => client.close());
   const ask = async (path: string, headers: Readonly<Record<string, string>> = {}) =>
     (await client.ask({ target: `http://app.shop${path}`, headers })).status;
-  return { mesh, http, tcp, ask, tcpPort: own.upstreams[0]?.listen ?? 0 };
+  const { ports: taken } = await status('app');
+  const inbound = taken.inbound.find(({ name }) => name === 'http')?.listen ?? 0;
+  return { mesh, http, tcp, ask, inbound, tcpPort: own.upstreams[0]?.listen ?? 0 };
+}
+
+/** What a port answers to bytes. */
+async function rawCall(port: number, bytes: Buffer): Promise<{ readonly text: string }> {
+  const socket = connect(port, '127.0.0.1');
+  let text = '';
+  socket.on('data', (chunk: Buffer) => {
+    text += chunk.toString('latin1');
+  });
+  socket.on('error', () => {});
+  socket.write(bytes);
+  await once(socket, 'close');
+  return { text };
+}
+
+const ODD = Buffer.concat([
+  Buffer.from('GET /no/"%0a%1b[2J HTTP/1.1\r\nhost: app\r\nx-request-id: '),
+  Buffer.from([0xff, 0xfe, 0x22, 0xc2, 0x9b, 0x32, 0x4a]),
+  Buffer.from('\r\ntraceparent: "}\r\nconnection: close\r\n\r\n'),
+]);
+const LONG = 'a'.repeat(20_000);
+const GIANT = `GET /no/${LONG} HTTP/1.1\r\nhost: ${LONG}\r\nconnection: close\r\n\r\n`;
+
+/** One call of each kind: proxies tell them together. */
+async function makeCalls(
+  mesh: Pick<Awaited<ReturnType<typeof startMesh>>, 'ask' | 'inbound' | 'tcpPort'>,
+): Promise<void> {
+  const { ask, inbound, tcpPort } = mesh;
+  const headers = {
+    traceparent: `00-${TRACE}-00f067aa0ba902b7-01`,
+    authorization: 'Bearer abc',
+    cookie: 'id=abc',
+  };
+  assert.equal(await ask('/no/secret?token=abc', headers), 403);
+  assert.equal(await ask('/watched'), 200);
+  assert.match((await rawCall(inbound, ODD)).text, /^HTTP\/1\.1 403/);
+  await rawCall(inbound, Buffer.from(GIANT));
+  await rawCall(tcpPort, Buffer.from('hello'));
 }
 
 test('records of calls and of changes', { timeout: 120_000 }, async (t) => {
-  const { mesh, http, tcp, ask, tcpPort } = await startMesh(t);
+  const { mesh, http, tcp, ask, inbound, tcpPort } = await startMesh(t);
   await waitUntil(async () => (await ask('/')) === 200, 'the application answers');
   await mesh.apply(policies(http, tcp));
   await waitUntil(async () => (await ask('/no')) === 403, 'the policies are there');
+  await makeCalls({ ask, inbound, tcpPort });
   const bulwark = async (...args: readonly string[]) => {
     const all = ['--disable-warning=ExperimentalWarning', MAIN, ...args];
     const { code, stdout, stderr } = await runProcess(process.execPath, [
@@ -120,12 +161,6 @@ test('records of calls and of changes', { timeout: 120_000 }, async (t) => {
     }, what);
 
   await t.test('a denied request: who, what, and which rule', async () => {
-    const headers = {
-      traceparent: `00-${TRACE}-00f067aa0ba902b7-01`,
-      authorization: 'Bearer abc',
-      cookie: 'id=abc',
-    };
-    assert.equal(await ask('/no/secret?token=abc', headers), 403);
     const record = await recordOf(({ path }) => path === '/no/secret', 'the denial');
     const { decision, caller, workload, method, host, port, status, cause } = record;
     assert.deepEqual(
@@ -150,7 +185,6 @@ test('records of calls and of changes', { timeout: 120_000 }, async (t) => {
   });
 
   await t.test('an allowed request that an AUDIT policy matches', async () => {
-    assert.equal(await ask('/watched'), 200);
     const record = await recordOf(({ path }) => path === '/watched', 'the audited request');
     assert.deepEqual(
       [record.decision, record.auditedBy, record.auditRule],
@@ -159,11 +193,6 @@ test('records of calls and of changes', { timeout: 120_000 }, async (t) => {
   });
 
   await t.test('a denied connection', async () => {
-    const socket = connect(tcpPort, '127.0.0.1');
-    t.after(() => socket.destroy());
-    socket.on('error', () => {});
-    socket.write('hello');
-    await once(socket, 'close');
     const record = await recordOf(({ protocol }) => protocol === 'tcp', 'the connection');
     assert.deepEqual(
       [record.decision, record.policy, record.rule, record.port],
@@ -194,7 +223,7 @@ test('records of calls and of changes', { timeout: 120_000 }, async (t) => {
         note,
       );
       assert.match(text, /denied +shop\/caller +shop\/app:\d+ +connection +shop\/no\[1\]/);
-      const none = await bulwark('audit-log', '--from', 'outside');
+      const none = await bulwark('audit-log', '--from', 'shop/nobody');
       assert.deepEqual([none.code, none.text], [0, '']);
       const changes = await bulwark('audit-log', '--changes', '--policy', 'shop/no');
       assert.match(
@@ -232,6 +261,19 @@ spec: { action: DENY, rules: [{ to: [{ operation: { paths: [${paths}] } }] }] }
     const other = await bulwark('would-deny', '-f', file, '--since', '1h');
     assert.equal(other.code, 0, other.text);
     assert.match(other.text, /^0 of \d+ kinds/);
+  });
+
+  await t.test('bytes that are no text neither hide nor forge records', async () => {
+    const isOdd = ({ path }: AccessRecord) => path?.startsWith('/no/%22') === true;
+    const record = await recordOf(isOdd, 'the odd one');
+    assert.equal(record.caller, undefined, 'who sends plaintext is nobody');
+    assert.equal(record.callerAddress, '127.0.0.1');
+    const isGiant = ({ path }: AccessRecord) => path?.startsWith('/no/aaa') === true;
+    const giant = await recordOf(isGiant, 'the giant');
+    assert.ok(JSON.stringify(giant).length < 4096);
+    const lines = readFileSync(join(mesh.data, 'audit/calls.jsonl'), 'utf8').trimEnd().split('\n');
+    for (const line of lines) JSON.parse(line);
+    assert.doesNotMatch(lines.join(''), /\p{Cc}/u);
   });
 
   await t.test('files are for their owner alone', () => {

@@ -2,6 +2,8 @@ import type { AccessRecord, AuditRecord, ChangeRecord } from '#admin/audit.ts';
 import { printable } from '#admin/json-line.ts';
 import { parseWorkloadId } from '#spiffe/spiffe-id.ts';
 
+const CELL_LENGTH_MAX = 100;
+
 /** The first row of a table of calls. */
 export const CALL_HEAD = [
   'TIME',
@@ -18,14 +20,20 @@ export const CALL_HEAD = [
 export function callRow(record: AuditRecord): readonly string[] {
   if (record.type === 'gap') {
     const what = `${record.missing} records are missing: ${record.why}`;
-    return [record.at, 'unknown', '', '', printable(what), '', '', ''];
+    return [record.at, 'unknown', '', '', cellText(what), '', '', ''];
   }
   if (record.type !== 'access') return [];
   const { at, decision, workload, port, status } = record;
   const called = `${workload.namespace}/${workload.name}${port === undefined ? '' : `:${port}`}`;
   const id = record.traceId ?? record.requestId ?? '';
   const cells = [callerText(record), called, requestText(record), decidedBy(record)];
-  return [at, decision, ...cells.map(printable), String(status ?? ''), printable(id)];
+  return [at, decision, ...cells.map(cellText), String(status ?? ''), cellText(id)];
+}
+
+/** Text of a cell: what callers wrote must not make the table unreadable. */
+export function cellText(text: string): string {
+  const shown = printable(text);
+  return shown.length > CELL_LENGTH_MAX ? `${shown.slice(0, CELL_LENGTH_MAX)}…` : shown;
 }
 
 /** `web/caller`, `outside (10.0.0.7)`; with the end user, where there was one. */

@@ -1,7 +1,7 @@
 import type { TrafficRow, TrafficView } from '#admin/audit.ts';
 import { printable } from '#admin/json-line.ts';
 import type { ApiObject } from '#api/object.ts';
-import { callerText } from '#cli/audit/record-text.ts';
+import { callerText, cellText } from '#cli/audit/record-text.ts';
 import type { Replay, ReplayedCalls, WouldDeny } from '#cli/audit/replay.ts';
 import { formatTable } from '#cli/table.ts';
 import { shownObject } from '#policy/decide/layer.ts';
@@ -21,9 +21,9 @@ export interface ReplayBasis {
 export function replayText(result: Replay, basis: ReplayBasis): string {
   const { denied } = result;
   const rows = denied.map(({ row, calls, decision }) => [
-    printable(callerText(row)),
+    cellText(callerText(row)),
     calledText(row),
-    printable(requestText(row)),
+    cellText(requestText(row)),
     about(row, calls),
     printable(reasonOf(decision)),
   ]);
@@ -99,7 +99,7 @@ function count(number: number, what: string): readonly string[] {
 }
 
 function calledText({ workload, port }: TrafficRow): string {
-  return printable(`${workload.namespace}/${workload.name}:${port ?? '?'}`);
+  return cellText(`${workload.namespace}/${workload.name}:${port ?? '?'}`);
 }
 
 function requestText({ protocol, method, pattern }: TrafficRow): string {
