@@ -3,6 +3,9 @@ import { objectMeta } from '#api/kinds/object-meta.ts';
 import type { ApiObject, KindId } from '#api/object.ts';
 import { object, type Schema, text } from '#api/schema.ts';
 
+/** The group of the Gateway API: of Kubernetes, and yet a cluster has it as an extension. */
+export const GATEWAY_API = 'gateway.networking.k8s.io';
+
 /** A cell of a table; null where the object says nothing. */
 export type Cell = string | number | null;
 
@@ -87,7 +90,7 @@ export function defineKind<T extends ApiObject>(
     singular: kind.toLowerCase(),
     listKind: `${kind}List`,
     apiVersion: group === '' ? versions[0] : `${group}/${versions[0]}`,
-    custom: group.includes('.') && !group.endsWith('.k8s.io'),
+    custom: group.includes('.') && (!group.endsWith('.k8s.io') || group === GATEWAY_API),
     schema: {
       ...object(description.description, {
         apiVersion: text('Group and version of the kind.'),

@@ -1,6 +1,7 @@
 // The kind table: every look-up finds its kind, no name means two, and every field is explained.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { GATEWAY_API } from '#api/kind.ts';
 import { KINDS, kindById, kindOf } from '#api/kinds.ts';
 import type { Schema } from '#api/schema.ts';
 
@@ -35,6 +36,9 @@ describe('the table', () => {
       se: 'ServiceEntry',
       dr: 'DestinationRule',
       vs: 'VirtualService',
+      gw: 'Gateway',
+      gtw: 'Gateway',
+      gc: 'GatewayClass',
       we: 'WorkloadEntry',
       wg: 'WorkloadGroup',
       pa: 'PeerAuthentication',
@@ -45,18 +49,20 @@ describe('the table', () => {
     });
   });
 
-  test('gives no name to two kinds', () => {
+  test('gives no name to two kinds, but Gateways of both APIs', () => {
     const names = KINDS.flatMap(({ plural, singular, shortNames }) => [
       plural,
       singular,
       ...shortNames,
     ]);
-    assert.equal(new Set(names).size, names.length);
+    const twice = names.filter((name, index) => names.indexOf(name) !== index);
+    assert.deepEqual(twice, ['gateways', 'gateway']);
   });
 
   test('puts the kinds of Istio into their categories, and only them behind definitions', () => {
     for (const { group, categories, custom } of KINDS) {
       if (!custom) assert.ok(group === '' || group.endsWith('.k8s.io'), group);
+      else if (group === GATEWAY_API) assert.deepEqual(categories, ['gateway-api']);
       else if (group === 'bulwark.mesh') assert.deepEqual(categories, ['bulwark']);
       else assert.deepEqual(categories, ['istio-io', group.replaceAll('.', '-')]);
     }

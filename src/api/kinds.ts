@@ -7,6 +7,9 @@ import { clusterRole } from '#api/kinds/cluster-role.ts';
 import { configMap } from '#api/kinds/config-map.ts';
 import { destinationRule } from '#api/kinds/destination-rule.ts';
 import { gateway } from '#api/kinds/gateway.ts';
+import { gatewayClass } from '#api/kinds/gateway-class.ts';
+import { httpRouteKind } from '#api/kinds/http-route.ts';
+import { kubernetesGateway } from '#api/kinds/kubernetes-gateway.ts';
 import { denier, listChecker, mixerHandler } from '#api/kinds/mixer-handler.ts';
 import { checkNothing, listEntry, mixerInstance } from '#api/kinds/mixer-instance.ts';
 import { mixerRule } from '#api/kinds/mixer-rule.ts';
@@ -45,6 +48,9 @@ export const KINDS: readonly KindDefinition[] = [
   destinationRule,
   virtualService,
   gateway,
+  gatewayClass,
+  kubernetesGateway,
+  httpRouteKind,
   peerAuthentication,
   policy,
   meshPolicy,

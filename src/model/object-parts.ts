@@ -3,6 +3,9 @@ import { meshPolicy, policy } from '#api/kinds/authentication-policy.ts';
 import { authorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import { destinationRule } from '#api/kinds/destination-rule.ts';
 import { gateway } from '#api/kinds/gateway.ts';
+import { gatewayClass } from '#api/kinds/gateway-class.ts';
+import { httpRouteKind } from '#api/kinds/http-route.ts';
+import { kubernetesGateway } from '#api/kinds/kubernetes-gateway.ts';
 import { denier, listChecker, mixerHandler } from '#api/kinds/mixer-handler.ts';
 import { checkNothing, listEntry, mixerInstance } from '#api/kinds/mixer-instance.ts';
 import { mixerRule } from '#api/kinds/mixer-rule.ts';
@@ -43,6 +46,9 @@ export const OBJECT_PARTS = {
   destinationRules: destinationRule.id,
   virtualServices: virtualService.id,
   gateways: gateway.id,
+  gatewayClasses: gatewayClass.id,
+  kubernetesGateways: kubernetesGateway.id,
+  httpRoutes: httpRouteKind.id,
   serviceAccounts: serviceAccount.id,
   secrets: secret.id,
   namespaces: namespaceKind.id,

@@ -3,6 +3,9 @@ import type { AuthenticationPolicy } from '#api/kinds/authentication-policy.ts';
 import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import type { DestinationRule } from '#api/kinds/destination-rule.ts';
 import type { Gateway } from '#api/kinds/gateway.ts';
+import type { GatewayClass } from '#api/kinds/gateway-class.ts';
+import type { HttpRouteObject } from '#api/kinds/http-route.ts';
+import type { KubernetesGateway } from '#api/kinds/kubernetes-gateway.ts';
 import type { Denier, ListChecker, MixerHandler } from '#api/kinds/mixer-handler.ts';
 import type { CheckNothing, ListEntry, MixerInstance } from '#api/kinds/mixer-instance.ts';
 import type { MixerRule } from '#api/kinds/mixer-rule.ts';
@@ -63,6 +66,11 @@ export interface MeshSnapshot {
   readonly virtualServices: NamespacedObjects<VirtualService>;
   /** Of networking.istio.io. */
   readonly gateways: NamespacedObjects<Gateway>;
+  /** All under the namespace ''. */
+  readonly gatewayClasses: NamespacedObjects<GatewayClass>;
+  /** Of the Gateway API. */
+  readonly kubernetesGateways: NamespacedObjects<KubernetesGateway>;
+  readonly httpRoutes: NamespacedObjects<HttpRouteObject>;
   readonly serviceAccounts: NamespacedObjects<ServiceAccount>;
   /** For proxies of their own namespace only. */
   readonly secrets: NamespacedObjects<Secret>;

@@ -1,4 +1,5 @@
 import type { Diagnostic } from '#api/diagnostic.ts';
+import { GATEWAY_API } from '#api/kind.ts';
 import type { PolicyTarget, TargetReference } from '#api/kinds/workload-target.ts';
 import type { Workload } from '#model/workload.ts';
 
@@ -10,11 +11,10 @@ export interface GatewayReferences {
   readonly classes: readonly string[];
 }
 
-/** Labels of the workloads of a Gateway of the Gateway API. */
-const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
+/** The label that names the Gateway of the Gateway API which a workload serves. */
+export const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
+/** The same for its class. */
 const CLASS_NAME = 'gateway.networking.k8s.io/gateway-class-name';
-
-const GATEWAY_API = 'gateway.networking.k8s.io';
 
 function written({ targetRef, targetRefs = [] }: PolicyTarget): readonly TargetReference[] {
   return targetRefs.length > 0 || targetRef === undefined ? targetRefs : [targetRef];
@@ -32,7 +32,7 @@ export function gatewayReferences(spec: PolicyTarget): GatewayReferences | undef
 }
 
 /**
- * Whether a workload is one of the gateways: by the labels that the Gateway API gives its workloads.
+ * Whether a workload is one of the gateways: by the labels that the Gateway API gives to workloads.
  * A Gateway is meant in the namespace of the policy only, a GatewayClass by policies of the root
  * namespace only (Istio, "PolicyTargetReference").
  */

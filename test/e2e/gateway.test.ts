@@ -31,7 +31,11 @@ spec:
   template: { serviceAccount: ${name} }
 ---`;
 
-const objects = (http: number, https: number) => `${group('greet', 'hello-world')}
+const objects = (
+  http: number,
+  https: number,
+  kubernetes: number,
+) => `${group('greet', 'hello-world')}
 ${group('app', 'caller')}${group('elsewhere', 'caller')}
 ${group('edge', 'gate', `, ${GATEWAY_NAME}: outside`)}
 apiVersion: v1
@@ -57,6 +61,24 @@ spec:
   hosts: [${HELLO}, also.example.com]
   gateways: [edge/front]
   http: [{ route: [{ destination: { host: hello-world, port: { number: 80 } } }] }]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: outside, namespace: edge }
+spec:
+  gatewayClassName: bulwark
+  listeners:
+    - { name: web, port: ${kubernetes}, protocol: HTTP, allowedRoutes: { namespaces: { from: All } } }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: api, namespace: greet }
+spec:
+  parentRefs: [{ name: outside, namespace: edge }]
+  hostnames: [${HELLO}]
+  rules:
+    - matches: [{ path: { value: /api } }]
+      backendRefs: [{ name: hello-world, port: 80 }]
 `;
 
 const policy = (namespace: string, spec: string) => `
@@ -88,8 +110,8 @@ function ask(options: RequestOptions, make = httpRequest): Promise<Answer> {
 async function startGateway(t: TestContext) {
   const mesh = new RealMesh(t);
   await mesh.startServer();
-  const [http, https] = [await freePort(), await freePort()];
-  await mesh.apply(objects(http, https));
+  const [http, https, kubernetes] = [await freePort(), await freePort(), await freePort()];
+  await mesh.apply(objects(http, https, kubernetes));
   const port = await startEchoApp(t, 'hello');
   const callers = { app: await freePort(), elsewhere: await freePort() };
   const workload = (namespace: string, name: string, more: object = {}) => {
@@ -107,13 +129,14 @@ async function startGateway(t: TestContext) {
     ask({ port: http, path, headers: { ...headers, host } });
   const inside = (namespace: keyof typeof callers) =>
     ask({ port: callers[namespace], path: `http://${IN_MESH}/`, headers: { host: IN_MESH } });
-  return { mesh, https, outside, inside };
+  const routed = (path: string) => ask({ port: kubernetes, path, headers: { host: HELLO } });
+  return { mesh, https, outside, inside, routed };
 }
 
 test('a gateway leads callers to a service, and policies decide at both', {
   timeout: 90_000,
 }, async (t) => {
-  const { mesh, https, outside, inside } = await startGateway(t);
+  const { mesh, https, outside, inside, routed } = await startGateway(t);
   const becomes = (what: () => Promise<Answer>, status: number) =>
     waitUntil(async () => {
       const answer = await what().catch(() => undefined);
@@ -164,10 +187,16 @@ test('a gateway leads callers to a service, and policies decide at both', {
     });
   });
 
+  await t.test('a Gateway and an HTTPRoute of the Gateway API lead to the service', async () => {
+    const statuses = ['/api', '/api/x', '/apix', '/'].map(async (at) => (await routed(at)).status);
+    assert.deepEqual(await Promise.all(statuses), [200, 200, 404, 404]);
+  });
+
   await t.test('a policy attached to a gateway counts there alone', async () => {
     const reference = '{ group: gateway.networking.k8s.io, kind: Gateway, name: outside }';
     const attached = `{ targetRefs: [${reference}], action: DENY, rules: [{}] }`;
     await withPolicy('edge', attached, async () => {
+      await becomes(() => routed('/api'), 403);
       await becomes(outside, 403);
       assert.equal((await inside('app')).status, 200);
     });

@@ -17,6 +17,7 @@ const API_VERSIONS: Readonly<Record<string, string>> = {
   DestinationRule: 'networking.istio.io/v1',
   ServiceEntry: 'networking.istio.io/v1',
   VirtualService: 'networking.istio.io/v1',
+  Gateway: 'networking.istio.io/v1',
   WorkloadEntry: 'networking.istio.io/v1',
   WorkloadGroup: 'networking.istio.io/v1',
   CertificateRevocation: 'bulwark.mesh/v1alpha1',

@@ -3,6 +3,7 @@ import { olderFirst } from '#model/age.ts';
 import { labelsMatch } from '#model/selector.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
+import { isDerived } from '#policy/gateway/derived-gateways.ts';
 import { hostOf } from '#policy/gateway/server-hosts.ts';
 
 /** A server of a Gateway that a workload serves. */
@@ -73,11 +74,14 @@ class MergedPort implements GatewayPort {
   }
 }
 
-/** Oldest first. A Gateway is for workloads of every namespace. */
+/** Oldest first. A Gateway of Istio is for workloads of every namespace. */
 function selecting(workload: Workload, { gateways }: GatewaySources): readonly Gateway[] {
   return gateways
     .all()
     .filter(({ spec }) => labelsMatch(spec?.selector ?? {}, workload.labels))
+    .filter(
+      ({ metadata }) => !isDerived(metadata.name) || metadata.namespace === workload.namespace,
+    )
     .sort(olderFirst);
 }
 

@@ -136,12 +136,13 @@ export class ConfigGenerator {
     { authorization }: InboundPolicy,
     mesh: MeshSnapshot,
   ): ProxyTraffic {
-    const secrets = this.#credentials.secretsOf(proxy, mesh, gatewayCredentials(workload, mesh));
+    const seen = this.#gateways.seenByGateways(mesh);
+    const secrets = this.#credentials.secretsOf(proxy, mesh, gatewayCredentials(workload, seen));
     const { identity, gateway: place } = proxy;
     const client = { identity, interception: 'explicit', secrets } as const;
     const { clusters, endpoints } = this.#outbound.upstreams(workload, mesh, client);
     const context = this.#inbound.contextOf(authorization, undefined, mesh);
-    const parts = { workload, place, mesh, context, secrets, clusters };
+    const parts = { workload, place, mesh: seen, context, secrets, clusters };
     const { listeners, routes } = this.#gateways.build(parts);
     return {
       clusters,

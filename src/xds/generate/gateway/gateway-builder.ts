@@ -1,3 +1,4 @@
+import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
 import {
@@ -6,10 +7,11 @@ import {
   tcpRoute,
   tlsRoutes,
 } from '#policy/gateway/bound-services.ts';
+import { gatewayObjects } from '#policy/gateway/gateway-mesh.ts';
 import { type BoundServer, type GatewayPort, gatewayPorts } from '#policy/gateway/gateway-ports.ts';
 import { hostOf } from '#policy/gateway/server-hosts.ts';
 import { virtualServicesFor } from '#policy/routing/virtual-services.ts';
-import { BuildCache } from '#xds/generate/build-cache.ts';
+import { BuildCache, IdentityCache } from '#xds/generate/build-cache.ts';
 import type { ClientSecrets } from '#xds/generate/client-credentials.ts';
 import { buildGatewayListener, type GatewayChain } from '#xds/generate/gateway/gateway-listener.ts';
 import {
@@ -53,6 +55,39 @@ interface PortPlan {
 export class GatewayBuilder {
   readonly #listeners = new BuildCache(buildGatewayListener);
   readonly #routes = new BuildCache(buildOutboundRoute);
+  readonly #objects = new IdentityCache(
+    (
+      settings: MeshSettings,
+      ...[gateways, virtualServices, kubernetesGateways, gatewayClasses, httpRoutes, namespaces]: [
+        MeshSnapshot['gateways'],
+        MeshSnapshot['virtualServices'],
+        MeshSnapshot['kubernetesGateways'],
+        MeshSnapshot['gatewayClasses'],
+        MeshSnapshot['httpRoutes'],
+        MeshSnapshot['namespaces'],
+      ]
+    ) =>
+      gatewayObjects(
+        { gateways, virtualServices, kubernetesGateways, gatewayClasses, httpRoutes, namespaces },
+        settings.clusterDomain,
+      ),
+  );
+
+  /** The mesh as gateways see it: with what objects of the Gateway API come to. */
+  seenByGateways(mesh: MeshSnapshot): MeshSnapshot {
+    const { settings, gateways, virtualServices, kubernetesGateways, httpRoutes } = mesh;
+    const { gatewayClasses, namespaces } = mesh;
+    const found = this.#objects.get(
+      settings,
+      gateways,
+      virtualServices,
+      kubernetesGateways,
+      gatewayClasses,
+      httpRoutes,
+      namespaces,
+    );
+    return { ...mesh, ...found };
+  }
 
   /** What a workload that is a gateway serves. A port on which nothing can pass is not opened. */
   build(input: GatewayInput): GatewayTraffic {

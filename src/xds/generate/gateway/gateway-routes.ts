@@ -1,5 +1,6 @@
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import { boundServices } from '#policy/gateway/bound-services.ts';
+import { isDerived } from '#policy/gateway/derived-gateways.ts';
 import type { BoundServer, GatewayPort } from '#policy/gateway/gateway-ports.ts';
 import { hostOf } from '#policy/gateway/server-hosts.ts';
 import type { RoutingClient } from '#policy/routing/virtual-services.ts';
@@ -64,7 +65,13 @@ export function gatewayRouteInput(
     for (const host of bound.server.hosts) hostAt(hostOf(host)).requiresTls = true;
   }
   const port = servers[0]?.server.port.number ?? 0;
-  const routed = [...hosts].map(([host, found]) => routedHost(host, port, found));
+  const byNarrowness = servers.some(({ gateway }) => isDerived(gateway));
+  const routed = [...hosts].map(([host, { routes, requiresTls }]) =>
+    routedHost(host, port, {
+      routes: byNarrowness ? routes.toSorted(narrowerFirst) : routes,
+      requiresTls,
+    }),
+  );
   return { name, ignoresPort: true, hosts: routed.length > 0 ? routed : [blackHole(port)] };
 }
 
@@ -78,6 +85,27 @@ function routedHost(host: string, port: number, { routes, requiresTls }: Host): 
     routes: [...routes.filter((route) => !isForAll(route)), ...routes.filter(isForAll)],
     ...(requiresTls && { requiresTls }),
   };
+}
+
+/**
+ * Sorts as the Gateway API has it: exact paths, then longer ones, then those with a method, more
+ * headers, more parameters; else as they came.
+ */
+function narrowerFirst(a: PlannedRoute, b: PlannedRoute): number {
+  const [one, other] = [ranks(a), ranks(b)];
+  const at = one.findIndex((rank, index) => rank !== other[index]);
+  return at < 0 ? 0 : (other[at] ?? 0) - (one[at] ?? 0);
+}
+
+function ranks({ match = {} }: PlannedRoute): readonly number[] {
+  const { uri, method, headers = {}, queryParams = {} } = match;
+  return [
+    Number(uri?.exact !== undefined),
+    (uri?.exact ?? uri?.prefix ?? uri?.regex ?? '').length,
+    Number(method !== undefined),
+    Object.keys(headers).length,
+    Object.keys(queryParams).length,
+  ];
 }
 
 function isForAll({ match }: PlannedRoute): boolean {

@@ -1,0 +1,100 @@
+import { type Gateway, type GatewayServer, gateway } from '#api/kinds/gateway.ts';
+import type { GatewayClass } from '#api/kinds/gateway-class.ts';
+import type { KubernetesGateway, KubernetesListener } from '#api/kinds/kubernetes-gateway.ts';
+import type { Namespace } from '#api/kinds/namespace.ts';
+import type { NamespacedObjects } from '#model/namespaced-objects.ts';
+import { labelsMatch } from '#model/selector.ts';
+import { GATEWAY_NAME } from '#policy/target-references.ts';
+
+/** Stands in names of what was derived; no name that users write has it. */
+const SEPARATOR = '~';
+
+/** The name of the Gateway that a listener comes to. */
+export function derivedName(gatewayName: string, listener: string): string {
+  return `${gatewayName}${SEPARATOR}${listener}`;
+}
+
+/** Whether an object was derived from the Gateway API, by its name or `namespace/name`. */
+export function isDerived(name: string): boolean {
+  return name.includes(SEPARATOR);
+}
+
+/** Controllers whose classes are served; there is a class for each without an object, too. */
+const CONTROLLERS: readonly string[] = ['istio.io/gateway-controller', 'bulwark.mesh/gateway'];
+const CLASSES: readonly string[] = ['istio', 'bulwark'];
+
+/** Whether a Gateway is ours to serve, by its class. */
+export function isServed(
+  { spec }: KubernetesGateway,
+  classes: NamespacedObjects<GatewayClass>,
+): boolean {
+  const { gatewayClassName: name } = spec;
+  const found = classes.get('', name);
+  return found ? CONTROLLERS.includes(found.spec.controllerName) : CLASSES.includes(name);
+}
+
+/**
+ * A listener of the Gateway API as a Gateway with one server, for workloads of its namespace that
+ * carry the Gateway's name in a label. Undefined where nothing is served: listeners of HTTP and
+ * HTTPS are.
+ */
+export function derivedGateway(
+  object: KubernetesGateway,
+  listener: KubernetesListener,
+  namespaces: NamespacedObjects<Namespace>,
+): Gateway | undefined {
+  const { name, namespace = '', creationTimestamp } = object.metadata;
+  const { port: number, protocol, hostname = '*' } = listener;
+  if (protocol !== 'HTTP' && protocol !== 'HTTPS') return undefined;
+  const hosts = namespacesOf(listener, namespace, namespaces).map((one) => `${one}/${hostname}`);
+  const server: GatewayServer = {
+    port: { number, protocol, name: listener.name },
+    hosts,
+    ...(protocol === 'HTTPS' && { tls: tlsOf(listener, namespace) }),
+  };
+  return {
+    apiVersion: gateway.apiVersion,
+    kind: gateway.kind,
+    metadata: {
+      name: derivedName(name, listener.name),
+      namespace,
+      ...(creationTimestamp && { creationTimestamp }),
+    },
+    spec: { selector: { [GATEWAY_NAME]: name }, servers: [server] },
+  };
+}
+
+/** Namespaces whose routes may belong to a listener; `*` = all. */
+function namespacesOf(
+  { allowedRoutes }: KubernetesListener,
+  own: string,
+  namespaces: NamespacedObjects<Namespace>,
+): readonly string[] {
+  const { from = 'Same', selector } = allowedRoutes?.namespaces ?? {};
+  switch (from) {
+    case 'All':
+      return ['*'];
+    case 'Same':
+      return [own];
+    case 'Selector':
+      // Expressions are refused when they are written; where they are in a file, nothing matches.
+      if (!selector || selector.matchExpressions?.length) return [];
+      return namespaces
+        .in('')
+        .filter(({ metadata }) => labelsMatch(selector.matchLabels ?? {}, metadata.labels ?? {}))
+        .map(({ metadata }) => metadata.name);
+    case 'None':
+      return [];
+  }
+}
+
+/** Secrets of other namespaces are not given to gateways; without one there is no server. */
+function tlsOf({ tls }: KubernetesListener, own: string): NonNullable<GatewayServer['tls']> {
+  const secrets = (tls?.certificateRefs ?? []).filter(
+    ({ kind = 'Secret', group = '', namespace = own }) =>
+      kind === 'Secret' && group === '' && namespace === own,
+  );
+  if (tls?.mode === 'Passthrough' || tls?.frontendValidation || secrets.length === 0)
+    return { mode: 'AUTO_PASSTHROUGH' };
+  return { mode: 'SIMPLE', credentialNames: secrets.slice(0, 2).map(({ name }) => name) };
+}
