@@ -1,8 +1,11 @@
 // npm test [-- PART-OF-A-PATH | PART-OF-A-NAME …] [--soak] [--concurrency N]
-import { globSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { globSync, mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
+import { RECORDS_ENV } from '../test/kit/recorded-signature.ts';
+import { RECORDER, verifySignatures } from '../test/kit/second-opinion.ts';
 import { runLanes } from './test-lanes.ts';
 import { planTests, type TestPlan } from './test-plan.ts';
 
@@ -28,15 +31,23 @@ function literally(text: string): string {
 async function runTests({ lanes, names }: TestPlan): Promise<void> {
   // Every file is a process of its own: without a cache each would strip the types anew.
   process.env.NODE_COMPILE_CACHE ??= `${root}node_modules/.bulwark/compile-cache`;
+  const directory = mkdtempSync(join(tmpdir(), 'bulwark-test-'));
+  const signed = join(directory, 'signed.jsonl');
+  process.env[RECORDS_ENV] = signed;
   const options = {
     cwd: root,
     timeout: process.argv.includes('--soak') ? SOAK_TIMEOUT_MS : FILE_TIMEOUT_MS,
-    execArgv: ['--disable-warning=ExperimentalWarning'],
+    execArgv: ['--disable-warning=ExperimentalWarning', `--import=${RECORDER}`],
     ...(names.length > 0
       ? { testNamePatterns: names.map((name) => new RegExp(literally(name))) }
       : {}),
   };
   const { tests, hasFailed } = await runLanes(lanes, options, new spec(), process.stdout);
+  const { certificate, list } = await verifySignatures(signed);
+  process.stdout.write(
+    `${certificate} certificates and ${list} revocation lists that tests signed verify for others\n`,
+  );
+  rmSync(directory, { recursive: true });
   if (hasFailed) process.exitCode = 1;
   else if (tests === 0) throw new Error(`no test has a name with ${names.join(' or ')}`);
 }

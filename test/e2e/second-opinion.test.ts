@@ -1,6 +1,7 @@
 // Every kind of certificate and list that the product signs is good for two other implementations:
 // @peculiar/x509 and the openssl command. The meshes of other tests are judged in the same way when
-// they end (test/kit/real-mesh.ts).
+// they end (test/kit/real-mesh.ts), and what tests sign inside their own process at the end of a run
+// (tools/test.ts).
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -10,7 +11,7 @@ import { generateKeyPair, type KeyPair } from '#pki/keys.ts';
 import { bulwark } from '../kit/bulwark.ts';
 import { CertificateCaller } from '../kit/certificate-caller.ts';
 import type { ManagedProcess } from '../kit/child-process.ts';
-import { type Opinion, SecondOpinion } from '../kit/second-opinion.ts';
+import { type Opinion, SecondOpinion, verifySignatures } from '../kit/second-opinion.ts';
 import { temporaryDirectory } from '../kit/temp-directory.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
@@ -108,6 +109,7 @@ test('a signature or a chain that is not good is found', async (t) => {
   const records = opinion.env.BULWARK_TEST_SIGNED ?? assert.fail();
   const text = readFileSync(records, 'utf8');
   await opinion.verify();
+  assert.ok((await verifySignatures(records)).certificate > 0);
   const lines = text
     .trim()
     .split('\n')
@@ -119,4 +121,5 @@ test('a signature or a chain that is not good is found', async (t) => {
   });
   writeFileSync(records, forged.join('\n'));
   await assert.rejects(opinion.verify(), assert.AssertionError);
+  await assert.rejects(verifySignatures(records), assert.AssertionError);
 });

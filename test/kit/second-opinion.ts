@@ -9,7 +9,8 @@ import { encodePem } from '#pki/pem.ts';
 import { x509 } from './peculiar-x509.ts';
 import { RECORDS_ENV, type RecordedSignature } from './recorded-signature.ts';
 
-const RECORDER = new URL('certificate-recorder.ts', import.meta.url).href;
+/** To be loaded before a program whose signatures are to be written down. */
+export const RECORDER = new URL('certificate-recorder.ts', import.meta.url).href;
 const run = promisify(execFile);
 /** Files for one run of `openssl`. */
 const BATCH = 200;
@@ -47,9 +48,7 @@ export class SecondOpinion {
    * good. A chain is judged when the authorities above it were made by these programs too.
    */
   async verify(): Promise<readonly Opinion[]> {
-    if (!existsSync(this.#records)) return [];
-    const lines = readFileSync(this.#records, 'utf8').trim().split('\n');
-    const records = lines.map((line) => JSON.parse(line) as RecordedSignature);
+    const records = readRecords(this.#records);
     const opinions: Opinion[] = [];
     for (const record of records) opinions.push(await opinionOf(record));
     const authorities = new Map(
@@ -105,6 +104,30 @@ export class SecondOpinion {
     writeFileSync(path, text);
     return path;
   }
+}
+
+/** How many signatures were judged, by what they are on. */
+export type Judged = Readonly<Record<RecordedSignature['kind'], number>>;
+
+/**
+ * Verifies every signature that a recorder wrote down, for the certificates that tests make inside
+ * their own process. Chains are not judged: many are wrong on purpose.
+ * @param path the file of `RECORDS_ENV`
+ * @throws AssertionError for the first that is not good
+ */
+export async function verifySignatures(path: string): Promise<Judged> {
+  const judged = { certificate: 0, list: 0 };
+  for (const record of readRecords(path)) {
+    await opinionOf(record);
+    judged[record.kind] += 1;
+  }
+  return judged;
+}
+
+function readRecords(path: string): readonly RecordedSignature[] {
+  if (!existsSync(path)) return [];
+  const lines = readFileSync(path, 'utf8').trim().split('\n');
+  return lines.map((line) => JSON.parse(line) as RecordedSignature);
 }
 
 function isAuthority(opinion: Opinion | undefined): boolean {
