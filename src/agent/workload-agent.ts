@@ -6,6 +6,7 @@ import { nodeId } from '#agent/envoy/bootstrap.ts';
 import type { EnvoyBinary } from '#agent/envoy/find-envoy.ts';
 import type { Unready } from '#agent/envoy/readiness.ts';
 import type { AgentMetrics } from '#agent/metrics.ts';
+import { mixerCheckService } from '#agent/mixer/check-service.ts';
 import { SecretOutlets } from '#agent/output/secret-outlets.ts';
 import type { ProcessGuard } from '#agent/process/process-guard.ts';
 import { FileSecrets } from '#agent/sds/file-secrets.ts';
@@ -84,7 +85,8 @@ export class WorkloadAgent implements Component {
     const onAnswer = (): void => this.#trust.answered();
     this.#files = this.#createFileSecrets();
     const files = this.#files;
-    this.#sds = new SdsServer({ socketPath: this.#sdsSocket }, { ...this.#deps, onAnswer, files });
+    const sds = { socketPath: this.#sdsSocket, services: [mixerCheckService()] };
+    this.#sds = new SdsServer(sds, { ...this.#deps, onAnswer, files });
     this.#outlets = new SecretOutlets({ directory, filesDirectory, onChange }, this.#deps);
     this.#trust = this.#createTrust();
     this.#proxy = this.#createProxy();

@@ -147,6 +147,10 @@ export const LIMITS = {
   mixerAlternativesMax: 256,
   /** Tests of attributes in all those alternatives together. */
   mixerTestsMax: 4096,
+  /**
+   * Characters in which a proxy tells its agent what to work out of a request; Envoy takes 16,384.
+   */
+  mixerProgramCharactersMax: 16_000,
   /** Bytes of a list that a listchecker has fetched. */
   mixerListBytesMax: 1024 * 1024,
   /** Entries of such a list. */

@@ -7,6 +7,9 @@ import type { ValueType } from '#mixer/expression.ts';
  */
 export type Knowledge = 'request' | 'workload' | 'report' | 'nowhere';
 
+/** Attributes of requests that Envoy knows and does not tell in the words of policies. */
+const UNTOLD: ReadonlySet<string> = new Set(['destination.ip', 'destination.port']);
+
 /** An attribute of Mixer's vocabulary. */
 export interface AttributeInfo {
   readonly type: ValueType;
@@ -15,13 +18,15 @@ export interface AttributeInfo {
   readonly http?: true;
   /** How much of its text can be asked for. */
   readonly asked: Asked;
+  /** Whether the agent beside the proxy is told of it when it is asked about a request. */
+  readonly isTold: boolean;
 }
 
 /**
  * What Envoy can be asked of an attribute: whether it matches a regular expression, has a beginning
- * or an end, or just whether it is a value as a whole.
+ * or an end, just whether it is a value as a whole, or nothing.
  */
-export type Asked = 'pattern' | 'part' | 'whole';
+export type Asked = 'pattern' | 'part' | 'whole' | 'nothing';
 
 type Row = readonly [ValueType, Knowledge, ...('http' | Asked)[]];
 
@@ -86,7 +91,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   'request.auth.claims': ['STRING_MAP', 'request', 'http'],
   'request.auth.raw_claims': NOWHERE('STRING'),
   'request.api_key': NOWHERE('STRING'),
-  'request.query_params': NOWHERE('STRING_MAP'),
+  'request.query_params': ['STRING_MAP', 'request', 'http', 'nothing'],
   'request.scheme': NOWHERE('STRING'),
   'request.reason': NOWHERE('STRING'),
   'request.size': NOWHERE('INT64'),
@@ -141,5 +146,6 @@ export function attributeNamed(name: string): AttributeInfo | undefined {
     known,
     ...(flags.includes('http') ? { http: true } : {}),
     asked: flags.find((flag) => flag !== 'http') ?? 'pattern',
+    isTold: known === 'request' && !UNTOLD.has(name),
   };
 }

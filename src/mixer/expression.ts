@@ -49,3 +49,9 @@ export function attributesOf(expression: Expression): readonly string[] {
   if (expression.kind === 'literal') return [];
   return [...new Set(expression.args.flatMap(attributesOf))];
 }
+
+/** What a chain of `|` chooses from, in order. */
+export function choicesOf(expression: Expression): readonly Expression[] {
+  if (expression.kind !== 'call' || expression.name !== '|') return [expression];
+  return expression.args.flatMap(choicesOf);
+}

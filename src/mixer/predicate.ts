@@ -1,7 +1,8 @@
+import { computedReference } from '#mixer/computed.ts';
 import type { Expression, ExpressionProblem } from '#mixer/expression.ts';
 import { ALWAYS, type Formula, FormulaBuilder } from '#mixer/formula.ts';
 import { Reader } from '#mixer/reader.ts';
-import type { Facts, List } from '#mixer/reference.ts';
+import { equals, type Facts, type List } from '#mixer/reference.ts';
 
 /** When an expression holds, and what of it could not be understood. */
 export interface Predicate {
@@ -23,12 +24,11 @@ export function predicateOf(expressions: readonly Expression[], facts: Facts): P
     const reader = new Reader(facts);
     const { yes } = reader.truth(part);
     problems.push(...reader.problems);
-    if (reader.isOverflown) tooLarge(part, problems);
-    const both = builder.and(when, reader.isOverflown ? ALWAYS : yes);
+    const wanted = reader.isOverflown ? computedWhole(part, facts, problems) : yes;
+    const both = builder.and(when, wanted);
     // What was joined so far covers the whole.
     if (builder.isOverflown) {
-      tooLarge(part, problems);
-      return { when, problems };
+      return computedAll(expressions, facts) ?? { when, problems: [...problems, tooLarge(part)] };
     }
     when = both;
   }
@@ -40,7 +40,7 @@ export function isListed(expression: Expression, list: List, facts: Facts): Pred
   const reader = new Reader(facts);
   const when = reader.isListed(expression, list);
   const { problems, isOverflown } = reader;
-  if (isOverflown) tooLarge(expression, problems);
+  if (isOverflown) problems.push(tooLarge(expression));
   return { when: isOverflown ? ALWAYS : when, problems };
 }
 
@@ -50,6 +50,26 @@ export function conjunctsOf(expression: Expression): readonly Expression[] {
   return expression.args.flatMap(conjunctsOf);
 }
 
-function tooLarge({ column }: Expression, problems: ExpressionProblem[]): void {
-  problems.push({ column, message: 'the expression has too many alternatives for Envoy' });
+/** What has too many alternatives for Envoy is worked out by the agent, if it can. */
+function computedWhole(part: Expression, facts: Facts, problems: ExpressionProblem[]): Formula {
+  const reference = computedReference(part, facts);
+  if (reference !== undefined) return equals(reference, true).yes;
+  problems.push(tooLarge(part));
+  return ALWAYS;
+}
+
+/** All of it at once; undefined when the agent cannot work it out. */
+function computedAll(expressions: readonly Expression[], facts: Facts): Predicate | undefined {
+  const [first, ...more] = expressions;
+  if (first === undefined) return undefined;
+  const whole = more.reduce<Expression>(
+    (left, right) => ({ kind: 'call', name: '&&', args: [left, right], column: left.column }),
+    first,
+  );
+  const reference = computedReference(whole, facts);
+  return reference && { when: equals(reference, true).yes, problems: [] };
+}
+
+function tooLarge({ column }: Expression): ExpressionProblem {
+  return { column, message: 'the expression has too many alternatives for Envoy' };
 }

@@ -54,8 +54,8 @@ export function factOf(name: string, ofWorkload: (name: string) => Fact): Fact {
   if (info === undefined || info.known === 'report') return { known: undefined };
   if (info.known === 'nowhere') return 'nobody';
   if (info.known === 'workload') return ofWorkload(name);
-  const { asked, type } = info;
-  return { asked, type };
+  const { asked, type, isTold } = info;
+  return { asked, type, isTold };
 }
 
 /** What Envoy cannot be asked of conditions that must all hold, whatever the workload. */

@@ -1,5 +1,11 @@
-import type { Expression, ExpressionProblem, Value } from '#mixer/expression.ts';
-import { ALWAYS, type Formula, FormulaBuilder, NEVER } from '#mixer/formula.ts';
+import { computedReference, expressionOf } from '#mixer/computed.ts';
+import {
+  choicesOf,
+  type Expression,
+  type ExpressionProblem,
+  type Value,
+} from '#mixer/expression.ts';
+import { ALWAYS, type Formula, FormulaBuilder, NEVER, type Test } from '#mixer/formula.ts';
 import { FUNCTIONS } from '#mixer/functions.ts';
 import {
   type Alternative,
@@ -9,8 +15,10 @@ import {
   type Facts,
   holdsFor,
   isReference,
+  JUDGED,
   type List,
   type MakeTest,
+  type Reference,
   subject,
   type Truth,
   tested,
@@ -18,18 +26,7 @@ import {
   UNKNOWN,
 } from '#mixer/reference.ts';
 
-/** Calls whose value is a boolean by what they ask of a request. */
-const JUDGED: ReadonlySet<string> = new Set([
-  '&&',
-  '||',
-  '!',
-  '==',
-  '!=',
-  'match',
-  'startsWith',
-  'endsWith',
-  'matches',
-]);
+type Call = Expression & { readonly kind: 'call' };
 
 /**
  * Reads when expressions, whose types were checked, are true of a request. What cannot be told of a
@@ -77,12 +74,11 @@ export class Reader {
     const found = this.#alternatives(expression);
     if (found === 'unknown') return ALWAYS;
     return this.#any(found, (value) => {
-      if (isReference(value)) {
-        if (!canBeAsked(value, match)) return this.#unknown(expression, ALWAYS);
-        return [[{ ...subject(value), match, values, holds: true }]];
-      }
-      const isIn = has(value);
-      return isIn === undefined ? this.#unknown(expression, ALWAYS) : isIn ? ALWAYS : NEVER;
+      const isIn = isReference(value) ? undefined : has(value);
+      if (isIn !== undefined) return isIn ? ALWAYS : NEVER;
+      const reference = this.#askable(value, match);
+      if (reference === undefined) return this.#unknown(expression, ALWAYS);
+      return [[{ ...subject(reference), match, values, holds: true }]];
     });
   }
 
@@ -111,11 +107,12 @@ export class Reader {
     return { yes: is(true), no: is(false) };
   }
 
-  #equality(call: Expression, first: Expression, second: Expression): Truth {
+  #equality(call: Call, first: Expression, second: Expression): Truth {
     const [left, right] = [this.#alternatives(first), this.#alternatives(second)];
     if (left === 'unknown' || right === 'unknown') return UNKNOWN;
     return this.#overPairs(left, right, (a, b) => {
-      if (isReference(a) && isReference(b)) return this.#unknown(call, UNKNOWN);
+      // Of `!=` the truth is turned around afterwards.
+      if (isReference(a) && isReference(b)) return this.#computedTruth({ ...call, name: '==' });
       if (isReference(a)) return isReference(b) ? UNKNOWN : equals(a, b);
       if (isReference(b)) return equals(b, a);
       return a === b ? { yes: ALWAYS, no: NEVER } : { yes: NEVER, no: ALWAYS };
@@ -127,17 +124,34 @@ export class Reader {
     const [texts, constants] = [this.#alternatives(about), this.#alternatives(by)];
     if (texts === 'unknown' || constants === 'unknown') return UNKNOWN;
     return this.#overPairs(texts, constants, (text, constant) => {
-      if (isReference(constant)) return this.#unknown(call, UNKNOWN);
+      if (isReference(constant)) return this.#computedTruth(call);
       const { match, value } = make(String(constant));
-      if (!isReference(text)) {
-        if (match === 'pattern') return this.#unknown(call, UNKNOWN);
+      if (!isReference(text) && match !== 'pattern') {
         return holdsFor(String(text), match, value)
           ? { yes: ALWAYS, no: NEVER }
           : { yes: NEVER, no: ALWAYS };
       }
-      if (!canBeAsked(text, match)) return this.#unknown(call, UNKNOWN);
-      return tested(text, match, value);
+      const reference = this.#askable(text, match);
+      return reference ? tested(reference, match, value) : this.#unknown(call, UNKNOWN);
     });
+  }
+
+  /** What Envoy can be asked of a value: the agent may have to tell it the value first. */
+  #askable(value: Alternative['value'], match: Test['match']): Reference | undefined {
+    if (isReference(value) && canBeAsked(value, match)) return value;
+    if (match === 'block') return undefined;
+    return computedReference(expressionOf(value), this.#facts);
+  }
+
+  #computedTruth(call: Expression): Truth {
+    const reference = computedReference(call, this.#facts);
+    if (reference === undefined) return this.#unknown(call, UNKNOWN);
+    return { yes: equals(reference, true).yes, no: equals(reference, false).yes };
+  }
+
+  #computedValue(call: Expression): Alternatives {
+    const value = computedReference(call, this.#facts);
+    return value ? [{ when: ALWAYS, value }] : this.#unknown(call, 'unknown');
   }
 
   #overPairs(
@@ -199,9 +213,10 @@ export class Reader {
     const entries: Alternative[] = [];
     for (const of of maps) {
       for (const at of keys) {
-        if (isReference(at.value)) return this.#unknown(call, 'unknown');
+        if (isReference(at.value)) return this.#computedValue(call);
         const when = this.#builder.and(of.when, at.when);
         const name = String(at.value);
+        if (isReference(of.value) && of.value.asked === 'nothing') return this.#computedValue(call);
         if (isReference(of.value)) entries.push({ when, value: { ...of.value, key: name } });
         else {
           const value = of.value instanceof Map ? (of.value.get(name) as string) : undefined;
@@ -251,10 +266,7 @@ export class Reader {
   }
 
   /** A function of what is known beforehand. */
-  #applied(
-    call: Expression & { readonly kind: 'call' },
-    args: readonly Expression[],
-  ): Alternatives {
+  #applied(call: Call, args: readonly Expression[]): Alternatives {
     const known = FUNCTIONS.get(call.name);
     let found: readonly { readonly when: Formula; readonly values: readonly Value[] }[] = [
       { when: ALWAYS, values: [] },
@@ -263,7 +275,7 @@ export class Reader {
       const next = this.#alternatives(arg);
       if (next === 'unknown') return 'unknown';
       if (known === undefined || next.some(({ value }) => isReference(value)))
-        return this.#unknown(call, 'unknown');
+        return this.#computedValue(call);
       found = found.flatMap(({ when, values }) =>
         next.map((one) => ({
           when: this.#builder.and(when, one.when),
@@ -278,15 +290,9 @@ export class Reader {
   }
 
   #unknown<T>({ column }: Expression, result: T): T {
-    const message = 'Envoy cannot be asked this of a request';
+    const message = 'neither Envoy nor its agent can tell this of a request';
     if (!this.problems.some((one) => one.column === column))
       this.problems.push({ column, message });
     return result;
   }
-}
-
-/** What a chain of `|` chooses from, in order. */
-function choicesOf(expression: Expression): readonly Expression[] {
-  if (expression.kind !== 'call' || expression.name !== '|') return [expression];
-  return expression.args.flatMap(choicesOf);
 }

@@ -8,12 +8,18 @@ import { ALWAYS, type Formula, NEVER, type Test } from '#mixer/formula.ts';
  */
 export type Fact =
   | { readonly known: Value | undefined }
-  /** Told by the request. */
-  | { readonly asked: Asked; readonly type: ValueType }
+  /** Told by the request; `isTold`: to the agent, too. */
+  | { readonly asked: Asked; readonly type: ValueType; readonly isTold: boolean }
   | 'nobody';
 
 /** What is known of attributes by their name. */
 export type Facts = (attribute: string) => Fact;
+
+/**
+ * The name under which the value of an expression that the agent works out is an attribute; its key
+ * is the expression.
+ */
+export const COMPUTED = 'computed';
 
 /** An attribute of a request, or an entry of a map of it. */
 export interface Reference {
@@ -31,6 +37,19 @@ export interface Alternative {
 
 /** The values that an expression may have; `unknown` when only a request could tell. */
 export type Alternatives = readonly Alternative[] | 'unknown';
+
+/** Calls whose value is a boolean by what they ask of a request. */
+export const JUDGED: ReadonlySet<string> = new Set([
+  '&&',
+  '||',
+  '!',
+  '==',
+  '!=',
+  'match',
+  'startsWith',
+  'endsWith',
+  'matches',
+]);
 
 /** When an expression is true and when it is false; else it has no value, as a part is absent. */
 export interface Truth {
@@ -80,6 +99,7 @@ export function patternWithin(pattern: string): string {
 
 /** Whether Envoy can be asked this of an attribute. */
 export function canBeAsked({ asked, type }: Reference, match: Test['match']): boolean {
+  if (asked === 'nothing') return false;
   if (match === 'block') return type === 'IP_ADDRESS';
   if (match === 'pattern') return asked === 'pattern';
   return match === 'equals' || match === 'present' || asked !== 'whole';

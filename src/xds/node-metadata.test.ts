@@ -50,9 +50,15 @@ test('a node of a redirected proxy', () => {
     addresses: ['10.0.0.7', 'fd00::7'],
     interception: 'redirect',
     group: 'web',
+    agentSocket: undefined,
     explicit: undefined,
     envoyVersion: '1.40.0',
   });
+});
+
+test('a node whose agent can be asked', () => {
+  const path = '/run/bulwark/web/sds.sock';
+  assert.equal(parse({ BULWARK_AGENT_SOCKET: path }).agentSocket, path);
 });
 
 test('a node in explicit mode', () => {
@@ -101,6 +107,8 @@ test('what is malformed is refused with the name of the field', () => {
     [{ INSTANCE_IPS: ['10.0.0.7'] }, 'metadata.INSTANCE_IPS'],
     [{ INSTANCE_IPS: Array.from({ length: 17 }, () => '::1').join() }, 'metadata.INSTANCE_IPS'],
     [{ INTERCEPTION_MODE: 'TPROXY' }, 'metadata.INTERCEPTION_MODE'],
+    [{ BULWARK_AGENT_SOCKET: 'run/sds.sock' }, 'metadata.BULWARK_AGENT_SOCKET'],
+    [{ BULWARK_AGENT_SOCKET: `/${'x'.repeat(103)}` }, 'metadata.BULWARK_AGENT_SOCKET'],
     [{ AUTO_REGISTER_GROUP: '' }, 'metadata.AUTO_REGISTER_GROUP'],
     [{ BULWARK_EXPLICIT: PORTS }, 'metadata.BULWARK_EXPLICIT'],
     [{ INTERCEPTION_MODE: 'NONE' }, 'metadata.BULWARK_EXPLICIT'],

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { BulwarkError } from '#base/errors.ts';
+import { LIMITS } from '#base/limits.ts';
 import type { Node } from '#gen/envoy-api/envoy/config/core/v3/base_pb.js';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 import type { ExplicitPorts, GatewayPlace, ProxyNode } from '#xds/proxy-node.ts';
@@ -29,6 +30,7 @@ const TEXT_LENGTH_MAX = 317;
  * | `metadata.INSTANCE_IPS` | IP addresses, separated by commas; that of the id when absent |
  * | `metadata.INTERCEPTION_MODE` | `REDIRECT` (when absent too) or `NONE`: explicit mode |
  * | `metadata.AUTO_REGISTER_GROUP` | the WorkloadGroup to be registered under; may be absent |
+ * | `metadata.BULWARK_AGENT_SOCKET` | the unix socket at which the agent is asked; may be absent |
  * | `metadata.BULWARK_EXPLICIT` | the ExplicitPorts object; with `NONE` and only then |
  * | `metadata.BULWARK_BIND_ADDRESS` | where a gateway listens; `0.0.0.0` when absent |
  *
@@ -58,6 +60,7 @@ export function parseProxyNode(node: Node, caller: ProxyCaller): ProxyNode {
     group: 'AUTO_REGISTER_GROUP' in metadata ? textAt(metadata, 'AUTO_REGISTER_GROUP') : undefined,
     explicit: explicitOf(metadata, interception),
     ...(kind === 'router' && { gateway: gatewayOf(metadata, interception) }),
+    agentSocket: socketOf(metadata),
     envoyVersion: versionOf(node),
   };
 }
@@ -122,6 +125,16 @@ function gatewayOf(metadata: JsonMap, interception: ProxyNode['interception']): 
   const { BULWARK_BIND_ADDRESS: address = '0.0.0.0' } = metadata;
   if (typeof address === 'string' && isIP(address) !== 0) return { address };
   throw invalid('metadata.BULWARK_BIND_ADDRESS', 'must be an IP address');
+}
+
+function socketOf(metadata: JsonMap): string | undefined {
+  const field = 'BULWARK_AGENT_SOCKET';
+  if (!(field in metadata)) return undefined;
+  const path = textAt(metadata, field);
+  const isPath = path.startsWith('/') && !path.includes('\0');
+  if (!isPath || Buffer.byteLength(path) > LIMITS.socketPathBytesMax)
+    throw invalid(`metadata.${field}`, 'must be the path of a unix socket');
+  return path;
 }
 
 function explicitOf(

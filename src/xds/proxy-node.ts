@@ -49,6 +49,8 @@ export interface ProxyNode {
   readonly explicit?: ExplicitPorts | undefined;
   /** Set where the proxy is a gateway and stands beside no workload. */
   readonly gateway?: GatewayPlace | undefined;
+  /** The unix socket of the agent, where it can be asked about requests. */
+  readonly agentSocket?: string | undefined;
   /** Envoy's version, `1.40.0`. */
   readonly envoyVersion: string;
 }

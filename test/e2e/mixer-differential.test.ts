@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { regexProblem } from '#api/regex.ts';
 import { parseExpression } from '#mixer/parse.ts';
 import { patternWithin } from '#mixer/reference.ts';
+import { agentQuestion } from '#xds/generate/authz/agent-question.ts';
 import { startAuthzEnvoy } from '../kit/authz-envoy.ts';
 import { holdsByLooking, someExpression, someRequest } from '../kit/mixer-arbitrary.ts';
 import { authorizationFor, listOf, rule } from '../kit/mixer-rules.ts';
@@ -26,6 +27,7 @@ test('Envoy denies the requests of which an expression is true', { timeout: 90_0
       policies.every(({ diagnostics }) => diagnostics.length === 0),
     )
     .slice(0, EXPRESSIONS);
+  const asked = cases.filter(({ authorization }) => agentQuestion(authorization)).length;
   const requests = fc.sample(someRequest, { numRuns: REQUESTS, seed: SEED });
   const envoy = await startAuthzEnvoy(
     t,
@@ -42,7 +44,8 @@ test('Envoy denies the requests of which an expression is true', { timeout: 90_0
       assert.equal(verdict, wanted, `seed ${SEED}, ${source}: ${JSON.stringify(request)}`);
     }
   }
-  t.diagnostic(`seed ${SEED}: ${JSON.stringify(counts)}`);
+  t.diagnostic(`seed ${SEED}: ${JSON.stringify(counts)}, ${asked} ask the agent`);
+  assert.ok(asked > 5 && asked < cases.length, 'some rules need the agent');
   assert.ok(counts.deny > 20 && counts.allow > 20, 'both outcomes came');
 });
 

@@ -14,6 +14,7 @@ import type { RuleSet, WorkloadAuthorization } from '#policy/authz/selection.ts'
 import { HARDENING } from '#policy/hardening.ts';
 import { PATH_NORMALIZATIONS } from '#policy/path-normalization.ts';
 import { buildHttpRbac, buildNetworkRbac } from '#xds/generate/authz/rbac.ts';
+import { agentFilters, serveAgent } from './agent-question.ts';
 import { claimsFilter, claimsHeader } from './claims-header.ts';
 import { startEnvoy } from './envoy.ts';
 import { type TestAuthority, type TestCertificate, testAuthority } from './test-authority.ts';
@@ -58,7 +59,7 @@ export async function startAuthzEnvoy(
   ]);
   const envoy = await startEnvoy(test, {
     bootstrap: {
-      static_resources: { listeners },
+      static_resources: { listeners, clusters: [await serveAgent(test)] },
       layered_runtime: {
         layers: [{ name: 'test', static_layer: runtime(profile) }],
       },
@@ -160,10 +161,11 @@ function typed<D extends DescMessage>(name: string, schema: D, message: MessageS
 const samePort = (port: number): readonly number[] => [port];
 
 function httpManager(
-  { http }: WorkloadAuthorization,
+  authorization: WorkloadAuthorization,
   profile: HardeningProfile,
   principals: PrincipalBinding,
 ) {
+  const { http } = authorization;
   const { mergesSlashes, unescapesSlashes } = PATH_NORMALIZATIONS[PROFILE_PATHS[profile]];
   const rbac = (action: 'DENY' | 'ALLOW', rules: RuleSet) =>
     typed(action, HttpRbacSchema, buildHttpRbac(rules, action, samePort, principals));
@@ -191,6 +193,7 @@ function httpManager(
       },
       http_filters: [
         claimsFilter(),
+        ...agentFilters(authorization),
         rbac('DENY', http.deny),
         rbac('ALLOW', http.allow),
         {

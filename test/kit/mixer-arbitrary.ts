@@ -34,6 +34,9 @@ export const someExpression: fc.Arbitrary<string> = fc.letrec<{ bool: string; va
       { weight: 4, arbitrary: ofRequest },
       { weight: 2, arbitrary: ofWorkload },
       { weight: 1, arbitrary: text },
+      // What only the agent can tell, as Envoy does not know such functions of a request.
+      ofRequest.map((a) => `toLower(${a})`),
+      fc.tuple(tie('value'), tie('value')).map(([a, b]) => `(${a} + ${b})`),
       fc.tuple(tie('value'), tie('value')).map(([a, b]) => `(${a} | ${b})`),
       fc
         .tuple(tie('bool'), tie('value'), tie('value'))
@@ -44,6 +47,10 @@ export const someExpression: fc.Arbitrary<string> = fc.letrec<{ bool: string; va
       fc
         .tuple(tie('value'), fc.constantFrom('==', '!='), text)
         .map(([a, sign, b]) => `${a} ${sign} ${b}`),
+      fc
+        .tuple(tie('value'), fc.constantFrom('==', '!='), tie('value'))
+        .map(([a, sign, b]) => `${a} ${sign} ${b}`),
+      ofRequest.map((a) => `size(${a}) > 1`),
       fc.tuple(tie('value'), word).map(([a, b]) => `match(${a}, "${b}*")`),
       fc.tuple(tie('value'), word).map(([a, b]) => `(${a}).endsWith("${b}")`),
       fc.constantFrom('connection.mtls', 'true', 'false', 'destination.port == 8080'),

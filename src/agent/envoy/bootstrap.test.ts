@@ -63,6 +63,7 @@ describe('the bootstrap of an Envoy', () => {
       INSTANCE_IPS: '127.0.0.1,10.0.0.7',
       INTERCEPTION_MODE: 'NONE',
       AUTO_REGISTER_GROUP: 'frontend-group',
+      BULWARK_AGENT_SOCKET: '/run/bulwark/sds.sock',
       BULWARK_EXPLICIT: PORTS,
     });
     const names = message.staticResources?.clusters.map(({ name }) => name);

@@ -134,6 +134,7 @@ function buildNode(options: BootstrapOptions): Json {
       INSTANCE_IPS: addresses.join(','),
       INTERCEPTION_MODE: mode === 'explicit' ? 'NONE' : 'REDIRECT',
       ...(bindAddress === undefined ? {} : { BULWARK_BIND_ADDRESS: bindAddress }),
+      BULWARK_AGENT_SOCKET: options.sdsSocket,
       ...(group === undefined ? {} : { AUTO_REGISTER_GROUP: group }),
       ...(ports === undefined ? {} : { BULWARK_EXPLICIT: ports }),
     },

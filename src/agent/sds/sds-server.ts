@@ -23,6 +23,8 @@ import type { Logger } from '#base/log.ts';
 export interface SdsServerOptions {
   /** The unix socket; only its owner may connect. */
   readonly socketPath: string;
+  /** What else is served there. */
+  readonly services?: readonly GrpcService[];
 }
 
 export interface SdsServerDeps {
@@ -64,12 +66,12 @@ export class SdsServer implements Component {
   readonly #outcomes = new Map<string, PushOutcome>();
   #resources: ReadonlyMap<string, RepeatableSecret> = new Map();
 
-  constructor({ socketPath }: SdsServerOptions, deps: SdsServerDeps) {
+  constructor({ socketPath, services = [] }: SdsServerOptions, deps: SdsServerDeps) {
     this.#deps = deps;
     const options = {
       name: 'sds',
       listen: { path: socketPath },
-      services: [this.#service()],
+      services: [this.#service(), ...services],
       keepAliveMs: KEEP_ALIVE_MS,
       closeTimeoutMs: 1000,
     };

@@ -32,7 +32,12 @@ describe('a rule', () => {
     refused('rule', { match: 'request.path', actions }, /spec\.match: .*must be of type BOOL/);
     refused('rule', { match: 'request.path ==', actions }, /at column 16: the expression ends/);
     refused('rule', { match: 'source.name == "x"', actions }, /at column 1: source\.name is not/);
-    refused('rule', { match: 'request.path == source.principal', actions }, /column 14: Envoy/);
+    taken('rule', { match: 'request.host == source.principal', actions });
+    taken('rule', { match: 'request.query_params["a"] == toLower(request.host)', actions });
+    const port = 'destination.port > 1000';
+    refused('rule', { match: port, actions }, /column 18: neither Envoy nor its agent/);
+    const name = 'request.headers[request.method] == "x"';
+    refused('rule', { match: name, actions }, /column 16: neither Envoy nor its agent/);
     refused('rule', { match: '"(".matches(request.path)', actions }, /column 1: .*\(RE2\)/);
     taken('rule', { match: 'my.own == "x"', actions }, /no attribute my\.own; unless an attr/);
   });

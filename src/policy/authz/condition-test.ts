@@ -1,4 +1,5 @@
 import { addressInRange } from '#policy/authz/address-range.ts';
+import { computedValue } from '#policy/authz/computed-value.ts';
 import type { Condition, PathMatch, Tests } from '#policy/authz/condition.ts';
 import {
   escapePattern,
@@ -64,6 +65,13 @@ export function conditionHolds(condition: Condition, facts: AuthzFacts): boolean
       const claim = valueAt(facts.claims, path);
       return holds(condition, (match) =>
         [claim].flat().some((one) => isTextThat(match, one) || (literals && isLiteral(match, one))),
+      );
+    }
+    case 'computed': {
+      const value = computedValue(condition, facts);
+      return holds(
+        condition,
+        (match) => value !== undefined && (match.match === 'present' || textMatches(match, value)),
       );
     }
     case 'metadata': {

@@ -74,6 +74,8 @@ export type OperationCondition =
   | ({ readonly on: 'port' } & Tests<number>)
   | ({ readonly on: 'destinationIp' } & Tests<AddressRange>)
   | ({ readonly on: 'serverName' } & Tests<TextMatch>)
+  /** The value of an expression of Mixer, which the agent beside the proxy works out. */
+  | ({ readonly on: 'computed'; readonly expression: string } & Tests<TextMatch>)
   /** What another filter left under a key. */
   | ({
       readonly on: 'metadata';
@@ -103,6 +105,7 @@ const SIDES: Readonly<
   port: 'operation',
   destinationIp: 'operation',
   serverName: 'operation',
+  computed: 'operation',
   metadata: 'operation',
 };
 
@@ -114,6 +117,7 @@ const HTTP_ONLY: ReadonlySet<Condition['on']> = new Set<Condition['on']>([
   'host',
   'method',
   'path',
+  'computed',
 ]);
 
 /** Whether a condition is about who calls. */

@@ -20,6 +20,7 @@ const LABELS: Readonly<Record<Condition['on'], string>> = {
   destinationIp: 'at ',
   serverName: 'server name ',
   metadata: 'metadata ',
+  computed: '',
 };
 
 /** Methods first, as in a request line. */
@@ -54,6 +55,7 @@ function conditionWords(condition: Condition): string {
 
 function nameOf(condition: Condition): string {
   if (condition.on === 'header') return `${condition.name}=`;
+  if (condition.on === 'computed') return `${condition.expression}=`;
   if (condition.on === 'claim') return `${condition.path.join('.')}=`;
   return condition.on === 'metadata' ? `${condition.filter}.${condition.key}=` : '';
 }

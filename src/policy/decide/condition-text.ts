@@ -1,3 +1,4 @@
+import { computedValue } from '#policy/authz/computed-value.ts';
 import type { Condition, PathMatch, RequestPrincipalMatch } from '#policy/authz/condition.ts';
 import { conditionHolds } from '#policy/authz/condition-test.ts';
 import type { AuthzFacts } from '#policy/authz/request.ts';
@@ -32,6 +33,7 @@ export function valueWords(condition: Condition): readonly string[] {
     case 'header':
     case 'host':
     case 'method':
+    case 'computed':
     case 'serverName':
       return condition.values.map(textOf);
     case 'path':
@@ -90,6 +92,8 @@ function given(condition: Condition, facts: AuthzFacts): string | undefined {
       return shown([condition.filter, condition.key].reduce(member, facts.metadata as unknown));
     case 'header':
       return facts.header(condition.name).join(', ') || undefined;
+    case 'computed':
+      return computedValue(condition, facts);
     case 'port':
       return String(facts.port);
     default:

@@ -190,6 +190,9 @@ function changesOf(condition: Condition, anyToken: Change): readonly Change[] {
           ? [{ path: '/x/y' }]
           : samples(match).map((path) => ({ path: path.startsWith('/') ? path : `/${path}` })),
       );
+    // No policy that is migrated has one.
+    case 'computed':
+      return [];
     case 'header':
       return texts(condition).map((text) => ({ headers: { [condition.name]: text } }));
     case 'requestPrincipal':

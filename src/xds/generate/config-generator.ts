@@ -3,13 +3,15 @@ import type { Revocations } from '#model/revocations.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
 import { bindingsOf, TokenPolicies } from '#policy/authn/jwt.ts';
-import type { Authorizer } from '#policy/authz/selection.ts';
+import type { Authorizer, WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { JwtConfigs } from '#xds/generate/authn/filter.ts';
+import { asksAgent } from '#xds/generate/authz/agent-question.ts';
 import { authzExtensionConfigs } from '#xds/generate/authz/extension-configs.ts';
 import { revokedConfigs } from '#xds/generate/authz/revoked-configs.ts';
-import { IdentityCache } from '#xds/generate/build-cache.ts';
+import { BuildCache, IdentityCache } from '#xds/generate/build-cache.ts';
 import { ClientCredentials } from '#xds/generate/client-credentials.ts';
 import { ConsistencyCheck } from '#xds/generate/consistency.ts';
+import { buildAgentCluster } from '#xds/generate/fixed-clusters.ts';
 import { GatewayBuilder, gatewayCredentials } from '#xds/generate/gateway/gateway-builder.ts';
 import {
   InboundBuilder,
@@ -49,6 +51,7 @@ export class ConfigGenerator {
   readonly #authorizer: Authorizer;
   readonly #outbound: OutboundBuilder;
   readonly #inbound: InboundBuilder;
+  readonly #agents = new BuildCache(buildAgentCluster);
   readonly #consistency = new ConsistencyCheck();
   readonly #maps = new SmallMaps();
   readonly #credentials = new ClientCredentials();
@@ -93,7 +96,7 @@ export class ConfigGenerator {
     const revoked = this.#revoked.get(mesh.revocations);
     const jwt = (gateway ? this.#gatewayJwt : this.#jwt).of(tokens, traffic.ports, mesh.keySets);
     const snapshot: XdsSnapshot = new Map([
-      [TYPE_URL.cluster, traffic.clusters],
+      [TYPE_URL.cluster, this.#maps.extend(traffic.clusters, this.#agentOf(proxy, authorization))],
       [TYPE_URL.endpoints, traffic.endpoints],
       [TYPE_URL.secret, traffic.secrets],
       [TYPE_URL.listener, traffic.listeners],
@@ -103,6 +106,12 @@ export class ConfigGenerator {
     ]);
     this.#consistency.check(snapshot);
     return snapshot;
+  }
+
+  /** The cluster of the agent, where it is asked about requests. */
+  #agentOf(proxy: ProxyNode, authorization: WorkloadAuthorization): readonly XdsResource[] {
+    const { agentSocket = '' } = proxy;
+    return asksAgent(proxy, authorization) ? [this.#agents.get(agentSocket)] : [];
   }
 
   /** What a proxy beside a workload has. */
@@ -141,7 +150,7 @@ export class ConfigGenerator {
     const { identity, gateway: place } = proxy;
     const client = { identity, interception: 'explicit', secrets } as const;
     const { clusters, endpoints } = this.#outbound.upstreams(workload, mesh, client);
-    const context = this.#inbound.contextOf(authorization, undefined, mesh);
+    const context = this.#inbound.contextOf(authorization, proxy, mesh);
     const parts = { workload, place, mesh: seen, context, secrets, clusters };
     const { listeners, routes } = this.#gateways.build(parts);
     return {

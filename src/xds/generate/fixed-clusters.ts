@@ -15,6 +15,7 @@ import { duration, type Init, socketAddress } from '#xds/generate/proto-values.t
 import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
+const AGENT_CONNECT_MS = 1000;
 
 function resource(name: string, init: Init<typeof ClusterSchema>): XdsResource {
   const cluster = create(ClusterSchema, {
@@ -60,6 +61,31 @@ export const INBOUND_PASSTHROUGH: XdsResource = resource(CLUSTER_NAMES.inboundPa
   ...originalDestination('caller'),
   ...FROM_PROXY,
 });
+
+/** The agent beside a proxy at its unix socket, asked about requests. */
+export function buildAgentCluster(path: string): XdsResource {
+  const name = CLUSTER_NAMES.agent;
+  return resource(name, {
+    connectTimeout: duration(AGENT_CONNECT_MS),
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+    typedExtensionProtocolOptions: httpProtocolOptions('http2'),
+    loadAssignment: {
+      clusterName: name,
+      endpoints: [
+        {
+          lbEndpoints: [
+            {
+              hostIdentifier: {
+                case: 'endpoint',
+                value: { address: { address: { case: 'pipe', value: { path } } } },
+              },
+            },
+          ],
+        },
+      ],
+    },
+  });
+}
 
 /** A port of the workload, as its own proxy reaches it. Plain JSON values: it is a cache key. */
 export interface InboundClusterInput {

@@ -13,6 +13,7 @@ import {
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import { jwtFilter } from '#xds/generate/authn/filter.ts';
 import {
+  agentFilters,
   customFilters,
   httpAuthzFilters,
   revokedPeersFilter,
@@ -24,6 +25,7 @@ type HttpFilterRole =
   | 'revocation'
   | 'providers'
   | 'authentication'
+  | 'agent'
   | 'authorization'
   | 'origins'
   | 'fault'
@@ -38,6 +40,7 @@ const ORDER: Readonly<Record<HttpFilterRole, number>> = {
   revocation: 2,
   providers: 3,
   authentication: 5,
+  agent: 8,
   authorization: 10,
   origins: 14,
   fault: 16,
@@ -118,6 +121,8 @@ const ROUTER: Placed = [
 interface JudgedPort {
   readonly port: number;
   readonly principal: PrincipalBinding;
+  /** Whether the agent is asked about requests. */
+  readonly asksAgent: boolean;
 }
 
 /** The filters for calls to a port of the workload. */
@@ -130,6 +135,7 @@ function judging(to: JudgedPort): readonly Placed[] {
     ['revocation', revokedPeersFilter()],
     ...customFilters().map((filter) => ['providers', filter] as const),
     ['authentication', jwtFilter(to.port)],
+    ...(to.asksAgent ? agentFilters() : []).map((filter) => ['agent', filter] as const),
     ...httpAuthzFilters(to.principal).map((filter) => ['authorization', filter] as const),
   ];
 }
@@ -140,8 +146,8 @@ export function outboundHttpFilters(): HttpFilter[] {
 }
 
 /** The filters of a gateway: it judges callers, and routes their calls. */
-export function gatewayHttpFilters(): HttpFilter[] {
-  const judges = judging({ port: 0, principal: 'peer' });
+export function gatewayHttpFilters(to: Pick<JudgedPort, 'asksAgent'>): HttpFilter[] {
+  const judges = judging({ ...to, port: 0, principal: 'peer' });
   return inOrder([...judges, CORS, FAULT, APPLICATION_PROTOCOL, ROUTER]);
 }
 

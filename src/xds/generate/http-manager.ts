@@ -46,6 +46,8 @@ export interface InboundManagerInput extends ManagerInput {
   readonly denials: readonly RuleDenial[];
   /** Whether callers are told which rule denied them. */
   readonly denialHeader: boolean;
+  /** Whether the agent is asked about requests. */
+  readonly asksAgent: boolean;
   /** Whose identity principals of policies are about. */
   readonly principal: PrincipalBinding;
   readonly audit: AuditStreams;
@@ -98,7 +100,7 @@ export function gatewayHttpManager(input: GatewayManagerInput): Filter {
   return manager({
     ...judging({ ...input, isPlaintext: false }),
     routeSpecifier: routesNamed(input.routeName),
-    httpFilters: gatewayHttpFilters(),
+    httpFilters: gatewayHttpFilters(input),
     useRemoteAddress: true,
     stripTrailingHostDot: true,
     http2ProtocolOptions: OUTSIDE_HTTP2,

@@ -8,6 +8,7 @@ import { type InboundMode, type InboundMtls, modeOfPort } from '#policy/authn/mt
 import { peerVerdict } from '#policy/authz/peer-verdict.ts';
 import type { TrafficRules, WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { HARDENING } from '#policy/hardening.ts';
+import { asksAgent } from '#xds/generate/authz/agent-question.ts';
 import { ruleDenials } from '#xds/generate/authz/denials.ts';
 import { authzMarkers } from '#xds/generate/authz/extension-configs.ts';
 import { BuildCache } from '#xds/generate/build-cache.ts';
@@ -96,7 +97,7 @@ export class InboundBuilder {
     const mtls = this.#modes.of(workload, this.#modes.policiesOf(mesh));
     const ports = workloadPorts({ proxy, workload }, mesh);
     const { explicit } = proxy;
-    const context = this.contextOf(authorization, explicit, mesh);
+    const context = this.contextOf(authorization, proxy, mesh);
     const gate = context.tcpWaitsForCaller ? authorization.tcp : undefined;
     const said = { mtls, tokens, gate };
     return explicit
@@ -107,13 +108,13 @@ export class InboundBuilder {
   /** What the chains of a workload, or of a gateway, have in common. */
   contextOf(
     authorization: WorkloadAuthorization,
-    explicit: ExplicitPorts | undefined,
+    proxy: Pick<ProxyNode, 'explicit' | 'agentSocket'>,
     { revocations, trustBundles }: MeshSnapshot,
   ): InboundContext {
     const { hardening, pathNormalization, accessLog, audit, denialHeader } = this.#settings;
     const { custom, deny, allow } = authorization.tcp;
     const markers = authzMarkers(authorization, {
-      listenPorts: explicit?.inbound,
+      listenPorts: proxy.explicit?.inbound,
       hardening,
       countsRules: this.#settings.policyMetrics,
     });
@@ -131,6 +132,7 @@ export class InboundBuilder {
       audit,
       denials: ruleDenials(authorization),
       denialHeader,
+      asksAgent: asksAgent(proxy, authorization),
       tls: this.#settings.tls.mesh,
       httpPolicy: this.#settings.openStreams === 'end' ? `${markers.http}${revoked}` : '',
       tcpPolicy: `${markers.tcp}${revoked}`,

@@ -35,6 +35,8 @@ export interface InboundContext {
   readonly denials: readonly RuleDenial[];
   /** Whether callers are told which rule denied them. */
   readonly denialHeader: boolean;
+  /** Whether the agent is asked about requests. */
+  readonly asksAgent: boolean;
   /** What connections of the mesh are made with at least. */
   readonly tls: TlsLimits;
   /** authzMarkers: stands in the metadata of HTTP chains, so that a change drains them; '' = none. */
@@ -197,6 +199,7 @@ function httpFilter(port: InboundPort, { tls }: Arrival, context: InboundContext
     audit: context.audit,
     denials: context.denials,
     denialHeader: context.denialHeader,
+    asksAgent: context.asksAgent,
     statPrefix: statPrefix(port, tls),
     port: port.port ?? 0,
     principal: port.principal,

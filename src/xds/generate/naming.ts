@@ -10,6 +10,8 @@ export const CLUSTER_NAMES = {
   sds: 'sds-grpc',
   /** The control plane, in Envoy's bootstrap. */
   xds: 'xds-grpc',
+  /** The agent, asked about requests. */
+  agent: 'bulwark-agent',
 } as const;
 
 /** Ports to which a transparent redirection leads connections (Istio, "Ports used by Istio"). */

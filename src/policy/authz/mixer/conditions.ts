@@ -1,6 +1,7 @@
 import { regexProblem } from '#api/regex.ts';
 import { attributeNamed } from '#mixer/attributes.ts';
 import type { Test, TestClause } from '#mixer/formula.ts';
+import { COMPUTED } from '#mixer/reference.ts';
 import { parseAddressRange } from '#policy/authz/address-range.ts';
 import type { AuthzContext } from '#policy/authz/compiled-policy.ts';
 import type { Condition, RequestPrincipalMatch, Tests } from '#policy/authz/condition.ts';
@@ -141,6 +142,8 @@ function conditionOf(test: Test, context: AuthzContext, tests: MakeTests): Condi
     case 'request.auth.claims':
       if (!key) return undefined;
       return { on: 'claim', path: [key], literals, ...tests(texts) };
+    case COMPUTED:
+      return { on: 'computed', expression: key ?? '', ...tests(texts) };
     case 'connection.requested_server_name':
       return { on: 'serverName', ...tests(texts) };
     case 'context.protocol': {

@@ -74,7 +74,6 @@ describe('what cannot be asked of a request', () => {
   it('denies by a list, whichever way it is read', () => {
     for (const blacklist of [true, false])
       denies({}, listOf({ overrides: ['x'], blacklist }, 'source.name'));
-    denies({}, listOf({ overrides: ['x'], entryType: 'REGEX' }, 'source.namespace'));
     denies({}, rule('', 'deny', 'gone'));
   });
 
@@ -82,7 +81,8 @@ describe('what cannot be asked of a request', () => {
     const parts = [...'abcdefghi'].map(
       (name) => `(request.headers["${name}1"] == "1" || request.headers["${name}2"] == "2")`,
     );
-    const match = `${parts.join(' && ')} && source.namespace == "a"`;
+    const open = '("x".matches(request.path) || request.method == "GET")';
+    const match = `${parts.join(' && ')} && ${open} && source.namespace == "a"`;
     const { policies } = authorization(rule(match));
     assert.match(policies[0]?.diagnostics[0]?.message ?? '', /too many alternatives/);
     denies(
@@ -92,6 +92,35 @@ describe('what cannot be asked of a request', () => {
       },
       rule(match),
     );
+  });
+
+  it('is decided with the agent, where it can tell', () => {
+    const parts = [...'abcdefghi'].map(
+      (name) => `(request.headers["${name}1"] == "1" || request.headers["${name}2"] == "2")`,
+    );
+    const match = parts.join(' && ');
+    const all = Object.fromEntries([...'abcdefghi'].map((name) => [`${name}1`, '1']));
+    assert.deepEqual(authorization(rule(match)).policies[0]?.diagnostics, []);
+    denies({ headers: all }, rule(match));
+    allows({ headers: { ...all, a1: '2' } }, rule(match));
+    const same = 'request.headers["a"] == request.useragent';
+    denies({ headers: { a: 'x', 'user-agent': 'x' } }, rule(same));
+    allows({ headers: { a: 'x', 'user-agent': 'y' } }, rule(same));
+    allows({ headers: { a: 'x' } }, rule(same));
+    allows({ headers: { a: 'x' } }, rule(`!(${same})`));
+    const regex = '"^ab?$".matches(source.namespace)';
+    denies({ caller: 'ab/x' }, rule(regex));
+    allows({ caller: 'cab/x' }, rule(regex));
+    allows({}, rule(regex));
+    const list = { overrides: ['^v[12]$'], entryType: 'REGEX', blacklist: true };
+    denies({ headers: { v: 'V1' } }, listOf(list, 'toLower(request.headers["v"])'));
+    allows({ headers: { v: 'V3' } }, listOf(list, 'toLower(request.headers["v"])'));
+    denies({}, listOf(list, 'destination.labels["version"]'));
+  });
+
+  it('counts as if it held on ports that are not HTTP, where nobody is asked', () => {
+    denies({ tcp: true, caller: 'a/x' }, rule('source.namespace == source.serviceAccount'));
+    allows({ tcp: true, caller: 'a/x' }, rule('request.host == request.method'));
   });
 
   it('is absent when a manifest declares it, as nothing here makes it', () => {

@@ -176,7 +176,10 @@ function clausesFor(
   const facts: Facts = (attribute) => {
     if (traffic === 'tcp' && isOfHttp({ attribute })) return { known: undefined };
     if (traffic === 'tcp' && attribute === 'context.protocol') return { known: 'tcp' };
-    return factOf(attribute, (name) => factIn(target, name));
+    const fact = factOf(attribute, (name) => factIn(target, name));
+    // Nobody is asked about plain connections.
+    const isAsked = typeof fact === 'object' && 'asked' in fact;
+    return isAsked && traffic === 'tcp' ? { ...fact, isTold: false } : fact;
   };
   const { ports } = target;
   const onPorts: readonly Condition[] =

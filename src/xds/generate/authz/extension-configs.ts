@@ -6,6 +6,8 @@ import type { HardeningProfile } from '#model/mesh-settings.ts';
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import type { CompiledRule } from '#policy/authz/compiled-policy.ts';
 import type { RuleSet, TrafficRules, WorkloadAuthorization } from '#policy/authz/selection.ts';
+import { agentConfigs } from '#xds/generate/authz/agent-configs.ts';
+import { agentQuestion } from '#xds/generate/authz/agent-question.ts';
 import {
   type CustomMeaning,
   httpCustomConfigs,
@@ -103,10 +105,11 @@ function configsOf(
 }
 
 function encode(
-  { http, tcp }: WorkloadAuthorization,
+  authorization: WorkloadAuthorization,
   meaning: CustomMeaning & { readonly countsRules: boolean },
   principals: readonly PrincipalBinding[],
 ): AuthzConfigs {
+  const { http, tcp } = authorization;
   const { listenPorts } = meaning;
   const tcpResources = [
     ...networkCustomConfigs(tcp.custom, meaning),
@@ -123,6 +126,7 @@ function encode(
     ),
   ];
   const custom = httpCustomConfigs(http.custom, meaning);
+  const agent = agentConfigs(agentQuestion(authorization), listenPorts);
   const rules = principals.map((principal) => httpResources(http, meaning, principal));
   const tcpAudit = tcpAuditConfig(tcp.audit, listenPorts);
   // What is only written down need not end open connections.
@@ -130,11 +134,12 @@ function encode(
   return {
     resources: [
       ...custom,
+      ...agent,
       ...rules.flatMap(({ audit, enforced }) => [audit, ...enforced]),
       ...tcpResources,
       tcpAudit,
     ],
-    markers: { http: markerOf([...custom, ...deciding]), tcp: markerOf(tcpResources) },
+    markers: { http: markerOf([...custom, ...agent, ...deciding]), tcp: markerOf(tcpResources) },
   };
 }
 

@@ -34,6 +34,8 @@ export const AUTHZ_CONFIG_NAMES = {
     revoked: 'authz.http.revoked',
     provided: 'authz.http.provided',
     audit: 'authz.http.audit',
+    question: 'authz.http.agent.rules',
+    agent: 'authz.http.agent.check',
     deny: 'authz.http.deny',
     allow: 'authz.http.allow',
   },
@@ -141,6 +143,16 @@ export function customFilters(): readonly HttpFilter[] {
     return [httpRbac(rules), httpFilter(check, asking)];
   });
   return [provided, ...places];
+}
+
+/**
+ * The filters that ask the agent about requests, before the rules that need its answer. They are
+ * there for workloads with such rules only.
+ */
+export function agentFilters(): readonly HttpFilter[] {
+  const { question, agent } = AUTHZ_CONFIG_NAMES.http;
+  const asking = discovered(HttpRbacSchema, DEFAULT_HTTP, HttpExtAuthzSchema);
+  return [httpRbac(question), httpFilter(agent, asking)];
 }
 
 function httpRbac(name: string): HttpFilter {

@@ -78,6 +78,11 @@ export function textValue(match: TextMatch): ValueMatcher {
   return valueMatcher({ case: 'stringMatch', value: textMatcher(match) });
 }
 
+/** Anything that a filter left in the metadata, also `null`. */
+export function presentValue(): ValueMatcher {
+  return valueMatcher({ case: 'presentMatch', value: true });
+}
+
 /** A number or a boolean that a filter left in the metadata, by its text; none for other texts. */
 export function literalValue(match: TextMatch): ValueMatcher[] {
   if (match.match !== 'exact') return [];

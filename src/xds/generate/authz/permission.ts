@@ -10,6 +10,7 @@ import {
 import { UriTemplateMatchConfigSchema } from '#gen/envoy-api/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
 import { PathMatcherSchema } from '#gen/envoy-api/envoy/type/matcher/v3/path_pb.js';
 import type { StringMatcher } from '#gen/envoy-api/envoy/type/matcher/v3/string_pb.js';
+import type { ValueMatcher } from '#gen/envoy-api/envoy/type/matcher/v3/value_pb.js';
 import type { Clause } from '#policy/authz/compiled-policy.ts';
 import type {
   MetadataMatch,
@@ -20,6 +21,7 @@ import type {
 import type { PathTemplate } from '#policy/authz/path-template.ts';
 import { hostPattern, templatePattern } from '#policy/authz/pattern.ts';
 import type { TextMatch } from '#policy/authz/text-match.ts';
+import { computedKey, computedMatches, EXT_AUTHZ } from '#xds/generate/authz/agent-question.ts';
 import { folded } from '#xds/generate/authz/folded-texts.ts';
 import {
   anyValue,
@@ -29,6 +31,7 @@ import {
   listValue,
   metadataMatcher,
   patternMatcher,
+  presentValue,
   textMatcher,
   textValue,
 } from '#xds/generate/authz/matchers.ts';
@@ -74,6 +77,16 @@ function buildCondition(condition: OperationCondition, listenPorts: ListenPorts)
       return tested(condition, (match) => [
         permission({ case: 'requestedServerName', value: textMatcher(match) }),
       ]);
+    case 'computed': {
+      const { expression } = condition;
+      const { values, notValues } = computedMatches(condition);
+      const is = (match: TextMatch): Permission => told(expression, textValue(match));
+      return [
+        // What was not told counts as what is asked for: these rules deny.
+        ...(values.length === 0 ? [] : [or([...values.map(is), not(wasTold(expression))])]),
+        ...(notValues.length === 0 ? [] : [not(or(notValues.map(is)))]),
+      ];
+    }
     case 'metadata': {
       // One matcher takes all values, as Istio has it.
       const { filter, key, values, notValues } = condition;
@@ -129,6 +142,15 @@ function uriTemplate(template: PathTemplate): Permission {
     typedConfig: anyPack(UriTemplateMatchConfigSchema, config),
   });
   return permission({ case: 'uriTemplate', value });
+}
+
+function told(expression: string, value: ValueMatcher): Permission {
+  const matcher = metadataMatcher(EXT_AUTHZ, [computedKey(expression)], value);
+  return permission({ case: 'metadata', value: matcher });
+}
+
+function wasTold(expression: string): Permission {
+  return told(expression, presentValue());
 }
 
 function metadata(filter: string, key: string, matches: readonly MetadataMatch[]): Permission {

@@ -92,9 +92,14 @@ function question(
 ) {
   const named = rules.map((rule) => ({ ...rule, name: `${checkedBy(provider)}-${rule.name}` }));
   return {
-    shadowRules: buildRules(named, 'DENY', { listenPorts, principal: 'peer' }),
+    shadowRules: buildShadowRules(named, listenPorts),
     shadowRulesStatPrefix: verdictPrefix(place),
   };
+}
+
+/** Rules of which only the verdict counts. */
+export function buildShadowRules(rules: readonly CompiledRule[], listenPorts: ListenPorts): RBAC {
+  return buildRules(rules, 'DENY', { listenPorts, principal: 'peer' });
 }
 
 /** `rules` are enforced, `shadowRules` (dry run) only reported. */
