@@ -85,6 +85,8 @@ export interface ChangeRecord {
   readonly at: string;
   readonly user: string;
   readonly groups: readonly string[];
+  /** Who it really was, when somebody acted as this user. */
+  readonly actor?: string;
   readonly verb: 'create' | 'update' | 'delete';
   readonly apiVersion: string;
   readonly kind: string;

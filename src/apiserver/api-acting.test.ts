@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { createLocalJWKSet, jwtVerify } from 'jose';
 import type { ApiClient } from '../../test/kit/api-client.ts';
 import type { TestApiServer } from '../../test/kit/api-server.ts';
 import {
@@ -187,4 +188,20 @@ describe('asking what somebody may do', () => {
       assert.equal((await review(api.admin, spec, kind)).status, 400, JSON.stringify(spec));
     }
   });
+});
+
+it('tells others how to verify tokens of its accounts, and only those who may ask', async () => {
+  const path = '/.well-known/openid-configuration';
+  const { body } = await api.admin.get(path);
+  assert.equal(body.issuer, api.tokens.issuer);
+  const keys = await api.admin.get('/openid/v1/jwks', { accept: 'application/jwk-set+json' });
+  assert.equal(keys.headers['content-type'], 'application/jwk-set+json');
+  const account = `${CORE}/namespaces/team2-ns/serviceaccounts/default/token`;
+  const { token } = (await created(api.admin.post(account, { spec: {} }))).status;
+  const { payload } = await jwtVerify(token, createLocalJWKSet(keys.body));
+  assert.equal(payload.sub, 'system:serviceaccount:team2-ns:default');
+  assert.equal((await api.client({ token }).get(path)).status, 200);
+  const json = { accept: 'application/json' };
+  assert.equal((await api.admin.get('/openid/v1/jwks', json)).status, 406);
+  for (const client of [ana, api.client()]) assert.equal((await client.get(path)).status, 403);
 });

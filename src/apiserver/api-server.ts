@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { ClusterRole } from '#api/kinds/cluster-role.ts';
 import type { ObjectCheck } from '#apiserver/admit.ts';
 import { authenticate } from '#apiserver/authenticate.ts';
 import { type Access, type Authorizer, refusal } from '#apiserver/authorize.ts';
@@ -33,6 +34,8 @@ export interface ApiServerOptions {
   readonly tls: ServingTls;
   /** Namespaces that are there from the first start, beside `default` and `kube-system`. */
   readonly initialNamespaces?: readonly string[];
+  /** Roles that are there from the first start, beside those of Kubernetes. */
+  readonly roles?: readonly ClusterRole[];
 }
 
 export interface ApiServerDeps {
@@ -70,9 +73,11 @@ export class ApiServer implements Component {
     const initialNamespaces = ['default', 'kube-system', ...(options.initialNamespaces ?? [])];
     this.#clusterIps = new ClusterIps({ store, random });
     this.#namespaces = new NamespaceLife({ initialNamespaces }, { store, clock, random, log });
-    const defaults = { roles: DEFAULT_ROLES, bindings: DEFAULT_BINDINGS };
+    const roles = [...DEFAULT_ROLES, ...(options.roles ?? [])];
+    const defaults = { roles, bindings: DEFAULT_BINDINGS };
     this.#rbac = new Rbac(defaults, { store, clock, random, log });
     const { authorizer, guard } = this.#rbac;
+    const address = (): string => `${this.address.address}:${this.address.port}`;
     const dispatchDeps: DispatchDeps = {
       store,
       tokens,
@@ -88,7 +93,8 @@ export class ApiServer implements Component {
       authorizer,
       views: deps.views ?? {},
       actions: deps.actions ?? {},
-      documents: new Documents(() => `${this.address.address}:${this.address.port}`),
+      documents: new Documents(address),
+      address,
       healthChecks: healthChecks(store),
     };
     this.#http = new HttpServer(options, {

@@ -7,6 +7,8 @@ export interface Caller {
   readonly uid?: string;
   readonly groups: readonly string[];
   readonly extra?: Readonly<Record<string, readonly string[]>>;
+  /** Who it really is, when somebody acts as this one. */
+  readonly actor?: string;
 }
 
 /**

@@ -2,6 +2,7 @@ import { type AccessReviewDeps, reviewAccess, reviewRules } from '#apiserver/acc
 import { createObject } from '#apiserver/create.ts';
 import type { Documents } from '#apiserver/documents.ts';
 import { type HealthCheck, healthAnswer } from '#apiserver/health.ts';
+import { issuerAnswer } from '#apiserver/issuer-documents.ts';
 import { patchObject } from '#apiserver/patch-object.ts';
 import { type Answer, jsonAnswer, textAnswer } from '#apiserver/present.ts';
 import { getObject, listObjects } from '#apiserver/read.ts';
@@ -38,6 +39,8 @@ export interface DispatchDeps extends ResourceDeps, ReviewDeps, AccessReviewDeps
   readonly views: Views;
   readonly actions: Actions;
   readonly documents: Documents;
+  /** Host and port of the server. */
+  readonly address: () => string;
   readonly healthChecks: readonly HealthCheck[];
 }
 
@@ -149,13 +152,17 @@ function jsonBody({ body }: ApiRequest): unknown {
 async function pathAnswer(
   request: ApiRequest,
   path: string,
-  { documents, healthChecks, views }: DispatchDeps,
+  { documents, healthChecks, views, tokens, address }: DispatchDeps,
 ): Promise<Answer | undefined> {
   const view = Object.hasOwn(views, path) ? views[path] : undefined;
   if (view) return jsonAnswer(await view(request.query));
   if (path === '/version') return jsonAnswer(versionInfo());
   if (path === '/') return jsonAnswer({ paths: [...rootPaths()] });
-  return (await healthAnswer(request, healthChecks)) ?? documents.answer(request);
+  return (
+    (await healthAnswer(request, healthChecks)) ??
+    issuerAnswer(request, { tokens, address: address() }) ??
+    documents.answer(request)
+  );
 }
 
 function rootPaths(): string[] {

@@ -51,7 +51,7 @@ export function impersonated(
   if (!isNarrow && !identities(wanted, 'impersonate').every(may)) {
     throw refusal(caller, narrow, onRequest);
   }
-  return callerOf(wanted, account);
+  return { ...callerOf(wanted, account), actor: caller.username };
 }
 
 function readWanted(headers: Headers): Wanted | undefined {

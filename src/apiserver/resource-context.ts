@@ -9,7 +9,7 @@ import type { NamespaceLife } from '#apiserver/namespace-life.ts';
 import { Presenter } from '#apiserver/present.ts';
 import type { EscalationGuard } from '#apiserver/rbac/escalation.ts';
 import type { RequestInfo, ResourceRequest } from '#apiserver/request-info.ts';
-import { badRequest, notAcceptable } from '#apiserver/status.ts';
+import { ApiError, badRequest } from '#apiserver/status.ts';
 import type { IncludeObject } from '#apiserver/table.ts';
 import type { Turns } from '#apiserver/turns.ts';
 import type { Clock } from '#base/clock.ts';
@@ -95,9 +95,17 @@ export function presenterFor(
 
 function checkForm({ as }: ObjectFormat, kind: KindDefinition, list: boolean): void {
   const [wanted, found] = list
-    ? ['PartialObjectMetadata', `a list (${kind.listKind})`]
-    : ['PartialObjectMetadataList', `not a list (${kind.kind})`];
+    ? ['PartialObjectMetadata', `a list (${goType(kind, kind.listKind)})`]
+    : ['PartialObjectMetadataList', `not a list (${goType(kind, kind.kind)})`];
   if (as === wanted) {
-    throw notAcceptable(`you requested ${wanted}, but the requested object is ${found}`);
+    const message = `you requested ${wanted}, but the requested object is ${found}`;
+    throw new ApiError(406, 'NotAcceptable', message);
   }
+}
+
+/** The type by which Kubernetes knows it, which its messages name. */
+function goType({ group, custom }: KindDefinition, name: string): string {
+  if (custom) return `*unstructured.Unstructured${name.endsWith('List') ? 'List' : ''}`;
+  const [room = ''] = group.split('.');
+  return `*${room || 'core'}.${name}`;
 }

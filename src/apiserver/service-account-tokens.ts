@@ -73,6 +73,13 @@ export class ServiceAccountTokens {
     this.#verifiedBefore = new VerifiedTokens(deps);
   }
 
+  /** The key by which others verify tokens (RFC 7517). */
+  get publicJwk(): Readonly<Record<string, string | undefined>> {
+    const { publicKey, keyId } = this.#deps.key;
+    const { kty, crv, x, y } = publicKey.export({ format: 'jwk' });
+    return { use: 'sig', kty, kid: keyId, alg: 'ES256', crv, x, y };
+  }
+
   /** A token of `account`, good from now on for `seconds`. */
   async issue(
     account: ApiObject,

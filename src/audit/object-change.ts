@@ -4,7 +4,12 @@ import { LIMITS } from '#base/limits.ts';
 
 /** A change of an object by somebody. */
 export interface ObjectChange {
-  readonly caller: { readonly username: string; readonly groups: readonly string[] };
+  readonly caller: {
+    readonly username: string;
+    readonly groups: readonly string[];
+    /** Who acted as this user. */
+    readonly actor?: string;
+  };
   readonly verb: ChangeRecord['verb'];
   readonly before?: ApiObject;
   readonly after?: ApiObject;
@@ -40,6 +45,7 @@ export function recordOfChange(change: ObjectChange, at: number): Omit<ChangeRec
     at: new Date(at).toISOString(),
     user: caller.username,
     groups: caller.groups,
+    ...(caller.actor !== undefined && { actor: caller.actor }),
     verb,
     apiVersion: object?.apiVersion ?? '',
     kind: object?.kind ?? '',

@@ -19,6 +19,7 @@ import { readOidcRules } from '#ca/attestation/oidc-rules.ts';
 import type { IssuanceJournal } from '#ca/journal/journal.ts';
 import { RecordedIssuer } from '#ca/journal/recorded-issuer.ts';
 import { SqliteIssuanceJournal } from '#ca/journal/sqlite-issuance-journal.ts';
+import { MESH_ROLES } from '#controlplane/access-roles.ts';
 import {
   choosePorts,
   type ServerAddresses,
@@ -272,6 +273,7 @@ export class ControlPlane implements Component {
         host: bindAddress,
         port: options.port,
         initialNamespaces: [...new Set([rootNamespace, caNamespace])],
+        roles: MESH_ROLES,
         tls: tlsOf(present(serving.material, 'the serving certificate')),
       },
       { ...this.#deps, store, tokens, views, actions: { ...actions, ...users }, check, onChange },

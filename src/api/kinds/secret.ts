@@ -1,5 +1,5 @@
 import { ageColumn } from '#api/columns.ts';
-import { invalid, required, tooLong } from '#api/field-error.ts';
+import { invalid, required, tooLong, warning } from '#api/field-error.ts';
 import { defineKind, type Report } from '#api/kind.ts';
 import {
   checkDataKeys,
@@ -52,6 +52,36 @@ function check(secret: Secret, report: Report): void {
   const { all = [], any = [] } = Object.hasOwn(TYPES, type) ? (TYPES[type] ?? {}) : {};
   const missing = [...all.filter((key) => !has(key)), ...(any.some(has) ? [] : any)];
   for (const key of missing) report(required(`data[${key}]`));
+  if (missing.length === 0) checkContent(type, (key) => contentOf(secret, key), report);
+}
+
+/** The text of a value, wherever it is written. */
+function contentOf({ data = {}, stringData = {} }: Secret, key: string): string {
+  const encoded = Object.hasOwn(data, key) ? (data[key] ?? '') : '';
+  const text = Object.hasOwn(stringData, key) ? stringData[key] : undefined;
+  return text ?? Buffer.from(encoded, 'base64').toString('utf8');
+}
+
+/** What is in there is never repeated. */
+const REDACTED = '<secret contents redacted>';
+
+function checkContent(type: string, content: (key: string) => string, report: Report): void {
+  const key = type === 'kubernetes.io/dockercfg' ? '.dockercfg' : '.dockerconfigjson';
+  if (type === 'kubernetes.io/dockercfg' || type === 'kubernetes.io/dockerconfigjson') {
+    if (!isJson(content(key))) report(invalid(`data[${key}]`, REDACTED, 'it is no JSON'));
+  }
+  if (type === 'kubernetes.io/tls' && !content('tls.crt').includes('-----BEGIN ')) {
+    report(warning('', 'tls: failed to find any PEM data in certificate input'));
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Secret. */

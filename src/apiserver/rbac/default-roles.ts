@@ -9,21 +9,27 @@ export const AUTOUPDATE = 'rbac.authorization.kubernetes.io/autoupdate';
 
 const API_VERSION = `${RBAC_GROUP}/v1`;
 const BOOTSTRAPPED = { 'kubernetes.io/bootstrapping': 'rbac-defaults' };
-const READ = ['get', 'list', 'watch'];
+/** Verbs that change nothing. */
+export const READ = ['get', 'list', 'watch'];
 const WRITE = ['create', 'delete', 'deletecollection', 'patch', 'update'];
 const AGGREGATES = 'rbac.authorization.k8s.io/aggregate-to-';
 
 /** A rule about resources of one group. */
-function on(group: string, resources: readonly string[], verbs: readonly string[]): AccessRule {
+export function on(
+  group: string,
+  resources: readonly string[],
+  verbs: readonly string[],
+): AccessRule {
   return { verbs, apiGroups: [group], resources };
 }
 
 /** A rule about paths: they are only read. */
-function paths(...nonResourceURLs: string[]): AccessRule {
+export function paths(...nonResourceURLs: string[]): AccessRule {
   return { verbs: ['get'], nonResourceURLs };
 }
 
-function clusterRole(
+/** A role that every server has; `aggregatesTo`: whose rules have its rules too. */
+export function clusterRole(
   name: string,
   rules: readonly AccessRule[],
   aggregatesTo?: 'admin' | 'edit' | 'view',
@@ -137,14 +143,14 @@ const TEAM_KINDS: Readonly<Record<string, readonly string[]>> = {
   'networking.istio.io': ['workloadentries', 'workloadgroups'],
 };
 
-/** All kinds of the mesh that live in namespaces, by group. */
-function meshKinds(): ReadonlyMap<string, readonly string[]> {
+/** Rules by which all kinds of the mesh are read, or those that live in namespaces. */
+export function readingMesh(where: 'everywhere' | 'in a namespace'): readonly AccessRule[] {
   const kinds = new Map<string, string[]>();
   for (const { group, plural, custom, namespaced } of KINDS) {
-    if (!custom || !namespaced) continue;
+    if (!custom || (where === 'in a namespace' && !namespaced)) continue;
     kinds.set(group, [...(kinds.get(group) ?? []), plural].sort());
   }
-  return kinds;
+  return [...kinds].map(([group, resources]) => on(group, resources, READ));
 }
 
 const MESH_ROLES: readonly ClusterRole[] = [
@@ -153,11 +159,7 @@ const MESH_ROLES: readonly ClusterRole[] = [
     Object.entries(TEAM_KINDS).map(([group, resources]) => on(group, resources, WRITE)),
     'edit',
   ),
-  clusterRole(
-    'bulwark:aggregate-to-view',
-    [...meshKinds()].map(([group, resources]) => on(group, resources, READ)),
-    'view',
-  ),
+  clusterRole('bulwark:aggregate-to-view', readingMesh('in a namespace'), 'view'),
   // What an agent asks of the API: tokens of the accounts whose workloads it runs.
   clusterRole('bulwark:agent', [on('', ['serviceaccounts/token'], ['create'])]),
 ];

@@ -26,8 +26,10 @@ export async function reconcileDefaults(
   store: Store,
   { roles, bindings }: AccessDefaults,
 ): Promise<void> {
-  for (const role of roles) await reconcile(store, ROLES, role, completedRole);
-  for (const binding of bindings) await reconcile(store, BINDINGS, binding, completedBinding);
+  await Promise.all(roles.map((role) => reconcile(store, ROLES, role, completedRole)));
+  await Promise.all(
+    bindings.map((binding) => reconcile(store, BINDINGS, binding, completedBinding)),
+  );
 }
 
 async function reconcile<T extends ApiObject>(

@@ -77,13 +77,14 @@ function ruleText(policy: string, rule: number | undefined): string {
 
 /** A change, with a line for each field. */
 export function changeText(record: ChangeRecord): string {
-  const { at, user, verb, kind, namespace, name, fields, fieldsLeftOut } = record;
+  const { at, user, actor, verb, kind, namespace, name, fields, fieldsLeftOut } = record;
   const object = namespace === '' ? name : `${namespace}/${name}`;
   const lines = fields.flatMap(({ field, before, after }) => [
     ...(before === undefined ? [] : [`  - ${field}: ${before}`]),
     ...(after === undefined ? [] : [`  + ${field}: ${after}`]),
   ]);
   const more = fieldsLeftOut === 0 ? [] : [`  and ${fieldsLeftOut} more fields`];
-  const head = `${at}  ${user}  ${verb} ${kind} ${object}`;
+  const who = actor === undefined ? user : `${user} (${actor} acting)`;
+  const head = `${at}  ${who}  ${verb} ${kind} ${object}`;
   return `${[head, ...lines, ...more].map(printable).join('\n')}\n`;
 }

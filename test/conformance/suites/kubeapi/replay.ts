@@ -24,6 +24,8 @@ const STATUS_ONLY = /Table|columns|discovery|roots|openapi/;
 const TRIES = 4;
 const PAUSE_MS = 50;
 const WAIT_TRIES = 40;
+/** A server ends a watch when it said it would, which takes some seconds. */
+const END_TRIES = 120;
 /** Events that may be there or not: real servers send them when they like. */
 const INITIAL_END = 'k8s.io/initial-events-end';
 
@@ -153,7 +155,8 @@ export class Replay {
       isOver = true;
     });
     const isThere = () => (byServer ? isOver : isOver || watch.events.length >= events.length);
-    for (let tries = WAIT_TRIES; tries > 0 && !isThere(); tries--) await delay(PAUSE_MS);
+    for (let tries = byServer ? END_TRIES : WAIT_TRIES; tries > 0 && !isThere(); tries--)
+      await delay(PAUSE_MS);
     // Whatever comes beyond what is expected comes within this time.
     await delay(byServer ? 0 : PAUSE_MS);
     watch.close();
