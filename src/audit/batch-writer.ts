@@ -44,6 +44,7 @@ export class BatchWriter {
   readonly #deps: BatchWriterDeps;
   readonly #backoff: Backoff;
   readonly #closing = new AbortController();
+  #isClosing = false;
   #waiting: string[] = [];
   #characters = 0;
   #running: Promise<void> | undefined;
@@ -76,11 +77,15 @@ export class BatchWriter {
     await this.#running;
   }
 
-  /** Writes what waits; what cannot be written soon is lost. */
+  /** Writes what waits; what cannot be written soon, or at the first try, is lost. */
   async close(): Promise<void> {
+    this.#isClosing = true;
+    const { signal } = this.#closing;
+    const over = Promise.withResolvers<void>();
+    signal.addEventListener('abort', () => over.resolve(), { once: true });
     const timer = this.#deps.clock.after(CLOSE_MS_MAX, () => this.#closing.abort());
     if (this.#backoff.attempts > 0) this.#closing.abort();
-    await this.#running;
+    await Promise.race([this.#running, over.promise]);
     timer.cancel();
     this.#closing.abort();
   }
@@ -89,6 +94,11 @@ export class BatchWriter {
     // Whatever comes in the same turn goes out together.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
+      if (this.#closing.signal.aborted) {
+        this.#lose(this.#waiting.length, this.#reason);
+        this.#waiting = [];
+        return;
+      }
       const batch = this.#waiting.slice(0, this.#options.batchMax);
       const isWritten = await this.#write(batch);
       this.#waiting = this.#waiting.slice(batch.length);
@@ -107,6 +117,7 @@ export class BatchWriter {
       } catch (error) {
         this.#reason = error;
         const { signal } = this.#closing;
+        if (this.#isClosing) this.#closing.abort();
         if (!isRetried || signal.aborted || error instanceof LinesRefused) return false;
         if (this.#backoff.attempts === 0)
           this.#deps.log.warn('records are not taken, and wait', { sink: name, error });

@@ -65,9 +65,10 @@ function shown(object: ApiObject): Json {
   const { [COPY_OF_OBJECT]: _copy, ...notes } = annotations ?? {};
   const own = Object.entries(others).filter(([key]) => !OWN_METADATA.has(key));
   return {
-    ...(own.length > 0 || Object.keys(notes).length > 0
-      ? { metadata: { ...Object.fromEntries(own), annotations: notes } }
-      : {}),
+    metadata: {
+      ...Object.fromEntries(own),
+      ...(Object.keys(notes).length > 0 && { annotations: notes }),
+    },
     ...rest,
   };
 }

@@ -35,9 +35,15 @@ export class RotatingFile {
     if (this.#bytes >= this.#options.bytesMax) await this.#rotate();
     this.#file ??= await this.#open();
     const bytes = Buffer.from(lines);
-    await this.#file.appendFile(bytes);
-    this.#bytes += bytes.length;
-    if (this.#options.isSynced) await this.#file.datasync();
+    try {
+      await this.#file.appendFile(bytes);
+      this.#bytes += bytes.length;
+      if (this.#options.isSynced) await this.#file.datasync();
+    } catch (error) {
+      // The next attempt looks what is there.
+      await this.close();
+      throw error;
+    }
   }
 
   async close(): Promise<void> {
