@@ -128,6 +128,8 @@ export const LIMITS = {
   trafficRowsMax: 20_000,
   /** Lines about calls to one identity that are kept of an hour; the others are counted. */
   trafficRowsPerHourMax: 6000,
+  /** Providers of external authorization that an agent tells of, for one workload. */
+  reportedProvidersMax: 16,
   /** Bytes of what an agent tells of the connections of a workload. */
   connectionReportBytesMax: 128 * 1024,
   /**

@@ -7,8 +7,11 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { run } from '../../tools/setup/processes.js';
 import { startEchoApp } from '../kit/echo-app.ts';
+import { freePort } from '../kit/free-port.ts';
+import { KeepAliveClient } from '../kit/keep-alive-client.ts';
 import { Kubectl } from '../kit/kubectl.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
+import { waitUntil } from '../kit/wait-until.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const MESH = `
@@ -24,6 +27,35 @@ apiVersion: networking.istio.io/v1
 kind: WorkloadGroup
 metadata: { name: web, namespace: shop }
 spec: { metadata: { labels: { app: web } }, template: { serviceAccount: web } }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: shop }
+spec: { selector: { app: web }, ports: [{ name: http, port: 80 }] }
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data:
+  mesh: |
+    extensionProviders: [{ name: gone, envoyExtAuthzHttp: { service: gone.tools, port: 9000 } }]
+`;
+/** A provider where nothing listens. */
+const asking = (port: number): string => `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: gone, namespace: shop }
+spec:
+  hosts: [gone.tools]
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  ports: [{ number: 9000, name: http, protocol: HTTP }]
+  endpoints: [{ address: 127.0.0.1, ports: { http: ${port} } }]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: asking, namespace: shop }
+spec: { action: CUSTOM, provider: { name: gone }, rules: [{}] }
 `;
 const policy = (app: string, path: string): string => `
 apiVersion: security.istio.io/v1
@@ -42,6 +74,7 @@ async function startShop(t: TestContext) {
   const app = { ports: [{ name: 'http', port: await startEchoApp(t, 'web') }] };
   const workload = { name: 'web-1', namespace: 'shop', serviceAccount: 'web', group: 'web' };
   const status = await mesh.startAgent('agent', {
+    connectionReportInterval: '1s',
     workloads: [{ ...workload, mode: 'explicit', app }],
   });
   /** Runs bulwark to its end; gives its exit code and what it said. */
@@ -102,5 +135,17 @@ test('whoever applies a policy hears who enforces it', { timeout: 90_000 }, asyn
     const { code, said } = await apply(policy('webb', '/a'));
     assert.match(said, /callers: decides about no workload: none has the labels app=webb/);
     assert.equal(code, 0);
+  });
+
+  await t.test('a provider that does not answer is told of once somebody was denied', async () => {
+    const { code } = await apply(asking(await freePort()));
+    assert.equal(code, 0);
+    const client = new KeepAliveClient({ port: (await status('web-1')).ports.httpProxyPort });
+    t.after(() => client.close());
+    assert.equal((await client.ask({ target: 'http://web.shop/' })).status, 403);
+    await waitUntil(async () => {
+      const { said } = await bulwark('status', 'authorizationpolicy', 'asking');
+      return said.includes('the provider gone gave no answer when web-1.shop asked last');
+    }, 'the provider is told of');
   });
 });

@@ -13,6 +13,7 @@ import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
 import { MemoryStore } from '#store/memory-store.ts';
 import { TYPE_URL } from '#xds/resource.ts';
 import { AdsServer } from '#xds/serve/ads-server.ts';
+import { ConnectionReports, type ProviderAnswers } from '#xds/serve/connection-reports.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
 import { FakeProxy } from '../fakes/fake-proxy.ts';
 import { nodeMessage, settle } from './ads-harness.ts';
@@ -32,6 +33,8 @@ export class EnforcedMesh {
   readonly store: MemoryStore;
   readonly mesh = new Mesh(resolveSettings({ env: {}, flags: {} }));
   readonly server: AdsServer;
+  /** What agents tell of connections and providers. */
+  readonly connections = new ConnectionReports(this.clock);
   /** Configurations that were made. */
   made = 0;
 
@@ -71,6 +74,7 @@ export class EnforcedMesh {
       onChange: () => server.configChanged(),
     });
     const xds = {
+      trust: { connections: this.connections },
       progress: () => server.progress(),
       onProgress: (listener: () => void) => {
         this.#onProgress = listener;
@@ -109,6 +113,16 @@ export class EnforcedMesh {
       await this.store.create(object).catch(() => this.store.update(object));
     }
     await settle();
+  }
+
+  /** The agent of a proxy tells how a provider answered. */
+  tell(workload: string, provider: string, state: ProviderAnswers['state']): void {
+    const node = this.server.nodes().find(({ workloadName }) => workloadName === workload);
+    assert.ok(node);
+    const certificate = { serial: '1', authorityKeyId: undefined, notAfterAt: 0 };
+    const providers = [{ name: provider, state }];
+    const report = JSON.stringify({ sinceMs: 0, ports: [], providers });
+    assert.equal(this.connections.take({ ...node, certificate }, workload, report), undefined);
   }
 
   /** A condition of an object, as it is now. */

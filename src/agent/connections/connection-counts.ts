@@ -1,3 +1,4 @@
+import { PROVIDER_COUNTS } from '#agent/connections/provider-answers.ts';
 import { parseStats } from '#agent/envoy/readiness.ts';
 
 /** One number of an Envoy about the connections to a port of its workload. */
@@ -16,10 +17,14 @@ export interface ConnectionCount {
 /** Connections to every port that has no name of its own are counted under this one. */
 const OTHER_PORTS = 0;
 
-const NAMES = '^(http|tcp)\\.inbound_0\\.0\\.0\\.0_.*\\.downstream_cx_(total|active)$';
+const NAMES = '(http|tcp)\\.inbound_0\\.0\\.0\\.0_.*\\.downstream_cx_(total|active)';
+const WANTED = `^(${NAMES}|${PROVIDER_COUNTS})$`;
 
-/** Where Envoy's admin interface tells the counts; what was never used is left out. */
-export const COUNTS_PATH = `/stats?usedonly&filter=${encodeURIComponent(NAMES)}`;
+/**
+ * Where Envoy's admin interface tells the counts, and those of providers; what was never used is
+ * left out.
+ */
+export const COUNTS_PATH = `/stats?usedonly&filter=${encodeURIComponent(WANTED)}`;
 
 const NAME =
   /^(?:http|tcp)\.inbound_0\.0\.0\.0_(\d+|other);(plaintext)?\.downstream_cx_(total|active)$/;

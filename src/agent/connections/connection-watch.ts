@@ -5,6 +5,7 @@ import {
   parseCounts,
   parsePlaintextLine,
 } from '#agent/connections/connection-counts.ts';
+import { ProviderAnswers, type ProviderReport } from '#agent/connections/provider-answers.ts';
 import type { EnvoyAdmin } from '#agent/envoy/admin-client.ts';
 import type { AgentMetrics } from '#agent/metrics.ts';
 import type { Clock, Timer } from '#base/clock.ts';
@@ -17,6 +18,8 @@ export interface ConnectionReport {
   /** Since when connections are watched. */
   readonly sinceMs: number;
   readonly ports: readonly PortReport[];
+  /** Those that were asked; left out where none was. */
+  readonly providers?: readonly ProviderReport[];
 }
 
 /** What was seen of one port since then; port 0 = all that have no filter chain of their own. */
@@ -71,6 +74,7 @@ export class ConnectionWatch {
   readonly #options: ConnectionWatchOptions;
   readonly #deps: ConnectionWatchDeps;
   readonly #ports = new Map<number, PortRecord>();
+  readonly #providers = new ProviderAnswers();
   /** What Envoy said last, by name. */
   #counts: ReadonlyMap<string, number> = new Map();
   #run: number | undefined;
@@ -113,18 +117,22 @@ export class ConnectionWatch {
     const run = this.#options.run();
     if (run === undefined) return;
     let counts: readonly ConnectionCount[];
+    let text: string;
     try {
       const { status, body } = await this.#deps.admin.get(COUNTS_PATH);
       if (this.#isClosed || run !== this.#options.run()) return;
       if (status !== 200) return this.#failed(`status ${status}`);
+      text = body;
       counts = parseCounts(body);
     } catch (error) {
       if (!isBulwarkError(error)) throw error;
       return this.#failed(error.message);
     }
     this.#failures = 0;
-    if (run !== this.#run) this.#newRun(run);
+    const isFirst = run !== this.#run;
+    if (isFirst) this.#newRun(run);
     this.#update(counts);
+    if (this.#providers.take(text, isFirst)) this.#hasNews = true;
     if (!this.#hasNews) return;
     this.#hasNews = false;
     this.#options.onChange();
@@ -136,7 +144,9 @@ export class ConnectionWatch {
     const nowMs = this.#deps.clock.monotonicMs();
     const ago = (atMs: number): number => Math.max(0, Math.round(nowMs - atMs));
     const ports = [...this.#ports].sort(([a], [b]) => a - b);
+    const providers = this.#providers.report();
     return {
+      ...(providers.length > 0 && { providers }),
       sinceMs: ago(this.#sinceMs),
       ports: ports.map(([port, { tls, plaintext, open, plaintextAtMs, callers }]) => ({
         port,

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '#base/clock.ts';
 import { LIMITS } from '#base/limits.ts';
 import { type TrustPeerIdentity, workloadKey } from '#xds/serve/trust-peers.ts';
@@ -23,6 +24,15 @@ export interface Connections {
   /** Since when it looks. Milliseconds since 1970. */
   readonly since: number;
   readonly ports: readonly PortConnections[];
+  /** The providers of external authorization that it asked; absent where there are none. */
+  readonly providers?: readonly ProviderAnswers[];
+}
+
+/** How it went when a workload asked a provider last. */
+export interface ProviderAnswers {
+  readonly name: string;
+  /** `flaky`: some of the questions got an answer. */
+  readonly state: 'answering' | 'flaky' | 'failing';
 }
 
 interface Entry {
@@ -40,9 +50,15 @@ export const CONNECTIONS_FIELD = 'BULWARK_CONNECTIONS';
 export class ConnectionReports {
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
+  #onProviders: () => void = () => {};
 
   constructor(clock: Clock) {
     this.#clock = clock;
+  }
+
+  /** `listener` is called when a workload tells something else of providers than before. */
+  onProviders(listener: () => void): void {
+    this.#onProviders = listener;
   }
 
   /**
@@ -55,7 +71,9 @@ export class ConnectionReports {
       return 'it is no text, or too long';
     try {
       const connections = parseReport(JSON.parse(text), this.#clock.now());
+      const before = this.of(workload)?.providers;
       this.#entries.set(workloadKey(workload), { stream, connections });
+      if (!isDeepStrictEqual(before, connections.providers)) this.#onProviders();
       return undefined;
     } catch (error) {
       if (error instanceof ReportProblem || error instanceof SyntaxError) return error.message;
@@ -66,7 +84,10 @@ export class ConnectionReports {
   /** A stream of the workload ended. */
   closed(workload: TrustPeerIdentity, stream: unknown): void {
     const key = workloadKey(workload);
-    if (this.#entries.get(key)?.stream === stream) this.#entries.delete(key);
+    const entry = this.#entries.get(key);
+    if (!entry || entry.stream !== stream) return;
+    this.#entries.delete(key);
+    if (entry.connections.providers) this.#onProviders();
   }
 
   /** What is known of the connections to a workload. */
@@ -82,7 +103,9 @@ function parseReport(value: unknown, now: number): Connections {
   const report = mapAt(value, 'the report');
   const ports = listAt(report.ports, 'ports', LIMITS.connectionPortsMax);
   const ago = (map: Json, key: string): number => now - numberAt(map, key);
+  const providers = listAt(report.providers ?? [], 'providers', LIMITS.reportedProvidersMax);
   return {
+    ...(providers.length > 0 && { providers: providers.map(providerOf) }),
     since: ago(report, 'sinceMs'),
     ports: ports.map((entry) => {
       const port = mapAt(entry, 'a port');
@@ -121,6 +144,17 @@ function numberAt(map: Json, key: string): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
     throw new ReportProblem(`${key} is no count`);
   return value;
+}
+
+const STATES = ['answering', 'flaky', 'failing'] as const;
+const NAME_LENGTH_MAX = 253;
+
+function providerOf(value: unknown): ProviderAnswers {
+  const { name, state } = mapAt(value, 'a provider');
+  const known = STATES.find((one) => one === state);
+  if (typeof name !== 'string' || name.length > NAME_LENGTH_MAX || known === undefined)
+    throw new ReportProblem('a provider has no name or no state');
+  return { name, state: known };
 }
 
 function addressAt({ address }: Json): string {

@@ -47,13 +47,12 @@ export function httpCustomConfigs(
       const nothing = create(HttpRbacSchema);
       if (!asked)
         return [rules, check].map((name) => extensionConfig(name, HttpRbacSchema, nothing));
+      const checking = buildHttpCheck(asked.provider, place, everyCustomMatchIsAsked);
+      // Its answers are counted apart, for the status of its policies.
+      checking.statPrefix = asked.provider.name;
       return [
         extensionConfig(rules, HttpRbacSchema, buildHttpQuestion(asked, place, listenPorts)),
-        extensionConfig(
-          check,
-          HttpExtAuthzSchema,
-          buildHttpCheck(asked.provider, place, everyCustomMatchIsAsked),
-        ),
+        extensionConfig(check, HttpExtAuthzSchema, checking),
       ];
     }),
   ];
@@ -71,13 +70,11 @@ export function networkCustomConfigs(
     const nothing = create(NetworkRbacSchema, { statPrefix: 'tcp.' });
     if (!asked)
       return [rules, check].map((name) => extensionConfig(name, NetworkRbacSchema, nothing));
+    const checking = buildNetworkCheck(asked.provider, place, everyCustomMatchIsAsked);
+    checking.statPrefix = `tcp.${asked.provider.name}`;
     return [
       extensionConfig(rules, NetworkRbacSchema, buildNetworkQuestion(asked, place, listenPorts)),
-      extensionConfig(
-        check,
-        NetworkExtAuthzSchema,
-        buildNetworkCheck(asked.provider, place, everyCustomMatchIsAsked),
-      ),
+      extensionConfig(check, NetworkExtAuthzSchema, checking),
     ];
   });
 }
