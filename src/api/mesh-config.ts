@@ -41,6 +41,15 @@ const meshConfig = object('Settings of the mesh that may change while it runs.',
   }),
   tlsDefaults: object('TLS that proxies open to servers outside of the mesh.', tlsConfig),
   extensionProviders: list('What policies of action CUSTOM can ask.', extensionProvider),
+  defaultConfig: object('What proxies are started with; only what is here counts.', {
+    gatewayTopology: object('What stands before the gateways.', {
+      numTrustedProxies: integer('Proxies whose word about the caller’s address is taken.', {
+        minimum: 0,
+        maximum: 100,
+      }),
+      proxyProtocol: object('Connections begin with the caller’s address (PROXY protocol).', {}),
+    }),
+  }),
   localityLbSetting: {
     ...localityLbSetting,
     description: 'Preference of near endpoints; checked, and has no effect yet.',

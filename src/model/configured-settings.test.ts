@@ -29,3 +29,13 @@ test('limits of TLS are taken one by one, inside and outside of the mesh', () =>
     tls: { mesh, outside: { ...outside, cipherSuites } },
   });
 });
+
+test('what stands before gateways is as the mesh says', () => {
+  const topologyOf = (text: string) =>
+    configured(`defaultConfig: { gatewayTopology: ${text} }`).gatewayTopology;
+  assert.deepEqual(topologyOf('{ numTrustedProxies: 2 }'), {
+    trustedProxies: 2,
+    proxyProtocol: false,
+  });
+  assert.deepEqual(topologyOf('{ proxyProtocol: {} }'), { trustedProxies: 0, proxyProtocol: true });
+});

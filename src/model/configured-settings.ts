@@ -6,7 +6,12 @@ import type { MeshTlsLimits, TlsLimits } from '#model/tls-limits.ts';
 /** Settings that may change while the mesh runs. */
 type Configured = Pick<
   MeshSettings,
-  'autoMtls' | 'outboundTraffic' | 'pathNormalization' | 'tls' | 'extensionProviders'
+  | 'autoMtls'
+  | 'outboundTraffic'
+  | 'pathNormalization'
+  | 'tls'
+  | 'gatewayTopology'
+  | 'extensionProviders'
 >;
 
 /**
@@ -19,11 +24,18 @@ export function configuredSettings(
 ): Partial<Configured> {
   const { mode } = outboundTrafficPolicy ?? {};
   const { normalization = 'DEFAULT' } = pathNormalization ?? {};
+  const { gatewayTopology } = config.defaultConfig ?? {};
   return {
     ...(typeof enableAutoMtls === 'boolean' && { autoMtls: enableAutoMtls }),
     ...(mode && { outboundTraffic: mode }),
     ...(normalization !== 'DEFAULT' && { pathNormalization: normalization }),
     tls: configuredTls(config, started.tls),
+    ...(gatewayTopology && {
+      gatewayTopology: {
+        trustedProxies: gatewayTopology.numTrustedProxies ?? 0,
+        proxyProtocol: gatewayTopology.proxyProtocol !== undefined,
+      },
+    }),
     extensionProviders: extensionProviders(config.extensionProviders ?? []),
   };
 }

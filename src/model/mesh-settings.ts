@@ -15,6 +15,14 @@ export interface AuditSettings {
   readonly trafficPercent: number;
 }
 
+/** What stands before the gateways of the mesh, as Istio's MeshConfig says it. */
+export interface GatewayTopology {
+  /** So many addresses at the end of X-Forwarded-For are believed. */
+  readonly trustedProxies: number;
+  /** Whether connections begin with the caller's address (PROXY protocol). */
+  readonly proxyProtocol: boolean;
+}
+
 /** What is made of the path of a request before policy sees it, as Istio's MeshConfig says it. */
 export type PathNormalization = 'NONE' | 'BASE' | 'MERGE_SLASHES' | 'DECODE_AND_MERGE_SLASHES';
 
@@ -54,6 +62,7 @@ export interface MeshSettings {
   /** Whether tokens of end users without `exp` are refused, whatever their rule says. */
   readonly requireTokenExpiration: boolean;
   readonly tls: MeshTlsLimits;
+  readonly gatewayTopology: GatewayTopology;
   /** What policies of action CUSTOM can ask. */
   readonly extensionProviders: readonly ExtensionProvider[];
 }
@@ -79,6 +88,7 @@ export function meshSettings(
     openStreams: 'keep',
     requireTokenExpiration: false,
     tls: DEFAULT_TLS_LIMITS,
+    gatewayTopology: { trustedProxies: 0, proxyProtocol: false },
     extensionProviders: [],
     ...changes,
   };

@@ -81,6 +81,13 @@ spec:
       backendRefs: [{ name: hello-world, port: 80 }]
 `;
 
+const TRUSTING_ONE_PROXY = `
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data: { mesh: 'defaultConfig: { gatewayTopology: { numTrustedProxies: 1 } }' }
+`;
+
 const policy = (namespace: string, spec: string) => `
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
@@ -184,6 +191,17 @@ test('a gateway leads callers to a service, and policies decide at both', {
     await withPolicy('edge', deny(address), async () => {
       await becomes(outside, 403);
       assert.equal((await inside('app')).status, 200);
+    });
+  });
+
+  await t.test('behind a proxy that is trusted, the address that it tells counts', async () => {
+    const deny = '{ action: DENY, rules: [{ from: [{ source: { remoteIpBlocks: [9.9.9.9] } }] }] }';
+    const told = (address: string) => outside(HELLO, { 'x-forwarded-for': address });
+    await withPolicy('edge', deny, async () => {
+      assert.equal((await told('9.9.9.9')).status, 200);
+      await mesh.apply(TRUSTING_ONE_PROXY);
+      await becomes(() => told('9.9.9.9'), 403);
+      assert.equal((await told('9.9.9.9, 8.8.8.8')).status, 200);
     });
   });
 

@@ -60,7 +60,10 @@ type JudgingInput = Omit<InboundManagerInput, 'route' | 'principal'>;
 
 /** A manager for calls to a gateway. */
 type GatewayManagerInput = Omit<JudgingInput, 'isPlaintext'> &
-  Pick<OutboundManagerInput, 'routeName'>;
+  Pick<OutboundManagerInput, 'routeName'> & {
+    /** As `GatewayTopology` has it. */
+    readonly trustedProxies: number;
+  };
 
 /** A manager for the workload's own calls. */
 export interface OutboundManagerInput extends ManagerInput {
@@ -102,6 +105,9 @@ export function gatewayHttpManager(input: GatewayManagerInput): Filter {
     routeSpecifier: routesNamed(input.routeName),
     httpFilters: gatewayHttpFilters(input),
     useRemoteAddress: true,
+    xffNumTrustedHops: input.trustedProxies,
+    // What proxies before the gateway say of callers is kept.
+    ...(input.trustedProxies > 0 && { earlyHeaderMutationExtensions: [] }),
     stripTrailingHostDot: true,
     http2ProtocolOptions: OUTSIDE_HTTP2,
   });

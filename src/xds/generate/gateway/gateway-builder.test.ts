@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ApiObject } from '#api/object.ts';
+import type { MeshSettings } from '#model/mesh-settings.ts';
 import { TYPE_URL } from '#xds/resource.ts';
 import { secretObject } from '../../../../test/kit/https-app.ts';
 import { testMesh, testProxy } from '../../../../test/kit/mesh.ts';
@@ -42,14 +43,19 @@ interface Chain {
   readonly transport_socket?: object;
 }
 
-function gatewayOf(servers: string, more: readonly ApiObject[] = [ENTRY], base = BASE) {
+function gatewayOf(
+  servers: string,
+  more: readonly ApiObject[] = [ENTRY],
+  base = BASE,
+  changes: Partial<MeshSettings> = {},
+) {
   const objects = objectsOf(`${base}
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: { name: g, namespace: edge }
 spec: { selector: { app: front }, servers: [${servers}] }
 `);
-  const mesh = testMesh([...objects, ...more]);
+  const mesh = testMesh([...objects, ...more], changes);
   const labels = { app: 'front' };
   const proxy = testProxy({ namespace: 'edge', labels, gateway: { address: '127.0.0.9' } });
   const snapshot = mesh.generator.snapshotFor(proxy, mesh.model.snapshot());
@@ -136,4 +142,15 @@ spec:
   const names = chains.map(({ filter_chain_match: match }) => match?.server_names);
   assert.deepEqual(names, [['a.com']]);
   assert.equal(chains[0]?.transport_socket, undefined);
+});
+
+test('what stands before the gateway is believed, and nobody else', () => {
+  const server = "{ port: { number: 80, name: http, protocol: HTTP }, hosts: ['*'] }";
+  const textOf = (trustedProxies: number, proxyProtocol = false) =>
+    gatewayOf(server, [], BASE, { gatewayTopology: { trustedProxies, proxyProtocol } }).text;
+  assert.match(textOf(0), /"early_header_mutation_extensions"/);
+  assert.doesNotMatch(textOf(0), /proxy_protocol|"xff_num_trusted_hops"/);
+  assert.match(textOf(2), /"xff_num_trusted_hops":2/);
+  assert.doesNotMatch(textOf(2), /"early_header_mutation_extensions"/);
+  assert.match(textOf(0, true), /proxy_protocol/);
 });

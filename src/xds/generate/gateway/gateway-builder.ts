@@ -107,6 +107,7 @@ export class GatewayBuilder {
             port: servers[0]?.server.port.number ?? listen,
             chains,
             context,
+            topology: mesh.settings.gatewayTopology,
           }),
         ),
       routes: plans.flatMap(({ plan }) => plan.routes).map((route) => this.#routes.get(route)),

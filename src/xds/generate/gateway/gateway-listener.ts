@@ -8,8 +8,11 @@ import {
   ListenerFilterSchema,
 } from '#gen/envoy-api/envoy/config/listener/v3/listener_components_pb.js';
 import { ListenerSchema } from '#gen/envoy-api/envoy/config/listener/v3/listener_pb.js';
+import { ProxyProtocolSchema } from '#gen/envoy-api/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js';
 import { TlsInspectorSchema } from '#gen/envoy-api/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js';
+import type { GatewayTopology } from '#model/mesh-settings.ts';
 import { refusedConnectionLog } from '#xds/generate/access-log.ts';
+import { tcpAuditStreams } from '#xds/generate/audit-stream.ts';
 import { networkAuthzFilters } from '#xds/generate/authz/filters.ts';
 import { PEER_SERIAL } from '#xds/generate/authz/peer-serial.ts';
 import { type ServerTlsInput, serverTlsSocket } from '#xds/generate/gateway/server-tls.ts';
@@ -42,6 +45,7 @@ export interface GatewayListenerInput {
   /** At least one. */
   readonly chains: readonly GatewayChain[];
   readonly context: InboundContext;
+  readonly topology: GatewayTopology;
 }
 
 /** How long the first bytes of a caller are waited for, where they say what it wants. */
@@ -60,7 +64,10 @@ export function buildGatewayListener(input: GatewayListenerInput): XdsResource {
     trafficDirection: TrafficDirection.INBOUND,
     perConnectionBufferLimitBytes: BUFFER_BYTES,
     accessLog: [refusedConnectionLog({ direction: 'inbound', port: listen })],
-    listenerFilters: looksAtTls ? [TLS_INSPECTOR] : [],
+    listenerFilters: [
+      ...(input.topology.proxyProtocol ? [PROXY_PROTOCOL] : []),
+      ...(looksAtTls ? [TLS_INSPECTOR] : []),
+    ],
     ...(looksAtTls && { listenerFiltersTimeout: duration(FIRST_BYTES_MS) }),
     filterChains: chains.map((chain) => filterChain(chain, input)),
   });
@@ -70,6 +77,11 @@ export function buildGatewayListener(input: GatewayListenerInput): XdsResource {
 const TLS_INSPECTOR: ListenerFilter = create(ListenerFilterSchema, {
   name: 'envoy.filters.listener.tls_inspector',
   configType: typedConfig(TlsInspectorSchema, {}),
+});
+
+const PROXY_PROTOCOL: ListenerFilter = create(ListenerFilterSchema, {
+  name: 'envoy.filters.listener.proxy_protocol',
+  configType: typedConfig(ProxyProtocolSchema, {}),
 });
 
 function filterChain(chain: GatewayChain, input: GatewayListenerInput): FilterChain {
@@ -88,10 +100,21 @@ function filterChain(chain: GatewayChain, input: GatewayListenerInput): FilterCh
   });
 }
 
-function filtersTo(to: GatewayChain['to'], { context, listen }: GatewayListenerInput): Filter[] {
+function filtersTo(
+  to: GatewayChain['to'],
+  { context, listen, topology: { trustedProxies } }: GatewayListenerInput,
+): Filter[] {
   const statPrefix = `gateway_${listen}`;
   if ('http' in to)
-    return [gatewayHttpManager({ ...context, statPrefix, port: listen, routeName: to.http })];
+    return [
+      gatewayHttpManager({
+        ...context,
+        statPrefix,
+        port: listen,
+        routeName: to.http,
+        trustedProxies,
+      }),
+    ];
   const { accessLog, tcpWaitsForCaller: waitsForCaller } = context;
   return [
     ...networkAuthzFilters(),
@@ -101,6 +124,7 @@ function filtersTo(to: GatewayChain['to'], { context, listen }: GatewayListenerI
       source: { direction: 'inbound', port: listen },
       accessLog,
       waitsForCaller,
+      audit: tcpAuditStreams(context.audit),
       inbound: { statPrefix, isPlaintext: false },
     }),
   ];
