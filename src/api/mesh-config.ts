@@ -5,7 +5,7 @@ import { checkExtensionProviders, extensionProvider } from '#api/extension-provi
 import { warning } from '#api/field-error.ts';
 import { checkLocality } from '#api/kinds/load-balancer-rules.ts';
 import { localityLbSetting } from '#api/kinds/traffic-policy.ts';
-import { choice, flag, list, object, text, type ValueOf } from '#api/schema.ts';
+import { choice, flag, integer, list, object, text, type ValueOf } from '#api/schema.ts';
 import { CIPHER_SUITES, ECDH_CURVES } from '#base/tls-names.ts';
 
 /** The ConfigMap, in the root namespace, in which Istio keeps the settings of the mesh. */
