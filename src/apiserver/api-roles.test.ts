@@ -7,6 +7,7 @@ import {
   bindingOf,
   created,
   RBAC_GROUP as GROUP,
+  giveEverywhere,
   startTeamServer,
   type TeamServer,
 } from '../../test/kit/team-server.ts';
@@ -115,6 +116,17 @@ describe('who writes roles and bindings', () => {
       'roles.rbac.authorization.k8s.io "more" is forbidden: user "ana" (groups=["team1" "visitors" "system:authenticated"]) is attempting to grant RBAC permissions not currently held:\n{APIGroups:[""], Resources:["nodes"], Verbs:["get" "list"]}',
     );
     const wide = { verbs: ['*'], apiGroups: ['*'], resources: ['*'] };
+    const mayCreate = { verbs: ['create'], apiGroups: [GROUP], resources: ['clusterroles'] };
+    await giveEverywhere(api, 'role-creator', [mayCreate], 'User/cat');
+    const rules = [
+      { verbs: ['get', 'post'], nonResourceURLs: ['/metrics'] },
+      { verbs: ['get', 'list'], apiGroups: [''], resources: ['nodes'] },
+    ];
+    const everywhere = { metadata: { name: 'more' }, rules };
+    assert.match(
+      (await server.person('cat').post(`${RBAC}/clusterroles`, everywhere)).body.message,
+      /held:\n\{APIGroups:\[""\], Resources:\["nodes"\], Verbs:\["get" "list"\]\}\n\{NonResourceURLs:\["\/metrics"\], Verbs:\["get"\]\}\n\{NonResourceURLs:\["\/metrics"\], Verbs:\["post"\]\}$/,
+    );
     const star = { metadata: { name: 'star' }, rules: [wide] };
     assert.equal((await ana.post(roles, star)).status, 403);
     assert.equal((await ana.post(`${roles}?dryRun=All`, star)).status, 403);
@@ -168,13 +180,7 @@ describe('who writes roles and bindings', () => {
 
   it('needs all rights there are for a role that collects others', async () => {
     const rules = [{ verbs: ['create'], apiGroups: [GROUP], resources: ['clusterroles'] }];
-    const writer = {
-      metadata: { name: 'role-writer' },
-      rules: [{ ...rules[0], verbs: ['create'] }],
-    };
-    await created(api.admin.post(`${RBAC}/clusterroles`, writer));
-    const given = bindingOf('role-writer', 'ClusterRole/role-writer', 'User/fay');
-    await created(api.admin.post(`${RBAC}/clusterrolebindings`, given));
+    await giveEverywhere(api, 'role-writer', rules, 'User/fay');
     const aggregationRule = { clusterRoleSelectors: [{ matchLabels: { any: 'true' } }] };
     const collector = { metadata: { name: 'collector' }, rules: [], aggregationRule };
     const { status, body } = await server.person('fay').post(`${RBAC}/clusterroles`, collector);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { parseFieldSelector, parseLabelSelector } from '#apiserver/selectors.ts';
+import { parseFieldSelector, parseLabelSelector, selectedName } from '#apiserver/selectors.ts';
 import { ApiError } from '#apiserver/status.ts';
 
 const OBJECTS = [
@@ -73,6 +73,24 @@ it('field selectors compare names, namespaces and the fields that a kind allows'
   assert.equal(matches(''), undefined);
   assert.equal(parseFieldSelector('secrets', 'metadata.name=n')?.name, 'n');
   assert.equal(parseFieldSelector('secrets', 'metadata.name!=n')?.name, undefined);
+});
+
+it('field selectors find pods by node, account, phase and address', () => {
+  const metadata = { name: 'n', namespace: 's' };
+  const spec = { nodeName: 'n1', serviceAccountName: 'web' };
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata, spec, status: { phase: 'Running' } };
+  const matches = (selector: string): boolean | undefined =>
+    parseFieldSelector('pods', selector)?.matches(pod);
+  assert.equal(matches('spec.nodeName=n1,status.phase=Running,status.podIP='), true);
+  assert.equal(matches('spec.nodeName='), false);
+  assert.equal(matches('spec.serviceAccountName!=web'), false);
+});
+
+it('the one name that a field selector asks for is what a role may name', () => {
+  assert.equal(selectedName('type=Opaque,metadata.name==n'), 'n');
+  assert.equal(selectedName('metadata.name=n'), 'n');
+  for (const other of ['', 'metadata.name!=n', 'metadata.namespace=n', 'metadata.name=', 'x'])
+    assert.equal(selectedName(other), undefined, other);
 });
 
 it('field selectors on other fields, and of another form, are refused', () => {

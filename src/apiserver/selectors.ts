@@ -184,7 +184,13 @@ const KIND_FIELDS: Readonly<Record<string, Readonly<Record<string, FieldValue>>>
   secrets: { type: (object) => text((object as { type?: unknown }).type) },
   namespaces: {
     name: ({ metadata }) => metadata.name,
-    'status.phase': (object) => text((object as { status?: { phase?: unknown } }).status?.phase),
+    'status.phase': (object) => text((object as Specified).status?.phase),
+  },
+  pods: {
+    'spec.nodeName': (object) => text((object as Specified).spec?.nodeName),
+    'spec.serviceAccountName': (object) => text((object as Specified).spec?.serviceAccountName),
+    'status.phase': (object) => text((object as Specified).status?.phase),
+    'status.podIP': (object) => text((object as Specified).status?.podIP),
   },
   services: {
     'spec.clusterIP': (object) => text((object as Specified).spec?.clusterIP),
@@ -193,7 +199,8 @@ const KIND_FIELDS: Readonly<Record<string, Readonly<Record<string, FieldValue>>>
 };
 
 interface Specified {
-  readonly spec?: { readonly clusterIP?: unknown; readonly type?: unknown };
+  readonly spec?: Readonly<Record<string, unknown>>;
+  readonly status?: Readonly<Record<string, unknown>>;
 }
 
 function text(value: unknown): string {

@@ -103,7 +103,7 @@ export class EscalationGuard {
     const groups = caller.groups.map((group) => JSON.stringify(group)).join(' ');
     const { missing } = this.#authorizer.rulesFor(caller, namespace);
     const unresolved =
-      missing.length === 0 ? '' : `; resolution errors: [${missing.slice(0, 5).join(', ')}]`;
+      missing.length === 0 ? '' : `; resolution errors: [${missing.slice(0, 5).join(' ')}]`;
     const why =
       `user ${JSON.stringify(caller.username)} (groups=[${groups}]) is attempting to grant RBAC ` +
       `permissions not currently held:\n${lacking.join('\n')}${unresolved}`;
@@ -142,9 +142,13 @@ function describe({ group, resource, name, path }: SingleRight): string {
   return `APIGroups:${listed([group])}, Resources:${listed([resource])}${names}`;
 }
 
+/** As Kubernetes writes them: sorted, and for paths each verb apart. */
 function shown(verbsOf: ReadonlyMap<string, readonly string[]>, ...more: string[]): string[] {
-  const rights = [...verbsOf].map(([what, verbs]) => `{${what}, Verbs:${listed(verbs)}}`);
-  return [...rights, ...more];
+  const rights = [...verbsOf].flatMap(([what, verbs]) => {
+    const sets = what.startsWith('NonResourceURLs') ? verbs.map((verb) => [verb]) : [verbs];
+    return sets.map((some) => `{${what}, Verbs:${listed(some)}}`);
+  });
+  return [...rights.sort(), ...more];
 }
 
 function listed(words: readonly string[]): string {
