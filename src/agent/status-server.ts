@@ -1,7 +1,8 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { workloadKey } from '#agent/config/workload-options.ts';
 import type { AgentStatus } from '#agent/status.ts';
 import { listen } from '#base/grpc/listener.ts';
+import { createServer } from '#base/http.ts';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 

@@ -60,8 +60,8 @@ export interface WorkloadAgentDeps {
 }
 
 /**
- * One workload: its certificate, what hands it out, and its Envoy, if it has one, which starts with
- * the first certificate.
+ * One workload: its certificate, what hands it out, and its Envoy, if it has one. The Envoy starts
+ * at once and lets nothing in before it has the certificate.
  */
 export class WorkloadAgent implements Component {
   readonly name: string;
@@ -96,6 +96,8 @@ export class WorkloadAgent implements Component {
   async start(): Promise<void> {
     await mkdir(this.#options.directory, { mode: 0o700 });
     await this.#sds.start();
+    // It waits for its secrets by itself; to get up takes it as long as a certificate to come.
+    this.#proxy?.start();
     await this.#outlets.start();
     const { state, roots } = this.#deps;
     const kept = await state?.read();
@@ -104,7 +106,6 @@ export class WorkloadAgent implements Component {
       this.#cache.restore(kept.secret);
     }
     await this.#cache.start();
-    this.#proxy?.start();
   }
 
   /** Tells callers to go elsewhere, without ending anything. */
@@ -114,7 +115,6 @@ export class WorkloadAgent implements Component {
 
   /** @param options.drain false to leave out the time for open connections */
   async close(options: { readonly drain?: boolean } = {}): Promise<void> {
-    // First the cache: a first certificate that comes now must not start an Envoy.
     await this.#cache.close();
     this.#proxy?.stopWatching();
     await this.#trust.close();
@@ -185,7 +185,7 @@ export class WorkloadAgent implements Component {
       key: settings.key,
       onSecret: (secret: WorkloadSecret) => {
         this.#trust.renewed(secret);
-        this.#proxy?.run();
+        this.#proxy?.secretsChanged();
         this.#options.onChange();
       },
       onFailure: (error: unknown) => {

@@ -89,14 +89,15 @@ export class WorkloadProxy {
     );
   }
 
-  /** Begins to watch; the Envoy itself starts with `run`. */
+  /** Starts the Envoy, and begins to watch who connects. */
   start(): void {
     this.#connections.start();
+    void this.#envoy.start();
   }
 
-  /** Starts the Envoy unless it runs. */
-  run(): void {
-    void this.#envoy.start();
+  /** There are new secrets: it may be about to serve. */
+  secretsChanged(): void {
+    this.#envoy.lookSoon();
   }
 
   /** Tells callers to go elsewhere, without ending anything. */

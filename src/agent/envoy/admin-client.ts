@@ -1,5 +1,5 @@
-import { request } from 'node:http';
 import { BulwarkError } from '#base/errors.ts';
+import { request } from '#base/http.ts';
 import { LIMITS } from '#base/limits.ts';
 
 /** An answer of Envoy's admin interface. */

@@ -84,6 +84,7 @@ export class EnvoySupervisor implements Component {
   readonly #deps: SupervisorDeps;
   readonly #backoff: Backoff;
   readonly #closing = new AbortController();
+  #news = new AbortController();
   #running: Promise<void> | undefined;
   #envoy: EnvoyProcess | undefined;
   #state: EnvoyState = 'stopped';
@@ -101,6 +102,12 @@ export class EnvoySupervisor implements Component {
   /** Begins; readiness shows in `status`. */
   async start(): Promise<void> {
     this.#running ??= this.#run();
+  }
+
+  /** Looks sooner whether it serves: something came that it waits for. */
+  lookSoon(): void {
+    this.#news.abort();
+    this.#news = new AbortController();
   }
 
   get status(): EnvoyStatus {
@@ -227,6 +234,7 @@ export class EnvoySupervisor implements Component {
   #watch(plan: LaunchPlan, ended: AbortSignal): Promise<void> {
     const options = {
       compulsoryPorts: plan.compulsoryPorts,
+      news: () => this.#news.signal,
       signal: AbortSignal.any([ended, this.#closing.signal]),
       onLook: (unready: Unready | undefined) => {
         const served = this.#state === 'ready' || this.#state === 'unhealthy';

@@ -27,6 +27,11 @@ function setUp(t: TestContext, said: Said, compulsoryPorts: readonly number[] = 
   const looks: (string | undefined)[] = [];
   const hopeless: Unready[] = [];
   const ended = new AbortController();
+  let news = new AbortController();
+  const tell = (): void => {
+    news.abort();
+    news = new AbortController();
+  };
   const answer = (path: string): { status: number; body: string } | undefined => {
     if (path === '/ready')
       return said.ready === undefined ? undefined : { status: said.ready, body: '' };
@@ -47,6 +52,7 @@ function setUp(t: TestContext, said: Said, compulsoryPorts: readonly number[] = 
     {
       compulsoryPorts,
       signal: ended.signal,
+      news: () => news.signal,
       onLook: (unready) => looks.push(unready?.reason),
       onHopeless: (unready) => hopeless.push(unready),
     },
@@ -63,7 +69,7 @@ function setUp(t: TestContext, said: Said, compulsoryPorts: readonly number[] = 
     await waitUntil(() => looks.length > before && clock.waitingMs.length > 0, 'a look');
     return looks.at(-1);
   };
-  return { clock, look, looks, hopeless };
+  return { clock, look, looks, hopeless, tell };
 }
 
 function lines(stats: Readonly<Record<string, number>>): string {
@@ -73,6 +79,19 @@ function lines(stats: Readonly<Record<string, number>>): string {
 }
 
 describe('the watch over an Envoy', () => {
+  it('looks often for the usual time of a start, then seldom, and often again after news', async (t) => {
+    const { clock, look, tell } = setUp(t, {});
+    const pauses: number[] = [];
+    for (let sinceMs = 0; sinceMs < 20_000; sinceMs += pauses.at(-1) ?? 0) {
+      await look();
+      pauses.push(clock.waitingMs[0] ?? 0);
+    }
+    assert.ok(pauses.slice(0, 20).every((pauseMs) => pauseMs < 40));
+    assert.equal(pauses.at(-1), 2000);
+    tell();
+    await waitUntil(() => (clock.waitingMs[0] ?? 2000) < 40, 'another look');
+  });
+
   it('says what it still waits for, one thing after the other', async (t) => {
     const said: Said = {};
     const { look } = setUp(t, said, [30_001]);
@@ -101,7 +120,7 @@ describe('the watch over an Envoy', () => {
     const { look, clock } = setUp(t, said);
     await look();
     const first = clock.waitingMs[0] ?? 0;
-    for (let count = 0; count < 30; count += 1) await look();
+    for (let count = 0; count < 60; count += 1) await look();
     assert.ok(first < 30);
     assert.equal(clock.waitingMs[0], 2000);
     said.stats = CONFIGURED;

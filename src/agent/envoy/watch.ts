@@ -9,6 +9,8 @@ export interface WatchOptions {
   readonly compulsoryPorts: readonly number[];
   /** Aborts when Envoy ended, or is about to. */
   readonly signal: AbortSignal;
+  /** Gives a signal that aborts when there is a reason to look sooner; asked before each wait. */
+  readonly news?: () => AbortSignal;
   /** Called after each look: why it does not serve, or undefined when it does. */
   readonly onLook: (unready: Unready | undefined) => void;
   /** Called when it should be ended and started anew. */
@@ -20,8 +22,13 @@ export interface WatchDeps {
   readonly clock: Clock;
 }
 
-/** Between looks at an Envoy that starts: quick at first, then slower, for as long as it takes. */
-const START_LOOK_MS = { min: 20, max: 2000, growth: 1.3 };
+/**
+ * Between looks at an Envoy that starts: quick while a start takes its usual time, since a late
+ * look makes it longer, then slower, for as long as it takes.
+ */
+const START_LOOK_MS = { min: 20, usual: 35, max: 2000, growth: 1.3 };
+/** The usual time of a start, also from the certificate on. */
+const USUAL_START_MS = 1000;
 /** Between looks at one that serves. */
 const HEALTH_LOOK_MS = 10_000;
 /** Failed looks in a row at one that served, after which it is hopeless. */
@@ -42,6 +49,7 @@ export async function watchEnvoy(options: WatchOptions, deps: WatchDeps): Promis
   let hasServed = false;
   let failedLooks = 0;
   let lookMs = START_LOOK_MS.min;
+  let slowAtMs = startedAtMs + USUAL_START_MS;
   while (!signal.aborted) {
     const unready = await look(options, deps, hasServed);
     if (signal.aborted) return;
@@ -53,10 +61,14 @@ export async function watchEnvoy(options: WatchOptions, deps: WatchDeps): Promis
       !hasServed &&
       clock.monotonicMs() - startedAtMs > START_ANSWER_MS_MAX;
     if (unready && (isMute || failedLooks >= FAILED_LOOKS_MAX)) onHopeless(unready);
-    lookMs = hasServed
-      ? HEALTH_LOOK_MS
-      : Math.min(START_LOOK_MS.max, lookMs * START_LOOK_MS.growth);
-    await delay(clock, lookMs, signal);
+    const { min, usual, max, growth } = START_LOOK_MS;
+    const mostMs = clock.monotonicMs() < slowAtMs ? usual : max;
+    lookMs = hasServed ? HEALTH_LOOK_MS : Math.min(mostMs, lookMs * growth);
+    const news = hasServed ? undefined : options.news?.();
+    await delay(clock, lookMs, news ? AbortSignal.any([signal, news]) : signal);
+    if (!news?.aborted) continue;
+    lookMs = min;
+    slowAtMs = clock.monotonicMs() + USUAL_START_MS;
   }
 }
 

@@ -164,16 +164,45 @@ describe('SDS', () => {
     assert.deepEqual((await envoy.settled()).removedResources, ['probe'], 'nothing in between');
   });
 
-  it('says that there is none before the first certificate, then pushes it', async (t) => {
+  it('keeps an Envoy waiting for the first certificate, then pushes it', async (t) => {
     const { server, client } = await setUp(t);
     const envoy = new DeltaClient(client);
     envoy.send({ resourceNamesSubscribe: ['default'] });
-    const none = await envoy.next();
-    assert.deepEqual([namesOf(none), none.removedResources], [[], ['default']]);
+    const none = await envoy.settled();
+    assert.deepEqual(none.removedResources, ['probe'], 'nothing is said of its own');
     await envoy.accept(none);
-    await envoy.accept(await envoy.settled());
     server.publish(secretOf('cert 1', 'roots 1'));
     assert.deepEqual(namesOf(await envoy.next()), ['default']);
+  });
+
+  it('says with the first certificate that a mesh is not federated', async (t) => {
+    const { server, client } = await setUp(t);
+    const envoy = new DeltaClient(client);
+    envoy.send({ resourceNamesSubscribe: ['FEDERATED_ROOTCA'] });
+    await envoy.accept(await envoy.settled());
+    server.publish(secretOf('cert 1', 'roots 1'));
+    assert.deepEqual((await envoy.next()).removedResources, ['FEDERATED_ROOTCA']);
+  });
+
+  it('pushes a rejected secret again when the success came before the rejection', async (t) => {
+    const { server, client } = await setUp(t);
+    server.publish(secretOf('bad cert', 'roots 1'));
+    const certificates = new DeltaClient(client);
+    const roots = new DeltaClient(client);
+    certificates.send({ resourceNamesSubscribe: ['default'] });
+    roots.send({ resourceNamesSubscribe: ['ROOTCA'] });
+    certificates.reject(await certificates.next(), 'KEY_VALUES_MISMATCH');
+    const late = await roots.next();
+    await certificates.accept(await certificates.settled());
+    server.publish(secretOf('good cert', 'roots 1'));
+    await certificates.accept(await certificates.next());
+    await certificates.accept(await certificates.settled());
+    roots.reject(late, 'KEY_VALUES_MISMATCH');
+    const again = await roots.next();
+    assert.deepEqual(namesOf(again), ['ROOTCA']);
+    await roots.accept(again);
+    await roots.accept(await roots.settled());
+    assert.equal(server.outcomes.get('ROOTCA')?.state, 'accepted');
   });
 
   it('pushes rejected secrets again after a success on another stream', async (t) => {

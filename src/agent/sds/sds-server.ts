@@ -52,11 +52,14 @@ const SERVICE = '/envoy.service.secret.v3.SecretDiscoveryService';
  */
 const KEEP_ALIVE_MS = 3_600_000;
 const REASON_LENGTH_MAX = 500;
+/** What a workload has, or may have, from its first certificate on. */
+const OWN_NAMES = [WORKLOAD_SECRET_NAME, ROOT_SECRET_NAME, FEDERATED_SECRET_NAME];
 
 /**
  * The secret discovery service for the Envoy of one workload (envoy.service.secret.v3), both
  * variants: `default` is its key and certificate, `ROOTCA` the roots, other names are those of
- * files (`FileSecrets`). Who may connect to the socket may have them.
+ * files (`FileSecrets`). Who may connect to the socket may have them. Before the first certificate
+ * an Envoy is kept waiting for the former: told that there is none, it would go on without.
  */
 export class SdsServer implements Component {
   readonly name = 'sds';
@@ -64,6 +67,7 @@ export class SdsServer implements Component {
   readonly #server: GrpcServer;
   readonly #streams = new Set<SdsStream>();
   readonly #outcomes = new Map<string, PushOutcome>();
+  #acceptances = 0;
   #resources: ReadonlyMap<string, RepeatableSecret> = new Map();
 
   constructor({ socketPath, services = [] }: SdsServerOptions, deps: SdsServerDeps) {
@@ -117,8 +121,9 @@ export class SdsServer implements Component {
   publish(secret: WorkloadSecret): void {
     const before = this.#resources;
     this.#resources = encodeSecret(secret);
-    for (const [name, { version }] of this.#resources) {
-      if (before.get(name)?.version === version) continue;
+    const isFirst = before.size === 0;
+    for (const name of isFirst ? OWN_NAMES : this.#resources.keys()) {
+      if (!isFirst && before.get(name)?.version === this.#resources.get(name)?.version) continue;
       for (const stream of this.#streams) stream.changed(name);
     }
   }
@@ -156,9 +161,12 @@ export class SdsServer implements Component {
   #host(): SdsStreamHost {
     const { log, metrics } = this.#deps;
     return {
+      isComing: (name) => this.#resources.size === 0 && OWN_NAMES.includes(name),
       find: (name) => this.#resources.get(name) ?? this.#deps.files?.find(name),
       pushed: (name) => metrics.secretPushes.inc({ resource_name: labelOf(name) }),
+      acceptances: () => this.#acceptances,
       accepted: (name, version) => {
+        this.#acceptances += 1;
         this.#outcomes.set(name, { version, state: 'accepted', reason: undefined });
         log.debug('Envoy took a secret', { secretName: name, version });
         // A bad secret takes its neighbours with it: after a success everything rejected gets
@@ -183,8 +191,7 @@ export class SdsServer implements Component {
 
 /** Metrics count all files as one: their names come from the control plane. */
 function labelOf(name: string): string {
-  const own = [WORKLOAD_SECRET_NAME, ROOT_SECRET_NAME, FEDERATED_SECRET_NAME];
-  return own.includes(name) ? name : 'file';
+  return OWN_NAMES.includes(name) ? name : 'file';
 }
 
 function encodeSecret(secret: WorkloadSecret): ReadonlyMap<string, RepeatableSecret> {

@@ -20,8 +20,12 @@ export type SdsVariant = 'delta' | 'world';
 
 /** What a stream needs from the server it belongs to. */
 export interface SdsStreamHost {
+  /** Whether a secret is not there yet and will be: who asks for it has to wait. */
+  isComing(name: string): boolean;
   /** The present content of a secret; undefined when there is none of that name. */
   find(name: string): RepeatableSecret | undefined;
+  /** How many secrets were taken so far. */
+  acceptances(): number;
   /** A pushed secret was taken. */
   accepted(name: string, version: string): void;
   /** A pushed secret was not taken; `reason` is the client's text. */
@@ -39,6 +43,8 @@ export interface SecretAnswer {
 
 interface Outstanding {
   readonly nonce: string;
+  /** How many secrets the client had taken by then, on all its streams. */
+  readonly acceptedBefore: number;
   readonly resources: readonly SecretResource[];
 }
 
@@ -94,10 +100,7 @@ export class SdsStream {
    * and does not take it up by itself once the bad one is replaced.
    */
   retryRejected(): void {
-    for (const name of this.#rejected) {
-      this.#due.add(name);
-      if (!this.#repeated.delete(name)) this.#repeated.add(name);
-    }
+    for (const name of this.#rejected) this.#again(name);
     this.#flush();
   }
 
@@ -131,6 +134,8 @@ export class SdsStream {
       } else {
         this.#rejected.add(name);
         this.#host.rejected(name, version, rejection);
+        // The success that gives it another chance came before its answer.
+        if (this.#host.acceptances() > outstanding.acceptedBefore) this.#again(name);
       }
     }
   }
@@ -150,6 +155,12 @@ export class SdsStream {
     }
   }
 
+  /** In other bytes than before: Envoy says yes to those that it saw last unseen. */
+  #again(name: string): void {
+    this.#due.add(name);
+    if (!this.#repeated.delete(name)) this.#repeated.add(name);
+  }
+
   #forget(name: string): void {
     this.#wanted.delete(name);
     this.#due.delete(name);
@@ -160,8 +171,9 @@ export class SdsStream {
 
   #flush(): void {
     if (this.#outstanding || this.#due.size === 0) return;
-    const names = [...this.#due].sort();
-    this.#due.clear();
+    const names = [...this.#due].filter((name) => !this.#host.isComing(name)).sort();
+    if (names.length === 0) return;
+    for (const name of names) this.#due.delete(name);
     const resources = names.flatMap((name) => this.#content(name) ?? []);
     const unknown = names.filter((name) => !resources.some((found) => found.name === name));
     for (const name of unknown) this.#host.unknown(name);
@@ -169,7 +181,7 @@ export class SdsStream {
     if (resources.length === 0 && this.#variant === 'world') return;
     this.#pushes += 1;
     const nonce = String(this.#pushes);
-    this.#outstanding = { nonce, resources };
+    this.#outstanding = { nonce, resources, acceptedBefore: this.#host.acceptances() };
     this.#stream.writeFrame(frameMessage(this.#encode(resources, unknown, nonce)));
     for (const { name } of resources) this.#host.pushed(name);
   }
