@@ -1,3 +1,4 @@
+import type { ListSource } from '#model/fetched-lists.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 
 /**
@@ -11,6 +12,8 @@ export const ADMIN_PATHS = {
   roots: '/bulwark/v1alpha1/roots',
   /** JwksView; `POST` to fetch all of them now, answered with a JwksView. */
   jwks: '/bulwark/v1alpha1/jwks',
+  /** ListsView. */
+  lists: '/bulwark/v1alpha1/lists',
   /** BundlesView. */
   bundles: '/bulwark/v1alpha1/bundles',
   /** CertificatesView. */
@@ -227,4 +230,22 @@ export interface JwksSourceView {
 /** `GET /bulwark/v1alpha1/jwks`. */
 export interface JwksView {
   readonly sources: readonly JwksSourceView[];
+}
+
+/** A list that a listchecker of Mixer takes from elsewhere. */
+export interface ListView {
+  readonly source: ListSource;
+  /** Undefined while it is not there, so that rules with it deny everything that they cover. */
+  readonly entries?: readonly string[] | undefined;
+  /** Why the last attempt to fetch it failed. */
+  readonly error?: string | undefined;
+  /** When it was fetched, in RFC 3339. */
+  readonly fetchedAt?: string | undefined;
+  /** `<kind> <namespace>/<name>` of the handlers that name it. */
+  readonly usedBy: readonly string[];
+}
+
+/** `GET /bulwark/v1alpha1/lists`. */
+export interface ListsView {
+  readonly lists: readonly ListView[];
 }

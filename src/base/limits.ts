@@ -157,6 +157,8 @@ export const LIMITS = {
   mixerListBytesMax: 1024 * 1024,
   /** Entries of such a list. */
   mixerListEntriesMax: 10_000,
+  /** Regular expressions of such a list: Envoy tries one after the other. */
+  mixerListPatternsMax: 1000,
   /** Such lists that are kept up to date at one time. */
   mixerListsMax: 200,
   /** From so many exact values of a field on, Envoy gets them as one expression. */

@@ -1,3 +1,4 @@
+import type { ListsView } from '#admin/contract.ts';
 import type { Clock, Timer } from '#base/clock.ts';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
@@ -9,6 +10,7 @@ import { AddressRules } from '#jwks/address-rules.ts';
 import { ExtraRoots } from '#jwks/extra-roots.ts';
 import { fetchList } from '#lists/fetch-list.ts';
 import { ListResolver } from '#lists/list-resolver.ts';
+import { listKey } from '#model/fetched-lists.ts';
 import { listHandlersOf } from '#policy/authz/mixer/mixer-objects.ts';
 
 export interface MixerListsDeps {
@@ -73,6 +75,22 @@ export class MixerLists implements Component {
   onChange(changed: { readonly lists: () => void; readonly mesh: () => void }): void {
     this.#listsChanged = changed.lists;
     this.#meshChanged = changed.mesh;
+  }
+
+  /** The state of every list, for administrators. */
+  view(): ListsView {
+    const handlers = listHandlersOf(this.#deps.mesh.model.snapshot());
+    return {
+      lists: this.#resolver.statuses().map(({ source, entries, error, fetchedAt }) => ({
+        source,
+        entries,
+        error,
+        fetchedAt: fetchedAt === undefined ? undefined : new Date(fetchedAt).toISOString(),
+        usedBy: handlers
+          .filter(([, other]) => listKey(other) === listKey(source))
+          .map(([{ kind, metadata }]) => `${kind} ${metadata.namespace}/${metadata.name}`),
+      })),
+    };
   }
 
   /** `tell` is called when there is something new to say of a list. */

@@ -156,6 +156,7 @@ export class ControlPlane implements Component {
       [ADMIN_PATHS.bundles]: () => bundlesView(mesh.model.snapshot(), parts),
       [ADMIN_PATHS.certificates]: () => certificatesView(journal.list()),
       [ADMIN_PATHS.jwks]: () => issuerKeys.view(),
+      [ADMIN_PATHS.lists]: () => xds.lists.view(),
       [ADMIN_PATHS.mesh]: () => ({ settings: mesh.settings }) satisfies MeshView,
       [ADMIN_PATHS.mtls]: () => mtlsView(xds.mtlsEvidence()),
       [ADMIN_PATHS.trustDomain]: () => trustDomainView(xds.domainEvidence(), store),

@@ -4,8 +4,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { regexProblem } from '#api/regex.ts';
+import { LIMITS } from '#base/limits.ts';
 import { parseExpression } from '#mixer/parse.ts';
 import { patternWithin } from '#mixer/reference.ts';
+import type { AuthzRequest } from '#policy/authz/request.ts';
 import { agentQuestion } from '#xds/generate/authz/agent-question.ts';
 import { startAuthzEnvoy } from '../kit/authz-envoy.ts';
 import { holdsByLooking, someExpression, someRequest } from '../kit/mixer-arbitrary.ts';
@@ -67,6 +69,45 @@ const PIECES = [
     '(?P<x>c)',
   ],
 ];
+
+test('Envoy takes the longest lists, of every type', { timeout: 60_000 }, async (t) => {
+  const { mixerListEntriesMax: max } = LIMITS;
+  const entries = (make: (at: number) => string) =>
+    Array.from({ length: max }, (_, at) => make(at));
+  const plain = 'request.headers["x"]';
+  const lists = [
+    listOf({ overrides: entries((at) => `entry-${at}`), blacklist: true }, plain),
+    listOf({ overrides: entries((at) => `entry-${at}`), blacklist: true }, `toLower(${plain})`),
+    listOf(
+      {
+        overrides: entries((at) => `Entry-${at}`),
+        entryType: 'CASE_INSENSITIVE_STRINGS',
+        blacklist: true,
+      },
+      plain,
+    ),
+    listOf(
+      {
+        overrides: entries((at) => `^entry-${at}$`).slice(-LIMITS.mixerListPatternsMax),
+        entryType: 'REGEX',
+        blacklist: true,
+      },
+      plain,
+    ),
+  ];
+  const authorizations = lists.map((list) => authorizationFor({ app: 'shop' }, list));
+  const envoy = await startAuthzEnvoy(t, authorizations, 'strict');
+  const [some] = fc.sample(someRequest, { numRuns: 1, seed: SEED });
+  const asked = (x: string): AuthzRequest => {
+    const { source, destination } = some ?? assert.fail();
+    return { source, destination, http: { method: 'GET', target: '/', host: 'a', headers: { x } } };
+  };
+  const known = `entry-${max - 1}`;
+  for (const [index] of lists.entries()) {
+    assert.equal((await envoy.decide(index, asked(known))).verdict, 'deny', `list ${index}`);
+    assert.equal((await envoy.decide(index, asked(`entry-${max}`))).verdict, 'allow');
+  }
+});
 
 test('Envoy takes the regular expressions that the API takes', { timeout: 60_000 }, async (t) => {
   const some = fc.array(fc.constantFrom(...PIECES), { minLength: 1, maxLength: 6 });

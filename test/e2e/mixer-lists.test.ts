@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { IstioStatus } from '#api/kinds/istio-status.ts';
+import { bulwark } from '../kit/bulwark.ts';
 import { startKeyServer } from '../kit/key-server.ts';
 import { startTokenMesh } from '../kit/token-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
@@ -48,6 +49,17 @@ test('a list from elsewhere is enforced', { timeout: 90_000 }, async (t) => {
     assert.equal((await ask('b')).status, 200);
     assert.equal((await ask()).status, 403);
     await saying(/Note: .*the list has 2 entries/);
+  });
+
+  await t.test('as bulwark can says', async () => {
+    const can = (token: string) => {
+      const to = ['--from', 'outside', '--to', 'shop/web', '--kubeconfig', mesh.kubeconfig];
+      return bulwark(['can', ...to, '--header', `authorization: Bearer ${token}`]);
+    };
+    const [allowed, denied] = [can('a'), can('c')];
+    await Promise.all([allowed.ended, denied.ended]);
+    assert.equal(allowed.exit?.code, 0, allowed.tail());
+    assert.equal(denied.exit?.code, 3, denied.tail());
   });
 
   await t.test('as it is now', async () => {

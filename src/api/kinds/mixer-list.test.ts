@@ -38,4 +38,5 @@ test('a list that is too long is not taken in part', () => {
   const list = (length: number) => Array.from({ length }, (_, at) => `n${at}`).join('\n');
   assert.ok('entries' in readList(list(max), 'STRINGS'));
   unusable(list(max + 1), 'STRINGS', /more than 10000 entries/);
+  unusable(list(LIMITS.mixerListPatternsMax + 1), 'REGEX', /more than 1000 entries/);
 });

@@ -100,7 +100,7 @@ export function readList(content: string, type: ListEntryType): ReadList {
   const lines = content.split('\n').map((line) => line.replace(/\r$/, ''));
   const entries = type === 'IP_ADDRESSES' ? lines.flatMap(addressOn) : lines.filter(Boolean);
   const distinct = [...new Set(entries)];
-  const max = LIMITS.mixerListEntriesMax;
+  const max = type === 'REGEX' ? LIMITS.mixerListPatternsMax : LIMITS.mixerListEntriesMax;
   if (distinct.length > max) return { problem: `it has more than ${max} entries` };
   for (const entry of distinct) {
     const problem = entryProblem(entry, type);

@@ -11,10 +11,12 @@ import { BulwarkError } from '#base/errors.ts';
 import type { SettingName } from '#base/settings-table.ts';
 import { connect } from '#cli/connect.ts';
 import type { CliContext } from '#cli/context.ts';
+import { fetchedLists, noteUnknownLists } from '#cli/mesh/fetched-lists.ts';
 import { formatDiagnostic, readObjects } from '#cli/read-objects.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 import { type KubeClient, refusal } from '#kubeclient/kube-client.ts';
 import { configuredSettings } from '#model/configured-settings.ts';
+import type { FetchedLists } from '#model/fetched-lists.ts';
 import { KeySets, type KeySource } from '#model/key-sets.ts';
 import { MeshModel, MODEL_KINDS } from '#model/mesh-model.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
@@ -82,11 +84,17 @@ export async function readMesh(
 ): Promise<MeshRead> {
   const settings = await settingsOf(command, context);
   const started = startedSettings(settings);
-  if (filename !== undefined) return readMeshFiles(filename, { started, namespace, context });
+  if (filename !== undefined) {
+    const read = await readMeshFiles(filename, { started, namespace, context });
+    noteUnknownLists(read.snapshot, context);
+    return read;
+  }
   const client = await connect(settings);
   try {
     const found = await fetchObjects(client, context);
-    return { snapshot: snapshotOfServer(found, started), placeOf: () => undefined };
+    const snapshot = snapshotOfServer(found, started);
+    noteUnknownLists(snapshot, context);
+    return { snapshot, placeOf: () => undefined };
   } finally {
     client.close();
   }
@@ -187,6 +195,7 @@ interface ServerObjects {
   /** Undefined where nobody tells. */
   readonly settings: MeshSettings | undefined;
   readonly keySets: KeySets | undefined;
+  readonly lists: FetchedLists | undefined;
 }
 
 async function fetchObjects(
@@ -214,16 +223,18 @@ async function fetchObjects(
     }),
   );
   const keySets = told && (await fetchedKeys(client));
-  return { objects: lists.flat(), settings: told, keySets };
+  const fetched = told && (await fetchedLists(client));
+  return { objects: lists.flat(), settings: told, keySets, lists: fetched };
 }
 
 function snapshotOfServer(
-  { objects, settings, keySets }: ServerObjects,
+  { objects, settings, keySets, lists }: ServerObjects,
   started: MeshSettings,
 ): MeshSnapshot {
   if (settings === undefined) return snapshotOf(objects, started);
   const model = modelOf(objects, settings);
   if (keySets !== undefined) model.useKeySets(keySets);
+  if (lists !== undefined) model.useFetchedLists(lists);
   return model.snapshot();
 }
 

@@ -34,6 +34,21 @@ test('many texts become one expression that matches just them', () => {
     assert.ok(!matches(values, text), text);
 });
 
+test('texts in any letter case are folded, and no other expressions of users', () => {
+  const any = (count: number) =>
+    Array.from(
+      { length: count },
+      (_, at): TextMatch => ({ match: 'pattern', value: `(?i:n${at})` }),
+    );
+  assert.deepEqual(tests(any(FROM - 1)).values, any(FROM - 1));
+  const ofUser: TextMatch = { match: 'pattern', value: '(?i:a{1,900})' };
+  const { values } = tests([...any(3000), ofUser]);
+  assert.ok(values.length < 20, `${values.length}`);
+  assert.deepEqual(values.at(-1), ofUser);
+  assert.ok(matches(values, 'n2999'));
+  assert.ok(!matches(values, 'n3000'));
+});
+
 test('many expressions become few, and few stay as they are', () => {
   const patterns = Array.from({ length: 1000 }, (_, at) => `spiffe://[^/]+/ns/n${at}/sa/[^/]+`);
   assert.deepEqual(foldedPatterns(patterns.slice(0, FROM - 1)), patterns.slice(0, FROM - 1));

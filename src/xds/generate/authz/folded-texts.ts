@@ -13,6 +13,9 @@ const INSTRUCTIONS_OF_A_TEXT = 4;
 /** `.` and `[^/]`, over all that UTF-8 has. */
 const ANY_CHARACTER = /\[\^|(?<!\\)\./g;
 const INSTRUCTIONS_OF_A_CLASS = 24;
+/** Each letter is one of two. */
+const ANY_CASE = /^\(\?i:/;
+const LETTERS_OF_ANY_CASE = 4;
 
 /**
  * The same tests at a cost that does not grow with the number of exact texts: Envoy tries values
@@ -24,7 +27,27 @@ export function folded<M extends TextMatch | { readonly match: 'template' }, T e
   tests: T,
 ): T {
   const { values, notValues } = tests;
-  return { ...tests, values: foldExact(values), notValues: foldExact(notValues) };
+  const fold = (matches: T['values']) => foldExpressions(foldExact(matches));
+  return { ...tests, values: fold(values), notValues: fold(notValues) };
+}
+
+/**
+ * A text in any letter case, as a list of Mixer has it. The size of other expressions of users
+ * cannot be told, so they stay as they are.
+ */
+const TEXT_OF_ANY_CASE = /^\(\?i:(?:[^\\()[\]{}.*+?|^$]|\\[^A-Za-z0-9])*\)$/;
+
+function foldExpressions<M extends TextMatch | { readonly match: 'template' }>(
+  matches: readonly (M | TextMatch)[],
+): readonly (M | TextMatch)[] {
+  const patterns = matches.flatMap((one) =>
+    one.match === 'pattern' && TEXT_OF_ANY_CASE.test(one.value) ? [one.value] : [],
+  );
+  if (patterns.length < LIMITS.authzFoldedTextsMin) return matches;
+  const known = new Set(patterns);
+  const others = matches.filter((one) => !(one.match === 'pattern' && known.has(one.value)));
+  const values = foldedPatterns(patterns);
+  return [...values.map((value): TextMatch => ({ match: 'pattern', value })), ...others];
 }
 
 function foldExact<M extends TextMatch | { readonly match: 'template' }>(
@@ -44,7 +67,9 @@ export function foldedPatterns(patterns: readonly string[]): readonly string[] {
   if (patterns.length < LIMITS.authzFoldedTextsMin) return patterns;
   const parts = inParts([...new Set(patterns)].sort(), (pattern) => {
     const classes = pattern.match(ANY_CHARACTER)?.length ?? 0;
-    return pattern.length + INSTRUCTIONS_OF_A_TEXT + classes * INSTRUCTIONS_OF_A_CLASS;
+    const letters = ANY_CASE.test(pattern) ? LETTERS_OF_ANY_CASE : 1;
+    const own = Buffer.byteLength(pattern) * letters + INSTRUCTIONS_OF_A_TEXT;
+    return own + classes * INSTRUCTIONS_OF_A_CLASS;
   });
   return parts.map((part) => part.join('|'));
 }

@@ -79,7 +79,7 @@ function buildCondition(condition: OperationCondition, listenPorts: ListenPorts)
       ]);
     case 'computed': {
       const { expression } = condition;
-      const { values, notValues } = computedMatches(condition);
+      const { values, notValues } = folded({ ...condition, ...computedMatches(condition) });
       const is = (match: TextMatch): Permission => told(expression, textValue(match));
       return [
         // What was not told counts as what is asked for: these rules deny.

@@ -82,7 +82,7 @@ function buildCondition(condition: SourceCondition, binding: PrincipalBinding): 
     case 'requestPrincipal':
       return tested(condition, requestPrincipal);
     case 'header':
-      return tested(condition, (match) =>
+      return tested(folded(condition), (match) =>
         principal({ case: 'header', value: headerMatcher(condition.name, match) }),
       );
     default:
