@@ -117,7 +117,11 @@ test('a policy that selects nothing says so, until something is selected', async
   const world = await started(t);
   const web = await world.connect('web');
   await world.put(policy('{ selector: { matchLabels: { app: webb } }, rules: [{}] }'));
-  await world.says(KEY, 'Accepted', /^False ZeroMatch: .*none has the labels app=webb$/);
+  await world.says(
+    KEY,
+    'Accepted',
+    /^False ZeroMatch: .*the labels app=webb; did you mean app=web\?$/,
+  );
   await world.says(KEY, 'Reconciled', /^Unknown NoWorkloads/);
   await world.put(policy(FOR_WEB));
   web.ackAll();

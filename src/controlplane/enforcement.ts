@@ -2,7 +2,10 @@ import { isDeepStrictEqual } from 'node:util';
 import type { DestinationRule } from '#api/kinds/destination-rule.ts';
 import { kindOf } from '#api/kinds.ts';
 import type { ApiObject } from '#api/object.ts';
+import { KnownLabels } from '#controlplane/known-labels.ts';
 import { type Demand, type ProxyStand, standOf } from '#controlplane/proxy-stand.ts';
+import { selectorOf } from '#controlplane/selecting.ts';
+import { type Behind, firstOf, mostUrgent, NOBODY, type Verdict } from '#controlplane/verdict.ts';
 import { workloadOfProxy } from '#model/registration.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
@@ -20,38 +23,6 @@ export interface EnforcementSource {
   /** The first version of the mesh with an object as it is. */
   readonly versionOf: (object: ApiObject) => number;
   readonly progress: () => readonly ProxyProgress[];
-}
-
-/** A proxy in which an object is not in force. */
-export interface Behind {
-  /** `<workload>.<namespace>`. */
-  readonly proxy: string;
-  /** `failed`: nothing could be made for it. */
-  readonly why: 'refused' | 'waiting' | 'failed';
-  /** Envoy's words about a refusal, or what failed. */
-  readonly message: string;
-}
-
-/** Names, of which the first few are told. */
-export interface SomeNames {
-  readonly count: number;
-  readonly first: readonly string[];
-}
-
-/** How far one object is in force. */
-export interface Verdict {
-  /** Of the object that this is about. */
-  readonly generation: number | undefined;
-  /** About which it decides. */
-  readonly workloads: SomeNames;
-  /** Those of them whose proxy is not connected. */
-  readonly away: SomeNames;
-  /** Connected. */
-  readonly proxies: number;
-  /** In which it is in force. */
-  readonly enforcing: number;
-  /** The first few of the others. */
-  readonly behind: readonly Behind[];
 }
 
 /** A connected proxy. */
@@ -88,9 +59,6 @@ interface GroupStand {
   readonly isPlain: boolean;
 }
 
-const NAMES_MAX = 5;
-const NOBODY: SomeNames = { count: 0, first: [] };
-
 /**
  * Tells how far objects are in force in the proxies of the workloads about which they decide.
  * Proxies about which the same objects decide are looked at together, so the work of a look grows
@@ -102,6 +70,7 @@ export class Enforcement {
   #nodes: readonly ProxyNode[] = [];
   #since: ReadonlyMap<string, LabelledSince> = new Map();
   #decided: ReadonlyMap<string, Decided> = new Map();
+  #known = new KnownLabels();
   #progress: ReadonlyMap<ProxyNode, ProxyProgress> = new Map();
   #stands = new Map<string, Map<ProxyNode, ProxyStand>>();
   #groupStands = new Map<Group, Map<Demand, GroupStand>>();
@@ -134,7 +103,8 @@ export class Enforcement {
     if (!decided) {
       const { generation } = object.metadata;
       const nothing = { proxies: 0, enforcing: 0, behind: [] };
-      return { generation, workloads: NOBODY, away: NOBODY, ...nothing };
+      const near = this.#labelsNear(object);
+      return { generation, workloads: NOBODY, away: NOBODY, near, ...nothing };
     }
     const { groups } = decided;
     const proxies = groups.reduce((sum, group) => sum + group.proxies.length, 0);
@@ -144,6 +114,7 @@ export class Enforcement {
       workloads: firstOf(
         groups.map((group) => [...group.proxies.map(({ name }) => name), ...group.away]),
       ),
+      near: [],
       away: firstOf(groups.map(({ away }) => away)),
       proxies,
       enforcing: proxies - behind.count,
@@ -160,6 +131,7 @@ export class Enforcement {
       return group;
     };
     const served = new Set<Workload>();
+    const known = new KnownLabels();
     const since = new Map<string, LabelledSince>();
     for (const node of this.#nodes) {
       const entry = workloadOfProxy(node, mesh);
@@ -167,14 +139,17 @@ export class Enforcement {
       const workload = servedWorkload(node, mesh);
       const before = this.#since.get(node.nodeId);
       const isSame = before !== undefined && isDeepStrictEqual(before.labels, workload.labels);
-      const known = isSame ? before : { labels: workload.labels, since: mesh.version };
-      since.set(node.nodeId, known);
+      const labelled = isSame ? before : { labels: workload.labels, since: mesh.version };
+      since.set(node.nodeId, labelled);
+      known.add(workload.namespace, workload.labels);
       const name = `${node.workloadName}.${node.namespace}`;
-      groupOf(workload).proxies.push({ name, node, since: known.since });
+      groupOf(workload).proxies.push({ name, node, since: labelled.since });
     }
     this.#since = since;
+    this.#known = known;
     for (const namespace of mesh.workloads.namespaces()) {
       for (const workload of mesh.workloads.in(namespace)) {
+        known.add(namespace, workload.labels);
         if (!served.has(workload)) groupOf(workload).away.push(`${workload.name}.${namespace}`);
       }
     }
@@ -182,30 +157,37 @@ export class Enforcement {
     for (const group of groups.values()) {
       for (const object of group.objects) {
         const key = enforcementKey(object);
-        const known = decided.get(key);
-        if (known) known.groups.push(group);
+        const other = decided.get(key);
+        if (other) other.groups.push(group);
         else decided.set(key, { object, groups: [group] });
       }
     }
     this.#decided = decided;
   }
 
-  #behind({ object, groups }: Decided): { readonly count: number; readonly first: Behind[] } {
+  #labelsNear(object: ApiObject): readonly string[] {
+    const { namespace } = object.metadata;
+    const isForAll = namespace === this.#mesh?.settings.rootNamespace;
+    return this.#known.near(selectorOf(object), isForAll ? undefined : namespace);
+  }
+
+  #behind({ object, groups }: Decided): {
+    readonly count: number;
+    readonly first: readonly Behind[];
+  } {
     const demand = demandOf(object);
     const version = this.#source.versionOf(object);
     const first: Behind[] = [];
-    let count = 0;
     for (const group of groups) {
       const common = this.#standOfGroup(group, demand);
       if (common.isPlain && common.version >= version) continue;
       for (const subject of group.proxies) {
         const behind = this.#behindOf(subject, object, Math.max(version, subject.since));
         if (!behind) continue;
-        count += 1;
-        if (first.length < NAMES_MAX || behind.why !== 'waiting') first.push(behind);
+        first.push(behind);
       }
     }
-    return { count, first: first.toSorted(byUrgency).slice(0, NAMES_MAX) };
+    return { count: first.length, first: mostUrgent(first) };
   }
 
   #behindOf({ name, node }: Subject, object: ApiObject, since: number): Behind | undefined {
@@ -276,17 +258,4 @@ function demandOf({ kind }: ApiObject): Demand {
 /** Of the streams of one proxy the last: it has come back, and the other is about to end. */
 function lastOfEach(progress: readonly ProxyProgress[]): readonly ProxyProgress[] {
   return [...new Map(progress.map((one) => [one.node.nodeId, one])).values()];
-}
-
-function firstOf(lists: readonly (readonly string[])[]): SomeNames {
-  const count = lists.reduce((sum, list) => sum + list.length, 0);
-  const first = lists.flatMap((list) => list.toSorted().slice(0, NAMES_MAX));
-  return { count, first: first.sort().slice(0, NAMES_MAX) };
-}
-
-const URGENCY = ['refused', 'failed', 'waiting'] as const;
-
-function byUrgency(a: Behind, b: Behind): number {
-  if (a.why !== b.why) return URGENCY.indexOf(a.why) - URGENCY.indexOf(b.why);
-  return a.proxy < b.proxy ? -1 : 1;
 }

@@ -6,8 +6,8 @@ import type { ApiObject } from '#api/object.ts';
 import { LIMITS } from '#base/limits.ts';
 import { silentLogger } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
-import type { Verdict } from '#controlplane/enforcement.ts';
 import { PolicyStatus } from '#controlplane/policy-status.ts';
+import type { Verdict } from '#controlplane/verdict.ts';
 import { MemoryStore } from '#store/memory-store.ts';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
 import { waitUntil } from '../../test/kit/wait-until.ts';
@@ -25,6 +25,7 @@ const NOBODY = { count: 0, first: [] };
 const VERDICT: Verdict = {
   generation: 1,
   workloads: NOBODY,
+  near: [],
   away: NOBODY,
   proxies: 0,
   enforcing: 0,

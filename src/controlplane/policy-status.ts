@@ -9,7 +9,7 @@ import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
 import { type ObjectEvent, ObjectWatch } from '#controllers/object-watch.ts';
-import { type Enforcement, enforcementKey, type Verdict } from '#controlplane/enforcement.ts';
+import { type Enforcement, enforcementKey } from '#controlplane/enforcement.ts';
 import {
   type Condition,
   enforcementConditions,
@@ -17,6 +17,7 @@ import {
   mergeConditions,
   type Said,
 } from '#controlplane/status-conditions.ts';
+import type { Verdict } from '#controlplane/verdict.ts';
 import { WorkRound } from '#controlplane/work-round.ts';
 import { MODEL_KINDS } from '#model/mesh-model.ts';
 import { CONDITION, ENFORCED_KINDS } from '#policy/enforced-kinds.ts';
@@ -36,7 +37,12 @@ export interface PolicyStatusDeps {
 }
 
 /** Kinds about which there is something to find, and nothing to enforce by itself. */
-const FOUND_KINDS: readonly KindId[] = ['handlers.config.istio.io', 'listcheckers.config.istio.io'];
+const FOUND_KINDS: readonly KindId[] = [
+  'handlers.config.istio.io',
+  'listcheckers.config.istio.io',
+  'gateways.networking.istio.io',
+  'virtualservices.networking.istio.io',
+];
 const isEnforced: ReadonlySet<KindId> = new Set(ENFORCED_KINDS);
 
 /** Changes mostly come several at once. */

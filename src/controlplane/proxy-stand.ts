@@ -27,7 +27,7 @@ export function standOf({ node, types, failure }: ProxyProgress, demand: Demand)
   if (!takesCalls(node)) return { version: Number.MAX_SAFE_INTEGER, refused: [], failure };
   const listeners = lds.refused.filter(({ name }) => isForCalls(name, node));
   // A gateway without servers has no policies to ask for.
-  const hasPolicies = types.ecds !== undefined || !isGateway(node);
+  const hasPolicies = types.ecds !== undefined || !node.gateway;
   if (demand === 'connections' || !hasPolicies) {
     return { version: lds.version, refused: listeners, failure };
   }
@@ -36,14 +36,11 @@ export function standOf({ node, types, failure }: ProxyProgress, demand: Demand)
 }
 
 function takesCalls(node: ProxyNode): boolean {
-  return node.explicit === undefined || node.explicit.inbound.length > 0 || isGateway(node);
-}
-
-function isGateway({ nodeId }: ProxyNode): boolean {
-  return nodeId.startsWith('router~');
+  const { explicit, gateway } = node;
+  return gateway !== undefined || explicit === undefined || explicit.inbound.length > 0;
 }
 
 /** Whether a listener takes the calls to the workload, and not those that it makes. */
 function isForCalls(name: string, node: ProxyNode): boolean {
-  return isGateway(node) || /^(virtualInbound$|inbound_|gate\|)/.test(name);
+  return node.gateway !== undefined || /^(virtualInbound$|inbound_|gate\|)/.test(name);
 }

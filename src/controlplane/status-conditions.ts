@@ -3,7 +3,8 @@ import type { Diagnostic } from '#api/diagnostic.ts';
 import type { IstioStatus } from '#api/kinds/istio-status.ts';
 import type { ApiObject } from '#api/object.ts';
 import { LIMITS } from '#base/limits.ts';
-import type { Behind, SomeNames, Verdict } from '#controlplane/enforcement.ts';
+import { isForAll, isOff, selectorOf } from '#controlplane/selecting.ts';
+import type { Behind, SomeNames, Verdict } from '#controlplane/verdict.ts';
 import { CONDITION } from '#policy/enforced-kinds.ts';
 
 /** One condition of a status. */
@@ -81,7 +82,7 @@ export function mergeConditions(
   return isSame ? before : merged;
 }
 
-function accepted(object: ApiObject, { workloads }: Verdict): Omit<Said, 'type'> {
+function accepted(object: ApiObject, { workloads, near }: Verdict): Omit<Said, 'type'> {
   const { count } = workloads;
   if (count > 0) {
     const message = `decides about ${plural(count, 'workload')}: ${named(workloads)}`;
@@ -89,11 +90,13 @@ function accepted(object: ApiObject, { workloads }: Verdict): Omit<Said, 'type'>
   }
   if (isOff(object)) return { status: 'True', reason: 'Accepted', message: 'the mode is OFF' };
   const labels = Object.entries(selectorOf(object)).map(([key, value]) => `${key}=${value}`);
-  if (labels.length === 0 && isForAll(object)) {
+  if (isForAll(object)) {
     return { status: 'True', reason: 'NoWorkloads', message: 'there is no workload yet' };
   }
   const which = labels.length === 0 ? '' : `: none has the labels ${labels.join(', ')}`;
-  return { status: 'False', reason: 'ZeroMatch', message: `decides about no workload${which}` };
+  const hint = near.length === 0 ? '' : `; did you mean ${near.join(', ')}?`;
+  const message = `decides about no workload${which}${hint}`;
+  return { status: 'False', reason: 'ZeroMatch', message };
 }
 
 function reconciled(verdict: Verdict): Omit<Said, 'type'> {
@@ -136,43 +139,4 @@ function named({ count, first }: SomeNames): string {
 
 function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
-}
-
-interface Selecting {
-  readonly selector?: { readonly matchLabels?: Readonly<Record<string, string>> };
-  readonly workloadSelector?: { readonly matchLabels?: Readonly<Record<string, string>> };
-  readonly targets?: readonly unknown[];
-  readonly targetRef?: unknown;
-  readonly targetRefs?: readonly unknown[];
-  readonly mode?: string;
-}
-
-function specOf(object: ApiObject): Selecting {
-  return (object as { readonly spec?: Selecting }).spec ?? {};
-}
-
-function selectorOf(object: ApiObject): Readonly<Record<string, string>> {
-  const { selector, workloadSelector } = specOf(object);
-  return selector?.matchLabels ?? workloadSelector?.matchLabels ?? {};
-}
-
-/** Kinds that are for all workloads of a namespace, or of the mesh, unless they say otherwise. */
-const FOR_ALL: ReadonlySet<string> = new Set([
-  'AuthorizationPolicy',
-  'PeerAuthentication',
-  'RequestAuthentication',
-  'Policy',
-  'MeshPolicy',
-  'DestinationRule',
-]);
-
-function isForAll(object: ApiObject): boolean {
-  const { targets = [], targetRef, targetRefs = [] } = specOf(object);
-  const isNarrowed = targets.length > 0 || targetRef !== undefined || targetRefs.length > 0;
-  return FOR_ALL.has(object.kind) && !isNarrowed;
-}
-
-function isOff(object: ApiObject): boolean {
-  const isConfig = object.kind === 'RbacConfig' || object.kind === 'ClusterRbacConfig';
-  return isConfig && (specOf(object).mode ?? 'OFF') === 'OFF';
 }
