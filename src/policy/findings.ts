@@ -10,6 +10,7 @@ import { listFindings } from '#policy/authz/mixer/list-findings.ts';
 import { roleFindings } from '#policy/authz/roles/role-findings.ts';
 import { ruleFindings } from '#policy/authz/rule-findings.ts';
 import type { Authorizer } from '#policy/authz/selection.ts';
+import { gatewayFindings } from '#policy/gateway/gateway-findings.ts';
 import { destinationRuleFindings } from '#policy/tls/destination-rule-findings.ts';
 
 /** Takes what is found about an object of the mesh. */
@@ -44,5 +45,6 @@ export function findingsOf(mesh: MeshSnapshot, authorizer: Authorizer): Findings
   policyFindings(mesh, report);
   tokenFindings(mesh, authorizer, report);
   destinationRuleFindings(mesh, report);
+  gatewayFindings(mesh, report);
   return found;
 }
