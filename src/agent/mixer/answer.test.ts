@@ -94,7 +94,7 @@ describe('an answer', () => {
     assert.deepEqual(told(expressions, plain), { a: null, b: '=false', c: null, d: null });
   });
 
-  it('has no value for a regular expression, which is Envoy’s', () => {
+  it('tries no regular expression, which could take hours', () => {
     assert.deepEqual(told({ a: '"(a+)+$".matches(request.path)' }), { a: null });
   });
 });
