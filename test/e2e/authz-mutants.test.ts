@@ -20,10 +20,10 @@ const mutant = (file: string, what: string, text: string, becomes: string): Muta
 
 const MUTANTS: readonly Mutant[] = [
   mutant(
-    'evaluate.ts',
+    'rule-index.ts',
     'one half of a rule is enough',
-    'matches) && sources',
-    'matches) || sources',
+    'operations.some(holds) && sources',
+    'operations.some(holds) || sources',
   ),
   mutant('evaluate.ts', 'DENY rules are not looked at', 'denying !== undefined', 'false'),
   mutant(
@@ -33,7 +33,7 @@ const MUTANTS: readonly Mutant[] = [
     "decision: 'allow',\n    because: 'no ALLOW",
   ),
   mutant(
-    'evaluate.ts',
+    'rule-index.ts',
     'one condition of a clause is enough',
     'clause.every((condition) => conditionHolds(condition, facts));',
     'clause.some((condition) => conditionHolds(condition, facts));',

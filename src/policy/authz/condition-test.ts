@@ -46,7 +46,7 @@ export function conditionHolds(condition: Condition, facts: AuthzFacts): boolean
     case 'host':
       return holds(condition, (match) => hostMatches(match, facts, condition.portIgnored));
     case 'method':
-      return holds(condition, (match) => headerMatches(match, facts.header(':method')));
+      return holds(condition, (match) => textMatches(match, facts.method));
     case 'path':
       return holds(condition, (match) => pathMatches(match, facts.path));
     case 'header': {

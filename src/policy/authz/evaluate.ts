@@ -7,6 +7,7 @@ import type { Clause, CompiledPolicy, CompiledRule } from '#policy/authz/compile
 import type { Condition } from '#policy/authz/condition.ts';
 import { conditionHolds } from '#policy/authz/condition-test.ts';
 import { type AuthzFacts, type AuthzRequest, factsOf } from '#policy/authz/request.ts';
+import { firstMatching } from '#policy/authz/rule-index.ts';
 import type { WorkloadAuthorization } from '#policy/authz/selection.ts';
 
 /** A test of a policy that a request fails. */
@@ -61,24 +62,26 @@ export function evaluate(
   const facts = factsOf(request, paths, profile);
   if (facts === undefined) return { decision: 'deny', because: 'the request is malformed' };
   const { deny, allow } = request.http === undefined ? authorization.tcp : authorization.http;
-  const denying = deny.enforced?.find((rule) => ruleMatches(rule, facts));
+  const denying = deny.enforced && firstMatching(deny.enforced, facts);
   if (denying !== undefined) return { decision: 'deny', because: 'a rule denies', rule: denying };
   if (allow.enforced === undefined)
     return { decision: 'allow', because: 'no ALLOW policy selects the workload' };
-  const allowing = allow.enforced.find((rule) => ruleMatches(rule, facts));
+  const allowing = firstMatching(allow.enforced, facts);
   if (allowing !== undefined)
     return { decision: 'allow', because: 'an ALLOW rule matches', rule: allowing };
+  const { policies } = authorization;
+  const { enforced } = allow;
   return {
     decision: 'deny',
     because: 'no ALLOW rule matches',
-    policies: authorization.policies.filter(({ action, dryRun }) => action === 'ALLOW' && !dryRun),
-    nearest: nearest(allow.enforced, facts),
+    // Looked for when somebody asks: a denial must not cost more the more rules there are.
+    get policies() {
+      return policies.filter(({ action, dryRun }) => action === 'ALLOW' && !dryRun);
+    },
+    get nearest() {
+      return nearest(enforced, facts);
+    },
   };
-}
-
-function ruleMatches({ sources, operations }: CompiledRule, facts: AuthzFacts): boolean {
-  const matches = holdsFor(facts);
-  return operations.some(matches) && sources.some(matches);
 }
 
 /**

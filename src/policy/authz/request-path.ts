@@ -17,6 +17,8 @@ const ESCAPED_UNRESERVED = /%(?:2[de]|3\d|4[1-9a-f]|5[\daf]|6[1-9a-f]|7[\dae])/g
 const LONE_PERCENT = /%(?![\da-f]{2})/gi;
 /** Two hexadecimal digits behind a lone percent sign, where decoding put them. */
 const NEW_ESCAPE = /\0(?=[\da-f]{2})/gi;
+/** What any normalization looks at; most paths have none of it. */
+const MAY_CHANGE = /[%\\"<>^`{|}]|\/[./]/;
 const UNSAFE = /["<>^`{|}]/g;
 
 /**
@@ -39,7 +41,7 @@ export function canonicalPath(target: string, paths: PathNormalization): string 
   if (REFUSED.test(target) || target.includes(FRAGMENT)) return undefined;
   const [path = ''] = withoutOrigin(target).split('?', 1);
   if (!path.startsWith('/')) return undefined;
-  if (!normalizes) return path;
+  if (!normalizes || !MAY_CHANGE.test(path)) return path;
   if (path.includes(ESCAPED_ZERO)) return undefined;
   const unescaped = unescapesSlashes
     ? path.replace(ESCAPED_SLASH, '/').replace(ESCAPED_BACKSLASH, '\\')
@@ -49,6 +51,7 @@ export function canonicalPath(target: string, paths: PathNormalization): string 
 }
 
 function withoutOrigin(target: string): string {
+  if (target.startsWith('/')) return target;
   const origin = /^https?:\/\/[^/?]*/i.exec(target)?.[0];
   if (origin === undefined) return target;
   const rest = target.slice(origin.length);

@@ -81,7 +81,7 @@ export function factsOf(
   if (target === undefined) return undefined;
   const path = http === undefined ? '' : canonicalPath(target, paths);
   if (path === undefined) return undefined;
-  const headers = headersOf(http, target, path);
+  let headers: ReadonlyMap<string, readonly string[]> | undefined;
   return {
     identity: source.identity ?? '',
     endUser: request.principals === 'origin' && http ? endUserOf(http) : undefined,
@@ -93,7 +93,11 @@ export function factsOf(
     host: http?.host ?? '',
     method: http?.method ?? '',
     path,
-    header: (name) => headers.get(name.toLowerCase()) ?? [],
+    header: (name) => {
+      // Most rules ask for none.
+      headers ??= headersOf(http, target, path);
+      return headers.get(name.toLowerCase()) ?? [];
+    },
     claims: http?.claims,
     metadata: request.metadata,
   };
