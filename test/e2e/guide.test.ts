@@ -21,6 +21,12 @@ describe('the guide', () => {
     await terminal.shell('kubectl apply -f samples/photo/06-authorization.yaml');
     await waitUntil(async () => (await ask('/try-datastore')) === refused, 'the rule to be back');
 
+    const policies = new GuidePage('policies.md');
+    const applied = await terminal.shell(policies.blockWith('--wait'));
+    assert.match(applied, /datastore-callers enforced on 1 of 1 proxy/);
+    const asked = await terminal.shell(policies.blockWith('kubectl wait'));
+    assert.match(asked, /datastore-callers +ENFORCED[\s\S]*condition met/);
+
     await server.kill();
     assert.match(await ask('/'), /<figure>/);
   });

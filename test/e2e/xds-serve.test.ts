@@ -83,6 +83,8 @@ test('a rejected listener is reported, harms no other, and may come right', asyn
     ['other'],
   );
   assert.equal(server.status('lds')?.synced, false);
+  const [refusal] = server.progress('lds')?.refused ?? [];
+  assert.match(`${refusal?.name} ${refusal?.since} ${refusal?.message}`, /^other 2 .*in use/);
   assert.match(await server.metrics.text(), /pilot_xds_lds_reject 1/);
   await portOf(envoy, 'next');
   assert.equal(await portOf(envoy, 'good'), port);
@@ -116,6 +118,12 @@ test('a policy that Envoy rejects does not keep a good one away', async (t) => {
   assert.deepEqual(
     server.status('ecds')?.rejected.map(({ name }) => name),
     ['c'],
+  );
+  const { version, refused = [] } = server.progress('ecds') ?? {};
+  assert.equal(version, 2, 'all but one are in force');
+  assert.deepEqual(
+    refused.map(({ name, since }) => [name, since]),
+    [['c', 2]],
   );
 });
 

@@ -23,12 +23,18 @@ export async function serveAds(
   deps: Partial<AdsServerDeps> = {},
 ) {
   let snapshot: XdsSnapshot = snapshotOf(first);
+  let version = 1;
   const metrics = new Metrics();
   const ads = new AdsServer({
     log: silentLogger,
     clock: systemClock,
     metrics,
-    source: { snapshotFor: () => snapshot },
+    source: {
+      snapshotFor: () => snapshot,
+      get version() {
+        return version;
+      },
+    },
     authenticate: async () => ({
       identity: parseSpiffeId('spiffe://cluster.local/ns/ns/sa/sa'),
       namespace: 'ns',
@@ -48,12 +54,14 @@ export async function serveAds(
   await grpc.start();
   const publish = (resources: readonly XdsResource[]): void => {
     snapshot = snapshotOf(resources);
+    version += 1;
     ads.configChanged();
   };
   const status = (type: DiscoveryName) => ads.proxies()[0]?.types[type];
   const synced = (...types: DiscoveryName[]) =>
     waitUntil(() => types.every((type) => status(type)?.synced), `${types} synced`);
-  return { ads, metrics, publish, status, synced, close };
+  const progress = (type: DiscoveryName) => ads.progress()[0]?.types[type];
+  return { ads, metrics, publish, status, progress, synced, close };
 }
 
 /** Where a test's server listens. */
