@@ -12,6 +12,7 @@ import { waitUntil } from '../kit/wait-until.ts';
 
 const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
 const HELLO = 'hello.example.com';
+const SENSITIVE = 'sensitive.example.com';
 const IN_MESH = 'hello-world.greet';
 
 const group = (namespace: string, name: string, labels = '') => `
@@ -31,13 +32,11 @@ spec:
   template: { serviceAccount: ${name} }
 ---`;
 
-const objects = (
-  http: number,
-  https: number,
-  kubernetes: number,
-) => `${group('greet', 'hello-world')}
+type Ports = Readonly<Record<'http' | 'https' | 'kubernetes' | 'vault', number>>;
+
+const objects = ({ http, https, kubernetes, vault }: Ports) => `${group('greet', 'hello-world')}
 ${group('app', 'caller')}${group('elsewhere', 'caller')}
-${group('edge', 'gate', `, ${GATEWAY_NAME}: outside`)}
+${group('edge', 'gate', `, ${GATEWAY_NAME}: outside`)}${group('edge', 'vault')}
 apiVersion: v1
 kind: Service
 metadata: { name: hello-world, namespace: greet }
@@ -60,6 +59,22 @@ metadata: { name: hello, namespace: greet }
 spec:
   hosts: [${HELLO}, also.example.com]
   gateways: [edge/front]
+  http: [{ route: [{ destination: { host: hello-world, port: { number: 80 } } }] }]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: vault, namespace: edge }
+spec:
+  selector: { app: vault }
+  servers:
+    - { port: { number: ${vault}, name: http, protocol: HTTP }, hosts: [greet/${SENSITIVE}] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: sensitive, namespace: greet }
+spec:
+  hosts: [${SENSITIVE}]
+  gateways: [edge/vault]
   http: [{ route: [{ destination: { host: hello-world, port: { number: 80 } } }] }]
 ---
 apiVersion: gateway.networking.k8s.io/v1
@@ -117,8 +132,13 @@ function ask(options: RequestOptions, make = httpRequest): Promise<Answer> {
 async function startGateway(t: TestContext) {
   const mesh = new RealMesh(t);
   await mesh.startServer();
-  const [http, https, kubernetes] = [await freePort(), await freePort(), await freePort()];
-  await mesh.apply(objects(http, https, kubernetes));
+  const ports = {
+    http: await freePort(),
+    https: await freePort(),
+    kubernetes: await freePort(),
+    vault: await freePort(),
+  };
+  await mesh.apply(objects(ports));
   const port = await startEchoApp(t, 'hello');
   const callers = { app: await freePort(), elsewhere: await freePort() };
   const workload = (namespace: string, name: string, more: object = {}) => {
@@ -130,20 +150,22 @@ async function startGateway(t: TestContext) {
       workload('app', 'caller', { httpProxyPort: callers.app }),
       workload('elsewhere', 'caller', { httpProxyPort: callers.elsewhere }),
       workload('edge', 'gate', { mode: 'gateway', bindAddress: '127.0.0.1' }),
+      workload('edge', 'vault', { mode: 'gateway', bindAddress: '127.0.0.1' }),
     ],
   });
   const outside = (host = HELLO, headers: RequestOptions['headers'] = {}, path = '/') =>
-    ask({ port: http, path, headers: { ...headers, host } });
+    ask({ port: ports.http, path, headers: { ...headers, host } });
   const inside = (namespace: keyof typeof callers) =>
     ask({ port: callers[namespace], path: `http://${IN_MESH}/`, headers: { host: IN_MESH } });
-  const routed = (path: string) => ask({ port: kubernetes, path, headers: { host: HELLO } });
-  return { mesh, https, outside, inside, routed };
+  const routed = (path: string) => ask({ port: ports.kubernetes, path, headers: { host: HELLO } });
+  const apart = (host: string) => ask({ port: ports.vault, headers: { host } });
+  return { mesh, https: ports.https, outside, inside, routed, apart };
 }
 
 test('a gateway leads callers to a service, and policies decide at both', {
   timeout: 90_000,
 }, async (t) => {
-  const { mesh, https, outside, inside, routed } = await startGateway(t);
+  const { mesh, https, outside, inside, routed, apart } = await startGateway(t);
   const becomes = (what: () => Promise<Answer>, status: number) =>
     waitUntil(async () => {
       const answer = await what().catch(() => undefined);
@@ -192,6 +214,12 @@ test('a gateway leads callers to a service, and policies decide at both', {
       await becomes(outside, 403);
       assert.equal((await inside('app')).status, 200);
     });
+  });
+
+  await t.test('a gateway of its own serves the hosts that nobody else may', async () => {
+    assert.equal((await becomes(() => apart(SENSITIVE), 200)).seen?.app, 'hello');
+    assert.equal((await outside(SENSITIVE)).status, 404);
+    assert.equal((await apart(HELLO)).status, 404);
   });
 
   await t.test('behind a proxy that is trusted, the address that it tells counts', async () => {

@@ -23,8 +23,8 @@ export interface Upstream {
 /**
  * What is run for a workload: `explicit`, an Envoy with local listeners, no root needed;
  * `redirect`, an Envoy that traffic is redirected to; `gateway`, an Envoy beside no application,
- * with the ports of Gateways; `identity`, none: only keys and certificates, by SDS, the Workload API
- * and files.
+ * with the ports of Gateways; `identity`, none: only keys and certificates, by SDS, the Workload
+ * API and files.
  */
 export type WorkloadMode = 'explicit' | 'redirect' | 'gateway' | 'identity';
 

@@ -15,7 +15,7 @@ import { CredentialReader } from '#policy/tls/credential.ts';
 /** Remembers Secrets by their identity. */
 const reader = new CredentialReader();
 
-/** What of Gateways, and of routes for them, does not count, and what lets in more than it looks. */
+/** What of Gateways, and of routes for them, does not count, or lets in more than it seems to. */
 export function gatewayFindings(
   mesh: MeshSnapshot,
   report: (object: ApiObject, diagnostic: Diagnostic) => void,
