@@ -205,3 +205,17 @@ it('tells others how to verify tokens of its accounts, and only those who may as
   assert.equal((await api.admin.get('/openid/v1/jwks', json)).status, 406);
   for (const client of [ana, api.client()]) assert.equal((await client.get(path)).status, 403);
 });
+
+it('counts what it refuses, by whether the credentials or the rights are missing', async () => {
+  const count = async (reason: string): Promise<number> => {
+    const line = `bulwark_api_refused_total{reason="${reason}"} `;
+    const lines = (await api.metrics.text()).split('\n');
+    return Number(lines.find((one) => one.startsWith(line))?.slice(line.length) ?? 0);
+  };
+  const [unknown, forbidden] = [await count('Unauthorized'), await count('Forbidden')];
+  assert.equal((await api.client({ token: 'nobody' }).get('/version')).status, 401);
+  assert.equal((await ana.get(`${CORE}/namespaces/team2-ns/secrets`)).status, 403);
+  assert.equal((await ana.get(`${CORE}/namespaces/team1-ns/secrets`)).status, 200);
+  assert.equal(await count('Unauthorized'), unknown + 1);
+  assert.equal(await count('Forbidden'), forbidden + 1);
+});

@@ -10,6 +10,7 @@ import { Documents } from '#apiserver/documents.ts';
 import type { HealthCheck } from '#apiserver/health.ts';
 import { HttpServer, type RequestHead, type ServingTls } from '#apiserver/http-server.ts';
 import { impersonated } from '#apiserver/impersonate.ts';
+import { declareApiMetrics } from '#apiserver/metrics.ts';
 import { NamespaceLife } from '#apiserver/namespace-life.ts';
 import { isTrue } from '#apiserver/query.ts';
 import { DEFAULT_BINDINGS, DEFAULT_ROLES } from '#apiserver/rbac/default-roles.ts';
@@ -18,11 +19,13 @@ import { parseRequest, type RequestInfo } from '#apiserver/request-info.ts';
 import type { Admission, ResourceDeps } from '#apiserver/resource-context.ts';
 import { selectedName } from '#apiserver/selectors.ts';
 import type { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
+import { ApiError } from '#apiserver/status.ts';
 import { Turns } from '#apiserver/turns.ts';
 import { present } from '#base/assert.ts';
 import type { Clock } from '#base/clock.ts';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
+import type { Metrics } from '#base/metrics.ts';
 import type { RandomSource } from '#base/random.ts';
 import type { Store } from '#store/store.ts';
 
@@ -44,6 +47,7 @@ export interface ApiServerDeps {
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly log: Logger;
+  readonly metrics: Metrics;
   /** What is minded of objects beyond the rules of their kinds. */
   readonly check?: ObjectCheck;
   /** Told of each change that a client makes of more than the status of an object. */
@@ -77,6 +81,11 @@ export class ApiServer implements Component {
     const defaults = { roles, bindings: DEFAULT_BINDINGS };
     this.#rbac = new Rbac(defaults, { store, clock, random, log });
     const { authorizer, guard } = this.#rbac;
+    const { refused } = declareApiMetrics(deps.metrics);
+    const countRefusal = (error: unknown): never => {
+      if (error instanceof ApiError) refused.inc({ reason: error.body.reason ?? '' });
+      throw error;
+    };
     const address = (): string => `${this.address.address}:${this.address.port}`;
     const dispatchDeps: DispatchDeps = {
       store,
@@ -99,7 +108,7 @@ export class ApiServer implements Component {
     };
     this.#http = new HttpServer(options, {
       log,
-      admit: (head, raw) => admitRequest(head, raw, { tokens, authorizer }),
+      admit: (head, raw) => admitRequest(head, raw, { tokens, authorizer }).catch(countRefusal),
       dispatch: (request) => dispatch(request, dispatchDeps),
     });
   }

@@ -1,5 +1,6 @@
 // Two teams on one server: neither reads or changes what the other owns, nor reaches its services.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { applyObject, pathsOf } from '#cli/apply-object.ts';
@@ -219,6 +220,16 @@ test('two teams, each in its namespace', { timeout: 120_000 }, async (t) => {
     );
     await waitUntil(async () => (await statusOf(team2, 'team1')) === 200, 'team1 lets team2 in');
     assert.equal(await statusOf(team1, 'team2'), 403);
+  });
+
+  await t.test('a kubeconfig that is there is not replaced unasked', async () => {
+    const path = join(mesh.directory, 'ana.kubeconfig');
+    const before = readFileSync(path, 'utf8');
+    const words = ['user', 'create', 'ana', '--out', path];
+    await assert.rejects(mesh.command(...words), /is there already/);
+    assert.equal(readFileSync(path, 'utf8'), before);
+    await mesh.command(...words, '--replace');
+    assert.notEqual(readFileSync(path, 'utf8'), before);
   });
 
   await t.test('who lost the role may do nothing, at once', async () => {

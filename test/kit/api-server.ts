@@ -7,6 +7,7 @@ import { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
 import { loadTokenKey } from '#apiserver/token-key.ts';
 import { type Clock, systemClock } from '#base/clock.ts';
 import { type Logger, silentLogger } from '#base/log.ts';
+import { Metrics } from '#base/metrics.ts';
 import { systemRandom } from '#base/random.ts';
 import { SqliteStore } from '#store/sqlite-store.ts';
 import type { Store } from '#store/store.ts';
@@ -20,6 +21,7 @@ export interface TestApiServer {
   readonly store: Store;
   readonly tokens: ServiceAccountTokens;
   readonly clients: ClientAuthority;
+  readonly metrics: Metrics;
   /** Path of the kubeconfig. */
   readonly kubeconfig: string;
   /** `https://127.0.0.1:1234`. */
@@ -59,6 +61,7 @@ export async function startApiServer(
   const tokens = new ServiceAccountTokens({ issuer: ISSUER }, { ...deps, store, key });
   const clients = await loadClientAuthority(directory, deps);
   const { certificate, privateKey } = authority.issue({ ipAddresses: ['127.0.0.1'] });
+  const metrics = new Metrics();
   const server = new ApiServer(
     {
       host: '127.0.0.1',
@@ -67,7 +70,7 @@ export async function startApiServer(
       initialNamespaces: ['istio-system'],
       ...options.server,
     },
-    { ...deps, store, tokens },
+    { ...deps, metrics, store, tokens },
   );
   const close = async (): Promise<void> => {
     await server.close();
@@ -83,6 +86,6 @@ export async function startApiServer(
     new ApiClient(test, { url, ca: authority.root, ...credentials });
   const subject = { user: 'test-admin', groups: ['system:masters'], validDays: 1 };
   const admin = client({ credentials: clients.issue(subject) });
-  const parts = { directory, server, store, tokens, clients, kubeconfig, url, authority };
+  const parts = { directory, server, store, tokens, clients, metrics, kubeconfig, url, authority };
   return { ...parts, admin, client, close };
 }

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { ADMIN_PATHS, type UserCertificate, type UserRequest } from '#admin/contract.ts';
 import { kubeconfigText } from '#api/kubeconfig.ts';
 import { BulwarkError } from '#base/errors.ts';
-import { writeFileAtomic } from '#base/files.ts';
+import { pathExists, writeFileAtomic } from '#base/files.ts';
 import type { CliContext } from '#cli/context.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 import { KubeClient } from '#kubeclient/kube-client.ts';
@@ -14,6 +14,7 @@ interface CreateFlags {
   readonly days: string;
   readonly namespace: string;
   readonly out?: string;
+  readonly replace?: boolean;
 }
 
 /** `bulwark user create`: a kubeconfig for a person, who is then given roles by bindings. */
@@ -28,10 +29,16 @@ export function registerUserCommand(program: Command, context: CliContext): void
     .option('--group <name>', 'a group that the user is in; may be repeated', collect, [])
     .option('--days <number>', 'how long the certificate is good, at most 365', '90')
     .option('-n, --namespace <name>', 'namespace of commands that name none', 'default')
-    .option('--out <file>', 'where to write the kubeconfig; NAME.kubeconfig when left out');
+    .option('--out <file>', 'where to write the kubeconfig; NAME.kubeconfig when left out')
+    .option('--replace', 'whether to replace a file that is there');
   addSettingOptions(create, ['kubeconfig']).action(async (name: string, flags: CreateFlags) => {
     const { kubeconfig } = await settingsOf(create, context);
     const path = flags.out ?? `${name.replaceAll(/[^A-Za-z0-9@._-]/g, '_')}.kubeconfig`;
+    if (!flags.replace && (await pathExists(path))) {
+      throw new BulwarkError('SETTINGS_INVALID', `${path} is there already`, {
+        remedy: 'name another file with --out, or give --replace',
+      });
+    }
     const text = await makeKubeconfig(kubeconfig ?? defaultKubeconfigPath(), name, flags);
     await writeFileAtomic(path, text);
     context.stderr.write(
