@@ -39,3 +39,14 @@ it('a rule is not taken for a policy of its name', () => {
   assert.equal(denied.decidedBy.object?.kind, 'rule');
   assert.equal(denied.answer, '403 RBAC: access denied');
 });
+
+it('the value that the agent tells, where a rule needs it', () => {
+  const match = 'toLower(request.headers["version"]) == request.query_params["v"]';
+  const yaml = rule('').replace(/match: .*/, `match: ${match}`);
+  const asked = { yaml, headers: { Version: 'V1' } };
+  const denied = decide({ ...asked, path: '/?v=v1' });
+  assert.equal(denied.decision, 'deny');
+  assert.match(denied.decidedBy.reason, /rule shop\/same denies it: spec\.match matches "true"/);
+  assert.equal(decide({ ...asked, path: '/?v=V1' }).decision, 'allow');
+  assert.equal(decide({ ...asked, path: '/' }).decision, 'allow');
+});

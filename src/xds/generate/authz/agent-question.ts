@@ -54,12 +54,16 @@ function questionOf({ http }: WorkloadAuthorization): AgentQuestion | undefined 
   const values = Object.fromEntries(expressions.map((one) => [computedKey(one), one]));
   const program = Buffer.from(JSON.stringify(values)).toString('base64url');
   if (program.length > LIMITS.mixerProgramCharactersMax) return undefined;
+  // Without what the agent tells, they match more: it is asked wherever it may matter.
+  const wider = rules.map((rule) => ({
+    ...rule,
+    operations: rule.operations.map((clause) => clause.filter(({ on }) => on !== 'computed')),
+  }));
+  const distinct = new Map(
+    wider.map((rule) => [JSON.stringify([rule.sources, rule.operations]), rule]),
+  );
   return {
-    // Without what the agent tells, they match more: it is asked wherever it may matter.
-    rules: rules.map((rule) => ({
-      ...rule,
-      operations: rule.operations.map((clause) => clause.filter(({ on }) => on !== 'computed')),
-    })),
+    rules: [...distinct.values()],
     program,
     headers: [...new Set(expressions.flatMap(headersIn))].sort(),
   };

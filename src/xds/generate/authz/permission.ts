@@ -3,9 +3,11 @@ import { anyPack } from '@bufbuild/protobuf/wkt';
 import { unreachable } from '#base/assert.ts';
 import { TypedExtensionConfigSchema } from '#gen/envoy-api/envoy/config/core/v3/extension_pb.js';
 import {
+  MetadataSource,
   type Permission,
   Permission_SetSchema,
   PermissionSchema,
+  SourcedMetadataSchema,
 } from '#gen/envoy-api/envoy/config/rbac/v3/rbac_pb.js';
 import { UriTemplateMatchConfigSchema } from '#gen/envoy-api/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
 import { PathMatcherSchema } from '#gen/envoy-api/envoy/type/matcher/v3/path_pb.js';
@@ -146,7 +148,11 @@ function uriTemplate(template: PathTemplate): Permission {
 
 function told(expression: string, value: ValueMatcher): Permission {
   const matcher = metadataMatcher(EXT_AUTHZ, [computedKey(expression)], value);
-  return permission({ case: 'metadata', value: matcher });
+  const sourced = create(SourcedMetadataSchema, {
+    metadataMatcher: matcher,
+    metadataSource: MetadataSource.DYNAMIC,
+  });
+  return permission({ case: 'sourcedMetadata', value: sourced });
 }
 
 function wasTold(expression: string): Permission {
