@@ -3,14 +3,12 @@
 import { evaluate } from '#policy/authz/evaluate.ts';
 import { authorizationOf } from '../../test/kit/authorization-policy.ts';
 import type { BenchResult } from '../bench-result.ts';
-import { median } from '../median.ts';
+import { manyAgainstFew } from '../many-few.ts';
 import { rulePolicies, ruleRequests } from './authz-rules.ts';
 
 const MANY = 5000;
 const FEW = 50;
 const REQUESTS = 100;
-const SLICES = 200;
-const ROUNDS = 9;
 const GOAL = 1.5;
 
 /** Asks about the same requests once; gives nanoseconds for one decision. */
@@ -27,38 +25,13 @@ function measured(rules: number): () => number {
   };
 }
 
-/** Both sides take turns in short slices; of each the one that was disturbed least counts. */
-function oneRound(many: () => number, few: () => number) {
-  const slices = Array.from({ length: SLICES }, () => ({ many: many(), few: few() }));
-  return {
-    many: Math.min(...slices.map((slice) => slice.many)),
-    few: Math.min(...slices.map((slice) => slice.few)),
-  };
-}
-
 /** A decision under many rules, against one under few. */
 export async function bench(): Promise<BenchResult> {
-  const [many, few] = [measured(MANY), measured(FEW)];
-  oneRound(many, few);
-  const rounds = Array.from({ length: ROUNDS }, () => oneRound(many, few));
-  const ratios = rounds.map((round) => round.many / round.few);
-  const side = (rules: number, values: readonly number[]) => ({
-    label: `a decision under ${rules} rules`,
-    value: median(values),
-    unit: 'ns',
-  });
-  return {
+  return manyAgainstFew({
     name: 'evaluator',
-    numerator: side(
-      MANY,
-      rounds.map((round) => round.many),
-    ),
-    denominator: side(
-      FEW,
-      rounds.map((round) => round.few),
-    ),
-    ratio: median(ratios),
-    spread: { min: Math.min(...ratios), max: Math.max(...ratios) },
+    many: { count: MANY, measure: measured(MANY) },
+    few: { count: FEW, measure: measured(FEW) },
+    label: (count) => `a decision under ${count} rules`,
     goal: GOAL,
-  };
+  });
 }
