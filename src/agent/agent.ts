@@ -18,6 +18,7 @@ import { WorkloadAgent } from '#agent/workload-agent.ts';
 import type { Clock } from '#base/clock.ts';
 import { formatDurationMs } from '#base/duration.ts';
 import { BulwarkError, isBulwarkError } from '#base/errors.ts';
+import { Lanes } from '#base/lanes.ts';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
@@ -25,6 +26,12 @@ import type { RandomSource } from '#base/random.ts';
 import type { Settings } from '#base/settings-table.ts';
 import { CaClient } from '#caclient/ca-client.ts';
 import { parseTrustDomain, type SpiffeId, workloadSpiffeId } from '#spiffe/spiffe-id.ts';
+
+/**
+ * Certificates that are asked for at one time: a hundred at once would be ready no sooner, and what
+ * they take in memory would never be given back.
+ */
+const CERTIFICATES_AT_ONCE = 8;
 
 /** What an agent is to do. */
 export interface AgentOptions {
@@ -62,6 +69,7 @@ export class Agent implements Component {
   readonly #deps: AgentDeps;
   readonly #metrics: AgentMetrics;
   readonly #guard: ProcessGuard;
+  readonly #lanes = new Lanes(CERTIFICATES_AT_ONCE);
   readonly #watchers = new Set<(failure?: unknown) => void>();
   #directory: RunDirectory | undefined;
   #statusServer: StatusServer | undefined;
@@ -197,6 +205,7 @@ export class Agent implements Component {
           ...this.#deps,
           metrics: this.#metrics,
           authority,
+          lanes: this.#lanes,
           roots: authority.roots,
           tokens: tokenSourceOf(workload, settings, { ...this.#deps, metrics: this.#metrics }),
           state: stateOptions && new SecretState(stateOptions, this.#deps),

@@ -20,6 +20,7 @@ import type { TokenSource } from '#agent/tokens/token-source.ts';
 import { WorkloadTrust } from '#agent/trust/workload-trust.ts';
 import { WorkloadProxy } from '#agent/workload-proxy.ts';
 import type { Clock } from '#base/clock.ts';
+import type { Lanes } from '#base/lanes.ts';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
@@ -47,6 +48,8 @@ export interface WorkloadAgentOptions {
 
 export interface WorkloadAgentDeps {
   readonly authority: CertificateAuthority & TokenAuthority;
+  /** In which certificates are asked for. */
+  readonly lanes: Lanes;
   /** What the control plane is verified against. */
   readonly roots: ServerRoots;
   readonly tokens: TokenSource;

@@ -5,6 +5,7 @@ import { createAgentMetrics } from '#agent/metrics.ts';
 import { SecretCache } from '#agent/secrets/secret-cache.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
 import { BulwarkError } from '#base/errors.ts';
+import { Lanes } from '#base/lanes.ts';
 import { createLogger } from '#base/log.ts';
 import { Metrics } from '#base/metrics.ts';
 import { Secret } from '#base/secret.ts';
@@ -37,6 +38,7 @@ function setUp(t: TestContext) {
     },
     {
       authority,
+      lanes: new Lanes(1),
       tokens: {
         description: 'a test token',
         token: async () => new Secret('header.e30.signature'),

@@ -7,6 +7,7 @@ import type { TokenSource } from '#agent/tokens/token-source.ts';
 import { Backoff } from '#base/backoff.ts';
 import { type Clock, delay } from '#base/clock.ts';
 import { BulwarkError, describeError, isBulwarkError } from '#base/errors.ts';
+import type { Lanes } from '#base/lanes.ts';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
@@ -36,6 +37,8 @@ export interface SecretCacheOptions {
 
 export interface SecretCacheDeps {
   readonly authority: CertificateAuthority;
+  /** Shared by all that ask for certificates at one time. */
+  readonly lanes: Lanes;
   readonly tokens: TokenSource;
   readonly clock: Clock;
   readonly random: RandomSource;
@@ -155,9 +158,11 @@ export class SecretCache implements Component {
   }
 
   async #renew({ reason, message }: RenewalReason): Promise<void> {
-    const { metrics, log } = this.#deps;
-    const secret = await this.#obtain();
-    if (this.#closing.signal.aborted) return;
+    const { metrics, log, lanes } = this.#deps;
+    const { signal } = this.#closing;
+    // Whoever is closed while it waits for its turn asks for nothing.
+    const secret = await lanes.run(async () => (signal.aborted ? undefined : this.#obtain()));
+    if (!secret || signal.aborted) return;
     if (this.#secret) {
       this.#renewals += 1;
       metrics.renewals.inc();
