@@ -10,6 +10,8 @@ export interface DataPaths {
   readonly access: string;
   /** Keys of issuers of tokens. */
   readonly keys: string;
+  /** Lists that listcheckers of Mixer take from elsewhere. */
+  readonly lists: string;
   /** Records of calls and changes. */
   readonly audit: string;
   readonly kubeconfig: string;
@@ -30,6 +32,7 @@ export class DataFolder {
       ca: join(path, 'ca'),
       access: join(path, 'access'),
       keys: join(path, 'keys'),
+      lists: join(path, 'lists'),
       audit: join(path, 'audit'),
       kubeconfig: join(path, 'admin.kubeconfig'),
       addresses: join(path, 'addresses.json'),

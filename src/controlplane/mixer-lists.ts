@@ -9,9 +9,16 @@ import type { Mesh } from '#controlplane/mesh.ts';
 import { AddressRules } from '#jwks/address-rules.ts';
 import { ExtraRoots } from '#jwks/extra-roots.ts';
 import { fetchList } from '#lists/fetch-list.ts';
+import { ListFolder } from '#lists/list-folder.ts';
 import { ListResolver } from '#lists/list-resolver.ts';
 import { listKey } from '#model/fetched-lists.ts';
 import { listHandlersOf } from '#policy/authz/mixer/mixer-objects.ts';
+
+export interface MixerListsOptions {
+  readonly settings: Settings;
+  /** The folder in which lists are kept over a restart. */
+  readonly folder: string;
+}
 
 export interface MixerListsDeps {
   readonly mesh: Mesh;
@@ -42,7 +49,7 @@ export class MixerLists implements Component {
   #meshChanged: () => void = () => {};
 
   /** @throws BulwarkError SETTINGS_INVALID when a block of addresses is none */
-  constructor(settings: Settings, deps: MixerListsDeps) {
+  constructor({ settings, folder }: MixerListsOptions, deps: MixerListsDeps) {
     this.#deps = deps;
     // Users name these URLs as they name those of keys: the same rules hold for both.
     const rules = new AddressRules({
@@ -50,9 +57,11 @@ export class MixerLists implements Component {
       allowed: settings.jwksAllowedAddresses,
     });
     const roots = new ExtraRoots(settings.jwksRoots);
+    const log = deps.log.child({ component: 'mixer-lists' });
     this.#resolver = new ListResolver({
       ...deps,
-      log: deps.log.child({ component: 'mixer-lists' }),
+      log,
+      folder: new ListFolder(folder, { log }),
       fetch: (source) => fetchList(source, { rules, roots }),
       onChange: (lists) => {
         deps.mesh.model.useFetchedLists(lists);

@@ -141,7 +141,8 @@ export class ControlPlane implements Component {
     const oidcRules = await readOidcRules(settings.oidcRules);
     const own = { mesh, authority, store, serving, journal };
     const parts = { ...own, oidcRules, tokens, jwtKeys, issuerKeys, audit };
-    const xds = new XdsFront({ settings, port: ports.secure }, { ...this.#deps, ...parts });
+    const front = { settings, port: ports.secure, listFolder: paths.lists };
+    const xds = new XdsFront(front, { ...this.#deps, ...parts });
     const { peers } = xds.trust;
     const memory = new TrustMemory(memoryFile, { ...this.#deps, peers });
     // Before anybody can ask for a step of the rotation.

@@ -66,6 +66,8 @@ export interface XdsFrontOptions {
   readonly settings: Settings;
   /** 0 = any free one. */
   readonly port: number;
+  /** Where lists of Mixer are kept. */
+  readonly listFolder: string;
 }
 
 export interface XdsFrontDeps extends ServerParts {
@@ -114,7 +116,8 @@ export class XdsFront implements Component {
     this.#lifecycle = new Lifecycle(log);
     this.#registration = new WorkloadRegistration(REGISTRATION, { store: deps.store, clock, log });
     this.#revocation = new RevocationCheck(mesh);
-    this.lists = new MixerLists(options.settings, deps);
+    const { settings, listFolder: folder } = options;
+    this.lists = new MixerLists({ settings, folder }, deps);
     this.#issuance = openIssuance(options.settings, { ...deps, revocation: this.#revocation });
     this.#crl = revocationList(options.settings, {
       ...deps,

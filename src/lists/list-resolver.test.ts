@@ -8,6 +8,7 @@ import { Metrics } from '#base/metrics.ts';
 import { FetchedLists, type ListSource } from '#model/fetched-lists.ts';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
 import { waitUntil } from '../../test/kit/wait-until.ts';
+import type { KeptList } from './list-folder.ts';
 import { ListResolver } from './list-resolver.ts';
 
 const A: ListSource = {
@@ -18,19 +19,25 @@ const A: ListSource = {
 };
 const B: ListSource = { ...A, url: 'https://lists/b' };
 
-function fixture() {
+function fixture(kept: readonly KeptList[] = []) {
   const clock = new FakeClock();
   const answers = new Map<ListSource, readonly string[] | Promise<readonly string[]>>();
   const asked: ListSource[] = [];
   const lines: string[] = [];
   let lists = FetchedLists.none;
   let changes = 0;
+  const folder = new Map(kept.map((list) => [list.source, list]));
   const resolver = new ListResolver({
     fetch: async (source) => {
       asked.push(source);
       const answer = answers.get(source);
       if (answer === undefined) throw new BulwarkError('NET_FETCH_FAILED', 'nobody is there');
       return answer;
+    },
+    folder: {
+      load: async () => [...folder.values()],
+      save: async (list) => void folder.set(list.source, list),
+      forget: async (source) => void folder.delete(source),
     },
     clock,
     random: { bytes: (size) => new Uint8Array(size), fraction: () => 1 - Number.EPSILON },
@@ -48,7 +55,7 @@ function fixture() {
     await new Promise((resolve) => setImmediate(resolve));
   };
   const list = (source: ListSource) => lists.get(source);
-  return { clock, answers, asked, resolver, list, lines, asking, changes: () => changes };
+  return { folder, clock, answers, asked, resolver, list, lines, asking, changes: () => changes };
 }
 
 describe('a list', () => {
@@ -98,6 +105,38 @@ describe('a list', () => {
     }, 'the list is back');
     assert.deepEqual(list(A), { entries: ['c'], error: undefined });
     assert.ok(!lines.join('').includes('secret'), 'no query of a URL is in the log');
+    await resolver.close();
+  });
+
+  test('counts on after a restart, for the rest of its time', async () => {
+    const before = fixture();
+    await before.resolver.start();
+    before.answers.set(A, ['a']);
+    before.resolver.want([A, B]);
+    await before.asking(2);
+    await before.resolver.close();
+    assert.deepEqual([...before.folder.keys()], [A]);
+    const { resolver, list, clock, asking } = fixture([...before.folder.values()]);
+    await resolver.start();
+    clock.advance(A.ttlMs - 1000);
+    resolver.want([A]);
+    assert.deepEqual(list(A)?.entries, ['a'], 'at once');
+    assert.ok(!resolver.isWaiting);
+    await asking(1);
+    clock.advance(1000);
+    assert.equal(list(A)?.entries, undefined);
+    await resolver.close();
+  });
+
+  test('that nobody wants any more is not kept', async () => {
+    const { resolver, answers, folder, asking } = fixture();
+    await resolver.start();
+    answers.set(A, ['a']);
+    resolver.want([A]);
+    await asking(1);
+    assert.equal(folder.size, 1);
+    resolver.want([]);
+    assert.equal(folder.size, 0);
     await resolver.close();
   });
 

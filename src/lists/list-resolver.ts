@@ -6,11 +6,13 @@ import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { RandomSource } from '#base/random.ts';
+import type { KeptList, ListFolder } from '#lists/list-folder.ts';
 import { declareListMetrics } from '#lists/metrics.ts';
 import { type FetchedList, FetchedLists, type ListSource, listKey } from '#model/fetched-lists.ts';
 
 export interface ListResolverDeps {
   readonly fetch: (source: ListSource) => Promise<readonly string[]>;
+  readonly folder: Pick<ListFolder, 'load' | 'save' | 'forget'>;
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly log: Logger;
@@ -32,6 +34,8 @@ interface State {
   entries: readonly string[] | undefined;
   error: string | undefined;
   fetchedAt: number | undefined;
+  /** When it was written to disk. */
+  keptAt: number;
   /** Attempts that failed since the last one that did not. */
   failures: number;
   wasTried: boolean;
@@ -43,6 +47,8 @@ interface State {
 
 /** Between attempts that fail, doubling; never longer than between those that do not. */
 const RETRY_MS = { min: 1000, max: 30_000 } as const;
+/** How often a list that stays the same is written while it counts. */
+const KEPT_PARTS = 4;
 /** Providers that are asked at one time. */
 const FETCHES_MAX = 8;
 
@@ -56,6 +62,8 @@ export class ListResolver implements Component {
   readonly #deps: ListResolverDeps;
   readonly #metrics: ReturnType<typeof declareListMetrics>;
   readonly #states = new Map<string, State>();
+  /** As they were kept over a restart, until they are wanted. */
+  readonly #kept = new Map<string, KeptList>();
   readonly #waiting: State[] = [];
   #busy = 0;
   #tried: (() => void)[] = [];
@@ -66,7 +74,10 @@ export class ListResolver implements Component {
     this.#metrics = declareListMetrics(deps.metrics, () => this.statuses());
   }
 
+  /** Takes what was kept on disk. */
   async start(): Promise<void> {
+    const { folder, clock } = this.#deps;
+    for (const list of await folder.load(clock.now())) this.#kept.set(listKey(list.source), list);
     this.#isRunning = true;
     this.#go();
   }
@@ -84,7 +95,9 @@ export class ListResolver implements Component {
     for (const [key, state] of gone) {
       stop(state);
       this.#states.delete(key);
+      void this.#deps.folder.forget(state.source);
     }
+    let isNews = gone.length > 0;
     for (const [key, source] of wanted) {
       if (this.#states.has(key)) continue;
       if (this.#states.size >= LIMITS.mixerListsMax) {
@@ -93,11 +106,24 @@ export class ListResolver implements Component {
       }
       const state = newState(source);
       this.#states.set(key, state);
+      if (this.#recall(key, state)) isNews = true;
       this.#waiting.push(state);
     }
     this.#go();
     this.#settle();
-    if (gone.length > 0) this.#publish();
+    if (isNews) this.#publish();
+  }
+
+  /** Takes up a list where the last run left it. */
+  #recall(key: string, state: State): boolean {
+    const kept = this.#kept.get(key);
+    this.#kept.delete(key);
+    const restMs = kept ? kept.fetchedAt + state.source.ttlMs - this.#deps.clock.now() : 0;
+    if (kept === undefined || restMs <= 0) return false;
+    const { entries, fetchedAt } = kept;
+    Object.assign(state, { entries, fetchedAt, wasTried: true });
+    state.end = this.#deps.clock.after(restMs, () => this.#expire(state));
+    return true;
   }
 
   /** Whether a list that is wanted was never tried. */
@@ -145,6 +171,7 @@ export class ListResolver implements Component {
         state.entries = found;
         log.info('a list is there', { at: shown(state.source), entries: found.length });
       }
+      this.#keep(state, isSame);
       state.end?.cancel();
       state.end = clock.after(state.source.ttlMs, () => this.#expire(state));
     } catch (cause) {
@@ -156,6 +183,18 @@ export class ListResolver implements Component {
     state.wasTried = true;
     this.#planNext(state);
     if (state.error !== error || state.entries !== entries) this.#publish();
+  }
+
+  /** Not every time: what is on disk may be a little older. */
+  #keep(state: State, isSame: boolean): void {
+    const { folder, log, clock } = this.#deps;
+    const { source, entries = [] } = state;
+    const fetchedAt = clock.now();
+    if (isSame && fetchedAt - state.keptAt < source.ttlMs / KEPT_PARTS) return;
+    state.keptAt = fetchedAt;
+    folder.save({ source, entries, fetchedAt }).catch((error: unknown) => {
+      log.error('a list is not kept over a restart', { error });
+    });
   }
 
   #expire(state: State): void {
@@ -200,6 +239,7 @@ function newState(source: ListSource): State {
     entries: undefined,
     error: undefined,
     fetchedAt: undefined,
+    keptAt: Number.NEGATIVE_INFINITY,
     failures: 0,
     wasTried: false,
     next: undefined,
