@@ -6,6 +6,7 @@ import type { AuthzRequest, HttpFacts } from '#policy/authz/request.ts';
 import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
 import { authorizationOf, authorizationPolicy } from '../kit/authorization-policy.ts';
 import { type EnvoyVerdict, startAuthzEnvoy } from '../kit/authz-envoy.ts';
+import { startGuardedApp } from '../kit/guarded-app.ts';
 
 // What attackers have tried on policies of other meshes, against the real Envoy. The profile
 // `istio` lets through what Istio does; `strict` does not.
@@ -65,9 +66,37 @@ const ATTACKS: readonly Attack[] = [
       ...targets(DENIED, '/%61dmin', '/..;/admin', '/admin\\x', '/x\\..\\admin', 'http://y/admin'),
       ...targets(CLOSED_BY_STRICT, '//admin', '/x/..//admin', '/%2Fadmin', '/%5Cadmin'),
       ...targets(CLOSED_BY_STRICT, '/admin%2fx', '/x%2f..%2fadmin', '/admin%5cx'),
-      ...targets(MALFORMED, '/admin#x', '/admin%00'),
+      ...targets(MALFORMED, '/admin%00'),
+      ...targets({ istio: 'deny', strict: 'malformed' }, '/admin#x'),
       // Not ours to know: a backend may or may not take these for the same.
       ...targets(ALLOWED, '/ADMIN', '/admin;a=b', '/%2561dmin', '/administrator'),
+    ],
+  },
+  {
+    name: 'a denied path in front of which the caller puts something',
+    action: 'DENY',
+    rule: toPaths('/secret', '/shop.Cart/Add'),
+    requests: [
+      ...targets(DENIED, '/secret', 'HTTP://y/secret', 'http://y:80/x/../secret'),
+      // A reader of URLs would take `admin` for a host, and lose it.
+      ...targets(ALLOWED, '//admin/secret'),
+      // As an HTTP/2 caller may write the path of a gRPC method.
+      ...targets(MALFORMED, 'shop.Cart/Add', 'secret', '?/secret'),
+    ],
+  },
+  {
+    name: 'an allowed path that a caller claims to have asked for',
+    action: 'ALLOW',
+    rule: toPaths('/public', '/live'),
+    requests: [
+      ...['x-envoy-original-path', 'x-original-url', 'x-rewrite-url', 'x-forwarded-uri'].map(
+        (name) => ({
+          request: http({ target: '/admin', headers: { [name]: '/public' } }),
+          ...DENIED,
+        }),
+      ),
+      ...targets(DENIED, '//admin/public', '/admin?/public', '/publicly'),
+      ...targets(ALLOWED, '/public', '/live?probe=1', '/public?x=/admin'),
     ],
   },
   {
@@ -109,7 +138,27 @@ const ATTACKS: readonly Attack[] = [
         ...DENIED,
       })),
       { request: http({ headers: { 'x-role': 'user' } }), ...ALLOWED },
+      // What is for this connection alone goes no further: the application does not get it either.
+      ...['x-role', 'X-Role, close', 'keep-alive, x-role'].map((connection) => ({
+        request: http({ headers: { 'x-role': 'admin', connection } }),
+        ...ALLOWED,
+      })),
+      {
+        request: http({ headers: { 'x-role': 'admin', connection: 'x-forwarded-for' } }),
+        ...MALFORMED,
+      },
+      // Not ours to know: a backend may or may not take these for the same.
+      ...[{ x_role: 'admin' }, { 'x-role': 'ADMIN' }, { 'x-role': 'admin2' }].map((headers) => ({
+        request: http({ headers }),
+        ...ALLOWED,
+      })),
     ],
+  },
+  {
+    name: 'a denied value among several in one line',
+    action: 'DENY',
+    rule: { when: [{ key: 'request.headers[x-role]', values: ['admin'] }] },
+    requests: [{ request: http({ headers: { 'x-role': 'user, admin' } }), ...ALLOWED }],
   },
   {
     name: 'a caller without identity where a policy says who it must not be',
@@ -171,6 +220,13 @@ const ATTACKS: readonly Attack[] = [
     ],
   },
 ];
+
+it('a header that a caller says is for the connection does not reach the application', async (t) => {
+  const app = await startGuardedApp(t);
+  const headers = { 'x-role': 'admin', 'x-other': '1', connection: 'x-role' };
+  const { seen } = await app.ask('/', headers);
+  assert.deepEqual([seen?.headers['x-role'], seen?.headers['x-other']], [undefined, '1']);
+});
 
 for (const profile of ['istio', 'strict'] as const) {
   describe(`attacks on policies, profile ${profile}`, () => {

@@ -1,5 +1,6 @@
 import type { HardeningProfile, PathNormalization } from '#model/mesh-settings.ts';
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
+import { connectionOptions } from '#policy/authz/connection-options.ts';
 import { canonicalPath, withoutFragment } from '#policy/authz/request-path.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
@@ -80,7 +81,8 @@ export function factsOf(
   const target = withoutFragment(http?.target ?? '', profile);
   if (target === undefined) return undefined;
   const path = http === undefined ? '' : canonicalPath(target, paths);
-  if (path === undefined) return undefined;
+  const dropped = http?.headers ? connectionOptions(http.headers) : [];
+  if (path === undefined || dropped === undefined) return undefined;
   let headers: ReadonlyMap<string, readonly string[]> | undefined;
   return {
     identity: source.identity ?? '',
@@ -95,7 +97,7 @@ export function factsOf(
     path,
     header: (name) => {
       // Most rules ask for none.
-      headers ??= headersOf(http, target, path);
+      headers ??= headersOf(http, { target, path, dropped });
       return headers.get(name.toLowerCase()) ?? [];
     },
     claims: http?.claims,
@@ -116,8 +118,11 @@ const SURROUNDING_SPACE = /^[ \t]+|[ \t]+$/g;
 /** Headers by name in lower case, with those that Envoy makes of the request line. */
 function headersOf(
   http: HttpFacts | undefined,
-  target: string,
-  path: string,
+  {
+    target,
+    path,
+    dropped,
+  }: { readonly target: string; readonly path: string; readonly dropped: readonly string[] },
 ): ReadonlyMap<string, readonly string[]> {
   const headers = new Map<string, string[]>();
   for (const [name, value] of Object.entries(http?.headers ?? {})) {
@@ -126,6 +131,7 @@ function headersOf(
     headers.set(key, [...(headers.get(key) ?? []), ...values]);
   }
   if (http === undefined) return headers;
+  for (const name of dropped) headers.delete(name);
   const query = target.indexOf('?');
   headers.set(':method', [http.method]);
   headers.set(':path', [query < 0 ? path : path + target.slice(query)]);
