@@ -28,10 +28,8 @@ export function boundServices(
   client: RoutingClient,
   objects: NamespacedObjects<VirtualService>,
 ): readonly BoundService[] {
-  return objects
-    .all()
-    .filter((object) => names(object, gateway) && isVisible(object, client.namespace))
-    .sort(olderFirst)
+  return namedBy(gateway, objects)
+    .filter((object) => isVisible(object, client.namespace))
     .flatMap((object) => {
       const offered = hostsForNamespace(server.hosts, namespaceOf(object), namespace);
       const asked = (object.spec?.hosts ?? []).map((host) => host.toLowerCase());
@@ -84,9 +82,36 @@ export function tlsRoutes(
   );
 }
 
-function names(object: VirtualService, gateway: string): boolean {
-  const { gateways = [] } = object.spec ?? {};
-  return gateways.some((name) => resolveGateway(name, namespaceOf(object)) === gateway);
+const byGateway = new WeakMap<
+  NamespacedObjects<VirtualService>,
+  ReadonlyMap<string, readonly VirtualService[]>
+>();
+
+/** The objects that name a gateway, oldest first. */
+function namedBy(
+  gateway: string,
+  objects: NamespacedObjects<VirtualService>,
+): readonly VirtualService[] {
+  const known = byGateway.get(objects) ?? groupByGateway(objects);
+  byGateway.set(objects, known);
+  return known.get(gateway) ?? [];
+}
+
+function groupByGateway(
+  objects: NamespacedObjects<VirtualService>,
+): ReadonlyMap<string, readonly VirtualService[]> {
+  const groups = new Map<string, VirtualService[]>();
+  for (const object of objects.all().toSorted(olderFirst)) {
+    const names = (object.spec?.gateways ?? []).map((name) =>
+      resolveGateway(name, namespaceOf(object)),
+    );
+    for (const name of new Set(names)) {
+      const group = groups.get(name);
+      if (group) group.push(object);
+      else groups.set(name, [object]);
+    }
+  }
+  return groups;
 }
 
 function namespaceOf({ metadata }: VirtualService): string {

@@ -1,8 +1,8 @@
 import type { Diagnostic } from '#api/diagnostic.ts';
-import type { Gateway, GatewayServer } from '#api/kinds/gateway.ts';
+import type { GatewayServer } from '#api/kinds/gateway.ts';
 import type { VirtualService } from '#api/kinds/virtual-service.ts';
 import type { ApiObject } from '#api/object.ts';
-import { labelsMatch } from '#model/selector.ts';
+import { type Labels, labelsMatch } from '#model/selector.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
 import { resolveGateway } from '#policy/gateway/gateway-name.ts';
@@ -20,31 +20,62 @@ export function gatewayFindings(
   mesh: MeshSnapshot,
   report: (object: ApiObject, diagnostic: Diagnostic) => void,
 ): void {
+  const workloadsOf = byText((selector: Labels) => selected(selector, mesh));
+  const served = byIdentity((workload: Workload) => servedBy(workload, mesh));
   for (const gateway of mesh.gateways.all()) {
-    const workloads = selected(gateway, mesh);
+    const workloads = workloadsOf(gateway.spec?.selector ?? {});
     for (const [index, server] of (gateway.spec?.servers ?? []).entries()) {
       const field = `spec.servers[${index}]`;
       const found = [
         ...broadHosts(server, field),
-        ...workloads.flatMap((workload) => unserved(gateway, server, field, workload, mesh)),
+        ...workloads.flatMap((workload) =>
+          served(workload).has(server)
+            ? withoutSecrets(server, field, workload, mesh)
+            : [unserved(field, workload)],
+        ),
       ];
       for (const diagnostic of found) report(gateway, diagnostic);
     }
   }
   for (const object of mesh.virtualServices.all()) {
     for (const [index, written] of (object.spec?.gateways ?? []).entries()) {
-      const message = problemOfBinding(object, written, mesh);
+      const message = problemOfBinding(object, written, mesh, workloadsOf);
       const field = `spec.gateways[${index}]`;
       if (message !== undefined) report(object, { severity: 'error', field, message });
     }
   }
 }
 
-function selected({ spec }: Gateway, { workloads }: MeshSnapshot): readonly Workload[] {
+/** Many Gateways select the same workloads, and each workload serves many. */
+function byText<K, V>(make: (key: K) => V): (key: K) => V {
+  const known = new Map<string, V>();
+  return (key) => {
+    const text = JSON.stringify(key);
+    const value = known.get(text) ?? make(key);
+    known.set(text, value);
+    return value;
+  };
+}
+
+function byIdentity<K extends object, V>(make: (key: K) => V): (key: K) => V {
+  const known = new Map<K, V>();
+  return (key) => {
+    const value = known.get(key) ?? make(key);
+    known.set(key, value);
+    return value;
+  };
+}
+
+function selected(selector: Labels, { workloads }: MeshSnapshot): readonly Workload[] {
   return workloads
     .namespaces()
     .flatMap((namespace) => workloads.in(namespace))
-    .filter(({ labels }) => labelsMatch(spec?.selector ?? {}, labels));
+    .filter(({ labels }) => labelsMatch(selector, labels));
+}
+
+function servedBy(workload: Workload, mesh: MeshSnapshot): ReadonlySet<GatewayServer> {
+  const servers = gatewayPorts(workload, mesh).flatMap((port) => port.servers);
+  return new Set(servers.map(({ server }) => server));
 }
 
 /** Hosts that leave it to every namespace which hosts there are. */
@@ -62,23 +93,22 @@ function broadHosts({ hosts }: GatewayServer, field: string): readonly Diagnosti
   });
 }
 
-/** Why a workload does not serve a server. */
-function unserved(
-  { metadata }: Gateway,
+function unserved(field: string, { namespace, name }: Workload): Diagnostic {
+  const other = 'an older server has the port for another protocol, or one of the hosts';
+  const message = `is not served by ${namespace}/${name}: ${other}`;
+  return { severity: 'error', field: `${field}.port`, message };
+}
+
+/** What a server lacks that ends TLS. */
+function withoutSecrets(
   server: GatewayServer,
   field: string,
   workload: Workload,
   mesh: MeshSnapshot,
 ): readonly Diagnostic[] {
-  const error = (at: string, message: string): readonly Diagnostic[] => [
-    { severity: 'error', field: `${field}.${at}`, message },
+  const error = (message: string): readonly Diagnostic[] => [
+    { severity: 'error', field: `${field}.tls`, message },
   ];
-  const name = `${metadata.namespace ?? ''}/${metadata.name}`;
-  const served = gatewayPorts(workload, mesh).flatMap(({ servers }) => servers);
-  if (!served.some((one) => one.gateway === name && one.server === server)) {
-    const other = 'an older server has the port for another protocol, or one of the hosts';
-    return error('port', `is not served by ${workload.namespace}/${workload.name}: ${other}`);
-  }
   const { mode, credentialName, credentialNames = [], caCertCredentialName } = server.tls ?? {};
   if (mode !== 'SIMPLE' && mode !== 'MUTUAL' && mode !== 'OPTIONAL_MUTUAL') return [];
   const { namespace } = workload;
@@ -89,12 +119,12 @@ function unserved(
   const closed = 'no connection is taken';
   if (missing !== undefined) {
     const what = `namespace ${namespace} has no Secret ${missing} with a certificate and its key`;
-    return error('tls', `${what}: ${closed}`);
+    return error(`${what}: ${closed}`);
   }
   const roots = caCertCredentialName || first;
   if (mode === 'SIMPLE' || roots === '' || find(roots).trust) return [];
   const what = `namespace ${namespace} has no Secret ${roots} with authorities for callers`;
-  return error('tls', `${what}: ${closed}`);
+  return error(`${what}: ${closed}`);
 }
 
 /** Why the routes of an object do not count at a gateway that it names. */
@@ -102,6 +132,7 @@ function problemOfBinding(
   object: VirtualService,
   written: string,
   mesh: MeshSnapshot,
+  workloadsOf: (selector: Labels) => readonly Workload[],
 ): string | undefined {
   const own = object.metadata.namespace ?? '';
   const full = resolveGateway(written, own);
@@ -109,7 +140,7 @@ function problemOfBinding(
   const [namespace = '', name = ''] = full.split('/');
   const gateway = mesh.gateways.get(namespace, name);
   if (!gateway) return `there is no Gateway ${full}`;
-  const workloads = selected(gateway, mesh);
+  const workloads = workloadsOf(gateway.spec?.selector ?? {});
   if (workloads.length > 0 && !workloads.some((one) => isVisible(object, one.namespace)))
     return `exportTo does not let the namespace of Gateway ${full}'s workloads see it`;
   const asked = (object.spec?.hosts ?? []).map((host) => host.toLowerCase());
