@@ -78,6 +78,8 @@ export interface ProxyView {
   readonly envoyVersion: string;
   readonly address: string;
   readonly connectedAt: string;
+  /** Why nothing could be made for it; it keeps what it has. */
+  readonly failure: string | undefined;
   readonly types: readonly ProxyTypeView[];
 }
 

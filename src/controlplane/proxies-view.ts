@@ -10,6 +10,7 @@ export function proxiesView(statuses: readonly ProxyStatus[]): ProxiesView {
     envoyVersion: status.envoyVersion,
     address: status.address,
     connectedAt: instant(status.connectedAt),
+    failure: status.failure,
     types: Object.entries(status.types).map(([type, one]) => typeView(type, one)),
   }));
   const key = (one: { readonly namespace: string; readonly name: string }): string =>

@@ -19,8 +19,8 @@ interface ProxyStatusFlags {
 }
 
 /**
- * `bulwark proxy-status`: did my change reach everyone? Exit code 1 when a proxy refused something,
- * so that scripts see it.
+ * `bulwark proxy-status`: which proxies took their configuration? Exit code 1 when one refused
+ * something, or nothing could be made for it, so that scripts see it.
  */
 export function registerProxyStatusCommand(program: Command, context: CliContext): void {
   const command = program
@@ -37,8 +37,8 @@ export function registerProxyStatusCommand(program: Command, context: CliContext
       context.stdout.write(text);
       for (const line of refusals(proxies)) context.stderr.write(line);
       if (output !== 'json') context.stderr.write(await noteOf(client));
-      const isRefused = proxies.some((proxy) => proxy.types.some(refuses));
-      if (isRefused) process.exitCode = EXIT.failed;
+      const isBehind = proxies.some(({ types, failure }) => failure || types.some(refuses));
+      if (isBehind) process.exitCode = EXIT.failed;
     } finally {
       client.close();
     }
@@ -73,7 +73,9 @@ function refuses({ state }: ProxyView['types'][number]): boolean {
 }
 
 function* refusals(proxies: readonly ProxyView[]): Iterable<string> {
-  for (const { name, namespace, types } of proxies) {
+  for (const { name, namespace, types, failure } of proxies) {
+    if (failure)
+      yield `nothing could be made for ${name}.${namespace}, which keeps what it has: ${failure}\n`;
     for (const { type, rejected, error } of types.filter(refuses)) {
       const what = `${type.toUpperCase()} ${rejected.join(', ')}`;
       yield `${name}.${namespace} refused ${what}: ${error ?? 'no reason given'}\n`;

@@ -114,6 +114,7 @@ test('that nothing can be made for a proxy is told, until it can be again', asyn
   server.configChanged();
   await settle();
   assert.match(server.progress()[0]?.failure ?? '', /a name is missing/);
+  assert.match(server.proxies()[0]?.failure ?? '', /a name is missing/);
   failWith(undefined);
   await change({ listener: 'l1' });
   assert.equal(server.progress()[0]?.failure, undefined);

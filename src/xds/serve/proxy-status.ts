@@ -49,6 +49,8 @@ export interface ProxyStatus {
   readonly address: string;
   /** Milliseconds since 1970. */
   readonly connectedAt: number;
+  /** Why nothing could be made for it from how things are now; undefined when all is well. */
+  readonly failure?: string | undefined;
   /** Only the types that it asked for. */
   readonly types: Readonly<Partial<Record<DiscoveryName, TypeStatus>>>;
 }

@@ -150,6 +150,7 @@ export class ProxyStream implements Markable, StreamContext {
       envoyVersion,
       address: this.#stream.call.peer.address,
       connectedAt: this.#connectedAt,
+      failure: this.#failure,
       types: this.#delta.status(),
     };
   }
