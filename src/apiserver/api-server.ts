@@ -1,23 +1,18 @@
-import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ClusterRole } from '#api/kinds/cluster-role.ts';
+import { admitRequest } from '#apiserver/admission.ts';
 import type { ObjectCheck } from '#apiserver/admit.ts';
-import { authenticate } from '#apiserver/authenticate.ts';
-import { type Access, type Authorizer, refusal } from '#apiserver/authorize.ts';
 import { ClusterIps } from '#apiserver/cluster-ips.ts';
 import { type Actions, type DispatchDeps, dispatch, type Views } from '#apiserver/dispatch.ts';
 import { Documents } from '#apiserver/documents.ts';
 import type { HealthCheck } from '#apiserver/health.ts';
-import { HttpServer, type RequestHead, type ServingTls } from '#apiserver/http-server.ts';
-import { impersonated } from '#apiserver/impersonate.ts';
+import { HttpServer, type ServingTls } from '#apiserver/http-server.ts';
 import { declareApiMetrics } from '#apiserver/metrics.ts';
 import { NamespaceLife } from '#apiserver/namespace-life.ts';
-import { isTrue } from '#apiserver/query.ts';
+import { OpenWatches } from '#apiserver/open-watches.ts';
 import { DEFAULT_BINDINGS, DEFAULT_ROLES } from '#apiserver/rbac/default-roles.ts';
 import { Rbac } from '#apiserver/rbac/rbac.ts';
-import { parseRequest, type RequestInfo } from '#apiserver/request-info.ts';
-import type { Admission, ResourceDeps } from '#apiserver/resource-context.ts';
-import { selectedName } from '#apiserver/selectors.ts';
+import type { ResourceDeps } from '#apiserver/resource-context.ts';
 import type { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
 import { ApiError } from '#apiserver/status.ts';
 import { Turns } from '#apiserver/turns.ts';
@@ -68,6 +63,7 @@ export class ApiServer implements Component {
   readonly #clusterIps: ClusterIps;
   readonly #namespaces: NamespaceLife;
   readonly #rbac: Rbac;
+  readonly #watches: OpenWatches;
   readonly #http: HttpServer;
   #address: AddressInfo | undefined;
 
@@ -81,6 +77,7 @@ export class ApiServer implements Component {
     const defaults = { roles, bindings: DEFAULT_BINDINGS };
     this.#rbac = new Rbac(defaults, { store, clock, random, log });
     const { authorizer, guard } = this.#rbac;
+    this.#watches = new OpenWatches({ store, authorizer });
     const { refused } = declareApiMetrics(deps.metrics);
     const countRefusal = (error: unknown): never => {
       if (error instanceof ApiError) refused.inc({ reason: error.body.reason ?? '' });
@@ -109,7 +106,10 @@ export class ApiServer implements Component {
     this.#http = new HttpServer(options, {
       log,
       admit: (head, raw) => admitRequest(head, raw, { tokens, authorizer }).catch(countRefusal),
-      dispatch: (request) => dispatch(request, dispatchDeps),
+      dispatch: async (request) => {
+        const outcome = await dispatch(request, dispatchDeps);
+        return typeof outcome === 'function' ? this.#watches.guarded(request, outcome) : outcome;
+      },
     });
   }
 
@@ -123,6 +123,7 @@ export class ApiServer implements Component {
     await this.#clusterIps.start();
     await this.#namespaces.start();
     await this.#rbac.start();
+    await this.#watches.start();
     this.#address = await this.#http.start();
   }
 
@@ -133,42 +134,12 @@ export class ApiServer implements Component {
 
   async close(): Promise<void> {
     await this.#http.close();
+    await this.#watches.close();
     await this.#rbac.close();
     await this.#namespaces.close();
     this.#clusterIps.close();
   }
 }
-
-/** Who asks for what, if they may. @throws ApiError 401 or 403 */
-async function admitRequest(
-  { method, path, query }: RequestHead,
-  raw: IncomingMessage,
-  deps: { readonly tokens: ServiceAccountTokens; readonly authorizer: Authorizer },
-): Promise<Admission> {
-  const credentials = await authenticate(raw, deps.tokens);
-  const info = parseRequest(method, path, isTrue(query, 'watch'));
-  const access = accessOf(info, query);
-  const caller = impersonated(
-    credentials,
-    { access, headers: raw.headersDistinct },
-    deps.authorizer,
-  );
-  const decision = deps.authorizer.authorize(caller, access);
-  if (!decision.allowed) throw refusal(caller, access, decision);
-  return { caller, info };
-}
-
-/**
- * What somebody wants to do: a collection from which a field selector takes one name is that one
- * object to roles that name it.
- */
-function accessOf(info: RequestInfo, query: URLSearchParams): Access {
-  if (info.type === 'path' || info.name !== '' || !ON_MANY.has(info.verb)) return info;
-  const name = selectedName(query.get('fieldSelector') ?? '');
-  return name === undefined ? info : { ...info, name };
-}
-
-const ON_MANY: ReadonlySet<string | undefined> = new Set(['list', 'watch', 'deletecollection']);
 
 function healthChecks(store: Store): readonly HealthCheck[] {
   const readStore = async (): Promise<void> => {

@@ -41,6 +41,7 @@ export async function watchObjects(context: ResourceContext): Promise<WatchRun> 
     const stream = new WatchStream(response, deps.clock);
     const end = (): void => stream.end();
     closing.addEventListener('abort', end);
+    if (closing.aborted) end();
     const session = new WatchSession({ context, presenter, options, filter, stream });
     await session.run(initial);
     closing.removeEventListener('abort', end);
