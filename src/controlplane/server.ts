@@ -36,6 +36,7 @@ import { Federation } from '#controlplane/federation.ts';
 import { IssuerKeys } from '#controlplane/issuer-keys.ts';
 import { openJwtKeys } from '#controlplane/jwt-svids.ts';
 import { Mesh } from '#controlplane/mesh.ts';
+import { MixerLists } from '#controlplane/mixer-lists.ts';
 import { MonitoringServer } from '#controlplane/monitoring-server.ts';
 import { mtlsView } from '#controlplane/mtls-view.ts';
 import { reachableAt, urlHost } from '#controlplane/network.ts';
@@ -141,8 +142,8 @@ export class ControlPlane implements Component {
     const oidcRules = await readOidcRules(settings.oidcRules);
     const own = { mesh, authority, store, serving, journal };
     const parts = { ...own, oidcRules, tokens, jwtKeys, issuerKeys, audit };
-    const front = { settings, port: ports.secure, listFolder: paths.lists };
-    const xds = new XdsFront(front, { ...this.#deps, ...parts });
+    const lists = new MixerLists({ settings, folder: paths.lists }, { ...this.#deps, mesh });
+    const xds = new XdsFront({ settings, port: ports.secure }, { ...this.#deps, ...parts, lists });
     const { peers } = xds.trust;
     const memory = new TrustMemory(memoryFile, { ...this.#deps, peers });
     // Before anybody can ask for a step of the rotation.
@@ -157,7 +158,7 @@ export class ControlPlane implements Component {
       [ADMIN_PATHS.bundles]: () => bundlesView(mesh.model.snapshot(), parts),
       [ADMIN_PATHS.certificates]: () => certificatesView(journal.list()),
       [ADMIN_PATHS.jwks]: () => issuerKeys.view(),
-      [ADMIN_PATHS.lists]: () => xds.lists.view(),
+      [ADMIN_PATHS.lists]: () => lists.view(),
       [ADMIN_PATHS.mesh]: () => ({ settings: mesh.settings }) satisfies MeshView,
       [ADMIN_PATHS.mtls]: () => mtlsView(xds.mtlsEvidence()),
       [ADMIN_PATHS.trustDomain]: () => trustDomainView(xds.domainEvidence(), store),
@@ -176,7 +177,7 @@ export class ControlPlane implements Component {
       { ...this.#deps, mesh, authority, journal, store },
     );
     const status = openPolicyStatus(mesh, xds, { ...this.#deps, store });
-    xds.lists.onNews(() => status.recheck());
+    lists.onNews(() => status.recheck());
     authority.roots.onChange(async () => {
       await serving.renewNow();
       await xds.publishTrust();

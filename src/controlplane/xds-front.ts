@@ -22,7 +22,7 @@ import type { IssuerKeys } from '#controlplane/issuer-keys.ts';
 import { openJwtSvids } from '#controlplane/jwt-svids.ts';
 import type { Mesh } from '#controlplane/mesh.ts';
 import { MeshConfigWatch } from '#controlplane/mesh-config-watch.ts';
-import { MixerLists } from '#controlplane/mixer-lists.ts';
+import type { MixerLists } from '#controlplane/mixer-lists.ts';
 import { ModelFeed } from '#controlplane/model-feed.ts';
 import type { MtlsEvidence } from '#controlplane/mtls-view.ts';
 import { serverReflection } from '#controlplane/reflection.ts';
@@ -66,11 +66,10 @@ export interface XdsFrontOptions {
   readonly settings: Settings;
   /** 0 = any free one. */
   readonly port: number;
-  /** Where lists of Mixer are kept. */
-  readonly listFolder: string;
 }
 
 export interface XdsFrontDeps extends ServerParts {
+  readonly lists: MixerLists;
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: RandomSource;
@@ -99,8 +98,6 @@ export class XdsFront implements Component {
   readonly #crl: CrlPublisher;
   /** Tells workloads what to trust, and knows who does. */
   readonly trust: TrustServer;
-  /** What listcheckers take from elsewhere. */
-  readonly lists: MixerLists;
   #grpc: GrpcServer | undefined;
   #onProgress: () => void = () => {};
   /** The roots as workloads were told last, PEM. */
@@ -116,8 +113,6 @@ export class XdsFront implements Component {
     this.#lifecycle = new Lifecycle(log);
     this.#registration = new WorkloadRegistration(REGISTRATION, { store: deps.store, clock, log });
     this.#revocation = new RevocationCheck(mesh);
-    const { settings, listFolder: folder } = options;
-    this.lists = new MixerLists({ settings, folder }, deps);
     this.#issuance = openIssuance(options.settings, { ...deps, revocation: this.#revocation });
     this.#crl = revocationList(options.settings, {
       ...deps,
@@ -217,10 +212,10 @@ export class XdsFront implements Component {
       this.#ads.configChanged();
       if (this.#revocation.hasChanged()) void this.#revoke();
     };
-    const { issuerKeys } = this.#deps;
+    const { issuerKeys, lists } = this.#deps;
     issuerKeys.onChange(onChange);
-    this.lists.onChange({ lists: onChange, mesh: () => issuerKeys.meshChanged() });
-    const changed = (): void => this.lists.meshChanged();
+    lists.onChange({ lists: onChange, mesh: () => issuerKeys.meshChanged() });
+    const changed = (): void => lists.meshChanged();
     const config = new MeshConfigWatch({ store, mesh, onChange, log });
     const feed = new ModelFeed({ store, model: mesh.model, onChange: changed, log });
     const grpc = this.#grpcServer(present(serving.material, 'the serving certificate'));
@@ -228,9 +223,9 @@ export class XdsFront implements Component {
     serving.onRenewed((material) => grpc.updateTls(this.#tls(material)));
     this.#deps.jwtKeys.onChange(() => this.#publishBundles());
     this.#publishBundles();
-    await this.#lifecycle.start([this.lists, config, feed]);
+    await this.#lifecycle.start([lists, config, feed]);
     // Proxies that come back after a restart should not hear of rules without their lists.
-    await this.lists.settled();
+    await lists.settled();
     await this.#lifecycle.start([this.#crl, this.#registration, grpc]);
   }
 
