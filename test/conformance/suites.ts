@@ -69,6 +69,11 @@ export const SUITES: readonly SuiteEntry[] = [
     load: async () => (await import('./suites/traffic.ts')).suite,
   },
   {
+    name: 'traffic-offline',
+    data: 'traffic/traffic.json',
+    load: async () => (await import('./suites/traffic-offline.ts')).suite,
+  },
+  {
     name: 'kubeapi',
     data: 'kubeapi',
     load: async () => (await import('./suites/kubeapi.ts')).suite,

@@ -110,7 +110,8 @@ export class Decider {
     }
     const authorization = this.#authorizer.authorizationFor(to.workload, this.#mesh);
     const principals = tokensOfPort(tokens, to.workloadPort).binding;
-    const received = receivedRequest(call, this.#mesh.settings.hardening);
+    const peer = connection.carriesIdentity ? call.from.identity : undefined;
+    const received = receivedRequest(call, this.#mesh.settings.hardening, peer);
     const facts = requestOf(call, connection, token, received);
     const request: AuthzRequest = { ...facts, principals };
     const result = authorize(authorization, request, this.#mesh.settings);

@@ -3,6 +3,7 @@ import type { HardeningProfile } from '#model/mesh-settings.ts';
 import type { Call } from '#policy/decide/call.ts';
 import { HARDENING } from '#policy/hardening.ts';
 import { isProxyHeader } from '#policy/proxy-headers.ts';
+import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
 type Headers = Readonly<Record<string, readonly string[]>>;
 
@@ -18,8 +19,16 @@ const FORWARDED_FOR = 'x-forwarded-for';
 /** Proxies write it anew for each request. */
 const CLIENT_CERTIFICATE = 'x-forwarded-client-cert';
 
-/** What the profile leaves of the headers of a call, and whom it takes for the original client. */
-export function receivedRequest({ from, http }: Call, profile: HardeningProfile): ReceivedRequest {
+/**
+ * What the profile leaves of the headers of a call, what the proxy adds, and whom it takes for the
+ * original client.
+ * @param peer who the certificate of the connection is for; undefined = there is none
+ */
+export function receivedRequest(
+  { from, to, http }: Call,
+  profile: HardeningProfile,
+  peer: SpiffeId | undefined,
+): ReceivedRequest {
   const { callerAddressIsPeers, proxyHeadersAreStripped } = HARDENING[profile];
   const headers = new Map<string, readonly string[]>();
   for (const [written, value] of Object.entries(http?.headers ?? {})) {
@@ -27,6 +36,9 @@ export function receivedRequest({ from, http }: Call, profile: HardeningProfile)
     if (name === CLIENT_CERTIFICATE || (proxyHeadersAreStripped && isProxyHeader(name))) continue;
     headers.set(name, [...(headers.get(name) ?? []), ...[value].flat()]);
   }
+  // The hash of a certificate is not known before there is one.
+  if (http && peer)
+    headers.set(CLIENT_CERTIFICATE, [`By=${to.workload.identity};Hash=?;URI=${peer}`]);
   const forwarded = headers.get(FORWARDED_FOR)?.join(',');
   // Without trusted proxies before this one, the last address is the one that counts.
   const last = forwarded?.split(',').at(-1)?.trim() ?? '';
