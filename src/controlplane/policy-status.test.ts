@@ -33,22 +33,31 @@ const VERDICT: Verdict = {
 };
 
 /** A controller with a policy about which `found` is found, at a time that a test moves. */
-async function setUp(t: TestContext, ...found: readonly Diagnostic[]) {
+function setUp(t: TestContext, ...found: readonly Diagnostic[]) {
+  return setUpWith(t, { found });
+}
+
+/** The same for a policy of which something was said before the controller started. */
+async function setUpWith(
+  t: TestContext,
+  { found, before }: { readonly found: readonly Diagnostic[]; readonly before?: IstioStatus },
+) {
   const clock = new FakeClock();
   const deps = { clock, random: systemRandom, log: silentLogger };
   const store = new MemoryStore(deps);
-  const world = { found, version: 1 };
+  const world = { found, version: 1, verdict: VERDICT };
   const findings = () => new Map(world.found.length === 0 ? [] : [[POLICY, world.found]]);
   const controller = new PolicyStatus({
     ...deps,
     store,
     findings,
     version: () => world.version,
-    enforcement: { look: () => {}, verdictOf: () => VERDICT },
+    enforcement: { look: () => {}, verdictOf: () => world.verdict },
   });
   t.after(() => controller.close());
   await store.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } });
   await store.create(POLICY);
+  if (before) await store.updateStatus({ ...POLICY, status: before } as ApiObject);
   await controller.start();
   const status = async () => ((await store.get(KEY)) as WithStatus | undefined)?.status;
   const touch = async () => {
@@ -58,7 +67,7 @@ async function setUp(t: TestContext, ...found: readonly Diagnostic[]) {
     world.version += 1;
   };
   /** Lets time pass until the status is as wanted. */
-  const reaches = (holds: (status: IstioStatus | undefined) => boolean) =>
+  const reaches = (holds: (status: IstioStatus | undefined) => boolean | undefined) =>
     waitUntil(async () => {
       clock.advance(600);
       return holds(await status());
@@ -127,6 +136,20 @@ describe('the status of policies', () => {
     await world.reaches((status) => status?.conditions !== undefined);
     const types = (await world.status())?.conditions?.map(({ type }) => type);
     assert.deepEqual(types, ['Accepted', 'Reconciled']);
+  });
+
+  it('says after a start what was said before, until proxies had time to come back', async (t) => {
+    const condition = { type: 'Reconciled', status: 'True', observedGeneration: 1 };
+    const before = { conditions: [condition] };
+    const world = await setUpWith(t, { found: [finding('info', 'a')], before });
+    await world.reaches((status) => conditionOf(status) !== undefined);
+    const said = async () =>
+      (await world.status())?.conditions?.find(({ type }) => type === 'Reconciled')?.status;
+    assert.equal(await said(), 'True');
+    world.advance(10_000);
+    await world.reaches((status) =>
+      status?.conditions?.some(({ type, status: is }) => type === 'Reconciled' && is === 'Unknown'),
+    );
   });
 
   it('is written bit by bit where there is much to write', async (t) => {
