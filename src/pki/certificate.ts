@@ -3,6 +3,7 @@ import { DerReader } from '#pki/der-read.ts';
 import { contextTag, TAG } from '#pki/der-write.ts';
 import { type Extensions, NO_EXTENSIONS, parseExtensions } from '#pki/extensions.ts';
 import { decodePem } from '#pki/pem.ts';
+import { spkiOf } from '#pki/public-key.ts';
 import { parseSignatureAlgorithm, type SignatureAlgorithm } from '#pki/signature.ts';
 
 /** An X.509 certificate, read; not verified. Byte fields are views into `der`. */
@@ -92,5 +93,5 @@ export function parseCertificatesPem(pem: string): Certificate[] {
 
 /** Whether a certificate was issued for this key (its public half is given). */
 export function isCertificateOfKey(certificate: Certificate, publicKey: KeyObject): boolean {
-  return Buffer.compare(publicKey.export({ type: 'spki', format: 'der' }), certificate.spki) === 0;
+  return Buffer.compare(spkiOf(publicKey), certificate.spki) === 0;
 }

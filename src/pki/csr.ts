@@ -19,7 +19,7 @@ import {
 import type { KeyPair } from '#pki/keys.ts';
 import { OID } from '#pki/object-ids.ts';
 import { decodePem, encodePem, type PemText } from '#pki/pem.ts';
-import { type PublicKey, parsePublicKey } from '#pki/public-key.ts';
+import { type PublicKey, parsePublicKey, spkiOf } from '#pki/public-key.ts';
 import {
   parseSignatureAlgorithm,
   signatureVerifies,
@@ -49,7 +49,7 @@ export function buildCsr(identity: SpiffeId, keys: KeyPair): PemText {
     sequence(
       unsignedInteger(Uint8Array.of(0)),
       sequence(),
-      keys.publicKey.export({ type: 'spki', format: 'der' }),
+      spkiOf(keys.publicKey),
       element(ATTRIBUTES_TAG, extensionRequest(namesExtension({ uris: [identity] }))),
     ),
   );

@@ -5,11 +5,11 @@ import { describe, it } from 'node:test';
 import { isBulwarkError } from '#base/errors.ts';
 import { bitString, encodeDer, NULL, oid, sequence, unsignedInteger } from '#pki/der-write.ts';
 import { OID } from '#pki/object-ids.ts';
-import { importPublicKey, parsePublicKey } from '#pki/public-key.ts';
+import { importPublicKey, parsePublicKey, spkiOf } from '#pki/public-key.ts';
 
-const spkiOf = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' });
+const exported = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' });
 const ec = (namedCurve: string, paramEncoding: 'named' | 'explicit' = 'named'): Buffer =>
-  spkiOf(generateKeyPairSync('ec', { namedCurve, paramEncoding }).publicKey);
+  exported(generateKeyPairSync('ec', { namedCurve, paramEncoding }).publicKey);
 
 /** An RSA key made of nothing but its numbers. */
 function rsa(modulus: Uint8Array, exponent: readonly number[]): Uint8Array {
@@ -29,8 +29,8 @@ describe('a public key is taken', () => {
   const taken = {
     'P-256': ec('P-256'),
     'P-384': ec('P-384'),
-    Ed25519: spkiOf(generateKeyPairSync('ed25519').publicKey),
-    RSA: spkiOf(generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey),
+    Ed25519: exported(generateKeyPairSync('ed25519').publicKey),
+    RSA: exported(generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey),
   };
   for (const [kind, spki] of Object.entries(taken))
     it(`of kind ${kind}`, () => {
@@ -61,9 +61,9 @@ describe('a public key is refused', () => {
     'on a curve without a name': ec('P-256', 'explicit'),
     'with a compressed point': compressed,
     'at infinity': infinity,
-    'of kind Ed448': spkiOf(generateKeyPairSync('ed448').publicKey),
-    'of kind X25519': spkiOf(generateKeyPairSync('x25519').publicKey),
-    'of kind RSA-PSS': spkiOf(generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).publicKey),
+    'of kind Ed448': exported(generateKeyPairSync('ed448').publicKey),
+    'of kind X25519': exported(generateKeyPairSync('x25519').publicKey),
+    'of kind RSA-PSS': exported(generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).publicKey),
     'of RSA with 2040 bits': rsa(modulusOf(2040), [1, 0, 1]),
     'of RSA with 8200 bits': rsa(modulusOf(8200), [1, 0, 1]),
     'of RSA with exponent 1': rsa(modulusOf(2048), [1]),
@@ -93,4 +93,19 @@ describe('a public key is refused', () => {
       );
     }
   });
+});
+
+describe('the bytes of a key', () => {
+  const made = {
+    'P-256': () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+    'P-384': () => generateKeyPairSync('ec', { namedCurve: 'P-384' }),
+    Ed25519: () => generateKeyPairSync('ed25519'),
+    RSA: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  };
+  for (const [kind, make] of Object.entries(made))
+    it(`are those that OpenSSL writes: ${kind}`, () => {
+      const { publicKey } = make();
+      assert.deepEqual(Buffer.from(spkiOf(publicKey)), exported(publicKey));
+      assert.equal(spkiOf(publicKey), spkiOf(publicKey));
+    });
 });
