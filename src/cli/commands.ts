@@ -36,6 +36,14 @@ export const COMMANDS: readonly CommandEntry[] = [
     },
   },
   {
+    name: 'gateway',
+    summary: 'run a gateway: an Envoy that takes calls from outside of the mesh',
+    load: async () => {
+      keepHeapSmall();
+      return (await import('#cli/commands/gateway.ts')).registerGatewayCommand;
+    },
+  },
+  {
     name: 'apply',
     summary: 'create or change the objects of YAML or JSON files',
     load: async () => (await import('#cli/commands/apply.ts')).registerApplyCommand,

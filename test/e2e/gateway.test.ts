@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { request as httpRequest, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { type TestContext, test } from 'node:test';
+import { bulwark } from '../kit/bulwark.ts';
 import { type SeenRequest, startEchoApp } from '../kit/echo-app.ts';
 import { freePort } from '../kit/free-port.ts';
 import { secretObject } from '../kit/https-app.ts';
@@ -12,6 +13,7 @@ import { waitUntil } from '../kit/wait-until.ts';
 
 const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
 const HELLO = 'hello.example.com';
+const READY_MS_MAX = 30_000;
 const SENSITIVE = 'sensitive.example.com';
 const IN_MESH = 'hello-world.greet';
 
@@ -32,11 +34,15 @@ spec:
   template: { serviceAccount: ${name} }
 ---`;
 
-type Ports = Readonly<Record<'http' | 'https' | 'kubernetes' | 'vault', number>>;
+type Ports = Readonly<Record<'http' | 'https' | 'kube' | 'vault', number>>;
 
-const objects = ({ http, https, kubernetes, vault }: Ports) => `${group('greet', 'hello-world')}
+const objects = ({ http, https, kube, vault }: Ports) => `${group('greet', 'hello-world')}
 ${group('app', 'caller')}${group('elsewhere', 'caller')}
-${group('edge', 'gate', `, ${GATEWAY_NAME}: outside`)}${group('edge', 'vault')}
+${group('edge', 'gate', `, ${GATEWAY_NAME}: outside`)}
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: vault, namespace: edge }
+---
 apiVersion: v1
 kind: Service
 metadata: { name: hello-world, namespace: greet }
@@ -83,7 +89,7 @@ metadata: { name: outside, namespace: edge }
 spec:
   gatewayClassName: bulwark
   listeners:
-    - { name: web, port: ${kubernetes}, protocol: HTTP, allowedRoutes: { namespaces: { from: All } } }
+    - { name: web, port: ${kube}, protocol: HTTP, allowedRoutes: { namespaces: { from: All } } }
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -135,7 +141,7 @@ async function startGateway(t: TestContext) {
   const ports = {
     http: await freePort(),
     https: await freePort(),
-    kubernetes: await freePort(),
+    kube: await freePort(),
     vault: await freePort(),
   };
   await mesh.apply(objects(ports));
@@ -150,14 +156,17 @@ async function startGateway(t: TestContext) {
       workload('app', 'caller', { httpProxyPort: callers.app }),
       workload('elsewhere', 'caller', { httpProxyPort: callers.elsewhere }),
       workload('edge', 'gate', { mode: 'gateway', bindAddress: '127.0.0.1' }),
-      workload('edge', 'vault', { mode: 'gateway', bindAddress: '127.0.0.1' }),
     ],
   });
+  const who = ['-n', 'edge', '--service-account', 'vault', '--bind-address', '127.0.0.1'];
+  const vault = bulwark(['gateway', ...who, '--kubeconfig', mesh.kubeconfig]);
+  t.after(() => vault.stop());
+  await vault.waitForLine((line) => line === 'ready' || undefined, READY_MS_MAX);
   const outside = (host = HELLO, headers: RequestOptions['headers'] = {}, path = '/') =>
     ask({ port: ports.http, path, headers: { ...headers, host } });
   const inside = (namespace: keyof typeof callers) =>
     ask({ port: callers[namespace], path: `http://${IN_MESH}/`, headers: { host: IN_MESH } });
-  const routed = (path: string) => ask({ port: ports.kubernetes, path, headers: { host: HELLO } });
+  const routed = (path: string) => ask({ port: ports.kube, path, headers: { host: HELLO } });
   const apart = (host: string) => ask({ port: ports.vault, headers: { host } });
   return { mesh, https: ports.https, outside, inside, routed, apart };
 }
@@ -278,13 +287,12 @@ test('a gateway leads callers to a service, and policies decide at both', {
       const caller = authority.issue({ dnsNames: ['caller'] });
       const proved = { cert: caller.certificate, key: caller.privateKey };
       const values = { cert, key, cacert: authority.root };
-      const secrets = '/api/v1/namespaces/edge/secrets';
+      const [path, body] = [
+        `/api/v1/namespaces/edge/secrets`,
+        secretObject('edge', 'hello', values),
+      ];
       await assert.rejects(call(proved));
-      await mesh.api.expect({
-        method: 'POST',
-        path: secrets,
-        body: secretObject('edge', 'hello', values),
-      });
+      await mesh.api.expect({ method: 'POST', path, body });
       await becomes(() => call(proved), 200);
       await assert.rejects(call({}));
     },

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { Agent } from '#agent/agent.ts';
+import { Agent, type AgentOptions } from '#agent/agent.ts';
 import { readAgentConfig } from '#agent/config/agent-config.ts';
 import type { AgentStatus, WorkloadStatus } from '#agent/status.ts';
 import { systemClock } from '#base/clock.ts';
@@ -9,11 +9,16 @@ import { systemRandom } from '#base/random.ts';
 import { SETTINGS, type SettingName } from '#base/settings-table.ts';
 import type { CliContext } from '#cli/context.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
+import { untilEnded } from '#cli/until-ended.ts';
 
-interface AgentFlags {
-  readonly config: string;
+/** How readiness is said. */
+interface ReadyFlags {
   readonly readyFile?: string;
   readonly output: string;
+}
+
+interface AgentFlags extends ReadyFlags {
+  readonly config: string;
 }
 
 /** The settings that agents read. */
@@ -33,28 +38,36 @@ export function registerAgentCommand(program: Command, context: CliContext): voi
     .option('--ready-file <file>', 'write the status (JSON) here once every workload is ready')
     .option('-o, --output <format>', 'how readiness is said: text or json', 'text');
   addSettingOptions(command, AGENT_SETTINGS).action(async (flags: AgentFlags) => {
-    const { signal } = context;
     const config = await readAgentConfig(flags.config);
     const settings = await settingsOf(command, context, config.settings);
-    const agent = new Agent(
-      { settings, workloads: config.workloads, searchPath: context.env.PATH },
-      {
-        log: context.logger(settings.logLevel).child({ component: 'agent' }),
-        clock: systemClock,
-        random: systemRandom,
-        metrics: new Metrics(),
-      },
-    );
-    await agent.start();
-    const ending = ended(signal);
-    try {
-      const status = await Promise.race([agent.whenReady(), ending]);
-      if (status) await sayReady(status, flags, context);
-      await ending;
-    } finally {
-      await agent.close();
-    }
+    await serveWorkloads({ settings, workloads: config.workloads }, flags, context);
   });
+}
+
+/** Serves workloads until the user asks to end, and says when all of them are ready. */
+export async function serveWorkloads(
+  { settings, workloads }: Pick<AgentOptions, 'settings' | 'workloads'>,
+  flags: ReadyFlags,
+  context: CliContext,
+): Promise<void> {
+  const agent = new Agent(
+    { settings, workloads, searchPath: context.env.PATH },
+    {
+      log: context.logger(settings.logLevel).child({ component: 'agent' }),
+      clock: systemClock,
+      random: systemRandom,
+      metrics: new Metrics(),
+    },
+  );
+  await agent.start();
+  const ending = untilEnded(context.signal);
+  try {
+    const status = await Promise.race([agent.whenReady(), ending]);
+    if (status) await sayReady(status, flags, context);
+    await ending;
+  } finally {
+    await agent.close();
+  }
 }
 
 /** What `--ready-file` and `--output json` hold. */
@@ -64,7 +77,7 @@ export async function writeReadyFile(path: string, status: AgentStatus): Promise
 
 async function sayReady(
   status: AgentStatus,
-  { readyFile, output }: AgentFlags,
+  { readyFile, output }: ReadyFlags,
   { stdout }: CliContext,
 ): Promise<void> {
   if (readyFile !== undefined) await writeReadyFile(readyFile, status);
@@ -76,12 +89,4 @@ async function sayReady(
 function lineOf({ name, namespace, identity, ports }: WorkloadStatus): string {
   const proxy = ports ? `  HTTP proxy 127.0.0.1:${ports.httpProxyPort}` : '';
   return `${name}.${namespace}  ${identity}${proxy}\n`;
-}
-
-function ended(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    const end = (): void => resolve(undefined);
-    if (signal.aborted) end();
-    else signal.addEventListener('abort', end, { once: true });
-  });
 }

@@ -96,7 +96,8 @@ function portOf(flag: string, text: string | undefined, min: number): number | u
   throw usage(`${flag} is "${text}"; accepted: a port number from ${min} to 65535`);
 }
 
-function nameOf(flag: string, text: string): string {
+/** A name of the API. @throws BulwarkError CLI_USAGE */
+export function nameOf(flag: string, text: string): string {
   if (/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(text)) return text;
   throw usage(`${flag} is "${text}"; accepted: lower case letters, digits, "-" and "."`);
 }
@@ -107,7 +108,8 @@ function addressesOf(text: string | undefined): readonly string[] {
   throw usage(`--address is "${text}"; accepted: an IP address`);
 }
 
-function labelOf(text: string): [string, string] {
+/** `NAME=VALUE` in two. @throws BulwarkError CLI_USAGE */
+export function labelOf(text: string): [string, string] {
   const at = text.indexOf('=');
   if (at < 1) throw usage(`--label is "${text}"; accepted: NAME=VALUE`);
   return [text.slice(0, at), text.slice(at + 1)];

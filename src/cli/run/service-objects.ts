@@ -32,9 +32,24 @@ export async function ensureServiceObjects(
   request: ServiceRequest,
 ): Promise<readonly string[]> {
   const lines: string[] = [];
-  for (const wanted of [serviceOf(request), groupOf(request)])
-    lines.push(await ensure(client, wanted));
+  const { service, portName, port } = request;
+  const group = groupOf({ ...request, labels: { app: service }, ports: { [portName]: port } });
+  for (const wanted of [serviceOf(request), group]) lines.push(await ensure(client, wanted));
   return lines;
+}
+
+/** A WorkloadGroup: who may register in it, and with which labels. */
+export interface GroupRequest {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly group: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly ports?: Readonly<Record<string, number>>;
+}
+
+/** Makes sure that a WorkloadGroup exists; one that does is left as it is. Says what was done. */
+export function ensureGroup(client: KubeClient, request: GroupRequest): Promise<string> {
+  return ensure(client, groupOf(request));
 }
 
 async function ensure(client: KubeClient, wanted: Wanted): Promise<string> {
@@ -70,8 +85,7 @@ function serviceOf(request: ServiceRequest): Wanted {
   };
 }
 
-function groupOf(request: ServiceRequest): Wanted {
-  const { namespace, service, group, serviceAccount, portName, port } = request;
+function groupOf({ namespace, group, serviceAccount, labels, ports }: GroupRequest): Wanted {
   return {
     collection: `/apis/networking.istio.io/v1/namespaces/${namespace}/workloadgroups`,
     name: group,
@@ -80,10 +94,7 @@ function groupOf(request: ServiceRequest): Wanted {
       apiVersion: 'networking.istio.io/v1',
       kind: 'WorkloadGroup',
       metadata: { name: group, namespace },
-      spec: {
-        metadata: { labels: { app: service } },
-        template: { serviceAccount, ports: { [portName]: port } },
-      },
+      spec: { metadata: { labels }, template: { serviceAccount, ...(ports && { ports }) } },
     },
   };
 }
