@@ -1,7 +1,7 @@
 /**
- * The requests of the suite `traffic` that policy decides, asked of the evaluator alone: what it can
- * say of a call must be what was measured. What it cannot say (a provider that is asked, an answer
- * of the application) is left out.
+ * The requests of the suite `traffic` that policy decides, asked of the evaluator alone: what it
+ * can say of a call must be what was measured. What it cannot say (a provider that is asked, an
+ * answer of the application) is left out.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
