@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { ToldCall } from '#audit/call-entry.ts';
-import { CallIntake, type LeftOut } from '#audit/call-intake.ts';
+import { CallIntake } from '#audit/call-intake.ts';
+import type { LeftOut } from '#audit/call-rates.ts';
 import { createAuditMetrics } from '#audit/metrics.ts';
 import { GRPC_STATUS, GrpcStatusError } from '#base/grpc/grpc.ts';
 import { LIMITS } from '#base/limits.ts';
@@ -46,18 +47,29 @@ async function intake(t: TestContext) {
   return { made, clock, calls, samples, left, open };
 }
 
-function message(options: { logName?: string; count?: number; namespace?: string; path?: string }) {
+function message(options: {
+  logName?: string;
+  count?: number;
+  namespace?: string;
+  path?: string;
+  /** Callers that take turns. */
+  callers?: number;
+}) {
   const { logName = 'bulwark-audit', count = 1, namespace = 'default', path = '/' } = options;
+  const { callers = 1000 } = options;
   const id = `sidecar~10.0.0.1~app-1.${namespace}~${namespace}.svc.cluster.local`;
   const metadata = { NAME: 'app-1', NAMESPACE: namespace, SERVICE_ACCOUNT: 'app' };
-  const entry = { commonProperties: { customTags: { method: 'GET', path } } };
+  const entry = (_: unknown, index: number) => {
+    const peer = `spiffe://cluster.local/ns/web/sa/caller-${index % callers}`;
+    return { commonProperties: { customTags: { method: 'GET', path, peer } } };
+  };
   return toBinary(
     StreamAccessLogsMessageSchema,
     create(StreamAccessLogsMessageSchema, {
       identifier: { node: { ...nodeMessage(), id, metadata }, logName },
       logEntries: {
         case: 'tcpLogs',
-        value: { logEntry: Array.from({ length: count }, () => entry) },
+        value: { logEntry: Array.from({ length: count }, entry) },
       },
     }),
   );
@@ -116,6 +128,20 @@ describe('the intake of calls', () => {
       return left.length > 0;
     }, 'the rest is told');
     assert.deepEqual([left[0]?.count, left[0]?.isSample], [5, false]);
+  });
+
+  it('takes so many of one caller: who calls often does not push out others', async (t) => {
+    const { clock, calls, left, open } = await intake(t);
+    const most = LIMITS.auditCallsPerCallerMax;
+    open('default').send(message({ count: most + 30, callers: 1 }));
+    await waitUntil(() => calls.length === most, 'they came');
+    open('default').send(message({ count: 2, callers: 2 }));
+    await waitUntil(() => calls.length === most + 1, 'another caller is recorded');
+    clock.advance(1000);
+    assert.deepEqual(
+      left.map(({ count }) => count),
+      [31],
+    );
   });
 
   it('ends the streams of who is revoked, and all of them when it closes', async (t) => {

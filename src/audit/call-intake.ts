@@ -1,6 +1,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import type { RecordedWorkload } from '#admin/audit.ts';
 import { callOfEntry, type ToldCall } from '#audit/call-entry.ts';
+import { CallRates, type LeftOut } from '#audit/call-rates.ts';
 import type { AuditMetrics } from '#audit/metrics.ts';
 import type { Clock } from '#base/clock.ts';
 import {
@@ -33,18 +34,10 @@ export interface CallIntakeDeps {
   readonly onLeftOut: (left: LeftOut) => void;
 }
 
-/** Calls that were too many. */
-export interface LeftOut {
-  readonly workload: RecordedWorkload;
-  readonly count: number;
-  readonly isSample: boolean;
-}
-
 /** Envoy's access log service (envoy.service.accesslog.v3), as a proxy opens it. */
 const STREAM_PATH = '/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs';
 const FIRST_MESSAGE_MS_MAX = 15_000;
 const EARLY_MESSAGES_MAX = 16;
-const SECOND_MS = 1000;
 
 /**
  * Takes what proxies tell of the calls to their workloads. Whose calls they are is what the
@@ -55,11 +48,15 @@ export class CallIntake {
   readonly service: GrpcService;
   readonly #deps: CallIntakeDeps;
   readonly #streams = new Set<CallStream>();
-  readonly #rates = new Map<string, Rate>();
+  readonly #rates: CallRates;
   #isClosing = false;
 
   constructor(deps: CallIntakeDeps) {
     this.#deps = deps;
+    this.#rates = new CallRates(deps.clock, (left) => {
+      deps.metrics.leftOut.inc(left.count);
+      deps.onLeftOut(left);
+    });
     this.service = { streams: { [STREAM_PATH]: (stream) => this.#accept(stream) } };
   }
 
@@ -88,60 +85,27 @@ export class CallIntake {
       stream.end(GRPC_STATUS.resourceExhausted, 'too many streams');
       return;
     }
-    const opened = new CallStream(stream, this.#deps, (workload, isSample) =>
-      this.#mayTake(workload, isSample),
-    );
+    const opened = new CallStream(stream, this.#deps, this.#rates);
     this.#streams.add(opened);
     stream.call.signal.addEventListener('abort', () => this.#streams.delete(opened));
   }
-
-  /** All streams of an identity have one rate together: more streams are no way around it. */
-  #mayTake(workload: RecordedWorkload, isSample: boolean): boolean {
-    const { clock, metrics, onLeftOut } = this.#deps;
-    const key = `${isSample} ${workload.identity}`;
-    let rate = this.#rates.get(key);
-    if (rate === undefined) {
-      rate = { taken: 0, leftOut: 0 };
-      this.#rates.set(key, rate);
-      const second = rate;
-      clock.after(SECOND_MS, () => {
-        this.#rates.delete(key);
-        if (second.leftOut > 0) onLeftOut({ workload, count: second.leftOut, isSample });
-      });
-    }
-    if (rate.taken < LIMITS.auditCallsPerSecondMax) {
-      rate.taken += 1;
-      return true;
-    }
-    rate.leftOut += 1;
-    metrics.leftOut.inc();
-    return false;
-  }
-}
-
-type MayTake = (workload: RecordedWorkload, isSample: boolean) => boolean;
-
-/** What one identity told in a second. */
-interface Rate {
-  taken: number;
-  leftOut: number;
 }
 
 /** One stream of one thread of a proxy; nothing is answered on it. */
 class CallStream {
   readonly #stream: GrpcServerStream;
   readonly #deps: CallIntakeDeps;
-  readonly #mayTake: MayTake;
+  readonly #rates: CallRates;
   readonly #first = Promise.withResolvers<StreamedCalls>();
   #identity: SpiffeId | undefined;
   #early: StreamedCalls[] | undefined = [];
   #workload: RecordedWorkload | undefined;
   #isSample = false;
 
-  constructor(stream: GrpcServerStream, deps: CallIntakeDeps, mayTake: MayTake) {
+  constructor(stream: GrpcServerStream, deps: CallIntakeDeps, rates: CallRates) {
     this.#stream = stream;
     this.#deps = deps;
-    this.#mayTake = mayTake;
+    this.#rates = rates;
     this.#first.promise.catch(() => {});
     const timer = deps.clock.after(FIRST_MESSAGE_MS_MAX, () =>
       this.end(GRPC_STATUS.deadlineExceeded, 'no message came'),
@@ -207,10 +171,14 @@ class CallStream {
   #take({ tcpLogs }: StreamedCalls, workload: RecordedWorkload): void {
     const { clock, metrics, onCall, onSample } = this.#deps;
     for (const entry of tcpLogs?.logEntry ?? []) {
-      if (!this.#mayTake(workload, this.#isSample)) continue;
+      if (!this.#rates.mayRead(workload, this.#isSample)) continue;
       const call = callOfEntry(entry, workload, clock.now());
-      if (this.#isSample) metrics.sampled.inc();
-      (this.#isSample ? onSample : onCall)(call);
+      if (!this.#isSample) {
+        if (this.#rates.mayRecord(call)) onCall(call);
+        continue;
+      }
+      metrics.sampled.inc();
+      onSample(call);
     }
   }
 

@@ -116,6 +116,8 @@ export const LIMITS = {
   auditStreamsMax: 40_000,
   /** Calls that are recorded each second of one identity; the others are counted. */
   auditCallsPerSecondMax: 1000,
+  /** Of those, calls of one caller. */
+  auditCallsPerCallerMax: 100,
   /** Records that wait for a sink; more are dropped and counted. */
   auditWaitingMax: 20_000,
   /** Characters of the records that wait for a sink. */
