@@ -57,6 +57,8 @@ export interface MeshSettings {
   readonly denialHeader: boolean;
   /** Whether proxies count requests by rule. */
   readonly policyMetrics: boolean;
+  /** From so many rules of one action on, a proxy tries only those that may match the caller. */
+  readonly largePolicyRules: number;
   /** What becomes of HTTP streams that are open when policy of their workload changes. */
   readonly openStreams: 'keep' | 'end';
   /** Whether tokens of end users without `exp` are refused, whatever their rule says. */
@@ -85,6 +87,7 @@ export function meshSettings(
     audit: { records: 'off', trafficPercent: 0 },
     denialHeader: false,
     policyMetrics: true,
+    largePolicyRules: 32,
     openStreams: 'keep',
     requireTokenExpiration: false,
     tls: DEFAULT_TLS_LIMITS,

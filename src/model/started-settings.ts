@@ -21,6 +21,7 @@ export function startedSettings(settings: Settings): MeshSettings {
     audit: { records: settings.auditRecords, trafficPercent: settings.auditTraffic },
     denialHeader: settings.denialHeader,
     policyMetrics: settings.policyMetrics,
+    largePolicyRules: settings.largePolicyRules,
     openStreams: settings.openStreams,
     requireTokenExpiration,
     tls: tlsLimits(settings),

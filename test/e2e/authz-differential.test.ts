@@ -30,7 +30,8 @@ function evaluated({ authorization, request }: FuzzCase, { profile }: AuthzFuzz)
 
 for (const fuzz of authzFuzzes(SEED)) {
   it(`evaluator and Envoy decide alike: ${fuzz.sort}, profile ${fuzz.profile}`, async (t) => {
-    const envoy = await startAuthzEnvoy(t, fuzz.authorizations, fuzz.profile, fuzz.principals);
+    const { authorizations, profile, principals, largeFrom } = fuzz;
+    const envoy = await startAuthzEnvoy(t, authorizations, profile, principals, largeFrom);
     const counts = { allow: 0, deny: 0, malformed: 0 };
     await forEachAtOnce(casesOf(fuzz), async (one) => {
       const ours = evaluated(one, fuzz);

@@ -2,20 +2,15 @@ import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { createRegistry, type DescMessage, type MessageShape, toJson } from '@bufbuild/protobuf';
 import { systemCode } from '#base/errors.ts';
-import { RBACSchema as HttpRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
-import { RBACSchema as NetworkRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
-import { UriTemplateMatchConfigSchema } from '#gen/envoy-api/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js';
-import { type HardeningProfile, PROFILE_PATHS } from '#model/mesh-settings.ts';
+import type { HardeningProfile } from '#model/mesh-settings.ts';
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import type { AuthzRequest } from '#policy/authz/request.ts';
-import type { RuleSet, WorkloadAuthorization } from '#policy/authz/selection.ts';
+import type { WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { HARDENING } from '#policy/hardening.ts';
-import { PATH_NORMALIZATIONS } from '#policy/path-normalization.ts';
-import { buildHttpRbac, buildNetworkRbac } from '#xds/generate/authz/rbac.ts';
-import { agentFilters, serveAgent } from './agent-question.ts';
-import { claimsFilter, claimsHeader } from './claims-header.ts';
+import { serveAgent } from './agent-question.ts';
+import { httpManager, peerSerial, tcpFilters } from './authz-filters.ts';
+import { claimsHeader } from './claims-header.ts';
 import { startEnvoy } from './envoy.ts';
 import { type TestAuthority, type TestCertificate, testAuthority } from './test-authority.ts';
 
@@ -36,25 +31,30 @@ export interface AuthzEnvoy {
 }
 
 const EXTENSIONS = 'type.googleapis.com/envoy.extensions';
-const registry = createRegistry(HttpRbacSchema, NetworkRbacSchema, UriTemplateMatchConfigSchema);
 /** Long enough for Envoy to see that it is no TLS: that takes five bytes. */
 const GREETING = 'good morning';
 const END_OF_HEAD = '\r\n\r\n';
 const ANSWER_MS_MAX = 10_000;
 const DETAILS = /rbac_access_denied_matched_policy\[(.*)\]/;
 
-/** Starts the Envoy. Policies name ports as Envoy sees them, and `principals` whom they mean. */
+/**
+ * Starts the Envoy. Policies name ports as Envoy sees them, and `principals` whom they mean; from
+ * `largeFrom` rules on Envoy looks the caller up.
+ */
 export async function startAuthzEnvoy(
   test: Pick<TestContext, 'after'>,
   authorizations: readonly WorkloadAuthorization[],
   profile: HardeningProfile,
   principals: PrincipalBinding = 'peer',
+  largeFrom = Number.POSITIVE_INFINITY,
 ): Promise<AuthzEnvoy> {
   const authority = testAuthority();
   const server = authority.issue({ uris: ['spiffe://cluster.local/ns/foo/sa/server'] });
   const sockets = transportSockets(authority, server);
   const listeners = authorizations.flatMap((authorization, index) => [
-    listener(`http-${index}`, sockets, [httpManager(authorization, profile, principals)]),
+    listener(`http-${index}`, sockets, [
+      httpManager(authorization, profile, { principals, largeFrom }),
+    ]),
     listener(`tcp-${index}`, sockets, tcpFilters(authorization)),
   ]);
   const envoy = await startEnvoy(test, {
@@ -128,7 +128,7 @@ function listener(name: string, transportSocket: unknown, filters: readonly unkn
       {
         filter_chain_match: { transport_protocol: 'tls' },
         transport_socket: transportSocket,
-        filters,
+        filters: [peerSerial, ...filters],
       },
       { filter_chain_match: { transport_protocol: 'raw_buffer' }, filters },
     ],
@@ -151,66 +151,6 @@ function transportSockets(authority: TestAuthority, server: TestCertificate) {
       },
     },
   };
-}
-
-function typed<D extends DescMessage>(name: string, schema: D, message: MessageShape<D>) {
-  const json = toJson(schema, message, { registry }) as object;
-  return { name, typed_config: { '@type': `type.googleapis.com/${schema.typeName}`, ...json } };
-}
-
-const samePort = (port: number): readonly number[] => [port];
-
-function httpManager(
-  authorization: WorkloadAuthorization,
-  profile: HardeningProfile,
-  principals: PrincipalBinding,
-) {
-  const { http } = authorization;
-  const { mergesSlashes, unescapesSlashes } = PATH_NORMALIZATIONS[PROFILE_PATHS[profile]];
-  const rbac = (action: 'DENY' | 'ALLOW', rules: RuleSet) =>
-    typed(action, HttpRbacSchema, buildHttpRbac(rules, action, samePort, principals));
-  const slashes = unescapesSlashes ? 'UNESCAPE_AND_FORWARD' : 'KEEP_UNCHANGED';
-  const route = {
-    virtual_hosts: [
-      {
-        name: 'all',
-        domains: ['*'],
-        routes: [{ match: { prefix: '/' }, direct_response: { status: 200 } }],
-      },
-    ],
-  };
-  return {
-    name: 'http',
-    typed_config: {
-      '@type': `${EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
-      stat_prefix: 'test',
-      normalize_path: true,
-      merge_slashes: mergesSlashes,
-      path_with_escaped_slashes_action: slashes,
-      route_config: route,
-      local_reply_config: {
-        body_format: { text_format_source: { inline_string: '%RESPONSE_CODE_DETAILS%' } },
-      },
-      http_filters: [
-        claimsFilter(),
-        ...agentFilters(authorization),
-        rbac('DENY', http.deny),
-        rbac('ALLOW', http.allow),
-        {
-          name: 'router',
-          typed_config: { '@type': `${EXTENSIONS}.filters.http.router.v3.Router` },
-        },
-      ],
-    },
-  };
-}
-
-function tcpFilters({ tcp }: WorkloadAuthorization) {
-  return [
-    typed('deny', NetworkRbacSchema, buildNetworkRbac(tcp.deny, 'DENY', samePort)),
-    typed('allow', NetworkRbacSchema, buildNetworkRbac(tcp.allow, 'ALLOW', samePort)),
-    { name: 'echo', typed_config: { '@type': `${EXTENSIONS}.filters.network.echo.v3.Echo` } },
-  ];
 }
 
 async function open(

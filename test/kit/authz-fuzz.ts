@@ -42,6 +42,8 @@ export interface AuthzFuzz {
   readonly sort: string;
   readonly profile: HardeningProfile;
   readonly principals: PrincipalBinding;
+  /** Rules from which on Envoy looks the caller up. */
+  readonly largeFrom: number;
   /** The objects of each authorization. */
   readonly objects: readonly (readonly ApiObject[])[];
   readonly authorizations: readonly WorkloadAuthorization[];
@@ -69,6 +71,7 @@ export function authzFuzzes(seed: number): readonly AuthzFuzz[] {
         sort,
         profile,
         principals,
+        largeFrom: sort === 'AuthorizationPolicy' ? 1 : Number.POSITIVE_INFINITY,
         objects,
         authorizations: objects.map((one) => authorizationOf(one, profile, ROLES_LABELS)),
         requests: requests.map((one) => ({ ...one, principals })),

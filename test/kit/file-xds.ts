@@ -8,13 +8,7 @@ import type { TestCertificate } from './test-authority.ts';
 import { resourceJson } from './xds-json.ts';
 
 /** Types of which Envoy asks for one resource at a time. */
-const SINGLE = [
-  TYPE_URL.endpoints,
-  TYPE_URL.route,
-  TYPE_URL.extensionConfig,
-  TYPE_URL.secret,
-  TYPE_URL.runtime,
-];
+const SINGLE = [TYPE_URL.endpoints, TYPE_URL.route, TYPE_URL.extensionConfig, TYPE_URL.secret];
 
 /** What a workload proves itself with, and what it verifies others with. */
 export interface WorkloadSecrets {
@@ -30,6 +24,7 @@ export interface WorkloadSecrets {
  */
 export class FileXds {
   readonly #directory: string;
+  #runtime: object = {};
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -44,10 +39,9 @@ export class FileXds {
       layered_runtime: {
         layers: [
           ...AGENT_BOOTSTRAP.layered_runtime.layers,
-          {
-            name: 'mesh',
-            rtds_layer: { name: 'mesh', rtds_config: this.#source(TYPE_URL.runtime, 'mesh') },
-          },
+          // It does not change, and every file that is watched takes one of the few watchers that
+          // all Envoys of a machine share.
+          { name: 'mesh', static_layer: this.#runtime },
         ],
       },
       dynamic_resources: {
@@ -59,6 +53,8 @@ export class FileXds {
 
   /** Writes a configuration: first what others refer to. */
   publish(snapshot: XdsSnapshot): void {
+    for (const resource of snapshot.get(TYPE_URL.runtime)?.values() ?? [])
+      this.#runtime = (resourceJson(resource) as { readonly layer: object }).layer;
     for (const typeUrl of SINGLE) {
       for (const resource of snapshot.get(typeUrl)?.values() ?? [])
         this.#write(typeUrl, resource.name, [resourceJson(resource)]);

@@ -100,6 +100,15 @@ export const MESH_SETTINGS = table({
     doc: 'What becomes of HTTP streams (gRPC, WebSocket) that are open when policy of their workload changes or a peer is revoked: they go on as they were let in, or all HTTP connections of the workload end within `drainDuration`.',
     scope: ['server'],
   },
+  largePolicyRules: {
+    type: 'integer',
+    env: ['BULWARK_LARGE_POLICY_RULES'],
+    default: '32',
+    min: '2',
+    max: '1000000',
+    doc: 'From so many rules of one action on, a proxy looks the caller up and tries only the rules that may match it.',
+    scope: ['server'],
+  },
   requireTokenExpiration: {
     type: 'boolean',
     env: ['BULWARK_REQUIRE_TOKEN_EXPIRATION'],

@@ -1,4 +1,4 @@
-import type { MeshSettings } from '#model/mesh-settings.ts';
+import { type MeshSettings, meshTrustDomains } from '#model/mesh-settings.ts';
 import type { Revocations } from '#model/revocations.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
@@ -92,6 +92,8 @@ export class ConfigGenerator {
       bindings: bindingsOf(tokens),
       hardening: mesh.settings.hardening,
       countsRules: mesh.settings.policyMetrics,
+      trustDomains: meshTrustDomains(mesh.settings),
+      largeFrom: mesh.settings.largePolicyRules,
     });
     const revoked = this.#revoked.get(mesh.revocations);
     const jwt = (gateway ? this.#gatewayJwt : this.#jwt).of(tokens, traffic.ports, mesh.keySets);

@@ -117,6 +117,8 @@ export class InboundBuilder {
       listenPorts: proxy.explicit?.inbound,
       hardening,
       countsRules: this.#settings.policyMetrics,
+      trustDomains: meshTrustDomains(this.#settings),
+      largeFrom: this.#settings.largePolicyRules,
     });
     // A new revocation must end open connections, too.
     const revoked = revocations.marker === '' ? '' : `/${revocations.marker}`;

@@ -1,6 +1,10 @@
 import { createHash } from 'node:crypto';
 import { LIMITS } from '#base/limits.ts';
-import { RBACSchema as HttpRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
+import { ExtensionWithMatcherSchema } from '#gen/envoy-api/envoy/extensions/common/matching/v3/extension_matcher_pb.js';
+import {
+  type RBAC as HttpRbac,
+  RBACSchema as HttpRbacSchema,
+} from '#gen/envoy-api/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
 import { RBACSchema as NetworkRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/network/rbac/v3/rbac_pb.js';
 import type { HardeningProfile } from '#model/mesh-settings.ts';
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
@@ -8,6 +12,7 @@ import type { CompiledRule } from '#policy/authz/compiled-policy.ts';
 import type { RuleSet, TrafficRules, WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { agentConfigs } from '#xds/generate/authz/agent-configs.ts';
 import { agentQuestion } from '#xds/generate/authz/agent-question.ts';
+import { type CallerMeaning, filterByCaller } from '#xds/generate/authz/by-caller.ts';
 import {
   type CustomMeaning,
   httpCustomConfigs,
@@ -22,7 +27,7 @@ import {
 } from '#xds/generate/authz/filters.ts';
 import { denyingConfig } from '#xds/generate/authz/joint-rules.ts';
 import type { ListenPorts } from '#xds/generate/authz/permission.ts';
-import { buildHttpRbac, buildNetworkRbac } from '#xds/generate/authz/rbac.ts';
+import { buildHttpRbac, buildNetworkRbac, type RbacAction } from '#xds/generate/authz/rbac.ts';
 import type { XdsResource } from '#xds/resource.ts';
 
 /** What the form of a proxy's authorization depends on beside the policies. */
@@ -39,7 +44,14 @@ export interface AuthzConfigOptions {
   readonly hardening?: HardeningProfile;
   /** Whether requests are counted by the rule that decides; not if left out. */
   readonly countsRules?: boolean;
+  /** The names of the trust domain; none if left out. */
+  readonly trustDomains?: readonly string[];
+  /** Rules from which on callers meet only those that may match them; never if left out. */
+  readonly largeFrom?: number;
 }
+
+/** The options, with what holds when they are left out. */
+type Meaning = CustomMeaning & CallerMeaning & { readonly countsRules: boolean };
 
 /** Everything that one authorization comes to under one mapping of ports. */
 interface AuthzConfigs {
@@ -81,21 +93,23 @@ export function authzMarkers(
 
 function configsOf(
   authorization: WorkloadAuthorization,
-  { listenPorts, bindings, hardening = 'strict', countsRules = false }: AuthzConfigOptions,
+  options: AuthzConfigOptions,
 ): AuthzConfigs {
+  const { listenPorts, bindings, hardening = 'strict', countsRules = false } = options;
+  const { trustDomains = [], largeFrom = Number.POSITIVE_INFINITY } = options;
   const named = listenPorts?.filter(({ port }) => portsNamedIn(authorization).has(port));
   const byPorts = encoded.get(authorization) ?? new Map<string, AuthzConfigs>();
   encoded.set(authorization, byPorts);
   const principals = bindings?.has('origin') ? BOTH : PEER_ONLY;
   const mapping = named?.map(({ port, listen }) => `${port}>${listen}`).join(' ') ?? 'as named';
-  const key = `${principals.join(' ')} ${mapping} ${hardening} ${countsRules}`;
+  const key = `${principals.join(' ')} ${mapping} ${hardening} ${countsRules} ${largeFrom}`;
   const known = byPorts.get(key);
   if (known !== undefined) return known;
   const listensFor = (port: number): readonly number[] => {
     if (named === undefined) return [port];
     return named.filter((mapped) => mapped.port === port).map(({ listen }) => listen);
   };
-  const meaning = { listenPorts: listensFor, hardening, countsRules };
+  const meaning = { listenPorts: listensFor, hardening, countsRules, trustDomains, largeFrom };
   const configs = encode(authorization, meaning, principals);
   // Mappings of proxies that are gone are not told from others: the oldest makes room.
   const [oldest] = byPorts.keys();
@@ -106,7 +120,7 @@ function configsOf(
 
 function encode(
   authorization: WorkloadAuthorization,
-  meaning: CustomMeaning & { readonly countsRules: boolean },
+  meaning: Meaning,
   principals: readonly PrincipalBinding[],
 ): AuthzConfigs {
   const { http, tcp } = authorization;
@@ -161,27 +175,35 @@ function tcpAuditConfig(rules: RuleSet, listenPorts: ListenPorts): XdsResource {
 
 function httpResources(
   rules: TrafficRules,
-  { listenPorts, countsRules }: { listenPorts: ListenPorts; countsRules: boolean },
+  meaning: Meaning,
   principal: PrincipalBinding,
 ): { readonly audit: XdsResource; readonly enforced: readonly XdsResource[] } {
   const { audit, deny, allow } = AUTHZ_CONFIG_NAMES.http;
-  const httpAudit = buildHttpRbac(rules.audit, 'LOG', listenPorts, principal);
-  const httpDeny = buildHttpRbac(rules.deny, 'DENY', listenPorts, principal);
-  const httpAllow = buildHttpRbac(rules.allow, 'ALLOW', listenPorts, principal);
+  // Envoy keeps a number for each rule that ever matched, on each of its ports.
+  const trackPerRuleStats =
+    meaning.countsRules && rulesOf(rules).length <= LIMITS.authzCountedRulesMax;
   // The filters of a chain share one place in the metadata: without a prefix the next would
   // overwrite the one before.
-  httpAudit.rulesStatPrefix = AUDIT_PREFIX;
-  httpDeny.rulesStatPrefix = ENFORCED_PREFIX.deny;
-  httpAllow.rulesStatPrefix = ENFORCED_PREFIX.allow;
-  // Envoy keeps a number for each rule that ever matched, on each of its ports.
-  if (countsRules && rulesOf(rules).length <= LIMITS.authzCountedRulesMax)
-    for (const filter of [httpAudit, httpDeny, httpAllow]) filter.trackPerRuleStats = true;
-  const allowName = boundName(allow, principal);
+  const builder = (action: RbacAction, rulesStatPrefix: string) => (set: RuleSet) =>
+    Object.assign(buildHttpRbac(set, action, meaning.listenPorts, principal), {
+      rulesStatPrefix,
+      trackPerRuleStats,
+    });
+  const denying = builder('DENY', ENFORCED_PREFIX.deny);
+  const config = (name: string, set: RuleSet, build: (set: RuleSet) => HttpRbac): XdsResource => {
+    const split = principal === 'peer' ? filterByCaller(set, meaning, build) : undefined;
+    return split
+      ? extensionConfig(name, ExtensionWithMatcherSchema, split)
+      : extensionConfig(name, HttpRbacSchema, build(set));
+  };
+  const [denyName, allowName] = [boundName(deny, principal), boundName(allow, principal)];
   return {
-    audit: extensionConfig(boundName(audit, principal), HttpRbacSchema, httpAudit),
+    audit: config(boundName(audit, principal), rules.audit, builder('LOG', AUDIT_PREFIX)),
     enforced: [
-      denyingConfig(boundName(deny, principal), HttpRbacSchema, httpDeny, allowName),
-      extensionConfig(allowName, HttpRbacSchema, httpAllow),
+      denyingConfig(denyName, HttpRbacSchema, denying(rules.deny), allowName, {
+        served: config(denyName, rules.deny, denying),
+      }),
+      config(allowName, rules.allow, builder('ALLOW', ENFORCED_PREFIX.allow)),
     ],
   };
 }

@@ -34,7 +34,9 @@ const NETWORK_FILTERS = 'envoy.extensions.filters.network';
 
 describe('the filters that authorize', () => {
   it('of HTTP try AUDIT, DENY, then ALLOW, and deny everything until they know', () => {
-    const configDiscovery = discovery(HttpRbacSchema.typeName, {});
+    const configDiscovery = discovery(HttpRbacSchema.typeName, {}, [
+      'envoy.extensions.common.matching.v3.ExtensionWithMatcher',
+    ]);
     assert.deepEqual(
       httpAuthzFilters('peer').map((filter) => toJson(HttpFilterSchema, filter, { registry })),
       [

@@ -13,6 +13,7 @@ import {
   FilterSchema,
 } from '#gen/envoy-api/envoy/config/listener/v3/listener_components_pb.js';
 import { RBAC_Action, RBACSchema } from '#gen/envoy-api/envoy/config/rbac/v3/rbac_pb.js';
+import { ExtensionWithMatcherSchema } from '#gen/envoy-api/envoy/extensions/common/matching/v3/extension_matcher_pb.js';
 import { ExtAuthzSchema as HttpExtAuthzSchema } from '#gen/envoy-api/envoy/extensions/filters/http/ext_authz/v3/ext_authz_pb.js';
 import { HeaderMutationSchema } from '#gen/envoy-api/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.js';
 import { RBACSchema as HttpRbacSchema } from '#gen/envoy-api/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
@@ -119,7 +120,9 @@ function typeUrlOf({ typeName }: DescMessage): string {
  */
 export function httpAuthzFilters(principal: PrincipalBinding): readonly HttpFilter[] {
   const { audit, deny, allow } = AUTHZ_CONFIG_NAMES.http;
-  return [audit, deny, allow].map((name) => httpRbac(boundName(name, principal)));
+  // Many rules are behind a look-up of the caller (filterByCaller).
+  const trying = discovered(HttpRbacSchema, DEFAULT_HTTP, ExtensionWithMatcherSchema);
+  return [audit, deny, allow].map((name) => httpFilter(boundName(name, principal), trying));
 }
 
 /** The filter that refuses revoked peers. */

@@ -21,29 +21,37 @@ import type { XdsResource } from '#xds/resource.ts';
 
 type Filter = { rules?: RBAC | undefined };
 
+/** The rules of configurations that were made here, whatever their form. */
+const plain = new WeakMap<XdsResource, RBAC | undefined>();
+
 /**
  * The configuration of a filter that enforces DENY rules, which changes with that of ALLOW rules:
  * while both change, the old and the new rules deny.
  * @param other name of the configuration with the ALLOW rules
+ * @param options.served the same rules in a form of another type
  */
 export function denyingConfig<D extends DescMessage>(
   name: string,
   schema: D,
   message: MessageShape<D> & Filter,
   other: string,
+  options: { readonly served?: XdsResource } = {},
 ): XdsResource {
   const joined = new WeakMap<XdsResource, XdsResource>();
   const join = (before: XdsResource): XdsResource => {
     const known = joined.get(before);
     if (known) return known;
     const both = clone(schema, message) as MessageShape<D> & Filter;
-    const rules = rulesOf(before, schema);
+    const rules = plain.has(before) ? plain.get(before) : rulesOf(before, schema);
     if (rules) both.rules = joinedRules(rules, message.rules);
     const made = extensionConfig(name, schema, both);
     joined.set(before, made);
     return made;
   };
-  return { ...extensionConfig(name, schema, message), joint: { other, join } };
+  const served = options.served ?? extensionConfig(name, schema, message);
+  const resource = { ...served, joint: { other, join } };
+  plain.set(resource, message.rules);
+  return resource;
 }
 
 function rulesOf<D extends DescMessage>({ encoded }: XdsResource, schema: D): RBAC | undefined {
