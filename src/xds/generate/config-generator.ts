@@ -5,6 +5,7 @@ import type { Workload } from '#model/workload.ts';
 import { bindingsOf, TokenPolicies } from '#policy/authn/jwt.ts';
 import type { Authorizer, WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { JwtConfigs } from '#xds/generate/authn/filter.ts';
+import { isOfQuestion } from '#xds/generate/authz/agent-configs.ts';
 import { asksAgent } from '#xds/generate/authz/agent-question.ts';
 import { authzExtensionConfigs } from '#xds/generate/authz/extension-configs.ts';
 import { revokedConfigs } from '#xds/generate/authz/revoked-configs.ts';
@@ -87,6 +88,7 @@ export class ConfigGenerator {
     const traffic = gateway
       ? this.#fromOutside({ ...proxy, gateway }, workload, policy, mesh)
       : this.#beside(proxy, workload, policy, mesh);
+    const isAsked = asksAgent(proxy, authorization);
     const configs = authzExtensionConfigs(authorization, {
       listenPorts: explicit?.inbound,
       bindings: bindingsOf(tokens),
@@ -95,6 +97,8 @@ export class ConfigGenerator {
       trustDomains: meshTrustDomains(mesh.settings),
       largeFrom: mesh.settings.largePolicyRules,
     });
+    // Who has no agent has no question: its rules deny what they would ask about.
+    const isFor = (one: XdsResource) => isAsked || !isOfQuestion(one);
     const revoked = this.#revoked.get(mesh.revocations);
     const jwt = (gateway ? this.#gatewayJwt : this.#jwt).of(tokens, traffic.ports, mesh.keySets);
     const snapshot: XdsSnapshot = new Map([
@@ -103,7 +107,7 @@ export class ConfigGenerator {
       [TYPE_URL.secret, traffic.secrets],
       [TYPE_URL.listener, traffic.listeners],
       [TYPE_URL.route, traffic.routes],
-      [TYPE_URL.extensionConfig, this.#maps.of([...jwt, ...configs, ...revoked])],
+      [TYPE_URL.extensionConfig, this.#maps.of([...jwt, ...configs.filter(isFor), ...revoked])],
       [TYPE_URL.runtime, RUNTIME[mesh.settings.hardening]],
     ]);
     this.#consistency.check(snapshot);

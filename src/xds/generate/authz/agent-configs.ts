@@ -38,6 +38,12 @@ export function agentConfigs(
   ];
 }
 
+/** Whether a configuration is one of these. */
+export function isOfQuestion({ name }: XdsResource): boolean {
+  const { question, agent } = AUTHZ_CONFIG_NAMES.http;
+  return name === question || name === agent;
+}
+
 /** Tries the rules as far as they can be told without the agent; denies nothing. */
 function buildQuestion({ rules }: AgentQuestion, listenPorts: ListenPorts): RBAC {
   return create(RBACSchema, {
