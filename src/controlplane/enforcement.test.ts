@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ApiObject } from '#api/object.ts';
+import { Enforcement } from '#controlplane/enforcement.ts';
 import { settle } from '../../test/kit/ads-harness.ts';
 import { CDS, ECDS, EnforcedMesh } from '../../test/kit/enforced-mesh.ts';
 import { waitUntil } from '../../test/kit/wait-until.ts';
@@ -201,4 +202,21 @@ spec: { host: ${host}, trafficPolicy: { tls: { mode: DISABLE, sni: s${connection
   web.ackAll();
   await world.says({ ...RULE, name: 'other' }, 'Reconciled', /^True/);
   await world.says(RULE, 'Reconciled', /^False Refused/);
+});
+
+test('an object that came after the last look is not taken for one that selects nobody', async (t) => {
+  const world = await started(t);
+  const web = await world.connect('web');
+  const { mesh, server } = world;
+  const enforcement = new Enforcement({
+    mesh: () => mesh.model.snapshot(),
+    objectsOf: (workload) => mesh.objectsDeciding(workload),
+    versionOf: (one) => mesh.model.versionOf(one),
+    progress: () => server.progress(),
+  });
+  enforcement.look();
+  await world.put(policy(FOR_WEB));
+  web.ackAll();
+  const object = (await world.store.get(KEY)) as ApiObject;
+  assert.deepEqual(enforcement.verdictOf(object).workloads, { count: 1, first: ['web.ns'] });
 });

@@ -97,8 +97,9 @@ export class Enforcement {
     this.#regroup(mesh);
   }
 
-  /** How far an object is in force; it may be of another version than the one that is. */
+  /** How far an object is in force. A mesh that changed since the last look is looked at again. */
   verdictOf(object: ApiObject): Verdict {
+    if (this.#source.mesh() !== this.#mesh) this.look();
     const decided = this.#decided.get(enforcementKey(object));
     if (!decided) {
       const { generation } = object.metadata;

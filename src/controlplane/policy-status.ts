@@ -45,10 +45,10 @@ const FOUND_KINDS: readonly KindId[] = [
 ];
 const isEnforced: ReadonlySet<KindId> = new Set(ENFORCED_KINDS);
 
-/** Changes mostly come several at once. */
-const SETTLE_MS = 500;
+/** Changes mostly come several at once, and a look at all objects takes its time. */
+const ALL = { pauseMs: 500, restFactor: 9 };
 /** Whoever waits for a change should not wait for us: answers of proxies come several at once. */
-const FRESH_MS = 10;
+const FRESH = { pauseMs: 10, restFactor: 1 };
 /** Objects that are looked at before others get their turn. */
 const BATCH = 200;
 /** How long after a start nothing is said of proxies that are not back yet. */
@@ -89,8 +89,8 @@ export class PolicyStatus implements Component {
       { kinds: MODEL_KINDS, onEvent: (event) => this.#noted(event) },
       deps,
     );
-    this.#all = new WorkRound(SETTLE_MS, () => this.#writeAll(), deps.clock);
-    this.#news = new WorkRound(FRESH_MS, () => this.#writeFresh(), deps.clock);
+    this.#all = new WorkRound(ALL, () => this.#writeAll(), deps.clock);
+    this.#news = new WorkRound(FRESH, () => this.#writeFresh(), deps.clock);
   }
 
   async start(): Promise<void> {

@@ -1,11 +1,16 @@
 import type { Clock, Timer } from '#base/clock.ts';
 
-/** What a round of work took, times this, is the least that passes before the next. */
-const REST_FACTOR = 9;
+/** How often work is done. */
+export interface WorkRoundOptions {
+  /** Milliseconds in which what comes up is collected. */
+  readonly pauseMs: number;
+  /** What a round took, times this, is the least that passes before the next. */
+  readonly restFactor: number;
+}
 
 /** Work that is done again and again, but not all the time. */
 export class WorkRound {
-  readonly #pauseMs: number;
+  readonly #options: WorkRoundOptions;
   readonly #work: () => Promise<void>;
   readonly #clock: Clock;
   #timer: Timer | undefined;
@@ -14,14 +19,14 @@ export class WorkRound {
   #restMs = 0;
   #isClosed = false;
 
-  constructor(pauseMs: number, work: () => Promise<void>, clock: Clock) {
-    this.#pauseMs = pauseMs;
+  constructor(options: WorkRoundOptions, work: () => Promise<void>, clock: Clock) {
+    this.#options = options;
     this.#work = work;
     this.#clock = clock;
   }
 
   /** Works after a pause, together with whatever else comes up until then. */
-  soon(pauseMs = this.#pauseMs): void {
+  soon(pauseMs = this.#options.pauseMs): void {
     if (this.#isClosed || this.#timer) return;
     if (this.#running) {
       this.#isDue = true;
@@ -43,7 +48,7 @@ export class WorkRound {
   async #run(): Promise<void> {
     const startMs = this.#clock.monotonicMs();
     await this.#work();
-    this.#restMs = (this.#clock.monotonicMs() - startMs) * REST_FACTOR;
+    this.#restMs = (this.#clock.monotonicMs() - startMs) * this.#options.restFactor;
     this.#running = undefined;
     if (!this.#isDue) return;
     this.#isDue = false;
