@@ -89,6 +89,20 @@ describe('the rules of a workload', () => {
     assert.deepEqual(found, []);
   });
 
+  test('are those of policies that are attached to the gateway that the workload is', () => {
+    const targetRefs = [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'g' }];
+    const mesh = snapshotOf(
+      policy('shop', 'a', { ...rules('a'), targetRefs }),
+      policy(ROOT, 'b', { ...rules('b'), targetRefs }),
+    );
+    const issuers = (labels: Readonly<Record<string, string>>) =>
+      selection()
+        .tokensFor(workloadIn('shop', labels), mesh)
+        .common.rules.map(({ issuer }) => issuer);
+    assert.deepEqual(issuers({ 'gateway.networking.k8s.io/gateway-name': 'g' }), ['a']);
+    assert.deepEqual(issuers({}), []);
+  });
+
   test('are the same object for workloads with the same policies', () => {
     const mesh = snapshotOf(policy('shop', 'a', rules('a')), policy('bank', 'b', rules('b')));
     const tokens = selection();

@@ -106,8 +106,10 @@ export function gatewayHttpManager(input: GatewayManagerInput): Filter {
     httpFilters: gatewayHttpFilters(input),
     useRemoteAddress: true,
     xffNumTrustedHops: input.trustedProxies,
-    // What proxies before the gateway say of callers is kept.
-    ...(input.trustedProxies > 0 && { earlyHeaderMutationExtensions: [] }),
+    ...(input.trustedProxies > 0 &&
+      HARDENING[input.hardening].proxyHeadersAreStripped && {
+        earlyHeaderMutationExtensions: [STRIP_ALL_BUT_ADDRESSES],
+      }),
     stripTrailingHostDot: true,
     http2ProtocolOptions: OUTSIDE_HTTP2,
   });
@@ -180,20 +182,28 @@ function common({ pathNormalization, statPrefix }: ManagerInput): ManagerInit {
 }
 
 /** Runs before Envoy itself looks at the headers, so that what it adds stays. */
-const STRIP_PROXY_HEADERS = {
-  name: 'envoy.http.early_header_mutation.header_mutation',
-  typedConfig: pack(HeaderMutationSchema, {
-    mutations: [
-      ...PROXY_HEADERS.map((name) => ({ action: { case: 'remove' as const, value: name } })),
-      ...PROXY_HEADER_PREFIXES.map((prefix) => ({
-        action: {
-          case: 'removeOnMatch' as const,
-          value: { keyMatcher: { matchPattern: { case: 'prefix' as const, value: prefix } } },
-        },
-      })),
-    ],
-  }),
-};
+function stripping(names: readonly string[]) {
+  return {
+    name: 'envoy.http.early_header_mutation.header_mutation',
+    typedConfig: pack(HeaderMutationSchema, {
+      mutations: [
+        ...names.map((name) => ({ action: { case: 'remove' as const, value: name } })),
+        ...PROXY_HEADER_PREFIXES.map((prefix) => ({
+          action: {
+            case: 'removeOnMatch' as const,
+            value: { keyMatcher: { matchPattern: { case: 'prefix' as const, value: prefix } } },
+          },
+        })),
+      ],
+    }),
+  };
+}
+
+const STRIP_PROXY_HEADERS = stripping(PROXY_HEADERS);
+/** Where proxies that are trusted stand before a gateway: they say who called. */
+const STRIP_ALL_BUT_ADDRESSES = stripping(
+  PROXY_HEADERS.filter((name) => name !== 'x-forwarded-for'),
+);
 
 function manager(init: ManagerInit): Filter {
   return create(FilterSchema, {
