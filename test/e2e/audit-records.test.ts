@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import type { AccessRecord, AuditView, ChangeRecord } from '#admin/audit.ts';
 import { ADMIN_PATHS } from '#admin/contract.ts';
 import { run as runProcess } from '../../tools/setup/processes.js';
+import { bulwark as startBulwark } from '../kit/bulwark.ts';
 import { startEchoApp, startTcpApp } from '../kit/echo-app.ts';
 import { GuidePage } from '../kit/guide-mesh.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
@@ -263,6 +264,18 @@ test('records of calls and of changes', { timeout: 120_000 }, async (t) => {
     const lines = readFileSync(join(mesh.data, 'audit/calls.jsonl'), 'utf8').trimEnd().split('\n');
     for (const line of lines) JSON.parse(line);
     assert.doesNotMatch(lines.join(''), /\p{Cc}/u);
+  });
+
+  await t.test('bulwark audit-log --follow shows what comes', async (sub) => {
+    const follow = ['audit-log', '--follow', '--since', '0s', '--kubeconfig', mesh.kubeconfig];
+    const shown = startBulwark([...follow, '--decision', 'denied']);
+    sub.after(() => shown.stop());
+    // The first look may come before or after a call.
+    const isShown = async (): Promise<boolean> => {
+      assert.equal(await ask('/never/followed'), 403);
+      return shown.lines.some((line) => line.includes('/never/followed'));
+    };
+    await waitUntil(isShown, 'the denial is shown', { withinMs: 20_000, everyMs: 500 });
   });
 
   await t.test('files are for their owner alone', () => {
