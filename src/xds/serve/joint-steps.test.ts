@@ -92,6 +92,28 @@ test('what changes meanwhile is on the way, too', () => {
   assert.ok(has(opened?.get(DENY), '/three'));
 });
 
+test('a policy of many rules, in its other form, is joined with what comes after it', () => {
+  const caller = (at: number) => `cluster.local/ns/team/sa/app-${at}`;
+  const rules = Array.from(
+    { length: 300 },
+    (_, at) =>
+      `{ from: [{ source: { principals: [${caller(at)}] } }], to: [{ operation: { paths: [/many/${at}] } }] }`,
+  );
+  const many = filtersOf(policy(`{ action: DENY, rules: [${rules}] }`));
+  assert.ok(has(many.get(DENY), 'ExtensionWithMatcher'));
+  const few = filtersOf(allow('/one') + policy(`{ action: DENY, ${rule('/two')} }`, 'q'));
+  for (const [from, to] of [
+    [many, few],
+    [few, many],
+  ] as const) {
+    const states = way(from, to);
+    const [, joined] = states;
+    assert.ok(has(joined?.get(DENY), '/many/299') && has(joined?.get(DENY), '/two'));
+    assert.deepEqual(changed(from, joined), [DENY]);
+    assert.equal(states.at(-1), to);
+  }
+});
+
 test('one that changes alone, and what was not there before, goes at once', () => {
   const [one, two] = [filtersOf(allow('/one')), filtersOf(allow('/two'))];
   assert.equal(nextStep({ resource: (name) => one.get(name) }, two), two);
