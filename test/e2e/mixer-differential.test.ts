@@ -8,7 +8,7 @@ import { LIMITS } from '#base/limits.ts';
 import { parseExpression } from '#mixer/parse.ts';
 import { patternWithin } from '#mixer/reference.ts';
 import type { AuthzRequest } from '#policy/authz/request.ts';
-import { agentQuestion } from '#xds/generate/authz/agent-question.ts';
+import { agentQuestion, computedKey, EXT_AUTHZ } from '#xds/generate/authz/agent-question.ts';
 import { startAuthzEnvoy } from '../kit/authz-envoy.ts';
 import { holdsByLooking, someExpression, someRequest } from '../kit/mixer-arbitrary.ts';
 import { authorizationFor, listOf, rule } from '../kit/mixer-rules.ts';
@@ -69,6 +69,34 @@ const PIECES = [
     '(?P<x>c)',
   ],
 ];
+
+/** Rules from which on callers are looked up first. */
+const MANY = 1000;
+
+test('what other filters left in the place of a value does not count', async (t) => {
+  const expression = 'toLower(request.headers["x"])';
+  const key = computedKey(expression);
+  const before = (value: string) => ({
+    name: 'before',
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.filters.http.set_metadata.v3.Config',
+      metadata: [{ metadata_namespace: EXT_AUTHZ, value: { [key]: value }, allow_overwrite: true }],
+    },
+  });
+  const denied = authorizationFor({ app: 'shop' }, rule(`${expression} == "a"`));
+  for (const value of ['=a', '=b']) {
+    const envoy = await startAuthzEnvoy(t, [denied], 'strict', 'peer', MANY, [before(value)]);
+    const verdict = async (headers: Readonly<Record<string, string>>) => {
+      const http = { method: 'GET', target: '/', host: 'a', headers };
+      const address = '127.0.0.1';
+      const request = { source: { address }, destination: { address, port: 8080 }, http };
+      return (await envoy.decide(0, request)).verdict;
+    };
+    assert.equal(await verdict({ x: 'A' }), 'deny');
+    assert.equal(await verdict({ x: 'B' }), 'allow');
+    assert.equal(await verdict({}), 'allow', 'what is absent has no value');
+  }
+});
 
 test('Envoy takes the longest lists, of every type', { timeout: 60_000 }, async (t) => {
   const { mixerListEntriesMax: max } = LIMITS;

@@ -39,7 +39,7 @@ const DETAILS = /rbac_access_denied_matched_policy\[(.*)\]/;
 
 /**
  * Starts the Envoy. Policies name ports as Envoy sees them, and `principals` whom they mean; from
- * `largeFrom` rules on Envoy looks the caller up.
+ * `largeFrom` rules on Envoy looks the caller up. `ahead` are filters before all others, as JSON.
  */
 export async function startAuthzEnvoy(
   test: Pick<TestContext, 'after'>,
@@ -47,13 +47,14 @@ export async function startAuthzEnvoy(
   profile: HardeningProfile,
   principals: PrincipalBinding = 'peer',
   largeFrom = Number.POSITIVE_INFINITY,
+  ahead: readonly unknown[] = [],
 ): Promise<AuthzEnvoy> {
   const authority = testAuthority();
   const server = authority.issue({ uris: ['spiffe://cluster.local/ns/foo/sa/server'] });
   const sockets = transportSockets(authority, server);
   const listeners = authorizations.flatMap((authorization, index) => [
     listener(`http-${index}`, sockets, [
-      httpManager(authorization, profile, { principals, largeFrom }),
+      httpManager(authorization, profile, { principals, largeFrom, ahead }),
     ]),
     listener(`tcp-${index}`, sockets, tcpFilters(authorization)),
   ]);

@@ -43,11 +43,18 @@ function typed<D extends DescMessage>(name: string, schema: D, message: MessageS
 
 const samePort = (port: number): readonly number[] => [port];
 
+interface ManagerOptions {
+  readonly principals: PrincipalBinding;
+  readonly largeFrom: number;
+  /** Filters before all others, as JSON. */
+  readonly ahead: readonly unknown[];
+}
+
 /** An HTTP connection manager that enforces an authorization. */
 export function httpManager(
   authorization: WorkloadAuthorization,
   profile: HardeningProfile,
-  { principals, largeFrom }: { readonly principals: PrincipalBinding; readonly largeFrom: number },
+  { principals, largeFrom, ahead }: ManagerOptions,
 ) {
   const { http } = authorization;
   const { mergesSlashes, unescapesSlashes } = PATH_NORMALIZATIONS[PROFILE_PATHS[profile]];
@@ -84,6 +91,7 @@ export function httpManager(
       },
       http_filters: [
         claimsFilter(),
+        ...ahead,
         ...agentFilters(authorization),
         rbac('DENY', http.deny),
         rbac('ALLOW', http.allow),
