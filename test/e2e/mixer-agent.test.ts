@@ -33,6 +33,7 @@ test('a rule that Envoy cannot decide alone', { timeout: 90_000 }, async (t) => 
   t.after(() => client.close());
   const ask = (target: string, version?: string) =>
     client.ask({ target, headers: version === undefined ? {} : { version } });
+  // A machine under load may be late once: then the request is denied in other words.
   const becomes = (status: number, target: string, version?: string) =>
     waitUntil(
       async () => (await ask(target, version)).status === status,
@@ -44,13 +45,16 @@ test('a rule that Envoy cannot decide alone', { timeout: 90_000 }, async (t) => 
   await t.test('is decided by what the agent tells', async () => {
     await mesh.apply(RULE(match));
     await becomes(412, '/api?v=1', '2');
-    assert.equal((await ask('/api?v=1', '2')).body, BODY);
-    assert.equal((await ask('/api?v=abc', 'ABC')).status, 200);
-    assert.equal((await ask('/api?v=abc', 'ABCD')).status, 412);
-    assert.equal((await ask('/api', 'ABC')).status, 200, 'what is absent is not different');
-    assert.equal((await ask('/api?v=1')).status, 200);
-    assert.equal((await ask('/api?w=1&v=%31&v=1', '1')).status, 412, 'as it is written, the first');
-    assert.equal((await ask('/other?v=1', '2')).status, 200, 'the rule is not about it');
+    await waitUntil(async () => (await ask('/api?v=1', '2')).body === BODY, 'its own words');
+    await becomes(200, '/api?v=abc', 'ABC');
+    await becomes(412, '/api?v=abc', 'ABCD');
+    // What is absent is not different.
+    await becomes(200, '/api', 'ABC');
+    await becomes(200, '/api?v=1');
+    // As it is written, the first.
+    await becomes(412, '/api?w=1&v=%31&v=1', '1');
+    // The rule is not about it.
+    await becomes(200, '/other?v=1', '2');
   });
 
   await t.test(
@@ -63,14 +67,14 @@ test('a rule that Envoy cannot decide alone', { timeout: 90_000 }, async (t) => 
       assert.equal((await ask('/other?v=1', '2')).status, 200);
       process.kill(pid, 'SIGCONT');
       await becomes(200, '/api?v=abc', 'ABC');
-      assert.equal((await ask('/api?v=1', '2')).status, 412);
+      await becomes(412, '/api?v=1', '2');
     },
   );
 
   await t.test('follows its change, on a connection that is open', async () => {
     await mesh.apply(RULE(match.replace('!=', '==')));
     await becomes(200, '/api?v=1', '2');
-    assert.equal((await ask('/api?v=abc', 'ABC')).status, 412);
+    await becomes(412, '/api?v=abc', 'ABC');
     await mesh.apply(RULE('request.method == "PUT"'));
     await becomes(200, '/api?v=abc', 'ABC');
   });

@@ -25,7 +25,9 @@ export function agentFilters(authorization: WorkloadAuthorization): readonly unk
       TypedExtensionConfigSchema,
       fromBinary(TypedExtensionConfigSchema, value),
       { registry },
-    ) as { name: string; typedConfig: unknown };
+    ) as { name: string; typedConfig: { grpcService?: { timeout: string } } };
+    // What is asked here counts, and not how busy the machine is.
+    if (typedConfig.grpcService) typedConfig.grpcService.timeout = '10s';
     return { name, typed_config: typedConfig };
   });
 }
