@@ -94,11 +94,10 @@ test('what changes meanwhile is on the way, too', () => {
 
 test('a policy of many rules, in its other form, is joined with what comes after it', () => {
   const caller = (at: number) => `cluster.local/ns/team/sa/app-${at}`;
-  const rules = Array.from(
-    { length: 300 },
-    (_, at) =>
-      `{ from: [{ source: { principals: [${caller(at)}] } }], to: [{ operation: { paths: [/many/${at}] } }] }`,
-  );
+  const rules = Array.from({ length: 300 }, (_, at) => {
+    const from = `from: [{ source: { principals: [${caller(at)}] } }]`;
+    return `{ ${from}, to: [{ operation: { paths: [/many/${at}] } }] }`;
+  });
   const many = filtersOf(policy(`{ action: DENY, rules: [${rules}] }`));
   assert.ok(has(many.get(DENY), 'ExtensionWithMatcher'));
   const few = filtersOf(allow('/one') + policy(`{ action: DENY, ${rule('/two')} }`, 'q'));
