@@ -39,7 +39,7 @@ export interface InboundContext {
   readonly asksAgent: boolean;
   /** What connections of the mesh are made with at least. */
   readonly tls: TlsLimits;
-  /** authzMarkers: stands in the metadata of HTTP chains, so that a change drains them; '' = none. */
+  /** authzMarkers: in the metadata of HTTP chains, so that a change drains them; '' = none. */
   readonly httpPolicy: string;
   /** The same for TCP chains. */
   readonly tcpPolicy: string;
