@@ -1,3 +1,5 @@
+import { MOSTLY_WAITING } from './waiting-tests.ts';
+
 /** Which tests to run and how. */
 export interface TestPlan {
   /** They run beside each other. */
@@ -13,18 +15,6 @@ export interface TestLane {
   /** How many files run at a time. */
   readonly concurrency: number;
 }
-
-/**
- * Tests that wait for time to pass (certificates that end and are renewed) more than they compute:
- * they have a lane of their own, beside those that keep the processors busy.
- */
-export const MOSTLY_WAITING: readonly string[] = [
-  'test/e2e/upstream-authority.test.ts',
-  'test/e2e/trust-domain-change.test.ts',
-  'test/e2e/jwt-migration.test.ts',
-  'test/e2e/plugged-in-ca.test.ts',
-  'test/e2e/join-state.test.ts',
-];
 
 /** Which folders come when; whatever beats an early check costs little time to find out. */
 const ORDER = ['test/tidy/', 'src/', 'tools/', 'test/', 'test/e2e/'];

@@ -1,7 +1,7 @@
 // Every kind of certificate and list that the product signs is good for two other implementations:
 // @peculiar/x509 and the openssl command. The meshes of other tests are judged in the same way when
-// they end (test/kit/real-mesh.ts), and what tests sign inside their own process at the end of a run
-// (tools/test.ts).
+// they end (test/kit/real-mesh.ts), and what tests sign inside their own process, at the end of a
+// run (tools/test.ts).
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
