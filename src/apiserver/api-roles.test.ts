@@ -96,6 +96,33 @@ describe('a team', () => {
     assert.equal(status, 200);
   });
 
+  it('does not reach another namespace as if that were in its own', async () => {
+    const rules = [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }];
+    const roles = `${RBAC}/namespaces/team1-ns/roles`;
+    await created(api.admin.post(roles, { metadata: { name: 'everything' }, rules }));
+    const gil = server.person('gil');
+    await created(bindIn('team1-ns', 'gil', 'Role/everything', 'User/gil', api.admin));
+    const inside = `${CORE}/namespaces/team1-ns/namespaces`;
+    const labels = { metadata: { name: 'team2-ns', labels: { stolen: 'yes' } } };
+    const answers = await Promise.all([
+      gil.get(`${inside}/team2-ns`),
+      gil.get(inside),
+      gil.get(`${inside}?watch=true&timeoutSeconds=1`),
+      gil.post(inside, { metadata: { name: 'team3-ns' } }),
+      gil.patch(`${inside}/team2-ns`, 'merge', labels),
+      gil.put(`${inside}/team2-ns`, labels),
+      gil.delete(`${inside}/team2-ns`),
+    ]);
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      answers.map(() => 404),
+    );
+    const { body } = await api.admin.get(`${CORE}/namespaces/team2-ns`);
+    assert.equal(body.status.phase, 'Active');
+    assert.equal(body.metadata.labels?.stolen, undefined);
+    assert.equal((await gil.get(`${CORE}/namespaces/team1-ns`)).status, 200);
+  });
+
   it('reads only what its roles say of what the server tells of itself', async () => {
     for (const path of ['/bulwark/v1alpha1/proxies', '/metrics', '/', '/logs/x'])
       assert.equal((await ana.get(path)).status, 403, path);

@@ -107,9 +107,9 @@ function checkServed(served: ServedResource, info: ResourceRequest, verb: Verb):
   } else if (!served.verbs.includes(verb)) throw methodNotAllowed();
   // A namespaced object has no path outside its namespace, and a cluster-scoped one none within.
   if (served.namespaced && namespace === '' && name !== '') throw unknownResource();
-  if (!served.namespaced && namespace !== '' && served.name !== 'namespaces') {
-    throw unknownResource();
-  }
+  // A namespace is in itself alone: whoever may do everything in one has no right to another.
+  const isItself = served.name === 'namespaces' && name === namespace;
+  if (!served.namespaced && namespace !== '' && !isItself) throw unknownResource();
 }
 
 async function dispatchReview(
