@@ -40,8 +40,8 @@ describe('a record of a change', () => {
       ],
     );
     assert.deepEqual(fields, [
-      { field: 'metadata.labels', after: '{"app.io/a":"b"}' },
       { field: 'spec.rules[1].to[0]', before: '2', after: '3' },
+      { field: 'metadata.labels', after: '{"app.io/a":"b"}' },
     ]);
   });
 
@@ -65,6 +65,19 @@ describe('a record of a change', () => {
       { field: 'data.key', before: '"(not recorded)"', after: '"(not recorded)"' },
     ]);
     assert.doesNotMatch(JSON.stringify(changes), /aGlkZGVu|b3RoZXI/);
+  });
+
+  it('does not hide what was done to a policy behind notes to it', () => {
+    const notes = Array.from({ length: 2 * LIMITS.auditFieldsPerChangeMax }, (_, at) => [`n${at}`]);
+    const annotations = (value: string) =>
+      Object.fromEntries(notes.map(([key]) => [key, value] as const));
+    const before = object({ spec: { action: 'DENY' } }, { annotations: annotations('a') });
+    const after = object({ spec: { action: 'ALLOW' } }, { annotations: annotations('b') });
+    assert.deepEqual(fieldsOf(before, after)[0], {
+      field: 'spec.action',
+      before: '"DENY"',
+      after: '"ALLOW"',
+    });
   });
 
   it('is bounded, and says what it leaves out', () => {

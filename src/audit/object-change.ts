@@ -64,12 +64,13 @@ function shown(object: ApiObject): Json {
   const { name: _n, namespace: _ns, annotations, ...others } = metadata;
   const { [COPY_OF_OBJECT]: _copy, ...notes } = annotations ?? {};
   const own = Object.entries(others).filter(([key]) => !OWN_METADATA.has(key));
+  // What it does first: so many labels and annotations that a record is full do not hide that.
   return {
+    ...rest,
     metadata: {
       ...Object.fromEntries(own),
       ...(Object.keys(notes).length > 0 && { annotations: notes }),
     },
-    ...rest,
   };
 }
 

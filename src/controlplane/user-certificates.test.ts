@@ -34,7 +34,9 @@ describe('a certificate of a user', () => {
 
   it('is for nobody of the system, and for no name that could be taken for another', async (t) => {
     const long = 'x'.repeat(65);
-    for (const name of ['system:masters', 'system:x', '', ' a', 'a\n', 'a\u0000b', long, 7, null]) {
+    const hidden = ['an\u200ba', '\u202eana', 'an\u00ada', 'a\u009b1m', '\ud800'];
+    const wrong = ['system:masters', 'system:x', '', ' a', 'a\n', 'a\u0000b', long, 7, null];
+    for (const name of [...wrong, ...hidden]) {
       const asUser = await ask(t, { ...REQUEST, user: name });
       assert.equal(asUser.code, 400, `user ${String(name)}`);
       const asGroup = await ask(t, { ...REQUEST, groups: ['team1', name] });

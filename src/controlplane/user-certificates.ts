@@ -13,8 +13,7 @@ const DAYS_MAX = 365;
 /** Names of Kubernetes itself: nobody is to be one of its components, or above all roles. */
 const RESERVED = 'system:';
 /** Nothing that could break a line of a log, or look like another name. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const UNPRINTABLE = /[\x00-\x1f\x7f\u2028\u2029]/;
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u;
 
 interface UserKey {
   readonly subject: ClientSubject;
