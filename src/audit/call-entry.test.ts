@@ -55,6 +55,8 @@ describe('a call as a proxy tells it', () => {
       [tcp.protocol, tcp.decision, tcp.policy, tcp.port],
       ['tcp', 'denied', 'shop/no', 90],
     );
+    const gateway = { chain: '7-edge/front/tcp', destination: '8443' };
+    assert.equal(callOf({ ...gateway, ended: of(RULE), flags: '-' }).port, 8443);
   });
 
   it('is allowed otherwise, also when the application says 403', () => {

@@ -94,9 +94,12 @@ function verdictOf(facts: Facts): Verdict {
   return facts.allow === undefined ? {} : parseRuleId(facts.allow);
 }
 
-/** Chains are named `8080-mesh-http`; that of all other ports is not told by its name. */
+/**
+ * Chains are named `8080-mesh-http`; that of all other ports is not told by its name, nor are those
+ * of a gateway, `7-edge/front/http`: it is asked at the port that policies mean.
+ */
 function portOf({ chain, destination }: Facts): number | undefined {
-  return numberOf(/^(\d+)-/.exec(chain ?? '')?.[1] ?? destination, 65_535);
+  return numberOf(/^(\d+)-[a-z-]+$/.exec(chain ?? '')?.[1] ?? destination, 65_535);
 }
 
 function numberOf(text: string | undefined, max: number): number | undefined {

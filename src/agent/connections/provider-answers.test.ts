@@ -36,16 +36,17 @@ test('counts begin at nothing with each run of Envoy', () => {
   assert.deepEqual(answers.report(), [{ name: 'check', state: 'answering' }]);
 });
 
-test('names with dots, callers in plaintext and plain connections count, clusters do not', () => {
+test('names with dots, gateways, callers in plaintext and plain connections count, clusters do not', () => {
   const { states } = after(
     [
       `${PLAIN}.check.down.error: 1`,
       'ext_authz.tcp.rpc.denied: 1',
+      'http.gateway_8443.ext_authz.front.ok: 1',
       'cluster.inbound|8080||.ext_authz.other.error: 1',
       `${HTTP}.rbac.allowed: 1`,
     ].join('\n'),
   );
-  assert.deepEqual(states, ['check.down failing', 'rpc answering']);
+  assert.deepEqual(states, ['check.down failing', 'front answering', 'rpc answering']);
 });
 
 test('of too many providers some are left out', () => {

@@ -12,11 +12,11 @@ export interface ProviderReport {
 
 /** What the names of Envoy's counts of questions and answers look like, as an expression. */
 export const PROVIDER_COUNTS =
-  '(http\\.inbound_0\\.0\\.0\\.0_.*\\.)?ext_authz\\..*\\.(ok|denied|error)';
+  '(http\\.(inbound_0\\.0\\.0\\.0|gateway)_.*\\.)?ext_authz\\..*\\.(ok|denied|error)';
 
 /** Of filters for HTTP, and of those for connections. */
 const NAME =
-  /^(?:http\.inbound_0\.0\.0\.0_[^;]*;(?:plaintext)?\.ext_authz|ext_authz\.tcp)\.(.+)\.(ok|denied|error)$/;
+  /^(?:http\.(?:inbound_0\.0\.0\.0_[^;]*;(?:plaintext)?|gateway_\d+)\.ext_authz|ext_authz\.tcp)\.(.+)\.(ok|denied|error)$/;
 
 /**
  * Tells from Envoy's counts whether providers answer. What counts is the last time that one was

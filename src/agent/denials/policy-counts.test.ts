@@ -77,7 +77,7 @@ describe('what rules decided', () => {
     const { look, lines, restart } = setUp();
     const deny = `deny_.${rule('closed')}.denied`;
     await look(`${HTTP}${deny}: 1`, `http.inbound_0.0.0.0_other;plaintext.rbac.istio_${deny}: 1`);
-    await look(`${HTTP}${deny}: 4`);
+    await look(`${HTTP}${deny}: 3`, `http.gateway_8443.rbac.istio_${deny}: 1`);
     await look(`${HTTP}${deny}: 1`);
     restart();
     await look(`${HTTP}${deny}: 2`);

@@ -13,7 +13,8 @@ export interface PolicyCountsDeps {
   readonly run: () => number | undefined;
 }
 
-const PREFIX = '^http\\.inbound_0\\.0\\.0\\.0_';
+/** Of calls to a workload, and to a gateway. */
+const PREFIX = '^http\\.(?:inbound_0\\.0\\.0\\.0|gateway)_';
 
 /** Where Envoy's admin interface tells the counts; what was never used is left out. */
 const PATH = `/stats?usedonly&filter=${encodeURIComponent(`${PREFIX}.*\\.rbac\\.istio_`)}`;
