@@ -8,14 +8,19 @@ import { parseRequest, type RequestInfo } from '#apiserver/request-info.ts';
 import type { Admission } from '#apiserver/resource-context.ts';
 import { selectedName } from '#apiserver/selectors.ts';
 import type { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
+import type { Clock } from '#base/clock.ts';
 
 /** Who asks for what, if they may. @throws ApiError 401 or 403 */
 export async function admitRequest(
   { method, path, query }: RequestHead,
   raw: IncomingMessage,
-  deps: { readonly tokens: ServiceAccountTokens; readonly authorizer: Authorizer },
+  deps: {
+    readonly tokens: ServiceAccountTokens;
+    readonly authorizer: Authorizer;
+    readonly clock: Clock;
+  },
 ): Promise<Admission> {
-  const credentials = await authenticate(raw, deps.tokens);
+  const credentials = await authenticate(raw, deps);
   const info = parseRequest(method, path, isTrue(query, 'watch'));
   const access = accessOf(info, query);
   const caller = impersonated(

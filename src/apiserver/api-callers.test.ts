@@ -98,6 +98,17 @@ it('knows a client by its certificate: common name and organization', async () =
   assert.equal((await ada.get('/apis')).status, 200);
 });
 
+it('ends with the certificate, also on a connection that was opened before', async (test) => {
+  let lateMs = 0;
+  const clock = { ...systemClock, now: () => systemClock.now() + lateMs };
+  const late = await startApiServer(test, { directory: temporaryDirectory(test), clock });
+  const subject = { user: 'ada', groups: ['system:masters'], validDays: 1 };
+  const ada = late.client({ credentials: late.clients.issue(subject) });
+  assert.equal((await ada.get(MAPS)).status, 200);
+  lateMs = 2 * 24 * 3600 * 1000;
+  assert.equal((await ada.get(MAPS)).status, 401);
+});
+
 it('knows a workload by its token, which opens nothing but discovery and "who am I"', async () => {
   const workload = api.client({ token: await accountToken() });
   const { body } = await workload.post(`${REVIEWS}/selfsubjectreviews`, {});

@@ -105,7 +105,8 @@ export class ApiServer implements Component {
     };
     this.#http = new HttpServer(options, {
       log,
-      admit: (head, raw) => admitRequest(head, raw, { tokens, authorizer }).catch(countRefusal),
+      admit: (head, raw) =>
+        admitRequest(head, raw, { tokens, authorizer, clock }).catch(countRefusal),
       dispatch: async (request) => {
         const outcome = await dispatch(request, dispatchDeps);
         return typeof outcome === 'function' ? this.#watches.guarded(request, outcome) : outcome;

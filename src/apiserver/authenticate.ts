@@ -4,6 +4,7 @@ import { ANONYMOUS, AUTHENTICATED, type Caller } from '#apiserver/authorize.ts';
 import { callerOf, type ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
 import { unauthorized } from '#apiserver/status.ts';
 import { bearerTokenOf } from '#base/bearer-token.ts';
+import type { Clock } from '#base/clock.ts';
 
 /**
  * Who sends the request: by the client certificate when there is a good one, else by the bearer
@@ -13,11 +14,15 @@ import { bearerTokenOf } from '#base/bearer-token.ts';
  */
 export async function authenticate(
   request: IncomingMessage,
-  tokens: ServiceAccountTokens,
+  { tokens, clock }: { readonly tokens: ServiceAccountTokens; readonly clock: Clock },
 ): Promise<Caller> {
   const socket = request.socket as TLSSocket;
   const certified = callerOfCertificate(socket);
-  if (certified) return certified;
+  if (certified) {
+    // The connection verified it at its beginning; it may have lasted longer than the certificate.
+    if (certified.notAfterAt < clock.now()) throw unauthorized();
+    return certified.caller;
+  }
   const { authorization } = request.headers;
   const token = bearerTokenOf(authorization);
   if (token === undefined && MEANS_BEARER.test(authorization ?? '')) throw unauthorized();
@@ -37,18 +42,24 @@ function presentedCertificate(socket: TLSSocket): boolean {
   return socket.getPeerCertificate().raw !== undefined;
 }
 
-const callers = new WeakMap<TLSSocket, Caller>();
+/** Whom a certificate is for, and until when, in milliseconds since 1970. */
+interface CertifiedCaller {
+  readonly caller: Caller;
+  readonly notAfterAt: number;
+}
+
+const callers = new WeakMap<TLSSocket, CertifiedCaller>();
 
 /**
  * User and groups of a client certificate that our authority for clients signed: common name and
  * organizations (kubernetes.io, "X.509 client certificates"). The connection verified it at its
  * beginning.
  */
-function callerOfCertificate(socket: TLSSocket): Caller | undefined {
+function callerOfCertificate(socket: TLSSocket): CertifiedCaller | undefined {
   if (!socket.authorized) return undefined;
   const known = callers.get(socket);
   if (known) return known;
-  const { subject, fingerprint256 } = socket.getPeerCertificate();
+  const { subject, fingerprint256, valid_to: validTo } = socket.getPeerCertificate();
   const username = oneOf(subject?.CN);
   if (username === undefined) return undefined;
   const organizations = subject.O === undefined ? [] : [subject.O].flat();
@@ -58,8 +69,9 @@ function callerOfCertificate(socket: TLSSocket): Caller | undefined {
     groups: [...organizations, AUTHENTICATED],
     extra: { 'authentication.kubernetes.io/credential-id': [`X509SHA256=${digest}`] },
   };
-  callers.set(socket, caller);
-  return caller;
+  const certified = { caller, notAfterAt: Date.parse(validTo) };
+  callers.set(socket, certified);
+  return certified;
 }
 
 function oneOf(value: string | string[] | undefined): string | undefined {
