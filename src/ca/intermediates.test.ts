@@ -38,7 +38,7 @@ describe('a server that is named as an authority below', () => {
     const verify = (uri: string, intermediates = [certificate]) => {
       const leaf = makeLeaf(below, { uris: [uri] }).certificate;
       const at = systemClock.now();
-      return verifyChain({ leaf, intermediates, roots: [root], at, purpose: 'clientAuth' });
+      return verifyChain({ leaf, intermediates, roots: [root], at, purposes: ['clientAuth'] });
     };
     assert.equal(verify(OWN).length, 3);
     assert.throws(() => verify('spiffe://other.example/ns/a/sa/b'), /PKI_|permit|constraint/i);

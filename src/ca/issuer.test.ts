@@ -53,7 +53,7 @@ describe('a certificate for a workload', () => {
     assert.ok(leaf && root);
     assert.deepEqual(leaf.der, certificate.der);
     const options = { leaf, intermediates: [], roots: [root], at: clock.now() };
-    assert.equal(verifyChain({ ...options, purpose: 'clientAuth' }).length, 2);
+    assert.equal(verifyChain({ ...options, purposes: ['clientAuth'] }).length, 2);
   });
 
   it('begins two minutes ago and lives as long as was asked, or by default', async (t) => {

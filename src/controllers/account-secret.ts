@@ -134,8 +134,8 @@ export function examineAccountSecret(
     const renewAt = renewalTime(leaf);
     if (expected.at >= renewAt) return { rewrite: 'NearsExpiry' };
     const roots = parseCertificatesPem(rootsPem);
-    for (const purpose of ['serverAuth', 'clientAuth'] as const)
-      verifyChain({ leaf, intermediates, roots, at: expected.at, purpose });
+    const purposes = ['serverAuth', 'clientAuth'] as const;
+    verifyChain({ leaf, intermediates, roots, at: expected.at, purposes });
     return { rewrite: undefined, renewAt, notAfterAt: leaf.notAfterAt };
   } catch (error) {
     if (isBulwarkError(error, 'SPIFFE_INVALID')) return { rewrite: 'WrongIdentity' };

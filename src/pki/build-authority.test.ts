@@ -34,7 +34,7 @@ async function verifies(
       intermediates: between.map(({ certificate }) => certificate),
       roots: [root.certificate],
       at: Date.now(),
-      purpose: 'serverAuth',
+      purposes: ['serverAuth'],
     });
     return { ours: 'ok', openssl };
   } catch (error) {

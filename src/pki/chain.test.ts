@@ -72,7 +72,7 @@ const verify = (options: Partial<ChainOptions> & Pick<ChainOptions, 'leaf'>) =>
     intermediates: [],
     roots: [root.certificate],
     at,
-    purpose: 'serverAuth',
+    purposes: ['serverAuth'],
     ...options,
   });
 const refuses = (pattern: RegExp) => (error: unknown) =>
@@ -153,8 +153,8 @@ describe('a chain is refused', () => {
   it('for a purpose that it was not issued for', () => {
     const keyId = root.certificate.subjectKeyId ?? '';
     const leaf = leafOf(root, { extensions: [leafExtensions(['serverAuth'], keyId)] });
-    assert.equal(verify({ leaf, purpose: 'serverAuth' }).length, 2);
-    assert.throws(() => verify({ leaf, purpose: 'clientAuth' }), refuses(/clientAuth/));
+    assert.equal(verify({ leaf, purposes: ['serverAuth'] }).length, 2);
+    assert.throws(() => verify({ leaf, purposes: ['clientAuth'] }), refuses(/clientAuth/));
   });
 
   it('with a critical extension that is not known', () => {

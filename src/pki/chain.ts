@@ -3,7 +3,7 @@ import type { Certificate } from '#pki/certificate.ts';
 import { KEY_USAGE, type TlsPurpose } from '#pki/extensions.ts';
 import { nameConstraintProblem } from '#pki/name-constraints.ts';
 import { OID } from '#pki/object-ids.ts';
-import { parsePublicKey } from '#pki/public-key.ts';
+import { importPublicKey, type PublicKey, parsePublicKey } from '#pki/public-key.ts';
 import { signatureVerifies } from '#pki/signature.ts';
 
 /** What to verify a certificate against. */
@@ -15,8 +15,8 @@ export interface ChainOptions {
   readonly roots: readonly Certificate[];
   /** The moment at which all must be valid, wall-clock milliseconds. */
   readonly at: number;
-  /** What the leaf must be good for. */
-  readonly purpose: TlsPurpose;
+  /** What the leaf must be good for, all of it. */
+  readonly purposes: readonly TlsPurpose[];
 }
 
 /** Certificates between leaf and root, at most. */
@@ -33,17 +33,17 @@ const ATTEMPTS_MAX = 32;
  * @throws BulwarkError PKI_VERIFY_FAILED with the reason
  */
 export function verifyChain(options: ChainOptions): readonly Certificate[] {
-  const { leaf, intermediates, roots, at, purpose } = options;
+  const { leaf, intermediates, roots, at, purposes } = options;
   checkUse(leaf, at);
-  checkPurpose(leaf, purpose);
+  checkPurposes(leaf, purposes);
   if (leaf.isCa) throw failed('the certificate is one of an authority');
-  const search: Search = { intermediates, roots, at, purpose, attemptsLeft: ATTEMPTS_MAX };
+  const search: Search = { intermediates, roots, at, purposes, attemptsLeft: ATTEMPTS_MAX };
   const path = extend([leaf], search);
   if (!path) throw failed(search.reason ?? 'no trusted root has signed it');
   return path;
 }
 
-interface Search extends Pick<ChainOptions, 'intermediates' | 'roots' | 'at' | 'purpose'> {
+interface Search extends Pick<ChainOptions, 'intermediates' | 'roots' | 'at' | 'purposes'> {
   attemptsLeft: number;
   /** Why the last candidate was not taken. */
   reason?: string;
@@ -88,7 +88,7 @@ function hasSigned(issuer: Certificate, path: readonly Certificate[], search: Se
 function checkIssuer(
   issuer: Certificate,
   path: readonly Certificate[],
-  { at, purpose }: Search,
+  { at, purposes }: Search,
 ): void {
   checkUse(issuer, at);
   if (!issuer.isCa) throw failed('its issuer is no certificate authority');
@@ -96,7 +96,7 @@ function checkIssuer(
     throw failed('its issuer may not sign certificates');
   if (issuer.pathLength !== undefined && issuer.pathLength < path.length - 1)
     throw failed('the chain is longer than its issuer allows');
-  checkPurpose(issuer, purpose);
+  checkPurposes(issuer, purposes);
   const { nameConstraints } = issuer;
   if (!nameConstraints) return;
   for (const [index, below] of path.entries()) {
@@ -116,10 +116,21 @@ function checkUse(certificate: Certificate, at: number): void {
     throw failed(`it expired at ${new Date(certificate.notAfterAt).toISOString()}`);
 }
 
-function checkPurpose(certificate: Certificate, purpose: TlsPurpose): void {
+function checkPurposes(certificate: Certificate, purposes: readonly TlsPurpose[]): void {
   const { extendedKeyUsage } = certificate;
-  if (extendedKeyUsage && !extendedKeyUsage.includes(OID[purpose]))
-    throw failed(`it may not be used for ${purpose}`);
+  const lacking = purposes.find((purpose) => extendedKeyUsage?.includes(OID[purpose]) === false);
+  if (lacking) throw failed(`it may not be used for ${lacking}`);
+}
+
+/** By certificate: an issuer has signed many. */
+const keys = new WeakMap<Certificate, PublicKey>();
+
+function keyOf(issuer: Certificate): PublicKey {
+  const known = keys.get(issuer);
+  if (known) return known;
+  const key = importPublicKey(parsePublicKey(issuer.spki));
+  keys.set(issuer, key);
+  return key;
 }
 
 /**
@@ -128,7 +139,7 @@ function checkPurpose(certificate: Certificate, purpose: TlsPurpose): void {
  */
 export function verifySignature(subject: Certificate, issuer: Certificate): void {
   const { tbs, signature, signatureAlgorithm } = subject;
-  if (!signatureVerifies(tbs, signature, signatureAlgorithm, parsePublicKey(issuer.spki)))
+  if (!signatureVerifies(tbs, signature, signatureAlgorithm, keyOf(issuer)))
     throw failed('its signature does not verify');
 }
 

@@ -24,8 +24,11 @@ export type KeyChoice = 'P-256' | 'P-384' | 'RSA-2048' | 'RSA-3072' | 'RSA-4096'
 
 /** A new key pair: some 20 µs on a curve, up to seconds for RSA. */
 export function generateKeyPair(choice: KeyChoice = 'P-256'): KeyPair {
-  if (choice === 'P-256' || choice === 'P-384')
-    return generateKeyPairSync('ec', { namedCurve: choice });
+  if (choice === 'P-256' || choice === 'P-384') {
+    const pair = generateKeyPairSync('ec', { namedCurve: choice });
+    for (const key of [pair.privateKey, pair.publicKey]) kinds.set(key, choice);
+    return pair;
+  }
   return generateKeyPairSync('rsa', { modulusLength: rsaBits(choice) });
 }
 
@@ -63,9 +66,19 @@ export function publicHalf(privateKey: KeyObject): KeyObject {
 }
 
 const RSA_BITS_MIN = 2048;
+/** By key, since asking a key what it is takes as long as making it. */
+const kinds = new WeakMap<KeyObject, KeyKind>();
 
 /** Of which kind a key is, private or public; undefined for one that is too weak or unknown. */
 export function kindOfKey(key: KeyObject): KeyKind | undefined {
+  const known = kinds.get(key);
+  if (known) return known;
+  const kind = readKind(key);
+  if (kind) kinds.set(key, kind);
+  return kind;
+}
+
+function readKind(key: KeyObject): KeyKind | undefined {
   const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
   if (type === 'ec' && details?.namedCurve === 'prime256v1') return 'P-256';
   if (type === 'ec' && details?.namedCurve === 'secp384r1') return 'P-384';

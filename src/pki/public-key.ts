@@ -2,6 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { BulwarkError } from '#base/errors.ts';
 import { DerReader } from '#pki/der-read.ts';
 import { TAG } from '#pki/der-write.ts';
+import { kindOfKey } from '#pki/keys.ts';
 import { OID } from '#pki/object-ids.ts';
 import { encodePem, type PemText } from '#pki/pem.ts';
 
@@ -55,7 +56,7 @@ export function spkiOf(publicKey: KeyObject): Uint8Array {
 
 /** OpenSSL writes a SubjectPublicKeyInfo in three times the time in which it tells the point. */
 function spkiOfP256(publicKey: KeyObject): Uint8Array | undefined {
-  if (publicKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1') return undefined;
+  if (kindOfKey(publicKey) !== 'P-256') return undefined;
   const { x = '', y = '' } = publicKey.export({ format: 'jwk' });
   const coordinates = [x, y].map((coordinate) => Buffer.from(coordinate, 'base64url'));
   return Buffer.concat([P256_PREFIX, Uint8Array.of(UNCOMPRESSED), ...coordinates]);

@@ -68,23 +68,17 @@ const SIGNING: Readonly<Record<KeyKind, SignatureAlgorithm>> = {
   Ed25519: ED25519,
 };
 
-/** By key, since asking a key what it is costs more than this. */
-const signing = new WeakMap<KeyObject, SignatureAlgorithm>();
-
 /**
  * The algorithm that `signBytes` uses for a key.
  * @throws BulwarkError PKI_UNSUPPORTED for a key that is too weak or of another kind
  */
 export function signingAlgorithm(privateKey: KeyObject): SignatureAlgorithm {
-  const known = signing.get(privateKey);
-  if (known) return known;
   const kind = kindOfKey(privateKey);
   if (!kind) {
     throw new BulwarkError('PKI_UNSUPPORTED', 'the private key is too weak or of an unknown kind', {
       remedy: 'use P-256, P-384, RSA of at least 2048 bits, or Ed25519',
     });
   }
-  signing.set(privateKey, SIGNING[kind]);
   return SIGNING[kind];
 }
 

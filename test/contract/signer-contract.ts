@@ -66,11 +66,11 @@ export function describeSigner(name: string, subject: SignerSubject): void {
       assert.ok(root);
       const options = { leaf, intermediates: signer.issuers, roots: [root], at: AT };
       for (const purpose of ['serverAuth', 'clientAuth'] as const)
-        assert.equal(verifyChain({ ...options, purpose }).at(-1), root);
+        assert.equal(verifyChain({ ...options, purposes: [purpose] }).at(-1), root);
       const other = await subject.open(AT, t);
       const [foreign] = other.issuers.slice(-1);
       assert.ok(foreign);
-      assert.throws(() => verifyChain({ ...options, roots: [foreign], purpose: 'serverAuth' }));
+      assert.throws(() => verifyChain({ ...options, roots: [foreign], purposes: ['serverAuth'] }));
     });
 
     it('signs many at once, each with its own key and serial', async (t) => {

@@ -20,7 +20,7 @@ export interface AuthzCase {
 }
 
 /** Where the kept cases are: JSON. */
-export const AUTHZ_CASES = new URL('authz-cases.json', import.meta.url);
+const AUTHZ_CASES = new URL('authz-cases.json', import.meta.url);
 
 /** Cases that were found once and are tried in each run. */
 export function keptCases(): readonly AuthzCase[] {

@@ -42,7 +42,7 @@ export function examineBundle(
   const vouches = (trusted: readonly Certificate[]): boolean => {
     if (!leaf) return false;
     try {
-      verifyChain({ leaf, intermediates, roots: trusted, at: own.at, purpose: 'clientAuth' });
+      verifyChain({ leaf, intermediates, roots: trusted, at: own.at, purposes: ['clientAuth'] });
       return true;
     } catch (error) {
       if (error instanceof BulwarkError) return false;
