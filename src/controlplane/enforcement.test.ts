@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ApiObject } from '#api/object.ts';
 import { Enforcement } from '#controlplane/enforcement.ts';
+import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
 import { settle } from '../../test/kit/ads-harness.ts';
 import { CDS, ECDS, EnforcedMesh } from '../../test/kit/enforced-mesh.ts';
 import { waitUntil } from '../../test/kit/wait-until.ts';
@@ -219,4 +220,29 @@ test('an object that came after the last look is not taken for one that selects 
   web.ackAll();
   const object = (await world.store.get(KEY)) as ApiObject;
   assert.deepEqual(enforcement.verdictOf(object).workloads, { count: 1, first: ['web.ns'] });
+});
+
+test('a proxy that takes the id of another one does not answer for it', async (t) => {
+  const world = await started(t);
+  await world.connect('web');
+  const { mesh, server } = world;
+  const taken = { version: Number.MAX_SAFE_INTEGER, refused: [], isWaiting: false };
+  const enforcement = new Enforcement({
+    mesh: () => mesh.model.snapshot(),
+    objectsOf: (workload) => mesh.objectsDeciding(workload),
+    versionOf: (one) => mesh.model.versionOf(one),
+    progress: () => {
+      const identity = parseSpiffeId('spiffe://cluster.local/ns/ns/sa/other');
+      const impostors = server.progress().map((one) => ({
+        ...one,
+        node: { ...one.node, identity, serviceAccount: 'other' },
+        types: { cds: taken, lds: taken, ecds: taken },
+      }));
+      return [...server.progress(), ...impostors];
+    },
+  });
+  await world.put(policy(FOR_WEB));
+  const object = (await world.store.get(KEY)) as ApiObject;
+  const { proxies, enforcing } = enforcement.verdictOf(object);
+  assert.deepEqual({ proxies, enforcing }, { proxies: 2, enforcing: 1 });
 });

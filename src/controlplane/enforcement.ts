@@ -14,6 +14,7 @@ import { servedWorkload } from '#xds/generate/inbound-builder.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
 import type { Refusal } from '#xds/serve/acceptance.ts';
 import type { ProxyProgress } from '#xds/serve/proxy-status.ts';
+import { workloadKey } from '#xds/serve/trust-peers.ts';
 
 /** What enforcement is told of. */
 export interface EnforcementSource {
@@ -138,10 +139,11 @@ export class Enforcement {
       const entry = workloadOfProxy(node, mesh);
       if (entry) served.add(entry);
       const workload = servedWorkload(node, mesh);
-      const before = this.#since.get(node.nodeId);
+      const key = workloadKey(node);
+      const before = this.#since.get(key);
       const isSame = before !== undefined && isDeepStrictEqual(before.labels, workload.labels);
       const labelled = isSame ? before : { labels: workload.labels, since: mesh.version };
-      since.set(node.nodeId, labelled);
+      since.set(key, labelled);
       known.add(workload.namespace, workload.labels);
       const name = `${node.workloadName}.${node.namespace}`;
       groupOf(workload).proxies.push({ name, node, since: labelled.since });
@@ -256,7 +258,10 @@ function demandOf({ kind }: ApiObject): Demand {
   return kind === 'PeerAuthentication' ? 'connections' : 'calls';
 }
 
-/** Of the streams of one proxy the last: it has come back, and the other is about to end. */
+/**
+ * Of the streams of one proxy the last: it has come back, and the other is about to end. Proxies are
+ * told apart by what their certificates prove, too: an id is a proxy's own word.
+ */
 function lastOfEach(progress: readonly ProxyProgress[]): readonly ProxyProgress[] {
-  return [...new Map(progress.map((one) => [one.node.nodeId, one])).values()];
+  return [...new Map(progress.map((one) => [workloadKey(one.node), one])).values()];
 }
