@@ -6,6 +6,7 @@ import type { Mesh } from '#controlplane/mesh.ts';
 import { PolicyStatus } from '#controlplane/policy-status.ts';
 import { type ProviderEvidence, withProviderHealth } from '#controlplane/provider-health.ts';
 import type { XdsFront } from '#controlplane/xds-front.ts';
+import { GatewayApiStates } from '#policy/gateway/gateway-api-state.ts';
 import type { Store } from '#store/store.ts';
 import { servedWorkload } from '#xds/generate/inbound-builder.ts';
 import type { TrustServer } from '#xds/serve/trust-server.ts';
@@ -44,6 +45,7 @@ export function openPolicyStatus(
     ...deps,
     enforcement,
     findings: () => withProviderHealth(mesh.findings(), evidence()),
+    gatewayApi: () => new GatewayApiStates(mesh.model.snapshot()),
     version: () => mesh.version,
   });
   xds.onProgress(() => status.progressed());

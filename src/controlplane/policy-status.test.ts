@@ -8,8 +8,10 @@ import { silentLogger } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
 import { PolicyStatus } from '#controlplane/policy-status.ts';
 import type { Verdict } from '#controlplane/verdict.ts';
+import { GatewayApiStates } from '#policy/gateway/gateway-api-state.ts';
 import { MemoryStore } from '#store/memory-store.ts';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
+import { testMesh } from '../../test/kit/mesh.ts';
 import { waitUntil } from '../../test/kit/wait-until.ts';
 
 const KEY = { kind: 'policies.authentication.istio.io', namespace: 'shop', name: 'web' } as const;
@@ -51,6 +53,7 @@ async function setUpWith(
     ...deps,
     store,
     findings,
+    gatewayApi: () => new GatewayApiStates(testMesh([]).model.snapshot()),
     version: () => world.version,
     enforcement: { look: () => {}, verdictOf: () => world.verdict },
   });

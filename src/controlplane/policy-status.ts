@@ -10,6 +10,7 @@ import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
 import { type ObjectEvent, ObjectWatch } from '#controllers/object-watch.ts';
 import { type Enforcement, enforcementKey } from '#controlplane/enforcement.ts';
+import { GATEWAY_API_KINDS, withGatewayApiStatus } from '#controlplane/gateway-api-status.ts';
 import {
   type Condition,
   enforcementConditions,
@@ -22,11 +23,14 @@ import { WorkRound } from '#controlplane/work-round.ts';
 import { MODEL_KINDS } from '#model/mesh-model.ts';
 import { CONDITION, ENFORCED_KINDS } from '#policy/enforced-kinds.ts';
 import type { Findings } from '#policy/findings.ts';
+import type { GatewayApiStates } from '#policy/gateway/gateway-api-state.ts';
 import type { Store } from '#store/store.ts';
 
 export interface PolicyStatusDeps {
   /** As the mesh is now. */
   readonly findings: () => Findings;
+  /** The same. */
+  readonly gatewayApi: () => GatewayApiStates;
   /** Of the mesh. */
   readonly version: () => number;
   readonly enforcement: Pick<Enforcement, 'look' | 'verdictOf'>;
@@ -59,7 +63,8 @@ type WithStatus = ApiObject & { readonly status?: IstioStatus };
 
 /**
  * Writes into the status of objects what became of them: the conditions `Accepted` and `Reconciled`
- * say how far they are enforced, `Findings` what the mesh as a whole has to say about them.
+ * say how far they are enforced, `Findings` what the mesh as a whole has to say about them. Objects
+ * of the Gateway API get the conditions that it defines.
  *
  * Two rounds go on at their own pace. One looks at objects that were changed and that not everybody
  * enforces yet: whoever waits for that hears of it at once. The other looks at all objects, at most
@@ -178,12 +183,16 @@ export class PolicyStatus implements Component {
   /** False when more was to be written than may be. */
   async #writeSome(writesMax: number): Promise<boolean> {
     const { store, clock } = this.#deps;
+    const states = this.#deps.gatewayApi();
+    const isOfGatewayApi: ReadonlySet<KindId> = new Set(GATEWAY_API_KINDS);
     let writes = 0;
-    for (const kind of [...ENFORCED_KINDS, ...FOUND_KINDS]) {
+    for (const kind of [...ENFORCED_KINDS, ...FOUND_KINDS, ...GATEWAY_API_KINDS]) {
       const { items } = await store.list(kind);
       for (const [index, object] of items.entries()) {
         if (index % BATCH === BATCH - 1) await new Promise((resolve) => setImmediate(resolve));
-        const next = withConditions(object, this.#saidOf(kind, object), clock.now());
+        const next = isOfGatewayApi.has(kind)
+          ? withGatewayApiStatus(object, states, clock.now())
+          : withConditions(object, this.#saidOf(kind, object), clock.now());
         if (!next) continue;
         if (writes === writesMax) return false;
         writes += 1;

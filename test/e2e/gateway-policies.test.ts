@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { AccessRecord, AuditView } from '#admin/audit.ts';
 import { ADMIN_PATHS } from '#admin/contract.ts';
+import type { ApiObject } from '#api/object.ts';
 import { generateKeyPair, privateKeyToPem } from '#pki/keys.ts';
 import { encodePem } from '#pki/pem.ts';
 import { startHttpAuthorizer } from '../kit/authorizer-service.ts';
@@ -19,6 +20,7 @@ const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
 const CALLER = 'cluster.local/ns/default/sa/default';
 const POLICIES = '/apis/security.istio.io/v1/namespaces/4-edge/authorizationpolicies';
 const NAMES = ['ask', 'watch', 'no', 'tcp'];
+const GATEWAY_API = '/apis/gateway.networking.k8s.io/v1/namespaces';
 const IDENTITY = 'spiffe://cluster.local/ns/4-edge/sa/gate';
 
 /** A namespace may begin with a number, as the names of chains of workloads do. */
@@ -38,6 +40,14 @@ spec:
   metadata: { labels: { app: ${name}${more} } }
   template: { serviceAccount: ${name} }
 ---`;
+
+interface Conditions {
+  readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+}
+
+interface Told {
+  readonly status?: Conditions & { readonly parents?: readonly Conditions[] };
+}
 
 interface Ports {
   readonly http: number;
@@ -186,6 +196,19 @@ test('policies of every action hold at a gateway', { timeout: 90_000 }, async (t
   };
   const isUp = async () => (await ask('/')) === 200 && (await echoes('tcp')) && echoes('tls');
   await waitUntil(isUp, 'everything is served');
+  await t.test('the status of objects of the Gateway API says that it is', async () => {
+    const isTold = async () => {
+      const own = await mesh.get<ApiObject & Told>(`${GATEWAY_API}/4-edge/gateways/outside`);
+      const route = await mesh.get<ApiObject & Told>(`${GATEWAY_API}/greet/httproutes/hello`);
+      const conditions = [own?.status, route?.status?.parents?.[0]].map((one) =>
+        one?.conditions?.map(({ type, status }) => `${type} ${status}`).join(),
+      );
+      return (
+        conditions.join(' | ') === 'Accepted True,Programmed True | Accepted True,ResolvedRefs True'
+      );
+    };
+    await waitUntil(isTold, 'conditions that are true', { withinMs: 20_000, everyMs: 100 });
+  });
 
   const reference = '{ group: gateway.networking.k8s.io, kind: Gateway, name: outside }';
   const ways = {

@@ -19,18 +19,24 @@ export function isDerived(name: string): boolean {
   return name.includes(SEPARATOR);
 }
 
-/** Controllers whose classes are served; there is a class for each without an object, too. */
-const CONTROLLERS: readonly string[] = ['istio.io/gateway-controller', 'bulwark.mesh/gateway'];
-const CLASSES: readonly string[] = ['istio', 'bulwark'];
+/** Classes that are there without an object, and their controllers. */
+const CLASSES: ReadonlyMap<string, string> = new Map([
+  ['istio', 'istio.io/gateway-controller'],
+  ['bulwark', 'bulwark.mesh/gateway'],
+]);
+/** Controllers whose classes are served. */
+export const CONTROLLERS: readonly string[] = [...CLASSES.values()];
 
-/** Whether a Gateway is ours to serve, by its class. */
-export function isServed(
+/** The controller that a Gateway is served as, by its class; undefined for one that is not ours. */
+export function controllerOf(
   { spec }: KubernetesGateway,
   classes: NamespacedObjects<GatewayClass>,
-): boolean {
+): string | undefined {
   const { gatewayClassName: name } = spec;
   const found = classes.get('', name);
-  return found ? CONTROLLERS.includes(found.spec.controllerName) : CLASSES.includes(name);
+  if (!found) return CLASSES.get(name);
+  const { controllerName } = found.spec;
+  return CONTROLLERS.includes(controllerName) ? controllerName : undefined;
 }
 
 /**

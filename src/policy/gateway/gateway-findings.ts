@@ -99,18 +99,24 @@ function unserved(field: string, { namespace, name }: Workload): Diagnostic {
   return { severity: 'error', field: `${field}.port`, message };
 }
 
-/** What a server lacks that ends TLS. */
 function withoutSecrets(
   server: GatewayServer,
   field: string,
   workload: Workload,
   mesh: MeshSnapshot,
 ): readonly Diagnostic[] {
-  const error = (message: string): readonly Diagnostic[] => [
-    { severity: 'error', field: `${field}.tls`, message },
-  ];
+  const message = lackingSecrets(server, workload, mesh);
+  return message === undefined ? [] : [{ severity: 'error', field: `${field}.tls`, message }];
+}
+
+/** What a server lacks that ends TLS at a workload, in words; undefined when nothing does. */
+export function lackingSecrets(
+  server: GatewayServer,
+  workload: Workload,
+  mesh: MeshSnapshot,
+): string | undefined {
   const { mode, credentialName, credentialNames = [], caCertCredentialName } = server.tls ?? {};
-  if (mode !== 'SIMPLE' && mode !== 'MUTUAL' && mode !== 'OPTIONAL_MUTUAL') return [];
+  if (mode !== 'SIMPLE' && mode !== 'MUTUAL' && mode !== 'OPTIONAL_MUTUAL') return undefined;
   const { namespace } = workload;
   const names = credentialNames.length > 0 ? credentialNames : [credentialName ?? ''];
   const find = (secret: string) => reader.credential(mesh.secrets, namespace, secret);
@@ -119,12 +125,12 @@ function withoutSecrets(
   const closed = 'no connection is taken';
   if (missing !== undefined) {
     const what = `namespace ${namespace} has no Secret ${missing} with a certificate and its key`;
-    return error(`${what}: ${closed}`);
+    return `${what}: ${closed}`;
   }
   const roots = caCertCredentialName || first;
-  if (mode === 'SIMPLE' || roots === '' || find(roots).trust) return [];
+  if (mode === 'SIMPLE' || roots === '' || find(roots).trust) return undefined;
   const what = `namespace ${namespace} has no Secret ${roots} with authorities for callers`;
-  return error(`${what}: ${closed}`);
+  return `${what}: ${closed}`;
 }
 
 /** Why the routes of an object do not count at a gateway that it names. */

@@ -1,7 +1,7 @@
 import type { ApiObject } from '#api/object.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
-import { derivedGateway, derivedName, isServed } from '#policy/gateway/derived-gateways.ts';
+import { controllerOf, derivedGateway, derivedName } from '#policy/gateway/derived-gateways.ts';
 import { derivedRoute, type Parent, parentsOf } from '#policy/gateway/derived-routes.ts';
 
 /** What gateways are made from. */
@@ -17,7 +17,9 @@ export type GatewayApiObjects = GatewayObjects &
  */
 export function gatewayObjects(mesh: GatewayApiObjects, clusterDomain: string): GatewayObjects {
   const { gateways, virtualServices, kubernetesGateways, gatewayClasses, namespaces } = mesh;
-  const served = kubernetesGateways.all().filter((one) => isServed(one, gatewayClasses));
+  const served = kubernetesGateways
+    .all()
+    .filter((one) => controllerOf(one, gatewayClasses) !== undefined);
   if (served.length === 0) return { gateways, virtualServices };
   const listeners = served.flatMap((object) =>
     object.spec.listeners.map(({ name, port }): Parent => {
