@@ -215,6 +215,26 @@ describe('who writes roles and bindings', () => {
     assert.match(body.message, /must have cluster-admin privileges to use the aggregationRule$/);
   });
 
+  it('does not hold others up by all the rules that he has', async () => {
+    const rule = (name: string): object => {
+      const which = { apiGroups: [''], resources: ['configmaps'], resourceNames: [name] };
+      return { verbs: ['get'], ...which };
+    };
+    const many = [
+      { verbs: ['create'], apiGroups: [GROUP], resources: ['roles'] },
+      ...Array.from({ length: 5000 }, (_, index) => rule(`n${index}`)),
+    ];
+    await created(api.admin.post(roles, { metadata: { name: 'many' }, rules: many }));
+    await created(bindIn('team1-ns', 'many', 'Role/many', 'User/hal', api.admin));
+    const hal = server.person('hal');
+    const asks = (name: string, count: number) =>
+      hal.post(roles, { metadata: { name }, rules: many.slice(1, 1 + count) });
+    await created(asks('some', 10));
+    const { status, body } = await asks('more', 1000);
+    assert.equal(status, 403);
+    assert.match(body.message, /1000 rights cannot be compared with the 5\d{3} rules that you have/);
+  });
+
   it('is refused a role that is too large to compare', async () => {
     const words = Array.from({ length: 100 }, (_, index) => `w${index}`);
     const rules = [{ verbs: words, apiGroups: words, resources: words }];

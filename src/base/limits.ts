@@ -183,6 +183,8 @@ export const LIMITS = {
   revocationsMax: 1000,
   /** Rights (verb, resource and name) of a role that are compared with those of its writer. */
   accessRightsMax: 20_000,
+  /** Such comparisons: these rights, each with every rule that the writer has. */
+  accessComparisonsMax: 5_000_000,
   /** Certificates that one revocation list names. */
   crlCertificatesMax: 3000,
 } as const;

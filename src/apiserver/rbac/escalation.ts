@@ -95,13 +95,19 @@ export class EscalationGuard {
   #confirm({ caller, kind, object }: ProposedWrite, rules: readonly AccessRule[]): void {
     const { name, namespace = '' } = object.metadata;
     const resource = { group: kind.group, name: kind.plural };
-    if (rules.reduce((sum, rule) => sum + countRights(rule), 0) > LIMITS.accessRightsMax) {
+    const rights = rules.reduce((sum, rule) => sum + countRights(rule), 0);
+    if (rights > LIMITS.accessRightsMax) {
       throw forbidden(resource, name, `the role gives more than ${LIMITS.accessRightsMax} rights`);
+    }
+    const { rules: held, missing } = this.#authorizer.rulesFor(caller, namespace);
+    // Others wait meanwhile, and whoever administers one namespace can have any number of rules.
+    if (rights * held.length > LIMITS.accessComparisonsMax) {
+      const much = `${rights} rights cannot be compared with the ${held.length} rules that you have`;
+      throw forbidden(resource, name, much);
     }
     const lacking = this.#lacking(caller, namespace, rules);
     if (lacking.length === 0) return;
     const groups = caller.groups.map((group) => JSON.stringify(group)).join(' ');
-    const { missing } = this.#authorizer.rulesFor(caller, namespace);
     const unresolved =
       missing.length === 0 ? '' : `; resolution errors: [${missing.slice(0, 5).join(' ')}]`;
     const why =
