@@ -232,7 +232,10 @@ describe('who writes roles and bindings', () => {
     await created(asks('some', 10));
     const { status, body } = await asks('more', 1000);
     assert.equal(status, 403);
-    assert.match(body.message, /1000 rights cannot be compared with the 5\d{3} rules that you have/);
+    assert.match(
+      body.message,
+      /1000 rights cannot be compared with the 5\d{3} rules that you have/,
+    );
   });
 
   it('is refused a role that is too large to compare', async () => {
