@@ -2,6 +2,10 @@
 export const LIMITS = {
   /** Bytes of one API request body (Kubernetes' own bound is 3 MiB; etcd's 1.5 MiB an object). */
   apiBodyBytesMax: 3 * 1024 * 1024,
+  /** Members of lists and objects that one JSON patch copies on its way. */
+  patchMembersMax: 500_000,
+  /** Items of lists that a strategic merge patch compares with each other. */
+  patchListItemsMax: 1000,
   /** Bytes of the headers of one API request (they carry tokens). */
   apiHeaderBytesMax: 64 * 1024,
   /** Connections of the API server; watches hold one each. */

@@ -38,12 +38,13 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
   // Copies of copies double with each operation, so what is copied counts against the size of a
   // request.
   let copied = 0;
+  const room: Room = { members: LIMITS.patchMembersMax };
   for (const operation of patch.map(parseOperation)) {
     if (operation.op === 'copy') {
       copied += JSON.stringify(valueAt(result, operation.from)).length;
       if (copied > LIMITS.apiBodyBytesMax) throw tooLarge(LIMITS.apiBodyBytesMax);
     }
-    result = applyOperation(result, operation);
+    result = applyOperation(result, operation, room);
   }
   return result;
 }
@@ -66,22 +67,34 @@ function parsePointer(pointer: unknown): readonly string[] | undefined {
     .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
 }
 
-function applyOperation(target: unknown, { op, path, from, value }: Operation): unknown {
+/**
+ * Members that may still be copied: whatever holds what changes is copied with each operation, and
+ * nobody else is served meanwhile.
+ */
+interface Room {
+  members: number;
+}
+
+function applyOperation(
+  target: unknown,
+  { op, path, from, value }: Operation,
+  room: Room,
+): unknown {
   switch (op) {
     case 'add':
       if (value === undefined) throw unprocessable();
-      return changeAt(target, path, addTo(value));
+      return changeAt(target, path, addTo(value), room);
     case 'replace':
       if (value === undefined) throw unprocessable();
       if (path.length === 0) return value;
-      return changeAt(changeAt(target, path, removeFrom), path, addTo(value));
+      return changeAt(changeAt(target, path, removeFrom, room), path, addTo(value), room);
     case 'remove':
-      return changeAt(target, path, removeFrom);
+      return changeAt(target, path, removeFrom, room);
     case 'copy':
-      return changeAt(target, path, addTo(valueAt(target, from)));
+      return changeAt(target, path, addTo(valueAt(target, from)), room);
     case 'move': {
       const moved = valueAt(target, from);
-      return changeAt(changeAt(target, from ?? [], removeFrom), path, addTo(moved));
+      return changeAt(changeAt(target, from ?? [], removeFrom, room), path, addTo(moved), room);
     }
     case 'test':
       if (isDeepStrictEqual(valueAt(target, path), value)) return target;
@@ -95,13 +108,15 @@ function applyOperation(target: unknown, { op, path, from, value }: Operation): 
 type Change = (holder: JsonObject | readonly unknown[], step: string) => unknown;
 
 /** Makes the change at the end of the path, and new holders along it. */
-function changeAt(target: unknown, path: readonly string[], change: Change): unknown {
+function changeAt(target: unknown, path: readonly string[], change: Change, room: Room): unknown {
   const [step, ...rest] = path;
   // Without a step the whole document is meant, which is the only member of a document around it.
   if (step === undefined) return (change({ '': target }, '') as JsonObject)[''];
   if (!isObject(target) && !Array.isArray(target)) throw unprocessable();
+  room.members -= Array.isArray(target) ? target.length : Object.keys(target).length;
+  if (room.members < 0) throw tooLarge(LIMITS.apiBodyBytesMax);
   if (rest.length === 0) return change(target, step);
-  const inner = changeAt(valueAt(target, [step]), rest, change);
+  const inner = changeAt(valueAt(target, [step]), rest, change, room);
   if (Array.isArray(target)) return target.with(indexIn(target, step), inner);
   return withMember(target as JsonObject, step, inner);
 }

@@ -129,6 +129,14 @@ describe('JSON patch (RFC 6902)', () => {
     }));
     assert.throws(() => apply(...doubling), refusedWith(413));
   });
+
+  it('does not copy something large again and again', () => {
+    const value = Object.fromEntries(Array.from({ length: 6000 }, (_, at) => [`k${at}`, 'v']));
+    const large = { op: 'add', path: '/data', value };
+    const once = { op: 'replace', path: '/data/k1', value: 'w' };
+    assert.deepEqual(apply(large, once), { ...target, data: { ...value, k1: 'w' } });
+    assert.throws(() => apply(large, ...Array(100).fill(once)), refusedWith(413));
+  });
 });
 
 describe('strategic merge patch', () => {
@@ -166,6 +174,21 @@ describe('strategic merge patch', () => {
     assert.equal(names(apply({ secrets: [{ name: 's2' }] }, ordered)), 's3 s2');
     const reversed = { '$setElementOrder/secrets': [{ name: 's2' }, { name: 's1' }] };
     assert.equal(names(apply(two, reversed)), 's2 s1');
+  });
+
+  it('does not compare everything in long lists with everything else', () => {
+    const words = (length: number) => Array.from({ length }, (_, at) => `a/${at}`);
+    const named = words(1001).map((name) => ({ name }));
+    const two = { metadata: { finalizers: words(2) }, secrets: named.slice(0, 2) };
+    for (const patch of [
+      { metadata: { finalizers: words(1000) } },
+      { metadata: { '$deleteFromPrimitiveList/finalizers': words(1000) } },
+      { secrets: named },
+      { '$setElementOrder/secrets': named },
+      { $retainKeys: words(1001) },
+    ])
+      assert.throws(() => apply(two, patch), refusedWith(413), Object.keys(patch).join());
+    assert.equal(names(apply(two, { secrets: named.slice(0, 20) })).split(' ').length, 20);
   });
 
   it('treats lists of words as sets', () => {

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Schema } from '#api/schema.ts';
 import { isObject, type JsonObject } from '#apiserver/patch/json-value.ts';
-import { ApiError, badRequest } from '#apiserver/status.ts';
+import { ApiError, badRequest, tooLarge } from '#apiserver/status.ts';
+import { LIMITS } from '#base/limits.ts';
 
 /**
  * Members of a patch that say how to merge, not what (kubernetes.io, "Strategic merge patch"
@@ -68,6 +69,7 @@ function mergeMember(
   }
   if (!Array.isArray(value)) return value;
   if (!Array.isArray(present) || strategy !== 'merge') return listWithoutDirectives(value);
+  refuseLong(present, value, order);
   const key = schema?.['x-kubernetes-patch-merge-key'];
   return key === undefined
     ? mergeValues(present, value, order)
@@ -158,6 +160,7 @@ function reorder(
 ): void {
   const present = merged.get(key);
   if (!Array.isArray(order) || !Array.isArray(present) || Object.hasOwn(patch, key)) return;
+  refuseLong(present, order);
   const mergeKey = memberSchema(schema, key)?.['x-kubernetes-patch-merge-key'];
   const same = mergeKey === undefined ? (a: unknown, b: unknown) => a === b : sameBy(mergeKey);
   merged.set(key, inOrder(present, { wanted: order, present, same }));
@@ -165,15 +168,26 @@ function reorder(
 
 function retained(target: JsonObject, keys: unknown): JsonObject {
   if (!Array.isArray(keys)) return target;
+  refuseLong(keys);
   return Object.fromEntries(Object.entries(target).filter(([key]) => keys.includes(key)));
 }
 
 function deleteValues(merged: Map<string, unknown>, key: string, values: unknown): void {
   const present = merged.get(key);
   if (!Array.isArray(present) || !Array.isArray(values)) return;
+  refuseLong(present, values);
   const left = present.filter((value) => !values.includes(value));
   if (left.length > 0) merged.set(key, left);
   else merged.delete(key);
+}
+
+/**
+ * Each item is compared with each other one, and nobody else is served meanwhile.
+ * @throws ApiError 413
+ */
+function refuseLong(...lists: readonly unknown[]): void {
+  const items = lists.reduce((sum: number, one) => sum + (Array.isArray(one) ? one.length : 0), 0);
+  if (items > LIMITS.patchListItemsMax) throw tooLarge(LIMITS.apiBodyBytesMax);
 }
 
 /** What is new has nothing to merge with: directives and nulls in it mean nothing. */
