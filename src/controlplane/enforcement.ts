@@ -259,8 +259,8 @@ function demandOf({ kind }: ApiObject): Demand {
 }
 
 /**
- * Of the streams of one proxy the last: it has come back, and the other is about to end. Proxies are
- * told apart by what their certificates prove, too: an id is a proxy's own word.
+ * Of the streams of one proxy the last: it has come back, and the other is about to end. Proxies
+ * are told apart by what their certificates prove, too: an id is a proxy's own word.
  */
 function lastOfEach(progress: readonly ProxyProgress[]): readonly ProxyProgress[] {
   return [...new Map(progress.map((one) => [workloadKey(one.node), one])).values()];
