@@ -4,6 +4,7 @@ import { createLocalJWKSet, jwtVerify } from 'jose';
 import type { ApiClient } from '../../test/kit/api-client.ts';
 import type { TestApiServer } from '../../test/kit/api-server.ts';
 import {
+  bindIn,
   bindingOf,
   created,
   giveEverywhere,
@@ -90,6 +91,11 @@ describe('acting as somebody else', () => {
     const hal = server.person('hal');
     assert.equal((await as(hal, { 'impersonate-user': 'bo' })).status, 200);
     assert.equal((await as(hal, { 'impersonate-user': 'ana' })).status, 403);
+    // The narrow right to act as users is none to act as machines, nor as what looks like an account.
+    for (const [at, name] of ['system:node:n1', 'system:serviceaccount:a:b:c'].entries()) {
+      await created(bindIn('team2-ns', `odd-${at}`, 'ClusterRole/edit', `User/${name}`, api.admin));
+      assert.equal((await as(hal, { 'impersonate-user': name })).status, 403, name);
+    }
     const secrets = `${CORE}/namespaces/team2-ns/secrets`;
     const { status, body } = await as(hal, { 'impersonate-user': 'bo' }, secrets);
     assert.equal(status, 403);

@@ -16,6 +16,8 @@ const GROUP = 'impersonate-group';
 const UID = 'impersonate-uid';
 const EXTRA = 'impersonate-extra-';
 const ACCOUNT = /^system:serviceaccount:([^:]+):([^:]+)$/;
+/** Names that the narrow right to act as users does not mean. */
+const NO_USER = /^system:(node|serviceaccount):/;
 const AUTHENTICATION_GROUP = 'authentication.k8s.io';
 const VALUES_MAX = 1000;
 
@@ -47,7 +49,10 @@ export function impersonated(
   const narrow: Access = { ...access, verb };
   const onRequest = authorizer.authorize(caller, narrow);
   const may = (one: Access): boolean => authorizer.authorize(caller, one).allowed;
-  const isNarrow = onRequest.allowed && identities(wanted, `impersonate:${mode}`).every(may);
+  const isNarrow =
+    (account !== undefined || !NO_USER.test(wanted.user)) &&
+    onRequest.allowed &&
+    identities(wanted, `impersonate:${mode}`).every(may);
   if (!isNarrow && !identities(wanted, 'impersonate').every(may)) {
     throw refusal(caller, narrow, onRequest);
   }
