@@ -91,7 +91,7 @@ describe('acting as somebody else', () => {
     const hal = server.person('hal');
     assert.equal((await as(hal, { 'impersonate-user': 'bo' })).status, 200);
     assert.equal((await as(hal, { 'impersonate-user': 'ana' })).status, 403);
-    // The narrow right to act as users is none to act as machines, nor as what looks like an account.
+    // The narrow right to act as users is none to act as machines, or what looks like an account.
     for (const [at, name] of ['system:node:n1', 'system:serviceaccount:a:b:c'].entries()) {
       await created(bindIn('team2-ns', `odd-${at}`, 'ClusterRole/edit', `User/${name}`, api.admin));
       assert.equal((await as(hal, { 'impersonate-user': name })).status, 403, name);
