@@ -105,6 +105,18 @@ const MUTANTS: readonly Mutant[] = [
   mutant('request-path.ts', 'dots are not resolved', "if (dots === '..') kept.pop();", ''),
 ];
 
+/** Each evaluator with its error. */
+const broken = importAll();
+
+async function importAll() {
+  const loaded: { readonly what: string; readonly decide: typeof evaluate }[] = [];
+  for (const [number, one] of MUTANTS.entries()) {
+    const module = await importMutant<{ evaluate: typeof evaluate }>(ENTRY, one, number);
+    loaded.push({ what: one.what, decide: module.evaluate });
+  }
+  return loaded;
+}
+
 function saysOther(
   decide: typeof evaluate,
   { authorization, request }: Pick<FuzzCase, 'authorization' | 'request'>,
@@ -123,33 +135,28 @@ function differences(decide: typeof evaluate, fuzz: AuthzFuzz): readonly FuzzCas
 
 test('planted errors are found by the kept cases alone', async () => {
   const kept = keptCases().map((one) => ({ ...one, authorization: authorizationOfCase(one) }));
-  for (const [number, one] of MUTANTS.entries()) {
-    const entry = await importMutant<{ evaluate: typeof evaluate }>(ENTRY, one, number);
+  for (const { what, decide } of await broken) {
     const isFound = kept.some(({ authorization, request, profile }) =>
-      saysOther(entry.evaluate, { authorization, request }, profile),
+      saysOther(decide, { authorization, request }, profile),
     );
-    assert.ok(isFound, one.what);
+    assert.ok(isFound, what);
   }
 });
 
 test('planted errors in the evaluator are found', async (t) => {
   const found = new Map<string, number>();
-  const broken: (typeof evaluate)[] = [];
-  for (const [number, one] of MUTANTS.entries()) {
-    broken.push((await importMutant<{ evaluate: typeof evaluate }>(ENTRY, one, number)).evaluate);
-  }
   for (const fuzz of authzFuzzes(SEED)) {
     const envoy = await startAuthzEnvoy(t, fuzz.authorizations, fuzz.profile, fuzz.principals);
-    for (const [number, one] of MUTANTS.entries()) {
-      const different = differences(broken[number] ?? evaluate, fuzz);
-      found.set(one.what, (found.get(one.what) ?? 0) + different.length);
+    for (const { what, decide } of await broken) {
+      const different = differences(decide, fuzz);
+      found.set(what, (found.get(what) ?? 0) + different.length);
       const [example] = different;
       if (example === undefined) continue;
       // The proxy sides with the sound evaluator: so comparing with it finds the error.
       const { index, request, authorization } = example;
       const { verdict } = await envoy.decide(index, request);
       const { decision } = evaluate(authorization, request, fuzz.profile);
-      assert.equal(verdict === 'allow', decision === 'allow', one.what);
+      assert.equal(verdict === 'allow', decision === 'allow', what);
     }
   }
   for (const [what, count] of found) t.diagnostic(`${what}: ${count} differences`);
