@@ -238,7 +238,17 @@ test('bulwark mtls', { timeout: 180_000 }, async (t) => {
     assert.match(text, /DestinationRule shop\/plain against PeerAuthentication shop\/insist/);
     const pairs = await run('pairs', '--conflicts');
     assert.match(pairs.text, /sends plaintext, the server takes mutual TLS only/);
-    await waitUntil(async () => (await call()) === 503 || undefined, 'and that is what happens');
+    let last = 0;
+    const isRefused = async (): Promise<boolean> => {
+      last = await call();
+      return last === 503;
+    };
+    await waitUntil(isRefused, 'and that is what happens', { withinMs: 30_000 }).catch(
+      async (cause: unknown) => {
+        const { text } = await bulwark(mesh, 'proxy-status');
+        throw new Error(`seen: ${last}\n${text}`, { cause });
+      },
+    );
   });
 
   await t.test('a rule by which clients send plaintext makes STRICT unsafe', async () => {
