@@ -4,6 +4,7 @@ import type { Authority } from '#controlplane/authority.ts';
 import type { Federation } from '#controlplane/federation.ts';
 import { RootRotation } from '#controlplane/root-rotation.ts';
 import { siteReport } from '#controlplane/site-proof.ts';
+import type { TrustMemory } from '#controlplane/trust-memory.ts';
 import type { XdsFront } from '#controlplane/xds-front.ts';
 
 /** The way from one root to the next, with all who can prove that they follow it. */
@@ -11,18 +12,20 @@ export function openRotation(
   { roots, sites }: Pick<Authority, 'roots' | 'sites'>,
   deps: {
     readonly xds: Pick<XdsFront, 'trust' | 'proxies' | 'trustEvidence'>;
+    readonly memory: Pick<TrustMemory, 'flush'>;
     readonly federation: Pick<Federation, 'bundleIsKnownAt'>;
     readonly clock: Clock;
     readonly log: Logger;
   },
 ): RootRotation {
-  const { xds, federation } = deps;
+  const { xds, federation, memory } = deps;
   roots.reportWith?.((standing) => siteReport({ ...xds.trustEvidence(), ...standing }));
   return new RootRotation({
     ...deps,
     roots,
     peers: xds.trust.peers,
     version: () => xds.trust.version,
+    remember: () => memory.flush(),
     sites: () => sites.all(),
     proxies: () => xds.proxies(),
     bundleIsKnownAt: () => federation.bundleIsKnownAt,

@@ -15,6 +15,8 @@ export interface RootRotationDeps {
   readonly peers: TrustPeers;
   /** The version of the bundle that all should have now. */
   readonly version: () => string;
+  /** Resolves when the peers are known over a crash. */
+  readonly remember: () => Promise<void>;
   /** The servers below this one. */
   readonly sites: () => readonly Site[];
   /** The proxies that are connected. */
@@ -75,6 +77,8 @@ export class RootRotation {
   }
 
   async #act({ step, leaveBehind }: RootsRequest): Promise<ActionOutcome> {
+    // Killed in the middle of the step, the next one has to know who was here.
+    await this.#deps.remember();
     const left = new Set(leaveBehind);
     const missing = this.#missing(step).filter(
       ({ name, identity }) => !left.has(name) && !left.has(identity),

@@ -149,7 +149,7 @@ export class ControlPlane implements Component {
     // Before anybody can ask for a step of the rotation.
     await this.#lifecycle.start([memory]);
     const federation = this.#federation(parts);
-    const rotation = openRotation(authority, { ...this.#deps, xds, federation });
+    const rotation = openRotation(authority, { ...this.#deps, xds, federation, memory });
     const watch = this.#rootWatch(rotation);
     const views = {
       ...audit.views(),

@@ -58,6 +58,18 @@ describe('the memory of who is out there', () => {
     await waitUntil(async () => (await open(t, path)).peers.all().length === 1, 'the file');
   });
 
+  it('is on the disk when a step of the rotation was told so', async (t) => {
+    const path = join(temporaryDirectory(t), 'peers.json');
+    const killed = await open(t, path);
+    killed.peers.opened(PEER, 'stream');
+    await killed.memory.flush();
+    assert.equal((await open(t, path)).peers.all().length, 1);
+    await killed.memory.flush();
+    killed.peers.opened({ ...PEER, nodeId: 'another' }, 'second');
+    await killed.memory.flush();
+    assert.equal((await open(t, path)).peers.all().length, 2);
+  });
+
   it('does not keep whose certificate has expired, nor who said farewell', async (t) => {
     const path = join(temporaryDirectory(t), 'peers.json');
     const before = await open(t, path);

@@ -11,7 +11,9 @@ export interface TrustMemoryDeps {
 }
 
 /** Changes within so many milliseconds are written together. */
-const WRITE_DELAY_MS = 1000;
+const WRITE_DELAY_MS = { min: 20, max: 1000 };
+/** Between two writes there is so many times what one takes. */
+const REST_FACTOR = 10;
 
 /**
  * The workloads that were here before a restart.
@@ -47,6 +49,8 @@ export class TrustMemory implements Component {
   readonly #path: string;
   readonly #deps: TrustMemoryDeps;
   #timer: Timer | undefined;
+  #written = '';
+  #delayMs = WRITE_DELAY_MS.min;
   #writing: Promise<void> = Promise.resolve();
   #unsubscribe: () => void = () => {};
 
@@ -61,8 +65,14 @@ export class TrustMemory implements Component {
     const { peers, clock } = this.#deps;
     peers.restore(await readTrustMemory(this.#path, this.#deps));
     this.#unsubscribe = peers.onChange(() => {
-      this.#timer ??= clock.after(WRITE_DELAY_MS, () => this.#write());
+      this.#timer ??= clock.after(this.#delayMs, () => this.#write());
     });
+  }
+
+  /** Resolves when whoever is here now is on the disk: before a step that would forget the rest. */
+  async flush(): Promise<void> {
+    if (this.#timer) this.#write();
+    await this.#writing;
   }
 
   async close(): Promise<void> {
@@ -74,16 +84,26 @@ export class TrustMemory implements Component {
   #write(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    const { peers, log } = this.#deps;
+    const { peers, clock, log } = this.#deps;
+    const startMs = clock.monotonicMs();
     const known = peers.all().map(({ nodeId, identity, namespace, workloadName, certificate }) => {
       const { serial, authorityKeyId, notAfterAt } = certificate;
       const held = { serial, authorityKeyId, notAfterAt };
       return { nodeId, identity, namespace, workloadName, certificate: held };
     });
-    this.#writing = this.#writing.then(() =>
-      writeFileAtomic(this.#path, JSON.stringify(known)).catch((error) =>
-        log.error('who is connected could not be written', { path: this.#path, error }),
-      ),
-    );
+    const text = JSON.stringify(known);
+    if (text === this.#written) return;
+    this.#written = text;
+    this.#writing = this.#writing
+      .then(() => writeFileAtomic(this.#path, text))
+      .catch((error: unknown) => {
+        this.#written = '';
+        log.error('who is connected could not be written', { path: this.#path, error });
+      })
+      .then(() => {
+        const tookMs = clock.monotonicMs() - startMs;
+        const { min, max } = WRITE_DELAY_MS;
+        this.#delayMs = Math.min(max, Math.max(min, tookMs * REST_FACTOR));
+      });
   }
 }
