@@ -42,6 +42,10 @@ async function startMesh(t: TestContext) {
   const caller = (await status('caller')).ports;
   const tcpPort = caller.upstreams[0]?.listen ?? 0;
   await waitUntil(() => answersFresh(tcpPort), 'the first answer over TCP');
+  // From here on a crash of the server does not make it forget them.
+  const known = (): string => readFileSync(join(mesh.data, 'ca', 'trust-peers.json'), 'utf8');
+  const areKnown = () => ['sa/web"', 'sa/caller"'].every((account) => known().includes(account));
+  await waitUntil(areKnown, 'the server knows both', { withinMs: 20_000 });
   return { mesh, httpPort: caller.httpProxyPort, tcpPort };
 }
 

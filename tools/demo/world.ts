@@ -242,10 +242,11 @@ export class DemoWorld {
       },
     });
     this.#apps.set(name, app);
-    await waitUntil(async () => {
+    const answers = async (): Promise<boolean> => {
       if (app.exit) throw new Error(`${name} ended${app.tail()}`);
       return (await this.#once(this.appPortOf(name), '/healthz')).status === 200;
-    }, `${name} to answer`);
+    };
+    await waitUntil(answers, `${name} to answer`, { withinMs: START_MS_MAX, everyMs: 50 });
   }
 
   async #waitForPage(): Promise<void> {
