@@ -11,6 +11,7 @@ import { startHttpAuthorizer } from '../kit/authorizer-service.ts';
 import { CertificateCaller } from '../kit/certificate-caller.ts';
 import { startEchoApp, startTcpApp } from '../kit/echo-app.ts';
 import { freePort } from '../kit/free-port.ts';
+import { groupYaml } from '../kit/mesh-objects.ts';
 import { callPeer, httpRequest, statusOf } from '../kit/peer-call.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import type { TestCertificate } from '../kit/test-authority.ts';
@@ -24,21 +25,7 @@ const GATEWAY_API = '/apis/gateway.networking.k8s.io/v1/namespaces';
 const IDENTITY = 'spiffe://cluster.local/ns/4-edge/sa/gate';
 
 /** A namespace may begin with a number, as the names of chains of workloads do. */
-const account = (namespace: string, name: string, more = '') => `
-apiVersion: v1
-kind: Namespace
-metadata: { name: ${namespace} }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: ${name}, namespace: ${namespace} }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: ${name}, namespace: ${namespace} }
-spec:
-  metadata: { labels: { app: ${name}${more} } }
-  template: { serviceAccount: ${name} }
+const account = (...named: Parameters<typeof groupYaml>): string => `${groupYaml(...named)}
 ---`;
 
 interface Conditions {

@@ -7,6 +7,7 @@ import { bulwark } from '../kit/bulwark.ts';
 import { type SeenRequest, startEchoApp } from '../kit/echo-app.ts';
 import { freePort } from '../kit/free-port.ts';
 import { secretObject } from '../kit/https-app.ts';
+import { groupYaml } from '../kit/mesh-objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { testAuthority } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
@@ -17,27 +18,14 @@ const READY_MS_MAX = 30_000;
 const SENSITIVE = 'sensitive.example.com';
 const IN_MESH = 'hello-world.greet';
 
-const group = (namespace: string, name: string, labels = '') => `
-apiVersion: v1
-kind: Namespace
-metadata: { name: ${namespace} }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: ${name}, namespace: ${namespace} }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: ${name}, namespace: ${namespace} }
-spec:
-  metadata: { labels: { app: ${name} ${labels} } }
-  template: { serviceAccount: ${name} }
+const group = (...named: Parameters<typeof groupYaml>): string => `${groupYaml(...named)}
 ---`;
 
 type Ports = Readonly<Record<'http' | 'https' | 'kube' | 'vault', number>>;
 
 const objects = ({ http, https, kube, vault }: Ports) => `${group('greet', 'hello-world')}
-${group('app', 'caller')}${group('elsewhere', 'caller')}
+${group('app', 'caller')}
+${group('elsewhere', 'caller')}
 ${group('edge', 'gate', `, ${GATEWAY_NAME}: outside`)}
 apiVersion: v1
 kind: ServiceAccount

@@ -45,6 +45,23 @@ spec:
 `;
 }
 
+/**
+ * A namespace with an account and the group of its workloads, of the same name.
+ * @param labels more labels, as YAML between braces; '' for none
+ */
+export const groupYaml = (namespace: string, name: string, labels = ''): string =>
+  yamlOf(
+    accountsYaml(namespace, name),
+    `
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: { name: ${name}, namespace: ${namespace} }
+spec:
+  metadata: { labels: { app: ${name}${labels} } }
+  template: { serviceAccount: ${name} }
+`,
+  );
+
 /** All workloads of a namespace take mutual TLS alone. */
 export const strictYaml = (namespace: string): string => `
 apiVersion: security.istio.io/v1
