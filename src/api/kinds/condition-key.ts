@@ -1,4 +1,5 @@
 import { isIpBlock } from '#api/address.ts';
+import { isHeaderName, nameInBrackets, namesInBrackets } from '#api/bracketed-names.ts';
 
 /** Attributes that stand for one value. */
 const PLAIN_KEYS: ReadonlySet<string> = new Set([
@@ -19,25 +20,36 @@ const PLAIN_KEYS: ReadonlySet<string> = new Set([
 /** Attributes with a name in brackets, and what a user may write. */
 const BRACKETED: readonly {
   readonly prefix: string;
-  readonly form: RegExp;
   readonly use: string;
+  /** What is wrong with what follows the prefix; `form` = it has not the form of the use. */
+  readonly problem: (rest: string) => string | undefined;
 }[] = [
   {
     prefix: 'request.headers',
-    form: /^request\.headers\[:?[!#$%&'*+\-.^_`|~0-9A-Za-z]+\]$/,
     use: 'request.headers[<header name>]',
+    problem: (rest) => {
+      const name = nameInBrackets(rest);
+      if (!name) return FORM;
+      return isHeaderName(name) ? undefined : `no header can have the name "${name}"`;
+    },
   },
   {
     prefix: 'request.auth.claims',
-    form: /^request\.auth\.claims(\[[^[\]]+\])+$/,
     use: 'request.auth.claims[<claim>]',
+    problem: (rest) => {
+      const names = namesInBrackets(rest);
+      if (names === undefined) return FORM;
+      return names.includes('') ? 'a claim has no name' : undefined;
+    },
   },
   {
     prefix: 'experimental.envoy.filters.',
-    form: /^experimental\.envoy\.filters\.[^[\]]+\[.+\]$/,
     use: 'experimental.envoy.filters.<filter>[<key>]',
+    problem: (rest) => (/^[^[\]]+\[.+\]$/.test(rest) ? undefined : FORM),
   },
 ];
+
+const FORM = 'form';
 
 /** Attributes of the old API that something else has replaced. */
 const REPLACED: Readonly<Record<string, string>> = {
@@ -51,7 +63,10 @@ export function conditionKeyProblem(key: string): string | undefined {
   if (PLAIN_KEYS.has(key)) return undefined;
   const bracketed = BRACKETED.find(({ prefix }) => key.startsWith(prefix));
   if (bracketed !== undefined) {
-    return bracketed.form.test(key) ? undefined : `must have the form ${bracketed.use}`;
+    const { prefix, use, problem } = bracketed;
+    const found = problem(key.slice(prefix.length));
+    if (found === undefined) return undefined;
+    return found === FORM ? `must have the form ${use}` : `${found}: use ${use}`;
   }
   const replaced = Object.hasOwn(REPLACED, key) ? REPLACED[key] : undefined;
   if (replaced !== undefined) return `this attribute is not supported any more: ${replaced}`;

@@ -39,6 +39,7 @@ describe('a key of `when`', () => {
       'request.headers[]',
       'request.headers[a b]',
       'request.headers[a',
+      'request.headers[[a]]',
     ];
     const claims = ['request.auth.claims', 'request.auth.claims[]', 'request.auth.claims[a][]'];
     const other = ['', 'source.user', 'toString', '__proto__', 'experimental.envoy.filters.a'];

@@ -1,3 +1,4 @@
+import { isHeaderName, nameInBrackets, namesInBrackets } from '#api/bracketed-names.ts';
 import type { Subject } from '#policy/authz/read-condition.ts';
 
 /** The keys of `when` that stand for one attribute. */
@@ -16,18 +17,21 @@ const PLAIN_KEYS: Readonly<Record<string, Subject>> = {
   'connection.sni': { on: 'serverName' },
 };
 
-/** A header name as Envoy takes it: a token (RFC 9110 section 5.1), or a pseudo-header. */
-const HEADER = /^request\.headers\[(:?[!#$%&'*+\-.^_`|~0-9A-Za-z]+)\]$/;
-const CLAIM = /^request\.auth\.claims((?:\[[^[\]]+\])+)$/;
+const HEADERS = 'request.headers';
+const CLAIMS = 'request.auth.claims';
 const METADATA = /^experimental\.(envoy\.filters\.[^[\]]+)\[([^[\]]+)\]$/;
 
 /** The attribute that a key of `when` names; undefined for one that is unknown or malformed. */
 export function parseConditionKey(key: string): Subject | undefined {
   if (Object.hasOwn(PLAIN_KEYS, key)) return PLAIN_KEYS[key];
-  const header = HEADER.exec(key)?.[1];
-  if (header !== undefined) return { on: 'header', name: header };
-  const claims = CLAIM.exec(key)?.[1];
-  if (claims !== undefined) return { on: 'claim', path: claims.slice(1, -1).split('][') };
+  if (key.startsWith(HEADERS)) {
+    const name = nameInBrackets(key.slice(HEADERS.length)) ?? '';
+    return isHeaderName(name) ? { on: 'header', name } : undefined;
+  }
+  if (key.startsWith(CLAIMS)) {
+    const path = namesInBrackets(key.slice(CLAIMS.length)) ?? [''];
+    return path.includes('') ? undefined : { on: 'claim', path };
+  }
   const [, filter, metadataKey] = METADATA.exec(key) ?? [];
   if (filter === undefined || metadataKey === undefined) return undefined;
   return { on: 'metadata', filter, key: metadataKey };

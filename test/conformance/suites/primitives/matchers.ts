@@ -1,5 +1,6 @@
 import { fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
 import { parse as parseYaml } from 'yaml';
+import { nameInBrackets, namesInBrackets } from '#api/bracketed-names.ts';
 import type { Diagnostic } from '#api/diagnostic.ts';
 import {
   type Permission,
@@ -157,12 +158,6 @@ const port: PrimitiveCheck = ({ fields }) => {
   return jsonDifference([Want], condition?.values);
 };
 
-/** The names in the brackets of a key; undefined when there are none. */
-function claimsIn(brackets: string): readonly string[] | undefined {
-  const subject = parseConditionKey(`request.auth.claims${brackets}`);
-  return subject?.on === 'claim' ? subject.path : undefined;
-}
-
 interface BracketFields {
   readonly s?: string;
   readonly want?: unknown;
@@ -171,14 +166,12 @@ interface BracketFields {
 
 const inBrackets: PrimitiveCheck = ({ fields }) => {
   const { s = '', want, err = false } = fields as BracketFields;
-  const subject = parseConditionKey(`request.headers${s}`);
-  const found = subject?.on === 'header' ? subject.name : undefined;
-  return jsonDifference(err ? undefined : want, found);
+  return jsonDifference(err ? undefined : want, nameInBrackets(s));
 };
 
 const inNestedBrackets: PrimitiveCheck = ({ fields }) => {
   const { s = '', want, err = false } = fields as BracketFields;
-  return jsonDifference(err ? undefined : want, claimsIn(s));
+  return jsonDifference(err ? undefined : want, namesInBrackets(s));
 };
 
 /** Values of policies → matchers. */
