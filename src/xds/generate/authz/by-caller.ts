@@ -11,8 +11,6 @@ import {
   type RBAC as HttpRbac,
   RBACSchema as HttpRbacSchema,
 } from '#gen/envoy-api/envoy/extensions/filters/http/rbac/v3/rbac_pb.js';
-import { FilterStateInputSchema } from '#gen/envoy-api/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.js';
-import { UriSanInputSchema } from '#gen/envoy-api/envoy/extensions/matching/common_inputs/ssl/v3/ssl_inputs_pb.js';
 import {
   type Matcher,
   type Matcher_MatcherTree,
@@ -20,23 +18,15 @@ import {
   Matcher_OnMatchSchema,
   MatcherSchema,
 } from '#gen/envoy-api/xds/type/matcher/v3/matcher_pb.js';
-import { StringMatcherSchema } from '#gen/envoy-api/xds/type/matcher/v3/string_pb.js';
 import { type RulesByCaller, rulesByCaller } from '#policy/authz/rules-by-caller.ts';
 import type { RuleSet } from '#policy/authz/selection.ts';
-import { PEER_SERIAL_KEY } from '#xds/generate/authz/peer-serial.ts';
-import { type Init, pack } from '#xds/generate/proto-values.ts';
-
-/** The identity of the caller; several names of one certificate come with commas between them. */
-const IDENTITY_INPUT = {
-  name: 'identity',
-  typedConfig: pack(UriSanInputSchema, {}),
-};
-
-/** What is there as soon as the caller has shown a certificate. */
-const SERIAL_INPUT = {
-  name: 'serial',
-  typedConfig: pack(FilterStateInputSchema, { key: PEER_SERIAL_KEY }),
-};
+import {
+  choice,
+  IDENTITY_INPUT,
+  nested,
+  withCertificate,
+} from '#xds/generate/authz/caller-look-up.ts';
+import { pack } from '#xds/generate/proto-values.ts';
 
 /** Where there are so many rules that trying all of them costs. */
 export interface CallerMeaning {
@@ -95,34 +85,7 @@ function lookUp(
 function ofOneName(found: Matcher_OnMatch, otherwise: Matcher_OnMatch): Matcher {
   const several = { matchPattern: { case: 'contains', value: ',' } } as const;
   const oneName = choice(IDENTITY_INPUT, several, otherwise, found);
-  // Of a connection without TLS the identity is not even empty: to ask for it ends the look-up, and
-  // with that no rule is tried.
-  const any = {
-    matchPattern: {
-      case: 'safeRegex',
-      value: { engineType: { case: 'googleRe2', value: {} }, regex: '.+' },
-    },
-  } as const;
-  return choice(SERIAL_INPUT, any, nested(oneName), otherwise);
-}
-
-function choice(
-  input: typeof IDENTITY_INPUT,
-  value: Init<typeof StringMatcherSchema>,
-  found: Matcher_OnMatch,
-  otherwise: Matcher_OnMatch,
-): Matcher {
-  const matcher = { case: 'valueMatch', value: create(StringMatcherSchema, value) } as const;
-  const predicate = {
-    matchType: { case: 'singlePredicate', value: { input, matcher } },
-  } as const;
-  return create(MatcherSchema, {
-    matcherType: {
-      case: 'matcherList',
-      value: { matchers: [{ predicate, onMatch: found }] },
-    },
-    onNoMatch: otherwise,
-  });
+  return withCertificate(nested(oneName), otherwise);
 }
 
 function handOver(filter: HttpRbac): Matcher_OnMatch {
@@ -132,8 +95,4 @@ function handOver(filter: HttpRbac): Matcher_OnMatch {
   return create(Matcher_OnMatchSchema, {
     onMatch: { case: 'action', value: { name: 'rules', typedConfig } },
   });
-}
-
-function nested(matcher: Matcher): Matcher_OnMatch {
-  return create(Matcher_OnMatchSchema, { onMatch: { case: 'matcher', value: matcher } });
 }

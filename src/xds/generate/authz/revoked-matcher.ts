@@ -1,7 +1,5 @@
-import { create, type DescMessage } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import { ActionSchema, RBAC_Action } from '#gen/envoy-api/envoy/config/rbac/v3/rbac_pb.js';
-import { FilterStateInputSchema } from '#gen/envoy-api/envoy/extensions/matching/common_inputs/network/v3/network_inputs_pb.js';
-import { UriSanInputSchema } from '#gen/envoy-api/envoy/extensions/matching/common_inputs/ssl/v3/ssl_inputs_pb.js';
 import {
   type Matcher,
   type Matcher_OnMatch,
@@ -9,12 +7,18 @@ import {
   MatcherSchema,
 } from '#gen/envoy-api/xds/type/matcher/v3/matcher_pb.js';
 import type { RevokedPeer } from '#policy/authz/revoked-peers.ts';
-import { PEER_SERIAL_KEY } from '#xds/generate/authz/peer-serial.ts';
-import { type Init, pack } from '#xds/generate/proto-values.ts';
+import {
+  type CallerInput,
+  IDENTITY_INPUT,
+  nested,
+  SERIAL_INPUT,
+  withCertificate,
+} from '#xds/generate/authz/caller-look-up.ts';
+import { pack } from '#xds/generate/proto-values.ts';
 
 /**
  * Refuses many revoked peers at the cost of one: two look-ups in maps, of the serial and of the
- * identity, where rules are tried one after another. Envoy hands over all URI names of a
+ * identity, where rules are tried one after another; callers without a certificate pass. Envoy hands over all URI names of a
  * certificate as one text; certificates of the mesh have one, so it is the identity.
  */
 export function revokedMatcher(peers: readonly RevokedPeer[]): Matcher {
@@ -23,31 +27,26 @@ export function revokedMatcher(peers: readonly RevokedPeer[]): Matcher {
     all.map((one) => [one, name] as const),
   );
   const allow = action('ALLOW', 'bulwark-not-revoked');
-  const byIdentity = lookUp(UriSanInputSchema, {}, identities, allow);
-  return asMatcher(lookUp(FilterStateInputSchema, { key: PEER_SERIAL_KEY }, serials, byIdentity));
+  const byIdentity = lookUp(IDENTITY_INPUT, identities, allow);
+  return withCertificate(lookUp(SERIAL_INPUT, serials, byIdentity), allow);
 }
 
 /** Looks for what `input` gives in a map; what is not there goes on to `otherwise`. */
-function lookUp<D extends DescMessage>(
-  schema: D,
-  input: Init<D>,
+function lookUp(
+  input: CallerInput,
   entries: readonly (readonly [value: string, name: string])[],
   otherwise: Matcher_OnMatch,
 ): Matcher_OnMatch {
   // Envoy refuses an empty map.
   if (entries.length === 0) return otherwise;
   const map = Object.fromEntries(entries.map(([value, name]) => [value, action('DENY', name)]));
-  const matcher = create(MatcherSchema, {
-    matcherType: {
-      case: 'matcherTree',
-      value: {
-        input: { name: schema.name, typedConfig: pack(schema, input) },
-        treeType: { case: 'exactMatchMap', value: { map } },
-      },
-    },
-    onNoMatch: otherwise,
-  });
-  return create(Matcher_OnMatchSchema, { onMatch: { case: 'matcher', value: matcher } });
+  const treeType = { case: 'exactMatchMap', value: { map } } as const;
+  return nested(
+    create(MatcherSchema, {
+      matcherType: { case: 'matcherTree', value: { input, treeType } },
+      onNoMatch: otherwise,
+    }),
+  );
 }
 
 function action(what: 'ALLOW' | 'DENY', name: string): Matcher_OnMatch {
@@ -55,10 +54,4 @@ function action(what: 'ALLOW' | 'DENY', name: string): Matcher_OnMatch {
   return create(Matcher_OnMatchSchema, {
     onMatch: { case: 'action', value: { name: 'action', typedConfig } },
   });
-}
-
-function asMatcher(onMatch: Matcher_OnMatch): Matcher {
-  return onMatch.onMatch.case === 'matcher'
-    ? onMatch.onMatch.value
-    : create(MatcherSchema, { onNoMatch: onMatch });
 }
