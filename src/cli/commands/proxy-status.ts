@@ -10,6 +10,7 @@ import { permissiveNote } from '#cli/mtls/mtls-text.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 import { formatTable } from '#cli/table.ts';
 import type { KubeClient } from '#kubeclient/kube-client.ts';
+import { parseGatewayRouteName } from '#xds/gateway-route-name.ts';
 
 /** The types in the order in which they matter to traffic. */
 const TYPES = ['cds', 'eds', 'lds', 'rds', 'ecds'] as const;
@@ -77,8 +78,17 @@ function* refusals(proxies: readonly ProxyView[]): Iterable<string> {
     if (failure)
       yield `nothing could be made for ${name}.${namespace}, which keeps what it has: ${failure}\n`;
     for (const { type, rejected, error } of types.filter(refuses)) {
-      const what = `${type.toUpperCase()} ${rejected.join(', ')}`;
+      const what = `${type.toUpperCase()} ${rejected.map(explained).join(', ')}`;
       yield `${name}.${namespace} refused ${what}: ${error ?? 'no reason given'}\n`;
     }
   }
+}
+
+/** The name of a resource, with what a route configuration of a gateway is for. */
+function explained(name: string): string {
+  const route = parseGatewayRouteName(name);
+  if (!route) return name;
+  const { port, server } = route;
+  const of = server ? `, server ${server.name} of Gateway ${server.gateway}` : ' of a gateway';
+  return `${name} (port ${port}${of})`;
 }

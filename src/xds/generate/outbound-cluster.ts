@@ -19,6 +19,7 @@ import type { MeshTlsLimits } from '#model/tls-limits.ts';
 import type { ServerNames } from '#policy/tls/server-names.ts';
 import type { TlsOrigination } from '#policy/tls/upstream-tls.ts';
 import type { TrustDomain } from '#spiffe/spiffe-id.ts';
+import { openedAs, withAlpnOverride } from '#xds/generate/cluster-metadata.ts';
 import {
   httpProtocolOptions,
   type NamesFromRequests,
@@ -127,8 +128,14 @@ export function buildOutboundCluster(
     typedExtensionProtocolOptions: httpProtocolOptions(input.http, namesFromRequests(input)),
     ...discoveryOf(input),
     ...securityOf(input, limits),
+    ...metadataOf(input),
   });
   return encodeResource(TYPE_URL.cluster, input.name, ClusterSchema, cluster);
+}
+
+function metadataOf({ tls }: OutboundClusterInput): ClusterInit {
+  const metadata = withAlpnOverride(tls.mode === 'mesh' ? openedAs(tls) : undefined, tls.mode);
+  return metadata ? { metadata } : {};
 }
 
 function namesFromRequests({ tls }: OutboundClusterInput): NamesFromRequests {
@@ -189,31 +196,15 @@ function securityOf({ tls, http }: OutboundClusterInput, limits: MeshTlsLimits):
       return { transportSocket: originatedTls(tls.tls, ORIGIN_ALPN[http], limits.outside) };
     case 'mesh': {
       const socket = meshClientTls(tls, CLIENT_ALPN[http], limits.mesh);
-      const opened = openedAs(tls);
-      if (!tls.perEndpoint) return { transportSocket: socket, ...opened };
+      if (!tls.perEndpoint) return { transportSocket: socket };
       return {
         transportSocketMatches: [
           { name: 'tlsMode-istio', match: { ...TLS_MODE_MATCH }, transportSocket: socket },
           { name: 'tlsMode-disabled', match: {}, transportSocket: PLAINTEXT },
         ],
-        ...opened,
       };
     }
   }
-}
-
-/**
- * Has no effect but that Envoy sees another cluster: it then opens its connections anew and lets
- * the old ones end after what they carry. So it is when the trust domain of the caller's identity
- * is another one (docs/adr/0015-change-of-trust-domain.md), and when a server is revoked.
- */
-function openedAs({ ownDomain, revokedBy }: Extract<ClusterTls, { mode: 'mesh' }>): ClusterInit {
-  if (ownDomain === undefined && revokedBy === '') return {};
-  const bulwark = {
-    ...(ownDomain !== undefined && { openedAs: ownDomain }),
-    ...(revokedBy !== '' && { revokedBy }),
-  };
-  return { metadata: create(MetadataSchema, { filterMetadata: { bulwark } }) };
 }
 
 /** What a proxy of the mesh offers, so that the other side can tell HTTP from TCP. */

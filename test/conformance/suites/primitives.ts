@@ -6,6 +6,8 @@ import { CREDENTIAL } from '#xds/generate/naming.ts';
 import { caseNames } from '../case-names.ts';
 import { jsonDifference } from '../json-difference.ts';
 import type { CaseResult, ConformanceSuite } from '../suite.ts';
+import { CLUSTER_CHECKS } from './primitives/clusters.ts';
+import { GATEWAY_CHECKS } from './primitives/gateways.ts';
 import { HOST_CHECKS } from './primitives/hosts.ts';
 import { IDENTITY_CHECKS } from './primitives/identities.ts';
 import { MATCHER_CHECKS } from './primitives/matchers.ts';
@@ -35,6 +37,8 @@ const CHECKS: Readonly<Record<string, PrimitiveCheck>> = {
   ...HOST_CHECKS,
   ...IDENTITY_CHECKS,
   ...MATCHER_CHECKS,
+  ...CLUSTER_CHECKS,
+  ...GATEWAY_CHECKS,
   TestConvertAddressToCidr: addressBlock,
   TestToResourceName: secretName,
   TestToKubernetesGatewayResource: ofGatewaySecrets,
@@ -43,7 +47,6 @@ const CHECKS: Readonly<Record<string, PrimitiveCheck>> = {
   TestAuthorize: ofGatewaySecrets,
   TestProxyConfigMerge: ofProxySettings,
   TestDeepMerge: ofProxySettings,
-  TestAddALPNOverrideToMetadata: absent('the ALPN override of a cluster of Istio'),
 };
 
 /** Small functions: given → wanted. */

@@ -7,6 +7,7 @@ import type { RoutingClient } from '#policy/routing/virtual-services.ts';
 import { CLUSTER_NAMES } from '#xds/generate/naming.ts';
 import type { OutboundRouteInput, RoutedHost } from '#xds/generate/outbound-routes.ts';
 import { gatewayRoutes, type PlannedRoute, type RoutingScope } from '#xds/generate/route-plan.ts';
+import { gatewayRouteName } from '#xds/gateway-route-name.ts';
 
 /** Who routes, and what it knows. */
 export interface GatewayScope {
@@ -17,13 +18,13 @@ export interface GatewayScope {
 
 /** The route configuration of a port of plaintext HTTP: all of its servers have one. */
 export function plainRouteName({ bind, listen }: GatewayPort): string {
-  return bind === '' ? `http.${listen}` : `http.${listen}.${bind}`;
+  return gatewayRouteName({ port: listen, bind });
 }
 
 /** The route configuration of a server that ends TLS: it has one of its own, as Istio names it. */
 export function securedRouteName({ gateway, server }: BoundServer): string {
-  const [namespace, name] = gateway.split('/');
-  return `https.${server.port.number}.${server.port.name}.${name}.${namespace}`;
+  const { number: port, name } = server.port;
+  return gatewayRouteName({ port, server: { name, gateway } });
 }
 
 interface Host {

@@ -2,7 +2,7 @@ import { urlHost } from '#controlplane/network.ts';
 import { commonHosts, hostsForNamespace } from '#policy/gateway/server-hosts.ts';
 import { hostCovers, narrowerFirst } from '#policy/tls/host-match.ts';
 import { jsonDifference } from '../../json-difference.ts';
-import { absent, type PrimitiveCheck } from './row.ts';
+import type { PrimitiveCheck } from './row.ts';
 
 interface Pair {
   readonly a?: string;
@@ -70,7 +70,6 @@ export const HOST_CHECKS: Readonly<Record<string, PrimitiveCheck>> = {
   TestMoreSpecific: moreSpecific,
   TestNamesIntersection: intersection,
   TestNamesForNamespace: ofNamespace,
-  TestParseGatewayRDSRouteName: absent('names of routes are not read back'),
   TestIPv6Compliant: compliant,
   TestDomainName: domainName,
 };
