@@ -4,10 +4,10 @@ import { isDerived } from '#policy/gateway/derived-gateways.ts';
 import type { BoundServer, GatewayPort } from '#policy/gateway/gateway-ports.ts';
 import { hostOf } from '#policy/gateway/server-hosts.ts';
 import type { RoutingClient } from '#policy/routing/virtual-services.ts';
+import { gatewayRouteName } from '#xds/gateway-route-name.ts';
 import { CLUSTER_NAMES } from '#xds/generate/naming.ts';
 import type { OutboundRouteInput, RoutedHost } from '#xds/generate/outbound-routes.ts';
 import { gatewayRoutes, type PlannedRoute, type RoutingScope } from '#xds/generate/route-plan.ts';
-import { gatewayRouteName } from '#xds/gateway-route-name.ts';
 
 /** Who routes, and what it knows. */
 export interface GatewayScope {
