@@ -172,6 +172,8 @@ export interface RootsView {
   readonly missing: readonly MissingTrustView[];
   /** Workloads that say what they trust. */
   readonly workloads: number;
+  /** Identities with a certificate whose agents are waited for after a start; left out for none. */
+  readonly unheard?: { readonly identities: number; readonly until: string };
 }
 
 /** An object in which an identity of another name of the trust domain is written. */

@@ -30,6 +30,11 @@ export const LIMITS = {
   csrBytesMax: 16 * 1024,
   /** Certificates that wait for the issuance journal; more are refused. */
   journalWaitingMax: 10_000,
+  /**
+   * Milliseconds after a start for which a rotation waits for agents that have a certificate and
+   * did not come back: one that lost its server tries again within ten seconds.
+   */
+  agentsAwaitedMs: 15_000,
   /** Records of the issuance journal that one question is answered with, the latest ones. */
   journalListMax: 10_000,
   /** Identities whose use of the certificate authority is counted at one time. */

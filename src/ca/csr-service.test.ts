@@ -166,7 +166,7 @@ describe('a bad request', () => {
   });
 
   it('in the name of another is refused', async (t) => {
-    const { ask } = await openCsrService(t);
+    const { ask, records } = await openCsrService(t);
     const metadata = { CertSigner: '', ImpersonatedIdentity: 'spiffe://cluster.local/ns/x/sa/y' };
     const isRefused = refused(
       GRPC_STATUS.unauthenticated,
@@ -174,6 +174,7 @@ describe('a bad request', () => {
     );
     await assert.rejects(ask({ csr: own(), metadata }), isRefused);
     assert.equal((await ask({ csr: own(), metadata: { CertSigner: '' } })).length, 2);
+    assert.equal(records.at(-1)?.isAgent, true, 'it is an agent of Istio');
   });
 });
 

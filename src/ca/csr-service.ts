@@ -40,6 +40,9 @@ interface ServiceParts extends CsrServiceDeps {
   readonly refusals: RefusalLog;
 }
 
+/** Our agents say so beside the call, those of Istio by a wish that they always have. */
+const AGENT_MARK = 'bulwark-agent';
+const ISTIO_MARK = 'CertSigner';
 const METHOD = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
 
 /**
@@ -74,7 +77,8 @@ async function createCertificate(
   try {
     const { address: peer, verifiedCertificate } = call.peer;
     const certificate = caller.method === 'certificate' ? verifiedCertificate : undefined;
-    return await issue(bytes, { caller, peer, certificate }, parts);
+    const isAgent = call.metadata[AGENT_MARK] !== undefined;
+    return await issue(bytes, { caller, peer, certificate, isAgent }, parts);
   } catch (error) {
     const refusal = refusalOf(error);
     if (!refusal) throw error;
@@ -90,6 +94,8 @@ interface Asking {
   readonly peer: string;
   /** The client certificate, DER, when that is the proof. */
   readonly certificate?: Uint8Array | undefined;
+  /** Whether it says that it is an agent, which will come back after a restart of this server. */
+  readonly isAgent: boolean;
   /** What the certificate is for, when it is not for a workload. */
   readonly use?: string;
 }
@@ -111,7 +117,8 @@ async function issue(
   await caller.claim?.();
   const ttlMs = Number(request.validityDuration) * 1000;
   const issued = await parts.issuer.issueForWorkload({ identity, publicKey: csr.publicKey, ttlMs });
-  await keepRecord(issued, { ...asking, caller }, parts);
+  const isAgent = asking.isAgent || Object.hasOwn(request.metadata ?? {}, ISTIO_MARK);
+  await keepRecord(issued, { ...asking, caller, isAgent }, parts);
   return issued.chain;
 }
 
@@ -138,7 +145,8 @@ async function serveAuthority(
   rate.take(identity);
   await caller.claim?.();
   const issued = await intermediates.issue({ identity, publicKey });
-  await keepRecord(issued, { ...asking, use: 'intermediate authority' }, parts);
+  const use = 'intermediate authority';
+  await keepRecord(issued, { ...asking, isAgent: false, use }, parts);
   metrics.intermediates.add();
   const { serial, notAfterAt } = issued.certificate;
   const notAfter = new Date(notAfterAt).toISOString();
@@ -174,7 +182,7 @@ function wishOf({ metadata }: IstioCertificateRequest, name: string): string {
 /** The record is on the disk before the certificate leaves. */
 async function keepRecord(
   { certificate }: Pick<IssuedCertificate, 'certificate'>,
-  { caller, peer, use }: Asking,
+  { caller, peer, isAgent, use }: Asking,
   { journal, clock, metrics, log }: ServiceParts,
 ): Promise<void> {
   const { identity, method } = caller;
@@ -183,7 +191,8 @@ async function keepRecord(
   const issuedAt = clock.now();
   const instants = { notBeforeAt, notAfterAt, issuedAt };
   const issuerKeyId = authorityKeyId;
-  await journal.record({ serial, identity, ...instants, issuerKeyId, method, proof, caller: peer });
+  const by = { method, proof, caller: peer, isAgent };
+  await journal.record({ serial, identity, ...instants, issuerKeyId, ...by });
   metrics.issued.add();
   metrics.proofs.add(method);
   const notAfter = new Date(notAfterAt).toISOString();

@@ -19,7 +19,7 @@ import { temporaryDirectory } from '../../test/kit/temp-directory.ts';
 const SERVER_NAME = 'istiod.istio-system.svc';
 
 it('an agent gets its certificate over TLS that the same authority made', async (t) => {
-  const { service, issuer } = await openCsrService(t);
+  const { service, issuer, records } = await openCsrService(t);
   const serverKeys = generateKeyPair();
   const spki = serverKeys.publicKey.export({ type: 'spki', format: 'der' });
   const served = await issuer.issueForServer({
@@ -53,6 +53,10 @@ it('an agent gets its certificate over TLS that the same authority made', async 
   const at = systemClock.now();
   const checked = checkIssuedChain(chain, { keys, identity: CALLER, at });
   assert.equal(checked.rootsPem, issuer.trustBundle);
+
+  await client.sign({ ...request, isAgent: true }, new Secret('good'));
+  const who = records.map(({ isAgent }) => isAgent);
+  assert.deepEqual(who, [false, true], 'the journal knows which of them was an agent');
 
   const isUnknown = (error: unknown) => isBulwarkError(error, 'CA_UNAUTHENTICATED');
   await assert.rejects(client.sign(request, new Secret('bad')), isUnknown);

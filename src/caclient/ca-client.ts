@@ -82,6 +82,8 @@ const ISSUE_TOKEN: Method<readonly string[], IssuedToken> = {
   encode: encodeTokenRequest,
   decode: decodeTokenResponse,
 };
+/** What an agent says of itself in the metadata of a call; ca/csr-service.ts reads it. */
+const AGENT_MARK = { 'bulwark-agent': 'true' };
 const CALL_MS_MAX = 10_000;
 /** The connection is for one call now and the next at half life. */
 const IDLE_MS = 5000;
@@ -107,8 +109,9 @@ export class CaClient implements CertificateAuthority, TokenAuthority {
   }
 
   async sign(request: CertificateRequest, credential: CaCredential): Promise<readonly string[]> {
-    if (!(credential instanceof Secret)) return this.#callAs(credential, SIGN, request);
-    const metadata = { authorization: `Bearer ${credential.reveal()}` };
+    const mark = request.isAgent ? AGENT_MARK : {};
+    if (!(credential instanceof Secret)) return this.#callAs(credential, SIGN, request, mark);
+    const metadata = { ...mark, authorization: `Bearer ${credential.reveal()}` };
     return this.#call(await this.#connected(), { ...SIGN, request }, metadata);
   }
 
@@ -117,9 +120,14 @@ export class CaClient implements CertificateAuthority, TokenAuthority {
   }
 
   /** On a connection for one call: what it proves goes with the call. */
-  async #callAs<Q, R>(own: OwnCertificate, method: Method<Q, R>, request: Q): Promise<R> {
+  async #callAs<Q, R>(
+    own: OwnCertificate,
+    method: Method<Q, R>,
+    request: Q,
+    metadata: Readonly<Record<string, string>> = {},
+  ): Promise<R> {
     const client = await this.#connected(own);
-    return this.#call(client, { ...method, request }).finally(() => client.close());
+    return this.#call(client, { ...method, request }, metadata).finally(() => client.close());
   }
 
   async #call<Q, R>(

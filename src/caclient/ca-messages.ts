@@ -12,6 +12,8 @@ export interface CertificateRequest {
   readonly authority?: 'intermediate' | 'roots';
   /** What such a server says of its mesh, with the metadata `BulwarkSite`. */
   readonly site?: string;
+  /** Whether an agent asks, for a workload that it will tell the server about. */
+  readonly isAgent?: boolean;
 }
 
 /**

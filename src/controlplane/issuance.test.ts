@@ -39,7 +39,7 @@ async function setUp(t: TestContext, flags: Parameters<typeof resolveSettings>[0
     mesh,
     tokens,
     authority: { issuer, roots, sites, metrics: declareCaMetrics(new Metrics()) },
-    journal: { record: async () => {}, list: () => [] },
+    journal: { record: async () => {}, list: () => [], each: () => [] },
     oidcRules: [],
     revocation: new RevocationCheck(mesh),
   });

@@ -5,6 +5,7 @@ import type { Federation } from '#controlplane/federation.ts';
 import { RootRotation } from '#controlplane/root-rotation.ts';
 import { siteReport } from '#controlplane/site-proof.ts';
 import type { TrustMemory } from '#controlplane/trust-memory.ts';
+import type { UnheardAgents } from '#controlplane/unheard-agents.ts';
 import type { XdsFront } from '#controlplane/xds-front.ts';
 
 /** The way from one root to the next, with all who can prove that they follow it. */
@@ -13,13 +14,17 @@ export function openRotation(
   deps: {
     readonly xds: Pick<XdsFront, 'trust' | 'proxies' | 'trustEvidence'>;
     readonly memory: Pick<TrustMemory, 'flush'>;
+    readonly unheard: UnheardAgents;
     readonly federation: Pick<Federation, 'bundleIsKnownAt'>;
     readonly clock: Clock;
     readonly log: Logger;
   },
 ): RootRotation {
   const { xds, federation, memory } = deps;
-  roots.reportWith?.((standing) => siteReport({ ...xds.trustEvidence(), ...standing }));
+  roots.reportWith?.((standing) => {
+    const evidence = xds.trustEvidence();
+    return siteReport({ ...evidence, unheard: deps.unheard.among(evidence), ...standing });
+  });
   return new RootRotation({
     ...deps,
     roots,

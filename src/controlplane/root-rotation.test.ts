@@ -21,6 +21,7 @@ it('takes no step of a rotation before it is on the disk who is here', async () 
       step: async (step) => void taken.push(step),
     },
     peers: new TrustPeers(clock),
+    unheard: { among: () => [], until: '' },
     version: () => '',
     remember: () => remembered.promise,
     sites: () => [],

@@ -8,11 +8,14 @@ import { nextStep, ROTATION_STEPS, type RotationStep } from '#ca/roots/root-stat
 import type { Site } from '#ca/sites/sites.ts';
 import { missingSites } from '#controlplane/site-proof.ts';
 import { type KnownProxy, missingFor } from '#controlplane/trust-proof.ts';
+import type { UnheardAgents } from '#controlplane/unheard-agents.ts';
 import type { TrustPeers } from '#xds/serve/trust-peers.ts';
 
 export interface RootRotationDeps {
   readonly roots: MeshRoots;
   readonly peers: TrustPeers;
+  /** Agents that have a certificate and did not come back since the start. */
+  readonly unheard: Pick<UnheardAgents, 'among' | 'until'>;
   /** The version of the bundle that all should have now. */
   readonly version: () => string;
   /** Resolves when the peers are known over a crash. */
@@ -45,6 +48,7 @@ export class RootRotation {
   view(): RootsView {
     const { roots, clock } = this.#deps;
     const step = nextStep(roots.roots);
+    const { unheard } = this.#evidence();
     return {
       roots: roots.roots.map(({ state, certificate }) => {
         const { serial, subjectKeyId, notBeforeAt, notAfterAt } = certificate;
@@ -61,6 +65,9 @@ export class RootRotation {
       next: step,
       missing: this.#missing(step),
       workloads: this.#deps.peers.all().length,
+      ...(unheard.length > 0 && {
+        unheard: { identities: unheard.length, until: this.#deps.unheard.until },
+      }),
     };
   }
 
@@ -113,18 +120,19 @@ export class RootRotation {
     return [{ name: 'federated-meshes', identity: '', reason }];
   }
 
+  #evidence() {
+    const { peers, version, proxies, unheard } = this.#deps;
+    const connected = { peers: peers.all(), proxies: proxies() };
+    return { ...connected, unheard: unheard.among(connected), version: version() };
+  }
+
   #missing(step: RotationStep): RootsView['missing'] {
-    const { roots, peers, version, proxies } = this.#deps;
-    const other = roots.roots.find(({ state }) => state !== 'active');
+    const { roots } = this.#deps.roots;
+    const other = roots.find(({ state }) => state !== 'active');
     // An abort of the second half makes the old root sign again: both stay trusted.
     if (step === 'abort' && other?.state === 'retired') return [];
-    const evidence = {
-      peers: peers.all(),
-      proxies: proxies(),
-      version: version(),
-      otherKeyId: other?.certificate.subjectKeyId,
-    };
-    const ofSites = { sites: this.#deps.sites(), roots: roots.roots, ...evidence };
+    const evidence = { ...this.#evidence(), otherKeyId: other?.certificate.subjectKeyId };
+    const ofSites = { sites: this.#deps.sites(), roots, ...evidence };
     const missing = [...missingFor(step, evidence), ...missingSites(step, ofSites)];
     return step === 'activate' ? [...missing, ...this.#strangers()] : missing;
   }

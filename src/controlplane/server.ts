@@ -51,6 +51,7 @@ import { ServingCertificate, type ServingMaterial } from '#controlplane/serving-
 import { guardTrustDomain } from '#controlplane/trust-domain-guard.ts';
 import { trustDomainView } from '#controlplane/trust-domain-view.ts';
 import { readTrustMemory, TrustMemory } from '#controlplane/trust-memory.ts';
+import { UnheardAgents } from '#controlplane/unheard-agents.ts';
 import { userCertificate } from '#controlplane/user-certificates.ts';
 import { type ServerParts, XdsFront } from '#controlplane/xds-front.ts';
 import { SqliteStore } from '#store/sqlite-store.ts';
@@ -149,7 +150,9 @@ export class ControlPlane implements Component {
     // Before anybody can ask for a step of the rotation.
     await this.#lifecycle.start([memory]);
     const federation = this.#federation(parts);
-    const rotation = openRotation(authority, { ...this.#deps, xds, federation, memory });
+    const unheard = new UnheardAgents({ ...this.#deps, journal });
+    const proof = { xds, federation, memory, unheard };
+    const rotation = openRotation(authority, { ...this.#deps, ...proof });
     const watch = this.#rootWatch(rotation);
     const views = {
       ...audit.views(),
@@ -184,7 +187,7 @@ export class ControlPlane implements Component {
       await controllers.bundleChanged();
     });
     const { components } = authority;
-    await this.#lifecycle.start([xds, controllers, ...components, watch, federation]);
+    await this.#lifecycle.start([xds, unheard, controllers, ...components, watch, federation]);
     await this.#lifecycle.start([status, monitoring]);
     const served = { api: api.address.port, secure: xds.port, monitoring: monitoring.port };
     await this.#publish(served, federation.endpointPort);

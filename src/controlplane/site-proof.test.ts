@@ -69,6 +69,7 @@ describe('what a server below says of itself', () => {
   const own = {
     peers: [peer],
     proxies: [peer],
+    unheard: [],
     version: 'v2',
     rootsPem: OLD.pem + NEW.pem,
     signerKeyId: 'now',
@@ -82,6 +83,14 @@ describe('what a server below says of itself', () => {
       missingCount: 0,
       missing: [],
     });
+  });
+
+  it('counts agents that were not heard since its start, and what they stand on', () => {
+    const { identity } = peer;
+    const one = { name: 'web.shop', identity, reason: 'not heard', issuerKeyId: 'unknown' };
+    const report = siteReport({ ...own, peers: [], proxies: [], unheard: [one] });
+    assert.deepEqual(report.missing, [{ name: 'web.shop', reason: 'not heard' }]);
+    assert.deepEqual(report.standsOn, [keyOf(NEW), '']);
   });
 
   it('names those who are behind, ten at most', () => {

@@ -67,8 +67,11 @@ export interface OwnStanding extends Omit<TrustEvidence, 'otherKeyId'> {
 
 /** The report of a server below another one. */
 export function siteReport(own: OwnStanding): SiteReport {
-  const { peers, rootsPem, rootAbove, signerKeyId } = own;
-  const signers = peers.map(({ certificate }) => certificate.authorityKeyId ?? '');
+  const { peers, unheard, rootsPem, rootAbove, signerKeyId } = own;
+  const signers = [
+    ...peers.map(({ certificate }) => certificate.authorityKeyId ?? ''),
+    ...unheard.map(({ issuerKeyId }) => issuerKeyId),
+  ];
   const standsOn = [signerKeyId, ...signers].map((signer) => rootAbove(signer) ?? '');
   const missing = missingFor('taint', { ...own, otherKeyId: undefined });
   return {

@@ -20,7 +20,7 @@ function peer(name: string, changes: Partial<TrustPeer> = {}): TrustPeer {
 }
 
 const evidence = (peers: readonly TrustPeer[], more: Partial<TrustEvidence> = {}) => ({
-  ...{ peers, proxies: peers, version: 'v2', otherKeyId: 'old' },
+  ...{ peers, proxies: peers, unheard: [], version: 'v2', otherKeyId: 'old' },
   ...more,
 });
 const names = (missing: ReturnType<typeof missingFor>) => missing.map(({ name }) => name);
@@ -53,6 +53,16 @@ describe('who keeps a step of the rotation from being safe', () => {
     assert.deepEqual(names(missing), ['mute.shop']);
     const other = { ...mute, nodeId: peer('a').nodeId, identity: mute.identity };
     assert.equal(missingFor('revoke', evidence([peer('a')], { proxies: [other] })).length, 1);
+  });
+
+  it('is an agent that was not heard since the start; for abort, under the root that goes', () => {
+    const { identity } = peer('gone');
+    const one = { name: 'gone.shop', identity, reason: 'not heard' };
+    const unheard = ['new', 'old'].map((issuerKeyId) => ({ ...one, issuerKeyId }));
+    for (const step of ['activate', 'taint', 'revoke'] as const)
+      assert.equal(missingFor(step, evidence([], { unheard })).length, 2, step);
+    assert.equal(missingFor('abort', evidence([], { unheard })).length, 1);
+    assert.deepEqual(missingFor('prepare', evidence([], { unheard })), []);
   });
 
   it('is whoever serves with a certificate of a root that goes, for revoke and abort', () => {

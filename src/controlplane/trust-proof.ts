@@ -1,5 +1,6 @@
 import type { MissingTrustView } from '#admin/contract.ts';
 import type { RotationStep } from '#ca/roots/root-states.ts';
+import type { UnheardAgent } from '#controlplane/unheard-agents.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 import { type TrustPeer, workloadKey } from '#xds/serve/trust-peers.ts';
 
@@ -15,6 +16,8 @@ export interface KnownProxy {
 export interface TrustEvidence {
   readonly peers: readonly TrustPeer[];
   readonly proxies: readonly KnownProxy[];
+  /** Agents that have not come back since the start. */
+  readonly unheard: readonly UnheardAgent[];
   /** The version of the bundle that all should have. */
   readonly version: string;
   /** Key id of the root that is prepared or to go; undefined when there is none. */
@@ -28,7 +31,7 @@ export interface TrustEvidence {
  */
 export function missingFor(
   step: RotationStep,
-  { peers, proxies, version, otherKeyId }: TrustEvidence,
+  { peers, proxies, unheard, version, otherKeyId }: TrustEvidence,
 ): readonly MissingTrustView[] {
   if (step === 'prepare') return [];
   const holds = ({ certificate }: TrustPeer): boolean =>
@@ -39,13 +42,16 @@ export function missingFor(
     return missing(peer, 'it still serves with a certificate of the root that is to go');
   });
   const mute = silent.map((one) => missing(one, 'its agent does not say what it trusts'));
-  if (step === 'abort') return [...holding, ...mute];
+  const gone = unheard.flatMap(({ name, identity, reason, issuerKeyId }) =>
+    step === 'abort' && issuerKeyId !== otherKeyId ? [] : [{ name, identity, reason }],
+  );
+  if (step === 'abort') return [...holding, ...mute, ...gone];
   const distrusting = peers.flatMap((peer) => {
     if (step === 'revoke' && holds(peer)) return [];
     const reason = reasonOf(peer, version);
     return reason === undefined ? [] : [missing(peer, reason)];
   });
-  return [...(step === 'revoke' ? holding : []), ...distrusting, ...mute];
+  return [...(step === 'revoke' ? holding : []), ...distrusting, ...mute, ...gone];
 }
 
 function reasonOf(peer: TrustPeer, version: string): string | undefined {

@@ -195,7 +195,7 @@ export class XdsFront implements Component {
     const evidence = { peers: peers.all(), proxies: this.proxies(), version };
     return { ...evidence, rootsPem: this.#rootsPem } satisfies Omit<
       OwnStanding,
-      keyof SignerStanding
+      'unheard' | keyof SignerStanding
     >;
   }
 

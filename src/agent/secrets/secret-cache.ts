@@ -194,6 +194,7 @@ export class SecretCache implements Component {
     const request = {
       csr: buildCsr(identity, keys),
       validitySeconds: Math.max(1, Math.round(ttlMs / 1000)),
+      isAgent: true,
     };
     const chain = await this.#sign(request, credential);
     const obtainedAt = clock.now();

@@ -17,6 +17,11 @@ export interface IssuanceRecord {
   readonly proof: string;
   /** The address that asked; '' for the control plane itself. */
   readonly caller: string;
+  /**
+   * Whether an agent asked, which comes back by itself after a restart of the server; undefined in
+   * records from before this was kept.
+   */
+  readonly isAgent?: boolean;
 }
 
 /** Which records to list; all of them when nothing is said. */
@@ -35,4 +40,6 @@ export interface IssuanceJournal {
   record(entry: IssuanceRecord): Promise<void>;
   /** Records, the latest first; at most LIMITS.journalListMax. */
   list(query?: JournalQuery): readonly IssuanceRecord[];
+  /** All records, the latest first, one at a time: for who keeps little of each. */
+  each(): Iterable<IssuanceRecord>;
 }

@@ -151,6 +151,12 @@ export class SqliteIssuanceJournal implements IssuanceJournal, Component {
     return found;
   }
 
+  *each(): Iterable<IssuanceRecord> {
+    const { find } = present(this.#opened, 'the open journal');
+    for (const row of find.iterate(this.#deps.clock.now(), ''))
+      yield JSON.parse(String(row.record)) as IssuanceRecord;
+  }
+
   /** Writes what waits, again and again until nothing does. */
   async #write(): Promise<void> {
     // The others of this turn of the event loop join the first batch.

@@ -117,6 +117,10 @@ function show(view: RootsView, output: string, { stdout }: CliContext): void {
   const ready = count === 0 ? 'everybody is ready' : `${count} workload(s) are not ready yet`;
   const next = view.roots.length === 1 ? '' : `Next: ${view.next}; ${ready}\n`;
   stdout.write(`${view.workloads} workload(s) say what they trust.\n${next}`);
+  if (view.unheard && view.roots.length > 1) {
+    const { identities, until } = view.unheard;
+    stdout.write(`${identities} identities not heard since the start, waiting until ${until}\n`);
+  }
   for (const line of missingLines(view.missing)) stdout.write(line);
   process.exitCode = EXIT.ok;
 }
