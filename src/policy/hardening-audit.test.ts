@@ -145,6 +145,7 @@ describe('a difference of the profiles', () => {
       'p',
       '{ rules: [{ when: [{ key: "request.auth.claims[level]", values: ["7"] }] }] }',
     ),
+    presenceSpansLines: from('{ requestPrincipals: ["*"] }'),
     providedHeadersAreStripped: policy(
       'p',
       '{ action: CUSTOM, provider: { name: x }, rules: [{}] }',

@@ -81,9 +81,14 @@ const RELIES: Partial<Readonly<Record<keyof Hardening, (both: Both) => boolean>>
   everyCustomMatchIsAsked: ({ compiled }) => compiled.action === 'CUSTOM',
   providedHeadersAreStripped: ({ compiled }) => compiled.action === 'CUSTOM',
   claimsMatchByText: ({ compiled }) => tests(compiled, ({ on }) => on === 'claim'),
+  presenceSpansLines: ({ compiled }) =>
+    tests(compiled, (one) => USERS.has(one.on) && JSON.stringify(one).includes(PRESENCE)),
 };
 
 const SCHEME = '"spiffe://';
+/** Of end users: what their tokens say. */
+const USERS: ReadonlySet<Condition['on']> = new Set<Condition['on']>(['claim', 'requestPrincipal']);
+const PRESENCE = '"match":"present"';
 const PEER: ReadonlySet<Condition['on']> = new Set<Condition['on']>([
   'principal',
   'namespace',

@@ -84,4 +84,8 @@ export const HARDENING_TEXTS: Readonly<Record<keyof Hardening, HardeningText>> =
     istio: 'conditions on claims never match numbers and booleans',
     strict: 'conditions on claims match numbers and booleans by their text',
   },
+  presenceSpansLines: {
+    istio: 'a claim or an end user with an end of line in it gets around a DENY of *',
+    strict: '* of a claim or an end user is any text',
+  },
 };

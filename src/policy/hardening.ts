@@ -83,6 +83,11 @@ export interface Hardening {
   readonly bearerIsChecked: boolean;
   /** `request.auth.claims[…]` matches numbers and booleans, too, by their text. */
   readonly claimsMatchByText: boolean;
+  /**
+   * `*` of a claim or of an end user is any text; with Istio it is none with an end of line in it,
+   * so that such a token gets around a DENY.
+   */
+  readonly presenceSpansLines: boolean;
 }
 
 /** The one place that says what each profile does. Everything else asks here. */
@@ -107,6 +112,7 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     badOptionalTokensAreRefused: false,
     bearerIsChecked: false,
     claimsMatchByText: false,
+    presenceSpansLines: false,
   },
   strict: {
     hostMatchIgnoresPort: true,
@@ -128,5 +134,6 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     badOptionalTokensAreRefused: true,
     bearerIsChecked: true,
     claimsMatchByText: true,
+    presenceSpansLines: true,
   },
 };

@@ -49,7 +49,9 @@ const COMMON = [
     - to: [{ operation: { paths: [/address] } }]
       from: [{ source: { remoteIpBlocks: [203.0.113.0/24] } }]
     - to: [{ operation: { paths: [/here] } }]
-      from: [{ source: { remoteIpBlocks: [127.0.0.0/8] } }]`,
+      from: [{ source: { remoteIpBlocks: [127.0.0.0/8] } }]
+    - to: [{ operation: { paths: [/level] } }]
+      when: [{ key: "request.auth.claims[banned]", values: ["*"] }]`,
   ),
   policy(
     'allow',
@@ -92,6 +94,7 @@ interface Probe {
 
 const bearer = (token: string, scheme = 'Bearer') => ({ authorization: `${scheme} ${token}` });
 const level = (value: unknown) => bearer(ISSUER.token({ claims: { level: value } }));
+const claims = (more: object) => bearer(ISSUER.token({ claims: { level: '7', ...more } }));
 const ALWAYS = async (): Promise<boolean> => true;
 const DENIED: Pick<Probe, 'istio' | 'strict'> = { istio: 200, strict: 403 };
 
@@ -188,6 +191,14 @@ const PROBES: Readonly<Record<keyof Hardening, Probe>> = {
     see: ({ status }) => status({ path: '/plain', headers: bearer('x.y.z', 'bearer') }),
     istio: 200,
     strict: 401,
+  },
+  presenceSpansLines: {
+    control: async ({ status }) =>
+      (await status({ path: '/level', headers: claims({ banned: 'a' }) })) === 403 &&
+      (await status({ path: '/level', headers: claims({}) })) === 200,
+    see: ({ status }) => status({ path: '/level', headers: claims({ banned: 'a\nb' }) }),
+    istio: 200,
+    strict: 403,
   },
   claimsMatchByText: {
     control: async ({ status }) => (await status({ path: '/level', headers: level('7') })) === 200,

@@ -99,7 +99,8 @@ function patternMatches(match: object, text: string, pattern: () => string): boo
 }
 
 function principalMatches(match: TextMatch, { identity, endUser }: AuthzFacts): boolean {
-  if (endUser !== undefined) return textMatches(match, endUser);
+  if (endUser !== undefined)
+    return match.match === 'present' ? endUser !== '' : textMatches(match, endUser);
   if (match.match === 'present') return identity !== '';
   if (match.match !== 'suffix') return textMatches(match, identity.replace(/^spiffe:\/\//, ''));
   return patternMatches(match, identity, () => `spiffe://.*${escapePattern(match.value)}`);
@@ -126,11 +127,12 @@ function headerMatches(match: TextMatch, values: readonly string[]): boolean {
   return values.some((value) => textMatches(match, value));
 }
 
-/** The value under a path of keys; undefined when there is none. */
+/** The value under a path of keys, which leads through no list; undefined when there is none. */
 function valueAt(object: unknown, path: readonly string[]): unknown {
   let value = object;
   for (const key of path) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+    if (!Object.hasOwn(value, key)) return undefined;
     value = (value as Readonly<Record<string, unknown>>)[key];
   }
   return value;
@@ -140,10 +142,10 @@ function isTextThat(match: TextMatch, value: unknown): boolean {
   return typeof value === 'string' && textMatches(match, value);
 }
 
-/** Whether a number or a boolean has this text. */
-function isLiteral({ match, value }: TextMatch & { readonly value?: string }, found: unknown) {
-  if (match !== 'exact') return false;
-  return (typeof found === 'number' || typeof found === 'boolean') && String(found) === value;
+/** Whether a number or a boolean has this text, or has one at all. */
+function isLiteral(match: TextMatch, found: unknown): boolean {
+  if (typeof found !== 'number' && typeof found !== 'boolean') return false;
+  return match.match === 'present' || (match.match === 'exact' && String(found) === match.value);
 }
 
 function listHas(match: TextMatch, value: unknown): boolean {

@@ -64,6 +64,7 @@ export function readCondition(
   const anchored = hardening.peerIdentityIsAnchored;
   const portIgnored = hardening.hostMatchIgnoresPort;
   const literals = hardening.claimsMatchByText;
+  const whole = hardening.presenceSpansLines ? spanningLines : oneLine;
   const read = <M>(parse: Parse<M>, condition: (tests: Tests<M>) => Condition): ReadCondition => {
     const tests = readTests(input, parse, reading);
     return typeof tests === 'object' ? condition(tests) : tests;
@@ -90,7 +91,7 @@ export function readCondition(
     case 'port':
       return read(parsePort, (tests) => ({ on: subject.on, ...tests }));
     case 'requestPrincipal':
-      return read(parseRequestPrincipal, (tests) => ({ on: subject.on, ...tests }));
+      return read(requestPrincipalParser(whole), (tests) => ({ on: subject.on, ...tests }));
     case 'host':
       return read(parseText, (tests) => ({ on: subject.on, portIgnored, ...tests }));
     case 'path':
@@ -101,7 +102,10 @@ export function readCondition(
     case 'metadata':
       return read(parseMetadata, (tests) => ({ ...subject, ...tests }));
     case 'claim':
-      return read(parseText, (tests) => ({ ...subject, literals, ...tests }));
+      return read(
+        (value) => [whole(parseTextMatch(value))],
+        (tests) => ({ ...subject, literals, ...tests }),
+      );
     case 'header':
       return read(parseText, (tests) => ({ ...subject, ...tests }));
   }
@@ -166,6 +170,13 @@ function problemOfLength(text: string): string | undefined {
   return text.length > lengthMax ? `a value has at most ${lengthMax} characters` : undefined;
 }
 
+/** What `*` stands for. */
+type Presence = (match: TextMatch) => TextMatch;
+
+const oneLine: Presence = (match) => match;
+const spanningLines: Presence = (match) =>
+  match.match === 'present' ? { match: 'present', spansLines: true } : match;
+
 const parseText: Parse<TextMatch> = (value) => [parseTextMatch(value)];
 
 function principalParser(context: AuthzContext): Parse<TextMatch> {
@@ -206,15 +217,22 @@ const parsePort: Parse<number> = (value) => {
  * end of the whole value. Without a slash the part that the value leaves open may be anything, and
  * an exact value has no subject.
  */
-const parseRequestPrincipal: Parse<RequestPrincipalMatch> = (value) => {
+function readRequestPrincipal(value: string): RequestPrincipalMatch {
   const slash = value.lastIndexOf('/');
-  if (slash < 0) return [requestPrincipalOfOnePart(parseTextMatch(value))];
+  if (slash < 0) return requestPrincipalOfOnePart(parseTextMatch(value));
   const [issuer, subject] = [value.slice(0, slash), value.slice(slash + 1)];
-  if (value.startsWith('*')) return [{ issuer: parseTextMatch(issuer), subject: exact(subject) }];
-  if (subject === '*') return [{ issuer: exact(issuer), subject: { match: 'present' } }];
-  if (!subject.endsWith('*')) return [{ issuer: exact(issuer), subject: exact(subject) }];
-  return [{ issuer: exact(issuer), subject: { match: 'prefix', value: subject.slice(0, -1) } }];
-};
+  if (value.startsWith('*')) return { issuer: parseTextMatch(issuer), subject: exact(subject) };
+  if (subject === '*') return { issuer: exact(issuer), subject: { match: 'present' } };
+  if (!subject.endsWith('*')) return { issuer: exact(issuer), subject: exact(subject) };
+  return { issuer: exact(issuer), subject: { match: 'prefix', value: subject.slice(0, -1) } };
+}
+
+function requestPrincipalParser(whole: Presence): Parse<RequestPrincipalMatch> {
+  return (value) => {
+    const { issuer, subject } = readRequestPrincipal(value);
+    return [{ issuer: whole(issuer), subject: whole(subject) }];
+  };
+}
 
 function requestPrincipalOfOnePart(whole: TextMatch): RequestPrincipalMatch {
   if (whole.match === 'suffix') return { issuer: { match: 'present' }, subject: whole };

@@ -50,9 +50,15 @@ export function canonicalPath(target: string, paths: PathNormalization): string 
   return mergesSlashes ? merged(resolved) : resolved;
 }
 
+/** The host and port of a target in absolute form; undefined for one that names none. */
+export function hostOfTarget(target: string): string | undefined {
+  return ORIGIN.exec(target)?.[1];
+}
+
+const ORIGIN = /^https?:\/\/([^/?]*)/i;
+
 function withoutOrigin(target: string): string {
-  if (target.startsWith('/')) return target;
-  const origin = /^https?:\/\/[^/?]*/i.exec(target)?.[0];
+  const [origin] = ORIGIN.exec(target) ?? [];
   if (origin === undefined) return target;
   const rest = target.slice(origin.length);
   return rest.startsWith('/') ? rest : `/${rest}`;

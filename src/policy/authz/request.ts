@@ -1,7 +1,8 @@
 import type { HardeningProfile, PathNormalization } from '#model/mesh-settings.ts';
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import { connectionOptions } from '#policy/authz/connection-options.ts';
-import { canonicalPath, withoutFragment } from '#policy/authz/request-path.ts';
+import { keptValues } from '#policy/authz/kept-headers.ts';
+import { canonicalPath, hostOfTarget, withoutFragment } from '#policy/authz/request-path.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
 /** What is known of an HTTP request when policy is asked. */
@@ -9,7 +10,7 @@ export interface HttpFacts {
   readonly method: string;
   /** The target as the caller sends it: `/a/../b?x`, or with the origin before it. */
   readonly target: string;
-  /** The Host header or `:authority`. */
+  /** The Host header or `:authority`; of a target with an origin, that one counts. */
   readonly host?: string | undefined;
   /** Other headers, by name in any letter case; a list for a header that comes several times. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>> | undefined;
@@ -83,6 +84,7 @@ export function factsOf(
   const path = http === undefined ? '' : canonicalPath(target, paths);
   const dropped = http?.headers ? connectionOptions(http.headers) : [];
   if (path === undefined || dropped === undefined) return undefined;
+  const host = hostOfTarget(target) ?? http?.host;
   let headers: ReadonlyMap<string, readonly string[]> | undefined;
   return {
     identity: source.identity ?? '',
@@ -92,12 +94,12 @@ export function factsOf(
     destinationIp: destination.address ?? '',
     port: destination.port,
     serverName: request.serverName ?? '',
-    host: http?.host ?? '',
+    host: host ?? '',
     method: http?.method ?? '',
     path,
     header: (name) => {
       // Most rules ask for none.
-      headers ??= headersOf(http, { target, path, dropped });
+      headers ??= headersOf(http, { target, path, host, dropped });
       return headers.get(name.toLowerCase()) ?? [];
     },
     claims: http?.claims,
@@ -121,23 +123,34 @@ function headersOf(
   {
     target,
     path,
+    host,
     dropped,
-  }: { readonly target: string; readonly path: string; readonly dropped: readonly string[] },
+  }: {
+    readonly target: string;
+    readonly path: string;
+    readonly host: string | undefined;
+    readonly dropped: readonly string[];
+  },
 ): ReadonlyMap<string, readonly string[]> {
-  const headers = new Map<string, string[]>();
+  const headers = new Map<string, readonly string[]>();
   for (const [name, value] of Object.entries(http?.headers ?? {})) {
     const key = name.toLowerCase();
     const values = [value].flat().map((text) => text.replace(SURROUNDING_SPACE, ''));
     headers.set(key, [...(headers.get(key) ?? []), ...values]);
   }
   if (http === undefined) return headers;
+  for (const [name, values] of headers) {
+    const kept = keptValues(name, values);
+    if (kept.length === 0) headers.delete(name);
+    else headers.set(name, kept);
+  }
   for (const name of dropped) headers.delete(name);
   const query = target.indexOf('?');
   headers.set(':method', [http.method]);
   headers.set(':path', [query < 0 ? path : path + target.slice(query)]);
-  if (http.host === undefined) return headers;
+  if (host === undefined) return headers;
   // Envoy keeps the Host header under the name it has in HTTP/2, and finds it under both.
-  headers.set(':authority', [http.host]);
-  headers.set('host', [http.host]);
+  headers.set(':authority', [host]);
+  headers.set('host', [host]);
   return headers;
 }

@@ -1,13 +1,14 @@
 import { expressionOf } from '#policy/expression.ts';
 
-/** How a text is compared. `present` is any text but the empty one. */
+/** How a text is compared. */
 export type TextMatch =
   | { readonly match: 'exact'; readonly value: string }
   | { readonly match: 'prefix'; readonly value: string }
   | { readonly match: 'suffix'; readonly value: string }
   /** A regular expression of RE2 over the whole text; only Mixer's expressions have it. */
   | { readonly match: 'pattern'; readonly value: string }
-  | { readonly match: 'present' };
+  /** Any text but the empty one; one with an end of line in it only where it `spansLines`. */
+  | { readonly match: 'present'; readonly spansLines?: true };
 
 /**
  * Reads a value of a policy as Istio does: `*` is presence, a leading `*` a suffix, a trailing `*`
@@ -32,6 +33,6 @@ export function textMatches(match: TextMatch, text: string): boolean {
     case 'pattern':
       return expressionOf(match.value, { isWhole: true }).test(text);
     case 'present':
-      return text !== '';
+      return text !== '' && (match.spansLines === true || !text.includes('\n'));
   }
 }

@@ -32,6 +32,8 @@ const HEADERS: Readonly<Record<string, string>> = {
   'request.id': 'x-request-id',
 };
 const PRESENT: TextMatch = { match: 'present' };
+/** Of what tokens say. */
+const SAID: TextMatch = { match: 'present', spansLines: true };
 
 /**
  * The conditions that a clause comes to; undefined when it can never hold. `field`: where the
@@ -136,12 +138,12 @@ function conditionOf(test: Test, context: AuthzContext, tests: MakeTests): Condi
     case 'request.auth.principal':
       return { on: 'requestPrincipal', ...tests(endUsers(test)) };
     case 'request.auth.audiences':
-      return { on: 'claim', path: ['aud'], literals, ...tests(texts) };
+      return { on: 'claim', path: ['aud'], literals, ...tests(textMatches(test, SAID)) };
     case 'request.auth.presenter':
-      return { on: 'claim', path: ['azp'], literals, ...tests(texts) };
+      return { on: 'claim', path: ['azp'], literals, ...tests(textMatches(test, SAID)) };
     case 'request.auth.claims':
       if (!key) return undefined;
-      return { on: 'claim', path: [key], literals, ...tests(texts) };
+      return { on: 'claim', path: [key], literals, ...tests(textMatches(test, SAID)) };
     case COMPUTED:
       return { on: 'computed', expression: key ?? '', ...tests(texts) };
     case 'connection.requested_server_name':
@@ -155,10 +157,10 @@ function conditionOf(test: Test, context: AuthzContext, tests: MakeTests): Condi
   }
 }
 
-function textMatches({ match, values }: Test): readonly TextMatch[] {
+function textMatches({ match, values }: Test, present = PRESENT): readonly TextMatch[] {
   switch (match) {
     case 'present':
-      return [PRESENT];
+      return [present];
     case 'equals':
     case 'block':
       return values.map((value) => ({ match: 'exact', value }));
@@ -193,7 +195,7 @@ function ranges({ values }: Test) {
 
 /** `<issuer>/<subject>`: an issuer may have slashes. */
 function endUsers({ match, values }: Test): readonly RequestPrincipalMatch[] {
-  if (match === 'present') return [{ issuer: PRESENT, subject: PRESENT }];
+  if (match === 'present') return [{ issuer: SAID, subject: SAID }];
   return values.map((value) => {
     const slash = value.lastIndexOf('/');
     return {

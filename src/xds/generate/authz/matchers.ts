@@ -21,8 +21,8 @@ import type { TextMatch } from '#policy/authz/text-match.ts';
 
 // Envoy's matchers in the form that Istio gives them.
 
-/** Any text but the empty one. */
-const PRESENT = '.+';
+/** Any text but the empty one, and any such text of one line, as Istio has it. */
+const PRESENT = { anyLines: '(?s:.+)', oneLine: '.+' } as const;
 
 /** A text that matches an expression as a whole. */
 export function patternMatcher(regex: string): StringMatcher {
@@ -33,7 +33,8 @@ export function patternMatcher(regex: string): StringMatcher {
 
 /** A text. */
 export function textMatcher(match: TextMatch): StringMatcher {
-  if (match.match === 'present') return patternMatcher(PRESENT);
+  if (match.match === 'present')
+    return patternMatcher(match.spansLines ? PRESENT.anyLines : PRESENT.oneLine);
   if (match.match === 'pattern') return patternMatcher(match.value);
   return create(StringMatcherSchema, { matchPattern: { case: match.match, value: match.value } });
 }
@@ -83,8 +84,25 @@ export function presentValue(): ValueMatcher {
   return valueMatcher({ case: 'presentMatch', value: true });
 }
 
-/** A number or a boolean that a filter left in the metadata, by its text; none for other texts. */
+const BOOLEANS = [true, false].map((value) => valueMatcher({ case: 'boolMatch', value }));
+
+/** Any number that JSON can say. */
+const ANY_NUMBER = valueMatcher({
+  case: 'doubleMatch',
+  value: {
+    matchPattern: {
+      case: 'range',
+      value: { start: -Number.MAX_VALUE, end: Number.POSITIVE_INFINITY },
+    },
+  },
+});
+
+/**
+ * Numbers and booleans that a filter left in the metadata, by their text; none for texts that begin
+ * or end in something.
+ */
 export function literalValue(match: TextMatch): ValueMatcher[] {
+  if (match.match === 'present') return [...BOOLEANS, ANY_NUMBER];
   if (match.match !== 'exact') return [];
   const { value } = match;
   if (value === 'true' || value === 'false')

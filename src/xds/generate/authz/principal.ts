@@ -159,7 +159,7 @@ function endUser(match: TextMatch): Principal {
 }
 
 function endUserParts(match: TextMatch): RequestPrincipalMatch[] {
-  const present = { match: 'present' } as const;
+  const present = { match: 'present', spansLines: true } as const;
   if (match.match === 'present') return [{ issuer: present, subject: present }];
   const { value } = match;
   const slashes = [...value.matchAll(/\//g)].map(({ index }) => index);

@@ -18,8 +18,9 @@ import { pack } from '#xds/generate/proto-values.ts';
 
 /**
  * Refuses many revoked peers at the cost of one: two look-ups in maps, of the serial and of the
- * identity, where rules are tried one after another; callers without a certificate pass. Envoy hands over all URI names of a
- * certificate as one text; certificates of the mesh have one, so it is the identity.
+ * identity, where rules are tried one after another. Callers without a certificate pass. Envoy
+ * hands over all URI names of a certificate as one text; certificates of the mesh have one, so it
+ * is the identity.
  */
 export function revokedMatcher(peers: readonly RevokedPeer[]): Matcher {
   const serials = peers.flatMap(({ name, serials: all }) => all.map((one) => [one, name] as const));
