@@ -14,6 +14,7 @@ import { SecretState } from '#agent/secrets/secret-state.ts';
 import type { AgentStatus } from '#agent/status.ts';
 import { StatusServer } from '#agent/status-server.ts';
 import { tokenSourceOf } from '#agent/tokens/token-source-of.ts';
+import { TrustConnections } from '#agent/trust/trust-connections.ts';
 import { WorkloadAgent } from '#agent/workload-agent.ts';
 import type { Clock } from '#base/clock.ts';
 import { formatDurationMs } from '#base/duration.ts';
@@ -166,15 +167,15 @@ export class Agent implements Component {
       const fields = { ...binary, tested: ENVOY_VERSION_TESTED };
       this.#deps.log.warn('an Envoy of another version than was tested', fields);
     }
-    const authority = new CaClient(
-      {
-        address: checkedAddress(settings.discoveryAddress),
-        serverName: settings.discoveryServerName,
-        rootFile: required('caRoot', settings.caRoot),
-      },
-      this.#deps,
-    );
+    const server = {
+      address: checkedAddress(settings.discoveryAddress),
+      serverName: settings.discoveryServerName,
+    };
+    const rootFile = required('caRoot', settings.caRoot);
+    const authority = new CaClient({ ...server, rootFile }, this.#deps);
     this.#authority = authority;
+    const { roots } = authority;
+    const connections = new TrustConnections(server, { roots, clock: this.#deps.clock });
     const trustDomain = parseTrustDomain(settings.trustDomain);
     const aliases = settings.trustDomainAliases.map(parseTrustDomain);
     const directory = await RunDirectory.open(settings.runDirectory);
@@ -206,7 +207,8 @@ export class Agent implements Component {
           metrics: this.#metrics,
           authority,
           lanes: this.#lanes,
-          roots: authority.roots,
+          roots,
+          connections,
           tokens: tokenSourceOf(workload, settings, { ...this.#deps, metrics: this.#metrics }),
           state: stateOptions && new SecretState(stateOptions, this.#deps),
           guard: this.#guard,

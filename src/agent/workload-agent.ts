@@ -17,6 +17,7 @@ import type { SecretState } from '#agent/secrets/secret-state.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
 import type { ProxyStatus, WorkloadStatus } from '#agent/status.ts';
 import type { TokenSource } from '#agent/tokens/token-source.ts';
+import type { TrustConnections } from '#agent/trust/trust-connections.ts';
 import { WorkloadTrust } from '#agent/trust/workload-trust.ts';
 import { WorkloadProxy } from '#agent/workload-proxy.ts';
 import type { Clock } from '#base/clock.ts';
@@ -52,6 +53,8 @@ export interface WorkloadAgentDeps {
   readonly lanes: Lanes;
   /** What the control plane is verified against. */
   readonly roots: ServerRoots;
+  /** On which the control plane is asked what to trust. */
+  readonly connections: TrustConnections;
   readonly tokens: TokenSource;
   /** What outlives this agent; nothing does when left out. */
   readonly state?: SecretState | undefined;
@@ -203,8 +206,6 @@ export class WorkloadAgent implements Component {
     const { workload, settings } = this.#options;
     const { name, namespace, serviceAccount } = workload;
     const options = {
-      address: settings.discoveryAddress,
-      serverName: settings.discoveryServerName,
       node: {
         id: nodeId({ workload, clusterDomain: settings.clusterDomain }),
         metadata: { NAME: name, NAMESPACE: namespace, SERVICE_ACCOUNT: serviceAccount },

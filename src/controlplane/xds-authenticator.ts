@@ -16,6 +16,12 @@ export interface XdsCaller {
 export interface XdsAuthenticatorDeps {
   /** The trust domain of the mesh, then its other names. */
   readonly trustDomains: readonly TrustDomain[];
+  /**
+   * The certificate that the caller proves for this one call, beside those of its connection; none
+   * is taken when left out.
+   * @throws when there is a proof that does not hold
+   */
+  readonly provenCertificate?: (call: GrpcCall) => Certificate | undefined;
   /** The identity that a bearer token proves. @throws when it proves none */
   readonly authenticateToken: (call: GrpcCall) => Promise<{ readonly identity: SpiffeId }>;
   /** Whether somebody is revoked: by the certificate that it showed, DER, or altogether. */
@@ -24,14 +30,13 @@ export interface XdsAuthenticatorDeps {
 
 /**
  * An Envoy proves itself by its workload certificate; Istio's own agent by its service account
- * token.
+ * token; our agent, which asks for many workloads, by proofs of their certificates.
  * @throws GrpcStatusError UNAUTHENTICATED, with the reason as cause for the log
  */
 export function xdsAuthenticator(deps: XdsAuthenticatorDeps) {
   return async (call: GrpcCall): Promise<XdsCaller> => {
     try {
-      const der = call.peer.verifiedCertificate;
-      const certificate = der && parseCertificate(der);
+      const certificate = deps.provenCertificate?.(call) ?? shownCertificate(call);
       const identity = certificate
         ? identityOfCertificate(certificate)
         : (await deps.authenticateToken(call)).identity;
@@ -39,11 +44,15 @@ export function xdsAuthenticator(deps: XdsAuthenticatorDeps) {
       if (!workload) throw new Error(`${identity} is no workload identity`);
       if (!deps.trustDomains.includes(workload.trustDomain))
         throw new Error(`${identity} is of another trust domain than ${deps.trustDomains}`);
-      if (deps.isRevoked(der, identity)) throw new Error(`${identity} is revoked`);
+      if (deps.isRevoked(certificate?.der, identity)) throw new Error(`${identity} is revoked`);
       const { namespace, serviceAccount } = workload;
       return { identity, namespace, serviceAccount, certificate };
     } catch (cause) {
       throw new GrpcStatusError(GRPC_STATUS.unauthenticated, 'authentication failure', cause);
     }
   };
+}
+
+function shownCertificate({ peer }: GrpcCall): Certificate | undefined {
+  return peer.verifiedCertificate && parseCertificate(peer.verifiedCertificate);
 }

@@ -17,6 +17,7 @@ import type { SignerStanding } from '#ca/roots/mesh-roots.ts';
 import { WorkloadRegistration } from '#controllers/workload-registration.ts';
 import type { Audit } from '#controlplane/audit.ts';
 import type { Authority } from '#controlplane/authority.ts';
+import { channelAuthenticator } from '#controlplane/channel-authenticator.ts';
 import { type Issuance, openIssuance } from '#controlplane/issuance.ts';
 import type { IssuerKeys } from '#controlplane/issuer-keys.ts';
 import { openJwtSvids } from '#controlplane/jwt-svids.ts';
@@ -119,16 +120,18 @@ export class XdsFront implements Component {
       revocation: this.#revocation,
       onChange: () => this.#publishTrust(),
     });
-    const authenticate = xdsAuthenticator({
+    const proofs = {
+      ...deps,
       trustDomains: meshTrustDomains(mesh.settings),
-      authenticateToken: (call) => this.#issuance.tokenAuthenticator.authenticate(call),
-      isRevoked: (der, identity) => this.#revocation.coversCertificate(der, identity),
-    });
-    this.trust = new TrustServer(this.#trustResource(), { authenticate, clock, log });
+      authenticateToken: (call: GrpcCall) => this.#issuance.tokenAuthenticator.authenticate(call),
+      isRevoked: this.#revocation.coversCertificate.bind(this.#revocation),
+    };
+    const trust = { authenticate: channelAuthenticator(proofs), clock, log };
+    this.trust = new TrustServer(this.#trustResource(), trust);
     announceArrivals({ lists: this.#crl, trust: this.trust }, { ...deps, log });
-    this.#calls = deps.audit.intake({ authenticate });
+    this.#calls = deps.audit.intake({ authenticate: xdsAuthenticator(proofs) });
     this.#ads = new AdsServer({
-      authenticate,
+      authenticate: xdsAuthenticator(proofs),
       source: mesh,
       onConnect: (node) => {
         if (this.#isRenamed(node)) throw new GrpcStatusError(GRPC_STATUS.unauthenticated, RENAMED);
@@ -195,7 +198,7 @@ export class XdsFront implements Component {
     const evidence = { peers: peers.all(), proxies: this.proxies(), version };
     return { ...evidence, rootsPem: this.#rootsPem } satisfies Omit<
       OwnStanding,
-      'unheard' | keyof SignerStanding
+      keyof SignerStanding
     >;
   }
 

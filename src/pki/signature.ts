@@ -68,6 +68,11 @@ const SIGNING: Readonly<Record<KeyKind, SignatureAlgorithm>> = {
   Ed25519: ED25519,
 };
 
+/** The algorithm that `signBytes` uses for keys of this kind. */
+export function algorithmOf(kind: KeyKind): SignatureAlgorithm {
+  return SIGNING[kind];
+}
+
 /**
  * The algorithm that `signBytes` uses for a key.
  * @throws BulwarkError PKI_UNSUPPORTED for a key that is too weak or of another kind

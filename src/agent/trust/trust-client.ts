@@ -2,6 +2,7 @@ import type { ConnectionReport } from '#agent/connections/connection-watch.ts';
 import { ROOT_SECRET_NAME, TRUST_BUNDLES_NAME } from '#agent/sds/secret-names.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
 import type { TrustBundle } from '#agent/trust/trust-bundle.ts';
+import type { TrustConnections } from '#agent/trust/trust-connections.ts';
 import {
   decodeTrustResponse,
   encodeTrustRequest,
@@ -10,16 +11,11 @@ import {
 } from '#agent/trust/trust-messages.ts';
 import { Backoff } from '#base/backoff.ts';
 import type { Clock, Timer } from '#base/clock.ts';
-import { GrpcClient, type GrpcClientStream } from '#base/grpc/client.ts';
+import type { GrpcClientStream } from '#base/grpc/client.ts';
 import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
-import type { ServerRoots } from '#caclient/server-roots.ts';
 
 export interface TrustClientOptions {
-  /** HOST:PORT of xDS. */
-  readonly address: string;
-  /** The DNS name in the server's certificate. */
-  readonly serverName: string;
   readonly node: TrustNode;
   /** Called with each bundle; `answer` is to be called once, with a reason when it is refused. */
   readonly onBundle: (bundle: TrustBundle, answer: (refusal?: string) => void) => void;
@@ -30,38 +26,39 @@ export interface TrustClientOptions {
 }
 
 export interface TrustClientDeps {
-  readonly roots: ServerRoots;
+  /** Shared with other workloads. */
+  readonly connections: Pick<TrustConnections, 'open'>;
   readonly clock: Clock;
   readonly random: RandomSource;
   readonly log: Logger;
 }
 
-interface Connection {
-  readonly client: GrpcClient;
+/** The stream that counts. */
+interface OpenStream {
+  /** Which attempt it came of. */
+  readonly attempt: number;
   readonly call: GrpcClientStream;
   /** Settles when the call is over, however. */
   readonly ended: Promise<void>;
 }
 
-const METHOD = '/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets';
 /** Beside what parseProxyNode reads; xds/serve/connection-reports.ts reads it. */
 const CONNECTIONS_FIELD = 'BULWARK_CONNECTIONS';
 const RETRY_DELAY = { delayMsMin: 200, delayMsMax: 10_000 };
-const KEEP_ALIVE = { everyMs: 20_000, answerMs: 10_000 };
 /** How long a farewell may take. */
 const FAREWELL_MS_MAX = 500;
 
 /**
- * Asks the control plane what a workload is to trust, on a stream of its own that is opened with
- * the workload's certificate: so the control plane has proof who it is that trusts, and with which
- * certificate it serves. Opened anew with each new certificate and after each failure.
+ * Asks the control plane what a workload is to trust, on a stream of its own that begins with a
+ * proof of the workload's certificate: so the control plane knows who it is that trusts, and with
+ * which certificate it serves. Opened anew with each new certificate and after each failure.
  */
 export class TrustClient {
   readonly #options: TrustClientOptions;
   readonly #deps: TrustClientDeps;
   readonly #backoff: Backoff;
   #secret: WorkloadSecret | undefined;
-  #connection: Connection | undefined;
+  #stream: OpenStream | undefined;
   #timer: Timer | undefined;
   #attempts = 0;
   #isClosed = false;
@@ -81,70 +78,65 @@ export class TrustClient {
 
   /** Tells who connects to the workload by now, if there is a stream. */
   reportConnections(): void {
-    if (this.#connection) this.#report(this.#connection);
+    if (this.#stream) this.#report(this.#stream);
   }
 
   /** Says farewell (it needs no roots any more): the keys of this workload are gone. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#timer?.cancel();
-    const connection = this.#connection;
-    this.#connection = undefined;
+    const stream = this.#stream;
+    this.#stream = undefined;
     this.#secret = undefined;
-    if (!connection) return;
+    if (!stream) return;
     await new Promise<void>((resolve) => {
       const timer = this.#deps.clock.after(FAREWELL_MS_MAX, resolve);
-      void connection.ended.then(() => {
+      void stream.ended.then(() => {
         timer.cancel();
         resolve();
       });
-      connection.call.send(encodeTrustRequest({ unsubscribe: ROOT_SECRET_NAME }));
-      connection.call.finish();
+      stream.call.send(encodeTrustRequest({ unsubscribe: ROOT_SECRET_NAME }));
+      stream.call.finish();
     });
-    connection.call.cancel();
-    connection.client.close();
+    stream.call.cancel();
   }
 
   async #connect(): Promise<void> {
     this.#timer?.cancel();
     this.#attempts += 1;
     const attempt = this.#attempts;
+    const isLatest = (): boolean => attempt === this.#attempts && !this.#isClosed;
     try {
-      const rootsPem = await this.#deps.roots.current();
-      if (attempt !== this.#attempts || this.#isClosed || !this.#secret) return;
-      const before = this.#connection;
-      this.#connection = this.#dial(rootsPem, this.#secret);
-      before?.call.cancel();
-      before?.client.close();
+      if (!this.#secret) return;
+      const opened = await this.#openStream(this.#secret, attempt);
+      if (!isLatest()) {
+        opened.call.cancel();
+        return;
+      }
+      this.#stream?.call.cancel();
+      this.#stream = opened;
+      const subscribe = [ROOT_SECRET_NAME, TRUST_BUNDLES_NAME];
+      opened.call.send(encodeTrustRequest({ node: this.#options.node, subscribe }));
+      this.#report(opened);
     } catch (error) {
-      this.#retry(error);
+      if (isLatest()) this.#retry(error);
     }
   }
 
-  #dial(rootPem: string, own: WorkloadSecret): Connection {
-    const { address, serverName, node } = this.#options;
-    const { clock } = this.#deps;
-    const client = new GrpcClient(
-      { address, serverName, rootPem, own, keepAlive: KEEP_ALIVE },
-      { clock },
-    );
+  async #openStream(own: WorkloadSecret, attempt: number): Promise<OpenStream> {
     const { promise: ended, resolve } = Promise.withResolvers<void>();
-    const call = client.stream(METHOD, {
-      onMessage: (bytes) => this.#receive(bytes, connection),
+    const call = await this.#deps.connections.open(own, {
+      onMessage: (bytes) => this.#receive(bytes, attempt),
       onEnd: (error) => {
         resolve();
-        this.#lost(error, connection);
+        this.#lost(error, attempt);
       },
     });
-    const connection = { client, call, ended };
-    const subscribe = [ROOT_SECRET_NAME, TRUST_BUNDLES_NAME];
-    call.send(encodeTrustRequest({ node, subscribe }));
-    this.#report(connection);
-    return connection;
+    return { attempt, call, ended };
   }
 
   /** As metadata of the node: the protocol has no message of its own for it. */
-  #report({ call }: Connection): void {
+  #report({ call }: OpenStream): void {
     const { node, connections } = this.#options;
     const report = connections();
     if (!report) return;
@@ -152,24 +144,25 @@ export class TrustClient {
     call.send(encodeTrustRequest({ node: { ...node, metadata } }));
   }
 
-  #receive(bytes: Uint8Array, connection: Connection): void {
+  #receive(bytes: Uint8Array, attempt: number): void {
+    const stream = this.#stream;
+    if (stream?.attempt !== attempt) return;
     let response: TrustResponse;
     try {
       response = decodeTrustResponse(bytes);
     } catch (error) {
-      connection.call.cancel();
-      this.#lost(error, connection);
+      stream.call.cancel();
+      this.#lost(error, attempt);
       return;
     }
-    this.#take(response, connection);
+    this.#take(response, stream);
   }
 
-  #take({ nonce, bundles, texts }: TrustResponse, connection: Connection): void {
-    if (connection !== this.#connection) return;
+  #take({ nonce, bundles, texts }: TrustResponse, stream: OpenStream): void {
     const answer = (refusal?: string): void => {
-      if (connection !== this.#connection) return;
+      if (stream !== this.#stream) return;
       const request = refusal === undefined ? { nonce } : { nonce, refusal };
-      connection.call.send(encodeTrustRequest(request));
+      stream.call.send(encodeTrustRequest(request));
     };
     const bundle = bundles.get(ROOT_SECRET_NAME);
     const domains = texts.get(TRUST_BUNDLES_NAME);
@@ -179,10 +172,9 @@ export class TrustClient {
     if (bundle) this.#options.onBundle(bundle, answer);
   }
 
-  #lost(error: unknown, connection: Connection): void {
-    connection.client.close();
-    if (connection !== this.#connection) return;
-    this.#connection = undefined;
+  #lost(error: unknown, attempt: number): void {
+    if (attempt !== this.#stream?.attempt) return;
+    this.#stream = undefined;
     this.#retry(error);
   }
 

@@ -7,12 +7,13 @@ import { describe, it, type TestContext } from 'node:test';
 import type { ConnectionReport } from '#agent/connections/connection-watch.ts';
 import type { PushOutcome } from '#agent/sds/sds-server.ts';
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
+import { TrustConnections } from '#agent/trust/trust-connections.ts';
 import { WorkloadTrust } from '#agent/trust/workload-trust.ts';
 import { systemClock } from '#base/clock.ts';
 import { silentLogger } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
 import { ServerRoots } from '#caclient/server-roots.ts';
-import { xdsAuthenticator } from '#controlplane/xds-authenticator.ts';
+import { channelAuthenticator } from '#controlplane/channel-authenticator.ts';
 import { parseCertificatesPem } from '#pki/certificate.ts';
 import { bundleDocument } from '#spiffe/bundle.ts';
 import { parseSpiffeId, parseTrustDomain } from '#spiffe/spiffe-id.ts';
@@ -78,7 +79,9 @@ function outcome(state: PushOutcome['state'], reason: string): PushOutcome {
 
 async function setUp(t: TestContext, rootsPem: (own: FakeAuthority) => string) {
   const authority = new FakeAuthority(systemClock);
-  const authenticate = xdsAuthenticator({
+  const authenticate = channelAuthenticator({
+    clock: systemClock,
+    authority,
     trustDomains: [parseTrustDomain('cluster.local')],
     isRevoked: () => false,
     authenticateToken: () => assert.fail('nobody comes with a token'),
@@ -101,16 +104,17 @@ async function setUp(t: TestContext, rootsPem: (own: FakeAuthority) => string) {
   const envoy = new FakeEnvoy();
   const asked: string[] = [];
   const connections: { report: ConnectionReport | undefined } = { report: undefined };
+  const roots = new ServerRoots(rootFile);
+  const where = { address: target, serverName: SERVER_NAME };
   const trust = new WorkloadTrust(
     {
-      address: target,
-      serverName: SERVER_NAME,
       node: NODE,
       renewSoon: ({ reason }) => void asked.push(reason),
       connections: () => connections.report,
     },
     {
-      roots: new ServerRoots(rootFile),
+      roots,
+      connections: new TrustConnections(where, { roots, clock: systemClock }),
       clock: systemClock,
       random: systemRandom,
       log: silentLogger,

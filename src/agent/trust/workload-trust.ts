@@ -12,12 +12,9 @@ import { examineBundle, type TrustBundle } from '#agent/trust/trust-bundle.ts';
 import { TrustClient, type TrustClientDeps } from '#agent/trust/trust-client.ts';
 import type { TrustNode } from '#agent/trust/trust-messages.ts';
 import { isBulwarkError } from '#base/errors.ts';
+import type { ServerRoots } from '#caclient/server-roots.ts';
 
 export interface WorkloadTrustOptions {
-  /** HOST:PORT of xDS. */
-  readonly address: string;
-  /** The DNS name in the server's certificate. */
-  readonly serverName: string;
   readonly node: TrustNode;
   /** To have the certificate renewed after so many milliseconds. */
   readonly renewSoon: (reason: RenewalReason, delayMs: number) => void;
@@ -26,6 +23,8 @@ export interface WorkloadTrustOptions {
 }
 
 export interface WorkloadTrustDeps extends TrustClientDeps {
+  /** What the control plane is verified against. */
+  readonly roots: ServerRoots;
   readonly sds: Pick<SdsServer, 'publish' | 'verdictOn' | 'wants'>;
 }
 
@@ -56,11 +55,9 @@ export class WorkloadTrust {
   constructor(options: WorkloadTrustOptions, deps: WorkloadTrustDeps) {
     this.#options = options;
     this.#deps = deps;
-    const { address, serverName, node, connections } = options;
+    const { node, connections } = options;
     this.#client = new TrustClient(
       {
-        address,
-        serverName,
         node,
         onBundle: (bundle, answer) => this.#offered(bundle, answer),
         onDomains: (text) => this.#domainsOffered(text),

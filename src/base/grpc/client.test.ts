@@ -207,3 +207,41 @@ describe('a connection', () => {
     isStatus(GRPC_STATUS.unavailable, /does not answer/)(await ended.promise);
   });
 });
+
+describe('a stream bound to its connection', () => {
+  it('knows the same of it as the server, and each connection is another', async (t) => {
+    const seen: string[] = [];
+    const { port } = await serve(t, {
+      streams: {
+        [METHOD]: (stream) => {
+          const { peer, metadata } = stream.call;
+          seen.push(hex(peer.channelBinding), String(metadata['x-binding']));
+          stream.end(GRPC_STATUS.ok);
+        },
+      },
+    });
+    for (const client of [clientOf(t, port), clientOf(t, port)]) {
+      const ended = Promise.withResolvers<unknown>();
+      const events = { onMessage: () => {}, onEnd: ended.resolve };
+      await client.boundStream(METHOD, events, (binding) => ({ 'x-binding': hex(binding) }));
+      assert.equal(await ended.promise, undefined);
+    }
+    const [first, sent, second, sentToo] = seen;
+    assert.match(first ?? '', /^[0-9a-f]{64}$/);
+    assert.deepEqual([sent, sentToo], [first, second]);
+    assert.notEqual(first, second);
+  });
+
+  it('is not opened without a server', async (t) => {
+    const server = await serve(t, {});
+    const { port } = server;
+    await server.close();
+    const events = { onMessage: () => {}, onEnd: () => assert.fail('it never began') };
+    const opened = clientOf(t, port).boundStream(METHOD, events, () => assert.fail('no binding'));
+    await assert.rejects(opened, isStatus(GRPC_STATUS.unavailable, /./));
+  });
+});
+
+function hex(bytes: Uint8Array | undefined): string {
+  return Buffer.from(bytes ?? []).toString('hex');
+}

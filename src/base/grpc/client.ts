@@ -1,6 +1,7 @@
 import { type ClientHttp2Session, connect } from 'node:http2';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { Clock, Timer } from '#base/clock.ts';
+import { channelBinding } from '#base/grpc/channel-binding.ts';
 import { type ClientEvents, GrpcCallError, openCall } from '#base/grpc/client-call.ts';
 import { frameMessage, GRPC_STATUS } from '#base/grpc/grpc.ts';
 import type { Secret } from '#base/secret.ts';
@@ -34,6 +35,8 @@ export interface GrpcClientStream {
 /** A connection, and how many calls are on it. */
 interface Connection {
   readonly session: ClientHttp2Session;
+  /** Resolves once the server has proved itself; rejects with GrpcCallError when it does not. */
+  readonly up: Promise<void>;
   calls: number;
   /** While there are none. */
   idle: Timer | undefined;
@@ -108,6 +111,26 @@ export class GrpcClient {
     return this.#open(path, {}, events);
   }
 
+  /**
+   * The same, once the connection is there, with metadata that may depend on which one it is.
+   * @param metadata is given what tells the connection from all others (`GrpcPeer.channelBinding`)
+   * @throws GrpcCallError UNAVAILABLE when there is no connection, or none of TLS 1.3; `onEnd` is
+   *   not called then
+   */
+  async boundStream(
+    path: string,
+    events: ClientEvents,
+    metadata: (binding: Uint8Array) => Readonly<Record<string, string>>,
+  ): Promise<GrpcClientStream> {
+    const connection = this.#connected();
+    await connection.up;
+    const { session } = connection;
+    const binding = session.destroyed || session.closed ? undefined : channelBinding(session);
+    if (!binding)
+      throw new GrpcCallError(GRPC_STATUS.unavailable, 'there is no connection of TLS 1.3');
+    return this.#open(path, metadata(binding), events, connection);
+  }
+
   /** Closes the connection when its calls are over, at once when there are none. */
   close(): void {
     const connection = this.#connection;
@@ -116,8 +139,12 @@ export class GrpcClient {
     connection?.session.close();
   }
 
-  #open(path: string, metadata: Readonly<Record<string, string>>, events: ClientEvents) {
-    const connection = this.#connected();
+  #open(
+    path: string,
+    metadata: Readonly<Record<string, string>>,
+    events: ClientEvents,
+    connection = this.#connected(),
+  ): GrpcClientStream {
     const head = {
       ':method': 'POST',
       ':path': path,
@@ -151,7 +178,7 @@ export class GrpcClient {
       servername: serverName,
       settings: { enablePush: false },
     });
-    const connection: Connection = { session, calls: 0, idle: undefined };
+    const connection: Connection = { session, up: upOf(session), calls: 0, idle: undefined };
     this.#connection = connection;
     // Its calls end with it, and tell why.
     session.on('error', () => {});
@@ -188,4 +215,18 @@ export class GrpcClient {
     timer = this.#clock.after(keepAlive.everyMs, ask);
     session.on('close', () => timer?.cancel());
   }
+}
+
+function upOf(session: ClientHttp2Session): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  session.once('connect', () => resolve());
+  session.once('error', (cause) => {
+    reject(new GrpcCallError(GRPC_STATUS.unavailable, cause.message, cause));
+  });
+  session.once('close', () => {
+    reject(new GrpcCallError(GRPC_STATUS.unavailable, 'there is no connection'));
+  });
+  // Most calls do not wait for it.
+  promise.catch(() => {});
+  return promise;
 }

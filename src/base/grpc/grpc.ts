@@ -58,6 +58,11 @@ export interface GrpcPeer {
    * else undefined.
    */
   readonly verifiedCertificate: Uint8Array | undefined;
+  /**
+   * What tells this connection from all others, the same at both ends (`tls-exporter` of RFC 9266);
+   * undefined where there is no TLS 1.3.
+   */
+  readonly channelBinding?: Uint8Array | undefined;
 }
 
 /** A call as a handler sees it. */

@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 
 import { TLSSocket } from 'node:tls';
 import type { Timer } from '#base/clock.ts';
 import { isGrpcContentType } from '#base/grpc/call-metadata.ts';
+import { channelBinding } from '#base/grpc/channel-binding.ts';
 import {
   GRPC_STATUS,
   type GrpcPeer,
@@ -55,7 +56,7 @@ export class ServerConnection {
     this.#options = options;
     this.#deps = deps;
     const certificate = verifiedCertificate(session);
-    this.#peer = { address: addressOf(session), verifiedCertificate: certificate?.raw };
+    this.#peer = new SessionPeer(session, certificate?.raw);
     this.#isUnverified = !certificate && shownCertificate(session) !== undefined;
     session.on('error', (error) =>
       deps.log.debug('gRPC connection failed', { peer: this.#peer.address, error }),
@@ -159,6 +160,25 @@ export class ServerConnection {
       this.closeGracefully('the client certificate of this connection expired; connect again');
     };
     this.#timers.set('expiry', this.#deps.clock.after(Math.max(0, leftMs), expire));
+  }
+}
+
+/** The other end of a connection; few ask for its binding. */
+class SessionPeer implements GrpcPeer {
+  readonly address: string;
+  readonly verifiedCertificate: Uint8Array | undefined;
+  readonly #session: ServerHttp2Session;
+  #binding: Uint8Array | undefined;
+
+  constructor(session: ServerHttp2Session, verifiedCertificate: Uint8Array | undefined) {
+    this.address = addressOf(session);
+    this.verifiedCertificate = verifiedCertificate;
+    this.#session = session;
+  }
+
+  get channelBinding(): Uint8Array | undefined {
+    if (!this.#session.destroyed) this.#binding ??= channelBinding(this.#session);
+    return this.#binding;
   }
 }
 

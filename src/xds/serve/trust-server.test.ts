@@ -109,6 +109,17 @@ describe('the server of trust', () => {
     assert.equal((await other.stream.outcome).code, GRPC_STATUS.invalidArgument);
   });
 
+  it('ends a stream when the certificate that it was opened with is over', async (t) => {
+    const { server, send, read, stream, clock } = await setUp(t);
+    send(begin);
+    await read(0);
+    clock.advance(Date.UTC(2100, 0) - clock.now() - 1);
+    assert.equal(server.peers.all()[0]?.isConnected, true);
+    clock.advance(1);
+    assert.equal((await stream.outcome).code, GRPC_STATUS.unauthenticated);
+    assert.equal(server.peers.all()[0]?.isConnected, false);
+  });
+
   it('keeps who broke off until its certificate has expired, and forgets who said farewell', async (t) => {
     const { server, send, read, stream, clock } = await setUp(t);
     send(begin);

@@ -19,6 +19,7 @@ import type { ProxyCaller } from '#xds/node-metadata.ts';
 import { TYPE_URL, type XdsResource } from '#xds/resource.ts';
 import { CONNECTIONS_FIELD, ConnectionReports } from '#xds/serve/connection-reports.ts';
 import { encodeResponseFrame } from '#xds/serve/response-frame.ts';
+import { endAtExpiry } from '#xds/serve/stream-expiry.ts';
 import { nodeOfStream } from '#xds/serve/stream-node.ts';
 import {
   type TrustCertificate,
@@ -202,7 +203,7 @@ class TrustStream {
   }
 
   async #open(): Promise<void> {
-    const { authenticate, peers, log } = this.#deps;
+    const { authenticate, peers, log, clock } = this.#deps;
     const { call } = this.#stream;
     const { certificate, ...caller } = await authenticate(call);
     if (!certificate)
@@ -212,6 +213,7 @@ class TrustStream {
     if (this.#isOver) return;
     this.#peer = { nodeId, identity, namespace, workloadName, certificate };
     this.#key = peers.opened(this.#peer, this);
+    endAtExpiry(call, { certificate, clock, end: (error) => this.end(error) });
     log.debug('an agent asks what to trust', { identity, nodeId });
     const early = this.#early ?? [];
     this.#early = undefined;
