@@ -77,7 +77,11 @@ export interface FieldChange {
   readonly after?: string | undefined;
 }
 
-/** A change of an object by a user of the API. */
+/**
+ * A change by a user of the API: of an object, or what is as grave as one. Of the kind
+ * TokenRequest: somebody asked for a token of an account; UserCertificate: somebody made a
+ * certificate for a person; RootRotation: a step to another root.
+ */
 export interface ChangeRecord {
   readonly type: 'change';
   readonly id: number;

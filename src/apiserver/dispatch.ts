@@ -1,4 +1,5 @@
 import { type AccessReviewDeps, reviewAccess, reviewRules } from '#apiserver/access-reviews.ts';
+import type { Caller } from '#apiserver/authorize.ts';
 import { createObject } from '#apiserver/create.ts';
 import type { Documents } from '#apiserver/documents.ts';
 import { type HealthCheck, healthAnswer } from '#apiserver/health.ts';
@@ -32,8 +33,10 @@ export interface ActionOutcome {
   readonly body: unknown;
 }
 
-/** Commands beside the Kubernetes API, by path: `POST` with a JSON body. */
-export type Actions = Readonly<Record<string, (body: unknown) => Promise<ActionOutcome>>>;
+/** Commands beside the Kubernetes API, by path: `POST` with a JSON body, by somebody who may. */
+export type Actions = Readonly<
+  Record<string, (body: unknown, caller: Caller) => Promise<ActionOutcome>>
+>;
 
 export interface DispatchDeps extends ResourceDeps, ReviewDeps, AccessReviewDeps {
   readonly views: Views;
@@ -132,7 +135,7 @@ async function dispatchPath(
 ): Promise<Answer> {
   const action = Object.hasOwn(deps.actions, path) ? deps.actions[path] : undefined;
   if (action && request.method === 'POST') {
-    const { code, body } = await action(jsonBody(request));
+    const { code, body } = await action(jsonBody(request), request.caller);
     return jsonAnswer(body, { code });
   }
   const known = await pathAnswer(request, path, deps);

@@ -6,7 +6,7 @@ import { metadataOf } from '#apiserver/create.ts';
 import { isObject, type JsonObject } from '#apiserver/patch/json-value.ts';
 import { type Answer, jsonAnswer } from '#apiserver/present.ts';
 import { writeOptions } from '#apiserver/query.ts';
-import type { ApiRequest } from '#apiserver/resource-context.ts';
+import type { ApiRequest, ResourceDeps } from '#apiserver/resource-context.ts';
 import { callerOf, type ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
 import { badRequest, invalid, notFound } from '#apiserver/status.ts';
 import { boundClaims, readBoundRef } from '#apiserver/token-binding.ts';
@@ -72,7 +72,7 @@ export async function reviewToken(request: ApiRequest, { tokens }: ReviewDeps): 
 export async function requestToken(
   request: ApiRequest,
   account: { readonly namespace: string; readonly name: string },
-  { store, tokens, clock }: ReviewDeps,
+  { store, tokens, clock, onChange }: ReviewDeps & Pick<ResourceDeps, 'onChange'>,
 ): Promise<Answer> {
   writeOptions(request.query, 'CreateOptions');
   const { body, spec } = decodeReview(request, { apiVersion: API_VERSION, kind: 'TokenRequest' });
@@ -85,19 +85,23 @@ export async function requestToken(
   const audiences = asked.length > 0 ? asked : [tokens.issuer];
   const ref = readBoundRef(spec.boundObjectRef);
   const bound = ref ? await boundClaims(store, { account: found, ref }) : undefined;
-  const { token, expiresAt } = await tokens.issue(found, {
+  const { token, id, expiresAt } = await tokens.issue(found, {
     audiences,
     seconds,
     ...(bound ? { bound: bound.claims } : {}),
   });
   const creationTimestamp = secondsTimestamp(clock.now());
-  const answer = {
+  const made = {
     kind: 'TokenRequest',
     apiVersion: API_VERSION,
-    metadata: { name, namespace, uid: found.metadata.uid, creationTimestamp },
+    metadata: { name, namespace, uid: found.metadata.uid ?? '', creationTimestamp },
     spec: { audiences, expirationSeconds: seconds, boundObjectRef: bound?.ref ?? null },
-    status: { token, expirationTimestamp: secondsTimestamp(expiresAt) },
   };
+  const expirationTimestamp = secondsTimestamp(expiresAt);
+  // Which token it was, as the journal of certificates names it; never the token.
+  const after = { ...made, token: { id, expirationTimestamp } };
+  onChange?.({ caller: request.caller, verb: 'create', after });
+  const answer = { ...made, status: { token, expirationTimestamp } };
   return jsonAnswer(answer, { code: 201, headers: warningHeaders(warnings) });
 }
 

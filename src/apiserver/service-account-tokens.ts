@@ -37,6 +37,8 @@ export type TokenResult =
 /** A new token. */
 export interface IssuedToken {
   readonly token: string;
+  /** Its name (`jti`), which is no secret. */
+  readonly id: string;
   /** Milliseconds since 1970. */
   readonly expiresAt: number;
 }
@@ -96,6 +98,7 @@ export class ServiceAccountTokens {
     const { key, clock, random } = this.#deps;
     const { name, namespace = '', uid } = account.metadata;
     const issuedAt = Math.floor(clock.now() / 1000);
+    const id = randomUid(random);
     const token = await new SignJWT({
       'kubernetes.io': { namespace, ...bound, serviceaccount: { name, uid } },
     })
@@ -105,10 +108,10 @@ export class ServiceAccountTokens {
       .setIssuedAt(issuedAt)
       .setNotBefore(issuedAt)
       .setIssuer(this.issuer)
-      .setJti(randomUid(random))
+      .setJti(id)
       .setSubject(`system:serviceaccount:${namespace}:${name}`)
       .sign(key.privateKey);
-    return { token, expiresAt: (issuedAt + seconds) * 1000 };
+    return { token, id, expiresAt: (issuedAt + seconds) * 1000 };
   }
 
   /**

@@ -86,6 +86,19 @@ describe('a question about records', () => {
     assert.equal(auditQueryOf(new URLSearchParams('limit=-1&after=x')).after, 0);
   });
 
+  it('is of changes, or of tokens that were asked for', async (t) => {
+    const { trail, ask } = await trailIn(t);
+    const who = { user: 'ann', groups: [], fields: [], fieldsLeftOut: 0, at: '' };
+    const change = { type: 'change', verb: 'create', apiVersion: 'v1', namespace: '' } as const;
+    for (const kind of ['ConfigMap', 'TokenRequest'])
+      trail.record({ ...who, ...change, kind, name: kind });
+    const names = async (of: string) =>
+      (await ask(`of=${of}`)).records.map((one) => 'name' in one && one.name);
+    assert.deepEqual(await names('changes'), ['ConfigMap']);
+    assert.deepEqual(await names('tokens'), ['TokenRequest']);
+    assert.deepEqual(await names('calls'), []);
+  });
+
   it('shows gaps, whatever is asked for', async (t) => {
     const { trail, paths } = await trailIn(t);
     trail.record({ type: 'gap', at: '2026-01-22T09:00:00.000Z', missing: 3, why: 'too many' });
@@ -99,7 +112,7 @@ describe('a question about records', () => {
   });
 });
 
-it('a flood of calls keeps within its files, and leaves the changes alone', async (t) => {
+it('a flood of calls or tokens keeps within its files, and leaves the changes alone', async (t) => {
   const directory = temporaryDirectory(t);
   const clock = new FakeClock(Date.UTC(2026, 0, 22));
   const deps = { clock, random: systemRandom, log: silentLogger, metrics: new Metrics() };
@@ -111,6 +124,9 @@ it('a flood of calls keeps within its files, and leaves the changes alone', asyn
   trail.record({ type: 'change', at: '', ...change, ...who });
   for (let round = 0; round < 10; round += 1) {
     for (let number = 0; number < 1000; number += 1) trail.record(call());
+    const token = { ...change, kind: 'TokenRequest' };
+    for (let number = 0; number < 1000; number += 1)
+      trail.record({ type: 'change', at: '', ...token, ...who });
     await trail.flushed();
   }
   const ask = (text: string) =>

@@ -3,10 +3,12 @@ import type { AuditTrail } from '#audit/audit-trail.ts';
 import { readRecords } from '#audit/record-files.ts';
 import { LIMITS } from '#base/limits.ts';
 
+const FAMILIES = ['calls', 'changes', 'tokens'] as const;
+
 /** Which records are asked for; what is not said does not matter. */
 export interface AuditQuery {
-  /** Records of calls, or of changes of objects. */
-  readonly of: 'calls' | 'changes';
+  /** Records of calls, of changes, or of tokens that were asked for. */
+  readonly of: (typeof FAMILIES)[number];
   /** Only later ones, by their number. */
   readonly after: number;
   readonly limit: number;
@@ -26,7 +28,7 @@ export function auditQueryOf(parameters: URLSearchParams): AuditQuery {
   const decision = text('decision');
   const limit = number('limit') || LIMITS.auditListMax;
   return {
-    of: text('of') === 'changes' ? 'changes' : 'calls',
+    of: FAMILIES.find((family) => family === text('of')) ?? 'calls',
     after: Math.max(0, number('after')),
     limit: Math.min(LIMITS.auditListMax, Math.max(1, limit)),
     from: text('from'),

@@ -95,7 +95,7 @@ export class AuditTrail implements Component {
     this.#lastId = id;
     this.metrics.records.inc({ type: record.type });
     const line = jsonLine({ ...record, id } satisfies AuditRecord);
-    this.keep(record.type === 'change' ? 'changes' : 'calls', line);
+    this.keep(familyOf(record), line);
     for (const sink of this.#sinks) sink.push(line);
   }
 
@@ -112,7 +112,7 @@ export class AuditTrail implements Component {
   #file(family: RecordFamily, directory: string) {
     const { fileBytes: bytesMax, files: filesMax } = this.#options;
     const path = join(directory, RECORD_FILES[family]);
-    const isSynced = family === 'changes';
+    const isSynced = family === 'changes' || family === 'tokens';
     const file = new RotatingFile({ path, bytesMax, filesMax, isSynced });
     const write = (lines: readonly string[]) => file.append(`${lines.join('\n')}\n`);
     return {
@@ -135,4 +135,9 @@ export class AuditTrail implements Component {
       { ...this.#deps, onLost: (count) => this.metrics.lost.inc({ sink: name }, count) },
     );
   }
+}
+
+function familyOf(record: NewRecord): RecordFamily {
+  if (record.type !== 'change') return 'calls';
+  return record.kind === 'TokenRequest' ? 'tokens' : 'changes';
 }

@@ -10,6 +10,8 @@ export const RECORD_FILES = {
   calls: 'calls.jsonl',
   /** ChangeRecord. */
   changes: 'changes.jsonl',
+  /** ChangeRecord of tokens that were asked for, as every agent does all the time. */
+  tokens: 'tokens.jsonl',
   /** TrafficRow. */
   traffic: 'traffic.jsonl',
 } as const;

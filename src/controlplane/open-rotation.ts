@@ -1,5 +1,6 @@
 import type { Clock } from '#base/clock.ts';
 import type { Logger } from '#base/log.ts';
+import type { Audit } from '#controlplane/audit.ts';
 import type { Authority } from '#controlplane/authority.ts';
 import type { Federation } from '#controlplane/federation.ts';
 import { RootRotation } from '#controlplane/root-rotation.ts';
@@ -15,6 +16,7 @@ export function openRotation(
     readonly xds: Pick<XdsFront, 'trust' | 'proxies' | 'trustEvidence'>;
     readonly memory: Pick<TrustMemory, 'flush'>;
     readonly unheard: UnheardAgents;
+    readonly audit: Pick<Audit, 'changed'>;
     readonly federation: Pick<Federation, 'bundleIsKnownAt'>;
     readonly clock: Clock;
     readonly log: Logger;
@@ -30,6 +32,7 @@ export function openRotation(
     roots,
     peers: xds.trust.peers,
     version: () => xds.trust.version,
+    onChange: (change) => deps.audit.changed(change),
     remember: () => memory.flush(),
     sites: () => sites.all(),
     proxies: () => xds.proxies(),

@@ -1,5 +1,7 @@
 import type { RootsRequest, RootsView } from '#admin/contract.ts';
+import type { Caller } from '#apiserver/authorize.ts';
 import type { ActionOutcome } from '#apiserver/dispatch.ts';
+import type { ClientChange } from '#apiserver/resource-context.ts';
 import type { Clock } from '#base/clock.ts';
 import { isBulwarkError } from '#base/errors.ts';
 import type { Logger } from '#base/log.ts';
@@ -26,10 +28,14 @@ export interface RootRotationDeps {
   readonly proxies: () => readonly KnownProxy[];
   /** When all who fetch our bundle should have it as it is now, wall-clock milliseconds. */
   readonly bundleIsKnownAt: () => number;
+  /** Told of each step, so that it is recorded who took it. */
+  readonly onChange: (change: ClientChange) => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
+/** A name that nobody can have as a user. */
+const ITSELF: Caller = { username: 'system:bulwark-server', groups: [] };
 const NAMES_MAX = 10_000;
 
 /**
@@ -71,19 +77,22 @@ export class RootRotation {
     };
   }
 
-  /** Takes a step that was asked for as a RootsRequest; refusals are answers, 409 or 400. */
-  act(body: unknown): Promise<ActionOutcome> {
+  /**
+   * Takes a step that was asked for as a RootsRequest; refusals are answers, 409 or 400.
+   * @param caller who asks; the server itself when left out
+   */
+  act(body: unknown, caller: Caller = ITSELF): Promise<ActionOutcome> {
     const request = readRequest(body);
     if (!request) {
       const message = `want {"step": one of ${ROTATION_STEPS.join(', ')}, "leaveBehind": [names]}`;
       return Promise.resolve({ code: 400, body: { message } });
     }
-    const acting = this.#turn.then(() => this.#act(request));
+    const acting = this.#turn.then(() => this.#act(request, caller));
     this.#turn = acting.catch(() => {});
     return acting;
   }
 
-  async #act({ step, leaveBehind }: RootsRequest): Promise<ActionOutcome> {
+  async #act({ step, leaveBehind }: RootsRequest, caller: Caller): Promise<ActionOutcome> {
     // Killed in the middle of the step, the next one has to know who was here.
     await this.#deps.remember();
     const left = new Set(leaveBehind);
@@ -94,15 +103,30 @@ export class RootRotation {
       const message = `${missing.length} workload(s) are not ready for ${step}`;
       return { code: 409, body: { message, missing } };
     }
+    const before = this.#state();
     try {
       await this.#deps.roots.step(step);
     } catch (error) {
       if (!isBulwarkError(error, 'CA_ROTATION_REFUSED')) throw error;
       return { code: 409, body: { message: error.message, remedy: error.remedy, missing: [] } };
+    } finally {
+      const after = { ...this.#state(), leaveBehind };
+      // Also when it was taken and something after it failed.
+      if (JSON.stringify(before.roots) !== JSON.stringify(after.roots))
+        this.#deps.onChange({ caller, verb: 'update', before, after });
     }
     if (leaveBehind.length > 0)
       this.#deps.log.warn('workloads were left behind by a rotation', { step, leaveBehind });
     return { code: 200, body: this.view() };
+  }
+
+  /** The roots as a record of changes tells them. */
+  #state() {
+    const roots = this.#deps.roots.roots.map(({ state, certificate }) => {
+      return { keyId: certificate.subjectKeyId ?? '', state };
+    });
+    const metadata = { name: 'roots' };
+    return { apiVersion: 'bulwark.mesh/v1alpha1', kind: 'RootRotation', metadata, roots };
   }
 
   #isNext(step: RotationStep): boolean {

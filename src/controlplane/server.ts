@@ -52,7 +52,7 @@ import { guardTrustDomain } from '#controlplane/trust-domain-guard.ts';
 import { trustDomainView } from '#controlplane/trust-domain-view.ts';
 import { readTrustMemory, TrustMemory } from '#controlplane/trust-memory.ts';
 import { UnheardAgents } from '#controlplane/unheard-agents.ts';
-import { userCertificate } from '#controlplane/user-certificates.ts';
+import { userActions } from '#controlplane/user-certificates.ts';
 import { type ServerParts, XdsFront } from '#controlplane/xds-front.ts';
 import { SqliteStore } from '#store/sqlite-store.ts';
 import type { Store } from '#store/store.ts';
@@ -151,7 +151,7 @@ export class ControlPlane implements Component {
     await this.#lifecycle.start([memory]);
     const federation = this.#federation(parts);
     const unheard = new UnheardAgents({ ...this.#deps, journal });
-    const proof = { xds, federation, memory, unheard };
+    const proof = { xds, federation, memory, unheard, audit };
     const rotation = openRotation(authority, { ...this.#deps, ...proof });
     const watch = this.#rootWatch(rotation);
     const views = {
@@ -167,7 +167,7 @@ export class ControlPlane implements Component {
       [ADMIN_PATHS.trustDomain]: () => trustDomainView(xds.domainEvidence(), store),
     };
     const actions = {
-      [ADMIN_PATHS.roots]: (body: unknown) => rotation.act(body),
+      [ADMIN_PATHS.roots]: rotation.act.bind(rotation),
       [ADMIN_PATHS.jwks]: () => issuerKeys.refresh(),
     };
     const api = await this.#startApi(parts, { port: ports.api, views, actions });
@@ -263,12 +263,11 @@ export class ControlPlane implements Component {
   ): Promise<ApiServer> {
     const { store, tokens, serving, authority, mesh, audit } = parts;
     const { views, actions } = options;
-    const { log } = this.#deps;
     const check = objectCheck(mesh);
     const onChange = (change: ClientChange): void => audit.changed(change);
     const { bindAddress, rootNamespace, caNamespace } = this.#options.settings;
     const clients = await loadClientAuthority(this.#folder.paths.access, this.#deps);
-    const users = { [ADMIN_PATHS.users]: (body: unknown) => userCertificate(body, clients, log) };
+    const users = userActions({ authority: clients, log: this.#deps.log, onChange });
     const tlsOf = ({ privateKeyPem, certificateChainPem }: ServingMaterial) => ({
       key: privateKeyPem.reveal(),
       cert: certificateChainPem,

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { describe, it, type TestContext } from 'node:test';
+import { ADMIN_PATHS } from '#admin/contract.ts';
 import { loadClientAuthority } from '#apiserver/client-authority.ts';
+import type { ClientChange } from '#apiserver/resource-context.ts';
+import { recordOfChange } from '#audit/object-change.ts';
 import { silentLogger } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
-import { userCertificate } from '#controlplane/user-certificates.ts';
+import { userActions } from '#controlplane/user-certificates.ts';
 import { generateKeyPair } from '#pki/keys.ts';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
 import { temporaryDirectory } from '../../test/kit/temp-directory.ts';
@@ -14,9 +17,16 @@ const pem = String(publicKey.export({ type: 'spki', format: 'pem' }));
 const REQUEST = { user: 'ana', groups: ['team1', 'on call'], publicKey: pem, validDays: 30 };
 const deps = { clock: new FakeClock(Date.now()), random: systemRandom };
 
+const CALLER = { username: 'admin', groups: ['ops'] };
+
 async function ask(t: TestContext, body: unknown) {
   const authority = await loadClientAuthority(temporaryDirectory(t), deps);
-  return { authority, ...(await userCertificate(body, authority, silentLogger)) };
+  const changes: ClientChange[] = [];
+  const onChange = (change: ClientChange): void => void changes.push(change);
+  const actions = userActions({ authority, log: silentLogger, onChange });
+  const outcome = await actions[ADMIN_PATHS.users]?.(body, CALLER);
+  assert.ok(outcome);
+  return { authority, changes, ...outcome };
 }
 
 describe('a certificate of a user', () => {
@@ -30,6 +40,17 @@ describe('a certificate of a user', () => {
     assert.equal(authority.vouchesFor(certificate, 29), true);
     assert.equal(authority.vouchesFor(certificate, 30), false);
     assert.deepEqual(found.keyUsage, ['1.3.6.1.5.5.7.3.2']);
+  });
+
+  it('is told with who made it and for whom; what was refused is not', async (t) => {
+    const { changes, body } = await ask(t, REQUEST);
+    const { serialNumber } = new X509Certificate((body as { certificate: string }).certificate);
+    assert.equal(changes.length, 1);
+    const told = changes[0] && recordOfChange(changes[0], 0);
+    assert.equal(told?.user, 'admin');
+    assert.equal(`${told?.verb} ${told?.kind} ${told?.name}`, 'create UserCertificate ana');
+    assert.ok(JSON.stringify(told?.fields).includes(serialNumber.toLowerCase()));
+    assert.deepEqual((await ask(t, { ...REQUEST, user: 'system:x' })).changes, []);
   });
 
   it('is for nobody of the system, and for no name that could be taken for another', async (t) => {

@@ -1,6 +1,9 @@
-import type { UserCertificate } from '#admin/contract.ts';
+import { X509Certificate } from 'node:crypto';
+import { ADMIN_PATHS, type UserCertificate } from '#admin/contract.ts';
+import type { Caller } from '#apiserver/authorize.ts';
 import type { ClientAuthority, ClientSubject } from '#apiserver/client-authority.ts';
-import type { ActionOutcome } from '#apiserver/dispatch.ts';
+import type { ActionOutcome, Actions } from '#apiserver/dispatch.ts';
+import type { ClientChange } from '#apiserver/resource-context.ts';
 import { isBulwarkError } from '#base/errors.ts';
 import type { Logger } from '#base/log.ts';
 import { decodePem } from '#pki/pem.ts';
@@ -20,15 +23,27 @@ interface UserKey {
   readonly spki: Uint8Array;
 }
 
+export interface UserCertificateDeps {
+  readonly authority: ClientAuthority;
+  readonly log: Logger;
+  /** Told of each certificate, so that it is recorded who made it. */
+  readonly onChange: (change: ClientChange) => void;
+}
+
+/** What administrators may ask for, by path. */
+export function userActions(deps: UserCertificateDeps): Actions {
+  return { [ADMIN_PATHS.users]: (body, caller) => userCertificate(body, caller, deps) };
+}
+
 /**
  * Signs a certificate by which a person uses the API server as `user`, a member of `groups`. A
  * certificate cannot be taken back, so it ends soon, and what its user may do is a matter of role
  * bindings, which can.
  */
-export async function userCertificate(
+async function userCertificate(
   body: unknown,
-  authority: ClientAuthority,
-  log: Logger,
+  caller: Caller,
+  { authority, log, onChange }: UserCertificateDeps,
 ): Promise<ActionOutcome> {
   const asked = readRequest(body);
   if (typeof asked === 'string') return { code: 400, body: { message: asked } };
@@ -36,6 +51,15 @@ export async function userCertificate(
   const certificate = authority.certify(subject, spki);
   const { user, groups, validDays } = subject;
   log.info('signed a certificate of a user', { user, groups, validDays });
+  const { serialNumber, validTo } = new X509Certificate(certificate);
+  const after = {
+    apiVersion: 'bulwark.mesh/v1alpha1',
+    kind: 'UserCertificate',
+    metadata: { name: user },
+    spec: { groups, validDays },
+    certificate: { serial: serialNumber.toLowerCase(), notAfter: validTo },
+  };
+  onChange({ caller, verb: 'create', after });
   return { code: 200, body: { certificate } satisfies UserCertificate };
 }
 

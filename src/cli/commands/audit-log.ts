@@ -20,6 +20,7 @@ interface AuditLogFlags {
   readonly policy?: string;
   readonly decision?: string;
   readonly changes?: boolean;
+  readonly tokens?: boolean;
   readonly limit: string;
   readonly follow?: boolean;
   readonly output: 'table' | 'json';
@@ -45,7 +46,8 @@ export function registerAuditLogCommand(program: Command, context: CliContext): 
     .option('--to <workload>', 'NAMESPACE or NAMESPACE/NAME; of changes those of the object')
     .option('--policy <policy>', 'NAMESPACE/NAME: it decided, it audits, or it was changed')
     .addOption(new Option('--decision <decision>', 'only these').choices(['allowed', 'denied']))
-    .option('--changes', 'changes of objects through the API, in place of calls')
+    .option('--changes', 'changes through the API, in place of calls')
+    .option('--tokens', 'tokens of accounts that were asked for, in place of calls')
     .option('--limit <number>', 'the latest so many', '1000')
     .option('--follow', 'go on with what comes from now on')
     .addOption(
@@ -77,7 +79,7 @@ async function show(
       remedy: 'start it with the sink "file" among auditSinks',
     });
   if (isCut) stderr.write(`note: there are more; these are the latest ${records.length}\n`);
-  const isTable = flags.output === 'table' && !flags.changes;
+  const isTable = flags.output === 'table' && familyOf(flags) === 'calls';
   if (isTable && records.length > 0)
     stdout.write(formatTable([CALL_HEAD, ...records.map(callRow)]));
   else stdout.write(records.map((record) => lineOf(record, flags)).join(''));
@@ -93,12 +95,18 @@ async function show(
 }
 
 async function ask(client: KubeClient, flags: AuditLogFlags, after: number): Promise<AuditView> {
-  const { from, to, policy, decision, limit, changes } = flags;
-  const said = { from, to, policy, decision, limit, of: changes ? 'changes' : 'calls' };
+  const { from, to, policy, decision, limit } = flags;
+  const said = { from, to, policy, decision, limit, of: familyOf(flags) };
   const query = new URLSearchParams({ after: String(Math.trunc(after)) });
   for (const [name, value] of Object.entries(said)) if (value !== undefined) query.set(name, value);
   const path = `${ADMIN_PATHS.audit}?${query}`;
   return (await client.expect({ method: 'GET', path })) as AuditView;
+}
+
+function familyOf({ changes, tokens }: AuditLogFlags): string {
+  if (changes && tokens) throw usage('--changes and --tokens are two questions');
+  if (tokens) return 'tokens';
+  return changes ? 'changes' : 'calls';
 }
 
 function lineOf(record: AuditRecord, { output }: AuditLogFlags): string {
