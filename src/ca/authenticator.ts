@@ -9,6 +9,7 @@ import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 export const ATTESTATION_METHODS = [
   'certificate',
   'control-plane',
+  'forwarded-certificate',
   'join-token',
   'oidc-token',
   'service-account-token',

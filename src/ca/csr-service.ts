@@ -131,7 +131,11 @@ async function serveAuthority(
 ): Promise<IssuedCertificate['chain']> {
   const { intermediates, rate, metrics, log } = parts;
   const { caller } = asking;
-  const { identity } = caller;
+  const { identity, method } = caller;
+  if (method === 'forwarded-certificate') {
+    const message = `${identity}, known by the word of a proxy only, asks for an authority`;
+    throw new BulwarkError('CA_INTERMEDIATE_REFUSED', message);
+  }
   if (wish === 'roots') {
     const report = wishOf(request, 'BulwarkSite');
     return [intermediates.rootsFor({ identity, report, proof: asking.certificate })];

@@ -4,7 +4,7 @@ import type { GrpcService } from '#base/grpc/grpc.ts';
 import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
 import type { Settings } from '#base/settings-table.ts';
-import { CertificateAttestor } from '#ca/attestation/certificate.ts';
+import { CertificateAttestor, type CertificateAttestorDeps } from '#ca/attestation/certificate.ts';
 import { JoinTokenAttestor } from '#ca/attestation/join-token.ts';
 import type { OidcRule } from '#ca/attestation/oidc-rules.ts';
 import { OidcTokenAttestor } from '#ca/attestation/oidc-token.ts';
@@ -15,6 +15,7 @@ import { IssuanceRate } from '#ca/issuance-rate.ts';
 import type { IssuanceJournal } from '#ca/journal/journal.ts';
 import type { Authority } from '#controlplane/authority.ts';
 import { openDelegation } from '#controlplane/delegation.ts';
+import { certificateProofs, openForwarders } from '#controlplane/forwarded-callers.ts';
 import type { Mesh } from '#controlplane/mesh.ts';
 import type { RevocationCheck } from '#controlplane/revocation.ts';
 import { meshTrustDomains } from '#model/mesh-settings.ts';
@@ -51,10 +52,17 @@ export function openIssuance(settings: Settings, parts: IssuanceParts): Issuance
     new OidcTokenAttestor({ trustDomain, rules: oidcRules }, { clock }),
     serviceAccountTokens(settings, parts),
   ];
-  const certificates = certificateAttestor(parts);
+  const accountExists = knowsAccount(parts.store);
+  const certificates = certificateAttestor(parts, accountExists);
+  const forwarders = openForwarders(settings.trustedGatewayCidrs, mesh.settings.hardening);
+  const forwarded = { settings: mesh.settings, forwarders, accountExists };
   const joinTokens = new JoinTokenAttestor({ trustDomain }, { store: parts.store, clock });
   const service = csrService({
-    authenticator: new AttestorList([certificates, joinTokens, ...tokenAttestors]),
+    authenticator: new AttestorList([
+      ...certificateProofs(certificates, forwarded),
+      joinTokens,
+      ...tokenAttestors,
+    ]),
     issuer: authority.issuer,
     ...openDelegation(settings, parts),
     rate: new IssuanceRate({ perMinute: settings.certificatesPerMinute }, { clock }),
@@ -71,13 +79,19 @@ export function openIssuance(settings: Settings, parts: IssuanceParts): Issuance
   };
 }
 
+type AccountExists = CertificateAttestorDeps['accountExists'];
+
+function knowsAccount(store: Store): AccountExists {
+  return async ({ namespace, serviceAccount: name }) =>
+    (await store.get({ kind: 'serviceaccounts', namespace, name })) !== undefined;
+}
+
 /** The proof that this authority made itself, asked first. */
-function certificateAttestor({ mesh, store, clock }: IssuanceParts): Attestor {
+function certificateAttestor(
+  { mesh, clock }: IssuanceParts,
+  accountExists: AccountExists,
+): Attestor {
   const { trustDomain } = mesh.settings;
-  const accountExists = async (of: { namespace: string; serviceAccount: string }) => {
-    const { namespace, serviceAccount: name } = of;
-    return (await store.get({ kind: 'serviceaccounts', namespace, name })) !== undefined;
-  };
   const isRevoked = (serial: string) => mesh.model.snapshot().revocations.covers({ serial });
   const trustDomains = meshTrustDomains(mesh.settings);
   return new CertificateAttestor(

@@ -60,6 +60,10 @@ export const HARDENING_TEXTS: Readonly<Record<keyof Hardening, HardeningText>> =
     istio: 'policies that name an unknown provider are taken',
     strict: 'policies that name an unknown provider are refused',
   },
+  localProxiesMustBeListed: {
+    istio: 'with trustedGatewayCidrs, every process beside the authority can get any identity',
+    strict: 'with trustedGatewayCidrs, only the named addresses are believed about callers',
+  },
   everyCustomMatchIsAsked: {
     istio: 'requests pass unasked while one provider takes the place of another',
     strict: 'every request that a rule matches is asked about',

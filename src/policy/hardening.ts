@@ -58,6 +58,11 @@ export interface Hardening {
   /** A policy that names a provider which the mesh does not know is refused when it is written. */
   readonly unknownProvidersAreRefused: boolean;
   /**
+   * A proxy before the certificate authority is believed about its callers only where the setting
+   * names its address; Istio then believes everybody on the authority's own machine as well.
+   */
+  readonly localProxiesMustBeListed: boolean;
+  /**
    * What the rules of one provider match is asked of whichever provider has their place, so that
    * nothing passes unasked in the moment in which a provider takes the place of another.
    */
@@ -105,6 +110,7 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     tcpWaitsForCaller: false,
     customProvidersAreIndependent: false,
     unknownProvidersAreRefused: false,
+    localProxiesMustBeListed: false,
     everyCustomMatchIsAsked: false,
     providedHeadersAreStripped: false,
     fragmentsAreRefused: false,
@@ -127,6 +133,7 @@ export const HARDENING: Readonly<Record<HardeningProfile, Hardening>> = {
     tcpWaitsForCaller: true,
     customProvidersAreIndependent: true,
     unknownProvidersAreRefused: true,
+    localProxiesMustBeListed: true,
     everyCustomMatchIsAsked: true,
     providedHeadersAreStripped: true,
     fragmentsAreRefused: true,

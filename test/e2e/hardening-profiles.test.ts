@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import type { ApiObject } from '#api/object.ts';
+import { openForwarders } from '#controlplane/forwarded-callers.ts';
 import { objectCheck } from '#controlplane/object-check.ts';
 import type { HardeningProfile } from '#model/mesh-settings.ts';
 import type { Hardening } from '#policy/hardening.ts';
@@ -247,6 +248,13 @@ const PROBES: Readonly<Record<keyof Hardening, Probe>> = {
     },
     istio: 0,
     strict: 1,
+  },
+  localProxiesMustBeListed: {
+    control: ALWAYS,
+    see: async ({ settings }) =>
+      openForwarders(['10.0.0.0/8'], settings.hardening)?.trusts('127.0.0.1:1'),
+    istio: true,
+    strict: false,
   },
 };
 

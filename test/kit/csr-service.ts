@@ -40,6 +40,8 @@ interface Asked {
   readonly seconds?: bigint;
   readonly metadata?: JsonObject;
   readonly authorization?: string;
+  /** More headers. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** The client certificate, DER. */
   readonly certificate?: Uint8Array;
   /** The caller's address. */
@@ -104,7 +106,7 @@ export async function openCsrService(
     const { authorization = 'Bearer good' } = rest;
     const call: GrpcCall = {
       path: PATH,
-      metadata: authorization === '' ? {} : { authorization },
+      metadata: { ...rest.headers, ...(authorization !== '' && { authorization }) },
       peer: { address: rest.from ?? '127.0.0.1:1', verifiedCertificate: rest.certificate },
       signal: new AbortController().signal,
     };

@@ -139,6 +139,13 @@ export const AUTHORITY_SETTINGS = table({
     doc: 'Service accounts, NAMESPACE/NAME, of node agents that may ask for the workloads on their own node, as the API server knows them.',
     scope: ['server'],
   },
+  trustedGatewayCidrs: {
+    type: 'list',
+    env: ['BULWARK_TRUSTED_GATEWAY_CIDRS', 'TRUSTED_GATEWAY_CIDR'],
+    default: '',
+    doc: 'Blocks of addresses (10.1.0.0/16) of proxies before the authority that end mutual TLS: what their header x-forwarded-client-cert says of a caller proves who it is, and their own certificates prove nothing. Whoever can send from there can be anybody. Empty = the header is never looked at.',
+    scope: ['server'],
+  },
   oidcRules: {
     type: 'path',
     env: ['BULWARK_OIDC_RULES'],

@@ -1,4 +1,11 @@
 import { isBulwarkError } from '#base/errors.ts';
+import {
+  CLIENT_CERT_HEADER,
+  parseClientCertHeader,
+} from '#ca/attestation/forwarded/client-cert-header.ts';
+import { ForwardedCertificateAttestor } from '#ca/attestation/forwarded/forwarded-certificate.ts';
+import { Forwarders } from '#ca/attestation/forwarded/forwarders.ts';
+import { AttestorList } from '#ca/authenticator.ts';
 import { serverNames } from '#policy/tls/server-names.ts';
 import {
   parseSpiffeId,
@@ -10,7 +17,7 @@ import {
 } from '#spiffe/spiffe-id.ts';
 import { jsonDifference } from '../../json-difference.ts';
 import { checkAudience } from './audience.ts';
-import { absent, type PrimitiveCheck } from './row.ts';
+import type { PrimitiveCheck } from './row.ts';
 
 /** The parts of an id; undefined when it is none of a workload. */
 function identityOf(id: string): WorkloadIdentity | undefined {
@@ -72,7 +79,59 @@ function namesOf(id: string, others: readonly TrustDomain[]): readonly string[] 
   return names.ids;
 }
 
-const byHeader = absent('who asks the CA is proved by a token or a certificate, never by a header');
+/** As where the word of proxies is taken at all, by the profile `istio`. */
+const trustedAddress: PrimitiveCheck = ({ fields }) => {
+  const {
+    cidr = '',
+    peer = '',
+    trusted = false,
+  } = fields as {
+    readonly cidr?: string;
+    readonly peer?: string;
+    readonly trusted?: boolean;
+  };
+  const ranges = cidr === '' ? [] : cidr.split(',');
+  return jsonDifference(trusted, new Forwarders({ ranges, loopback: true }).trusts(peer));
+};
+
+/** The names that a header tells, in Istio's order: of each element URIs, DNS names and subject. */
+function namesInHeader(header: string): readonly string[] | undefined {
+  return parseClientCertHeader(header)?.flatMap(({ uris, dnsNames, subject }) => {
+    const commonName = /(?:^|,)CN=((?:[^,\\]|\\.)*)/.exec(subject)?.[1];
+    return [...uris, ...dnsNames, ...(commonName === undefined ? [] : [commonName])];
+  });
+}
+
+const forwarded: PrimitiveCheck = async ({ fields }) => {
+  const {
+    xfccHeader = '',
+    caller,
+    authenticateErrMsg,
+  } = fields as {
+    readonly xfccHeader?: string;
+    readonly caller?: { readonly Identities?: readonly string[] };
+    readonly authenticateErrMsg?: string;
+  };
+  if (!authenticateErrMsg) return jsonDifference(caller?.Identities, namesInHeader(xfccHeader));
+  const trustDomain = parseTrustDomain('mesh.example.com');
+  const forwarders = new Forwarders({ ranges: ['127.0.0.1/32'], loopback: false });
+  const attestor = new ForwardedCertificateAttestor(
+    { trustDomain, trustDomains: [trustDomain], forwarders },
+    { accountExists: async () => true },
+  );
+  const call = {
+    metadata: { [CLIENT_CERT_HEADER]: xfccHeader },
+    peer: { address: '127.0.0.1:2301', verifiedCertificate: undefined },
+  };
+  try {
+    const found = await new AttestorList([attestor]).authenticate(call);
+    return `taken for ${found.identity}, want: ${authenticateErrMsg}`;
+  } catch (error) {
+    if (!isBulwarkError(error, 'CA_UNAUTHENTICATED')) throw error;
+    const reason = xfccHeader === '' ? /carries no proof/ : /x-forwarded-client-cert .* does not/;
+    return reason.test(error.message) ? undefined : `refused for another reason: ${error.message}`;
+  }
+};
 
 /** Identities, and who is one. */
 export const IDENTITY_CHECKS: Readonly<Record<string, PrimitiveCheck>> = {
@@ -80,6 +139,6 @@ export const IDENTITY_CHECKS: Readonly<Record<string, PrimitiveCheck>> = {
   TestExpandWithTrustDomains: expanded,
   TestIdentity: identity,
   TestCheckAudience: checkAudience,
-  TestIsTrustedAddress: byHeader,
-  TestXfccAuthenticator: byHeader,
+  TestIsTrustedAddress: trustedAddress,
+  TestXfccAuthenticator: forwarded,
 };
