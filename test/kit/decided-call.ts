@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { MeshSettings } from '#model/mesh-settings.ts';
-import { Decider, type Decision } from '#policy/decide/decider.ts';
+import { Decider } from '#policy/decide/decider.ts';
+import type { Decision } from '#policy/decide/decision.ts';
 import { findServicePort, findTargets } from '#policy/decide/find-targets.ts';
 import { parseTrustDomain, workloadSpiffeId } from '#spiffe/spiffe-id.ts';
 import { testMesh } from './mesh.ts';

@@ -2,7 +2,8 @@ import type { AccessRecord, TrafficRow } from '#admin/audit.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Call, Caller, Target } from '#policy/decide/call.ts';
 import { callersOf } from '#policy/decide/callers.ts';
-import { Decider, type Decision } from '#policy/decide/decider.ts';
+import { Decider } from '#policy/decide/decider.ts';
+import type { Decision } from '#policy/decide/decision.ts';
 import { targetsOf } from '#policy/decide/find-targets.ts';
 import { parseWorkloadId, type SpiffeId } from '#spiffe/spiffe-id.ts';
 

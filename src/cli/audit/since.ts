@@ -1,5 +1,5 @@
 import { parseDurationMs } from '#base/duration.ts';
-import { usage } from '#cli/calls/read-call.ts';
+import { usage } from '#cli/calls/call-spelling.ts';
 
 const DAY_MS = 24 * 3_600_000;
 

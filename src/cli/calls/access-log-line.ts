@@ -1,4 +1,4 @@
-import { OUTSIDE, usage } from '#cli/calls/read-call.ts';
+import { OUTSIDE, usage } from '#cli/calls/call-spelling.ts';
 
 /** A call as a line of an access log tells it; undefined where the line says nothing. */
 export interface LoggedCall {
@@ -14,6 +14,8 @@ export interface LoggedCall {
   readonly said: string | undefined;
   /** A proxy writes down what it sends, or gets. */
   readonly isRouted: true;
+  /** Where the gateway listens whose line it is; undefined for a line of another proxy. */
+  readonly gatewayPort?: number | undefined;
 }
 
 const DENIED = /rbac_access_denied_matched_policy\[(none|[^\s"]*\])\]/;
@@ -54,16 +56,20 @@ function ofFields(fields: Readonly<Record<string, unknown>>): LoggedCall {
   const method = textOf('method');
   // Lines about the workload's own calls do not say who it is.
   const isInbound = fields.kind === 'access' && fields.direction !== 'outbound';
+  const cluster = textOf('upstream_cluster');
+  // Proxies lead what comes in to the workload beside them; gateways lead it on.
+  const isGateways = isInbound && cluster?.startsWith('outbound|') === true;
   const details = textOf('response_code_details') ?? textOf('connection_termination_details');
   return {
     from: isInbound ? (textOf('peer') ?? OUTSIDE) : undefined,
-    to: targetOf(serverNameOf(textOf('requested_server_name'), textOf('upstream_cluster')), host),
+    to: targetOf(serverNameOf(textOf('requested_server_name'), cluster), host),
     ip: ADDRESS.exec(textOf('downstream_remote_address') ?? '')?.[1],
     method,
     path: textOf('path')?.split('?', 1)[0],
     host,
     said: saidOf(details ?? ''),
     isRouted: true,
+    ...(isGateways && typeof fields.port === 'number' && { gatewayPort: fields.port }),
   };
 }
 

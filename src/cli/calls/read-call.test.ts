@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isBulwarkError } from '#base/errors.ts';
 import { callOfLogLine } from '#cli/calls/access-log-line.ts';
-import { type CallSpelling, readCall, readHeaders, readToken } from '#cli/calls/read-call.ts';
+import { type CallSpelling, readHeaders, readToken } from '#cli/calls/call-spelling.ts';
+import { readCall } from '#cli/calls/read-call.ts';
 import { testMesh } from '../../../test/kit/mesh.ts';
 import { objectsOf, serviceObjects } from '../../../test/kit/objects.ts';
 

@@ -6,7 +6,7 @@ import { delay, systemClock } from '#base/clock.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { CALL_HEAD, callRow, changeText } from '#cli/audit/record-text.ts';
 import { readSince } from '#cli/audit/since.ts';
-import { usage } from '#cli/calls/read-call.ts';
+import { usage } from '#cli/calls/call-spelling.ts';
 import { connect } from '#cli/connect.ts';
 import type { CliContext } from '#cli/context.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';

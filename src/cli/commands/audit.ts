@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { usage } from '#cli/calls/read-call.ts';
+import { usage } from '#cli/calls/call-spelling.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 import { addMeshOptions, type MeshFlags, readMesh } from '#cli/mesh/read-mesh.ts';
 import {

@@ -7,8 +7,8 @@ import {
   isAllowed,
   spellingOf,
 } from '#cli/calls/call-flags.ts';
+import { usage } from '#cli/calls/call-spelling.ts';
 import { decisionJson, verdictText } from '#cli/calls/decision-text.ts';
-import { usage } from '#cli/calls/read-call.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 
 interface CanFlags extends CallFlags {
@@ -26,7 +26,8 @@ export function registerCanCommand(program: Command, context: CliContext): void 
     .option('-o, --output <format>', 'text or json', 'text');
   addCallOptions(command).action(async (flags: CanFlags) => {
     const { from, to, output } = flags;
-    if (from === undefined || to === undefined) throw usage('say --from and --to');
+    if (from === undefined || (to === undefined && flags.through === undefined))
+      throw usage('say --from and --to');
     const spelling = spellingOf(flags, from, to);
     const { mesh, decided } = await decideCall(command, context, flags, spelling);
     const answers = distinct(decided);

@@ -8,8 +8,8 @@ import {
   isAllowed,
   spellingOf,
 } from '#cli/calls/call-flags.ts';
+import { usage } from '#cli/calls/call-spelling.ts';
 import { decisionJson, explanationText } from '#cli/calls/decision-text.ts';
-import { usage } from '#cli/calls/read-call.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 
 interface ExplainFlags extends CallFlags {
@@ -30,9 +30,14 @@ export function registerExplainCommand(program: Command, context: CliContext): v
   addCallOptions(command).action(async (flags: ExplainFlags) => {
     const { from, to, output, logLine } = flags;
     const logged = logLine === undefined ? undefined : callOfLogLine(logLine);
+    const { through } = flags;
+    if (logged?.gatewayPort !== undefined && through === undefined)
+      throw usage('the line is of a gateway', 'say which: --through NAMESPACE/GATEWAY');
     const caller = from ?? logged?.from;
-    const called = to ?? logged?.to;
-    if (caller === undefined || called === undefined)
+    // What a gateway leads nowhere has a host, and no service.
+    const isOfHost = through !== undefined && logged?.to === logged?.host;
+    const called = to ?? (isOfHost ? undefined : logged?.to);
+    if (caller === undefined || (called === undefined && through === undefined))
       throw usage('say --from and --to, or --access-log');
     const spelling = { ...logged, ...withoutGaps(spellingOf(flags, caller, called)) };
     const { mesh, decided } = await decideCall(command, context, flags, spelling);

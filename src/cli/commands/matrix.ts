@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { usage } from '#cli/calls/read-call.ts';
+import { usage } from '#cli/calls/call-spelling.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 import { changesBetween, type ReachChange } from '#cli/matrix/matrix-changes.ts';
 import { filteredRows, type Grant, grantsOf, type MatrixFilter } from '#cli/matrix/matrix-rows.ts';

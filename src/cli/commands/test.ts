@@ -4,7 +4,7 @@ import { hasErrors } from '#api/diagnostic.ts';
 import { readDocuments } from '#api/documents.ts';
 import { systemClock } from '#base/clock.ts';
 import { BulwarkError, isBulwarkError } from '#base/errors.ts';
-import { usage } from '#cli/calls/read-call.ts';
+import { usage } from '#cli/calls/call-spelling.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 import { addMeshOptions, type MeshFlags, readMesh } from '#cli/mesh/read-mesh.ts';
 import { ChangeWatch } from '#cli/policy-tests/change-watch.ts';

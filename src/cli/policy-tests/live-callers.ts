@@ -1,9 +1,11 @@
 import { request } from 'node:http';
+import { request as requestByTls } from 'node:https';
 import type { WorkloadStatus } from '#agent/status.ts';
 import { askAgent } from '#cli/agent-status.ts';
-import { usage } from '#cli/calls/read-call.ts';
+import { usage } from '#cli/calls/call-spelling.ts';
 import { endpointAt } from '#model/endpoints.ts';
 import type { Call } from '#policy/decide/call.ts';
+import { hostName } from '#policy/decide/enter-gateway.ts';
 
 /** What became of a real request, or why none was sent. */
 export type LiveAnswer =
@@ -36,7 +38,17 @@ export class LiveCallers {
   }
 
   /** Sends the request of a call, from where the call says that it comes. */
-  async send({ from, to: arrives, http: sent, token, route }: Call): Promise<LiveAnswer> {
+  async send(call: Call): Promise<LiveAnswer> {
+    const outside = call.via ?? (call.to.entrance ? call : undefined);
+    if (!outside) return this.#sendInMesh(call);
+    const { layer, answer = '' } = call.route ?? {};
+    if (layer?.outcome === 'deny' && !/^\d{3}/.test(answer))
+      return { skipped: 'another service answers, as the application would' };
+    return byRoute(await sendToGateway(outside), call.route);
+  }
+
+  async #sendInMesh(call: Call): Promise<LiveAnswer> {
+    const { from, to: arrives, http: sent, token, route } = call;
     const http = route?.called.http ?? sent;
     const to = { ...arrives, ...route?.called };
     if (http === undefined) return { skipped: 'the port is not HTTP' };
@@ -57,6 +69,20 @@ export class LiveCallers {
   }
 }
 
+/** As somebody outside of the mesh would, to the address where the gateway says that it is. */
+function sendToGateway({ from, to, http, token }: Call): Promise<LiveAnswer> | LiveAnswer {
+  const { workload, workloadPort: port, assumed, entrance, port: called } = to;
+  if (http === undefined || called.protocol !== 'http') return { skipped: 'the port is not HTTP' };
+  if (token !== undefined) return { skipped: 'nobody here can sign tokens' };
+  if (assumed !== undefined) return { skipped: `nothing of ${to.service.host} runs` };
+  if (from.identity !== undefined || from.certificate !== undefined)
+    return { skipped: 'nobody here can show such a certificate to a gateway' };
+  const { method, target: path, host = '', headers = {} } = http;
+  const where = { host: workload.address, port, path, method };
+  const tls = entrance?.toldBy === 'serverName' ? { servername: hostName(host) } : undefined;
+  return ask({ ...where, headers: { ...headers, host }, ...(tls && { tls }) });
+}
+
 /** An answer that the caller's own proxy gives is not the application's. */
 function byRoute(answer: LiveAnswer, route: Call['route']): LiveAnswer {
   if ('skipped' in answer || route?.layer.outcome !== 'deny') return answer;
@@ -70,6 +96,8 @@ function ask(options: {
   readonly path: string;
   readonly method: string;
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
+  /** Whether it is asked by TLS, and for which name; what policies say is tested, not who it is. */
+  readonly tls?: { readonly servername: string };
 }): Promise<LiveAnswer> {
   const headers = Object.fromEntries(
     // Node takes one value of Host as a text only.
@@ -80,7 +108,10 @@ function ask(options: {
   return new Promise((resolve) => {
     const broken = (error: Error): void =>
       resolve({ decision: 'deny', saw: `no answer: ${error.message}` });
-    const sent = request({ ...options, headers, agent: false }, (response) => {
+    const { tls, ...where } = options;
+    const make = tls ? requestByTls : request;
+    const secured = tls && { ...tls, rejectUnauthorized: false };
+    const sent = make({ ...where, ...secured, headers, agent: false }, (response) => {
       const { statusCode: status = 0 } = response;
       let body = '';
       response.setEncoding('utf8');

@@ -3,7 +3,7 @@ import { checkSchema } from '#api/check-schema.ts';
 import { type Diagnostic, hasErrors } from '#api/diagnostic.ts';
 import type { LocatedDiagnostic, SourceDocument } from '#api/documents.ts';
 import { anyObject, choice, list, map, object, text, type ValueOf } from '#api/schema.ts';
-import type { CallSpelling } from '#cli/calls/read-call.ts';
+import type { CallSpelling } from '#cli/calls/call-spelling.ts';
 
 /** The kind of the documents that hold tests. They stand beside policies and are no objects. */
 export const POLICY_TEST = 'PolicyTest';
@@ -25,6 +25,8 @@ const suiteSchema = object(
           name: text('What is so, as a sentence.', { minLength: 1 }),
           from: oneOrMore('Callers: NAMESPACE/ACCOUNT, a SPIFFE id, or "outside".'),
           to: oneOrMore('Services: NAMESPACE/SERVICE[:PORT].'),
+          through: text('The gateway that they come in through: NAMESPACE/GATEWAY[:PORT].'),
+          certificate: text('A name that a certificate is for, which callers show to the gateway.'),
           method: oneOrMore('HTTP methods; GET when left out.'),
           path: oneOrMore('HTTP paths; / when left out.'),
           host: text('The Host header.'),
@@ -112,13 +114,14 @@ function withLists(value: SourceDocument['value']): SourceDocument['value'] {
 
 function callsOf(one: WrittenCase): readonly CallSpelling[] {
   const { from, to, method = [undefined], path = [undefined], host, ip, headers, claims } = one;
+  const { through, certificate } = one;
   const token = claims && { claims };
   return from.flatMap((caller) =>
     to.flatMap((service) =>
       method.flatMap((verb) =>
         path.map((target) => {
           const request = { method: verb, path: target, host, ip, headers, token };
-          return { from: caller, to: service, ...request };
+          return { from: caller, to: service, through, certificate, ...request };
         }),
       ),
     ),

@@ -1,10 +1,12 @@
 import { isBulwarkError } from '#base/errors.ts';
+import type { CallSpelling } from '#cli/calls/call-spelling.ts';
 import { callText, verdictText } from '#cli/calls/decision-text.ts';
-import { type CallSpelling, readCall } from '#cli/calls/read-call.ts';
+import { readCall } from '#cli/calls/read-call.ts';
 import type { MeshRead, WrittenAt } from '#cli/mesh/read-mesh.ts';
 import type { LiveAnswer, LiveCallers } from '#cli/policy-tests/live-callers.ts';
 import type { TestCase, TestSuite } from '#cli/policy-tests/read-suite.ts';
-import type { Decider, Decision, EnforcedRule } from '#policy/decide/decider.ts';
+import type { Decider, EnforcedRule } from '#policy/decide/decider.ts';
+import type { Decision } from '#policy/decide/decision.ts';
 
 /** What came of one case. */
 export interface CaseResult {
@@ -79,17 +81,19 @@ async function outcomesOf(
     const { calls } = readCall(spelling, mesh.snapshot, suite.namespace ?? 'default');
     const outcomes: Outcome[] = [];
     // A real request goes to whichever workload its proxy chooses.
-    for (const call of live ? calls.slice(0, 1) : calls) {
-      const decision = decider.decide(call, nowMs);
-      const { matched } = decision;
-      const answer = live ? await live.send(call) : undefined;
-      const what = callText(call);
-      if (answer !== undefined && 'skipped' in answer) {
-        outcomes.push({ matched: [], skipped: `${what}: ${answer.skipped}` });
-        continue;
+    for (const given of live ? calls.slice(0, 1) : calls) {
+      const followed = decider.follow(given, nowMs);
+      for (const { call, decision } of live ? followed.slice(0, 1) : followed) {
+        const { matched } = decision;
+        const answer = live ? await live.send(call) : undefined;
+        const what = callText(call);
+        if (answer !== undefined && 'skipped' in answer) {
+          outcomes.push({ matched: [], skipped: `${what}: ${answer.skipped}` });
+          continue;
+        }
+        const wrong = answer ? liveDifference(test, answer, decision) : difference(test, decision);
+        outcomes.push({ matched, failure: wrong === undefined ? undefined : `${what}: ${wrong}` });
       }
-      const wrong = answer ? liveDifference(test, answer, decision) : difference(test, decision);
-      outcomes.push({ matched, failure: wrong === undefined ? undefined : `${what}: ${wrong}` });
     }
     return outcomes;
   } catch (error) {

@@ -98,11 +98,14 @@ function patternMatches(match: object, text: string, pattern: () => string): boo
   return expression.test(text);
 }
 
+const SCHEME = 'spiffe://';
+
 function principalMatches(match: TextMatch, { identity, endUser }: AuthzFacts): boolean {
   if (endUser !== undefined)
     return match.match === 'present' ? endUser !== '' : textMatches(match, endUser);
   if (match.match === 'present') return identity !== '';
-  if (match.match !== 'suffix') return textMatches(match, identity.replace(/^spiffe:\/\//, ''));
+  if (!identity.startsWith(SCHEME)) return false;
+  if (match.match !== 'suffix') return textMatches(match, identity.slice(SCHEME.length));
   return patternMatches(match, identity, () => `spiffe://.*${escapePattern(match.value)}`);
 }
 

@@ -3,7 +3,6 @@ import type { PrincipalBinding } from '#policy/authn/jwt.ts';
 import { connectionOptions } from '#policy/authz/connection-options.ts';
 import { keptValues } from '#policy/authz/kept-headers.ts';
 import { canonicalPath, hostOfTarget, withoutFragment } from '#policy/authz/request-path.ts';
-import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
 /** What is known of an HTTP request when policy is asked. */
 export interface HttpFacts {
@@ -21,8 +20,11 @@ export interface HttpFacts {
 /** A request, or a plain connection, whose authorization is asked for. */
 export interface AuthzRequest {
   readonly source: {
-    /** From the peer's certificate; undefined when there is none. */
-    readonly identity?: SpiffeId | undefined;
+    /**
+     * From the peer's certificate: its URI, or, at gateways, of one without, its subject; undefined
+     * when there is none.
+     */
+    readonly identity?: string | undefined;
     /** The address of the connection. */
     readonly address: string;
     /**

@@ -3,6 +3,7 @@ import type { Service, ServicePort } from '#model/service.ts';
 import type { Workload } from '#model/workload.ts';
 import type { HttpFacts } from '#policy/authz/request.ts';
 import type { Layer } from '#policy/decide/layer.ts';
+import type { GatewayPort } from '#policy/gateway/gateway-ports.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
 /** Who calls. */
@@ -14,6 +15,11 @@ export interface Caller {
   readonly labels: Labels;
   /** '' = not known: rules about addresses do not match. */
   readonly address: string;
+  /**
+   * A certificate of authorities outside of the mesh, by a name that it is for ('' = any), which it
+   * shows to gateways that ask for one.
+   */
+  readonly certificate?: string | undefined;
 }
 
 /** One place where a call may arrive. */
@@ -27,6 +33,18 @@ export interface Target {
   readonly assumed: 'group' | 'selector' | undefined;
   /** The part of the service by which a route leads there; absent = the service as a whole. */
   readonly subset?: string;
+  /**
+   * With what a gateway listens, where the target is one; `service` and `port` then only say what
+   * callers see of it.
+   */
+  readonly entrance?: GatewayPort;
+}
+
+/** What a caller means to get at behind a gateway. */
+export interface BehindGateway {
+  readonly service: Service;
+  /** Undefined = any that the gateway leads to. */
+  readonly port: ServicePort | undefined;
 }
 
 /** The token of a call: its payload, as a user gives it or as it was read. Not verified. */
@@ -40,7 +58,7 @@ export interface TakenRoute {
   readonly called: {
     readonly service: Service;
     readonly port: ServicePort;
-    readonly http: NonNullable<Call['http']>;
+    readonly http: Call['http'];
   };
   /** What the route says. */
   readonly layer: Layer;
@@ -62,4 +80,8 @@ export interface Call {
    * ends the call, `to` only stands for what was called.
    */
   readonly route?: TakenRoute;
+  /** Of a call to a gateway: what it is meant for; absent = whatever it is led to. */
+  readonly behind?: BehindGateway;
+  /** Of a call that a gateway makes: the one that it was made for. */
+  readonly via?: Call;
 }

@@ -1,8 +1,6 @@
-import { present } from '#base/assert.ts';
 import { meshTrustDomains } from '#model/mesh-settings.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import { TokenPolicies, tokensOfPort } from '#policy/authn/jwt.ts';
-import type { CompiledRule } from '#policy/authz/compiled-policy.ts';
 import type { AuthzRequest } from '#policy/authz/request.ts';
 import { isRevoked } from '#policy/authz/revoked-peers.ts';
 import { Authorizer, type WorkloadAuthorization } from '#policy/authz/selection.ts';
@@ -13,6 +11,7 @@ import {
   type NearestRule,
   nearestRules,
 } from '#policy/decide/advice.ts';
+import { requestOf } from '#policy/decide/arrived-request.ts';
 import {
   type AuthorizationResult,
   answerOfRule,
@@ -20,33 +19,27 @@ import {
   FORBIDDEN,
   objectOfPolicy,
 } from '#policy/decide/authorization.ts';
-import type { Call, TakenRoute, Target } from '#policy/decide/call.ts';
+import type { Call, Target } from '#policy/decide/call.ts';
+import { callsBehind } from '#policy/decide/calls-behind.ts';
 import { ConnectionDecider, type ConnectionResult } from '#policy/decide/connection.ts';
+import {
+  AFTER_CONNECTION,
+  AFTER_REVOCATION,
+  AFTER_TOKEN,
+  ALLOWED,
+  type Decision,
+  decidingLayer,
+  endedByRoute,
+  refusal,
+  unguarded,
+} from '#policy/decide/decision.ts';
+import { type EnteredGateway, enterGateway, routesRequests } from '#policy/decide/enter-gateway.ts';
+import { gatewayTargets } from '#policy/decide/find-gateways.ts';
 import { targetsOf } from '#policy/decide/find-targets.ts';
-import type { Layer, LayerName, PolicyObject } from '#policy/decide/layer.ts';
+import type { Layer, PolicyObject } from '#policy/decide/layer.ts';
 import { type ReceivedRequest, receivedRequest } from '#policy/decide/received-request.ts';
 import { judgeToken, type TokenResult } from '#policy/decide/token.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
-
-/** What becomes of a call at one workload, and why. */
-export interface Decision {
-  readonly decision: 'allow' | 'deny';
-  readonly target: Target;
-  /** What is asked, in order; after the layer that denies the others are skipped. */
-  readonly layers: readonly Layer[];
-  /** The layer that decides: the one that denies, else the one that allows. */
-  readonly decidedBy: Layer;
-  /** What the caller gets to see. */
-  readonly answer: string;
-  /** For a denial: the ALLOW rules that come nearest, fewest failed fields first. */
-  readonly nearest: readonly NearestRule[];
-  /** For a denial: the smallest change that would allow the call, where there is one. */
-  readonly advice: string | undefined;
-  /** The enforced rules of the workload that the call meets. */
-  readonly matched: readonly CompiledRule[];
-  /** Names of the extension providers that are asked, and may deny what is allowed here. */
-  readonly asks: readonly string[];
-}
 
 /** A rule that is enforced somewhere in the mesh. */
 export interface EnforcedRule {
@@ -57,10 +50,19 @@ export interface EnforcedRule {
   readonly field: string;
 }
 
-const ALL_LAYERS = ['connection', 'revocation', 'token', 'custom', 'deny', 'allow'] as const;
-const AFTER_CONNECTION = ['revocation', 'token', 'custom', 'deny', 'allow'] as const;
-const AFTER_REVOCATION = ['token', 'custom', 'deny', 'allow'] as const;
-const AFTER_TOKEN = ['custom', 'deny', 'allow'] as const;
+/** A call, and what becomes of it. */
+export interface FollowedCall {
+  readonly call: Call;
+  readonly decision: Decision;
+}
+
+/** A decision, and of a call to a gateway what it goes on with. */
+interface Judged {
+  readonly decision: Decision;
+  readonly entered?: EnteredGateway | undefined;
+  readonly token?: TokenResult;
+  readonly received?: ReceivedRequest;
+}
 
 /**
  * Decides about calls in a mesh as its proxies would, from the same compiled policies, and says
@@ -79,43 +81,78 @@ export class Decider {
     this.#connections = new ConnectionDecider(mesh);
   }
 
-  /** What becomes of a call. `nowMs`: wall-clock milliseconds, by which tokens expire. */
+  /**
+   * What becomes of a call. `nowMs`: wall-clock milliseconds, by which tokens expire. Of a call to
+   * a gateway: at the gateway, no further.
+   */
   decide(call: Call, nowMs: number): Decision {
-    const { route } = call;
-    if (route?.answer !== undefined) return endedByRoute(call, route, route.answer);
-    const decision = this.#decideArrived(call, nowMs);
-    return route ? { ...decision, layers: [route.layer, ...decision.layers] } : decision;
+    return this.#decide(call, nowMs).decision;
   }
 
-  #decideArrived(call: Call, nowMs: number): Decision {
-    const { to } = call;
-    const connection = this.#verified(call, this.#connections.decide(call.from, to));
-    if (connection.layer.outcome === 'deny')
+  /**
+   * What becomes of a call, and of those that a gateway makes for it: one decision for each way
+   * that it may take. Where the gateway lets it in, its layers come before those of the service.
+   */
+  follow(call: Call, nowMs: number): readonly FollowedCall[] {
+    const judged = this.#decide(call, nowMs);
+    const { decision, entered } = judged;
+    const isIn = decision.decision === 'allow' && entered !== undefined;
+    if (!isIn) return [{ call, decision }];
+    return callsBehind(call, { ...judged, entered }, this.#mesh).map((onward) => {
       return {
-        ...refusal(to, [connection.layer], AFTER_CONNECTION, call.from.identity ? UPSTREAM : RESET),
-        advice: connection.advice ?? adviceOnConnection(call.from, connection),
+        call: onward,
+        decision: behindGateway(decision, this.decide(onward, nowMs), onward),
       };
-    if (!to.workload.mtlsCapable) return unguarded(to, connection.layer);
+    });
+  }
+
+  #decide(call: Call, nowMs: number): Judged {
+    const { route, to } = call;
+    if (route?.answer !== undefined) return { decision: endedByRoute(call, route, route.answer) };
+    const judged = this.#decideArrived(call, nowMs);
+    const { decision } = judged;
+    if (to.entrance) return { ...judged, decision: atGateway(decision, gatewayName(to)) };
+    if (!route) return judged;
+    return { ...judged, decision: { ...decision, layers: [route.layer, ...decision.layers] } };
+  }
+
+  #decideArrived(given: Call, nowMs: number): Judged {
+    const { to } = given;
+    const { settings } = this.#mesh;
+    const entered = to.entrance && enterGateway(given, to.entrance, this.#mesh);
+    // Of a connection that is led on nothing is read.
+    const call = entered && !routesRequests(entered) ? { ...given, http: undefined } : given;
+    const connection = entered ?? this.#verified(call, this.#connections.decide(call.from, to));
+    if (connection.layer.outcome === 'deny') {
+      const answer = entered ? CLOSED : call.from.identity ? unreached(call) : RESET;
+      const advice = connection.advice ?? adviceOnConnection(call.from, connection);
+      return { decision: { ...refusal(to, [connection.layer], AFTER_CONNECTION, answer), advice } };
+    }
+    if (!entered && !to.workload.mtlsCapable) return { decision: unguarded(to, connection.layer) };
     const revocation = this.#revocation(call, connection);
     if (revocation.outcome === 'deny') {
-      const answer = this.#isRevoked(to.workload.identity) ? UPSTREAM : FORBIDDEN;
-      return refusal(to, [connection.layer, revocation], AFTER_REVOCATION, answer);
+      const answer = this.#isRevoked(to.workload.identity) ? unreached(call) : FORBIDDEN;
+      return { decision: refusal(to, [connection.layer, revocation], AFTER_REVOCATION, answer) };
     }
     const tokens = this.#tokens.tokensFor(to.workload, this.#mesh);
     const token = judgeToken(call, { mesh: this.#mesh, tokens, nowMs });
     const layers = [connection.layer, revocation, token.layer];
     if (token.layer.outcome === 'deny') {
-      const advice = token.advice;
-      return { ...refusal(to, layers, AFTER_TOKEN, UNAUTHORIZED), advice };
+      const { advice } = token;
+      return { decision: { ...refusal(to, layers, AFTER_TOKEN, UNAUTHORIZED), advice } };
     }
     const authorization = this.#authorizer.authorizationFor(to.workload, this.#mesh);
-    const principals = tokensOfPort(tokens, to.workloadPort).binding;
-    const peer = connection.carriesIdentity ? call.from.identity : undefined;
-    const received = receivedRequest(call, this.#mesh.settings.hardening, peer);
-    const facts = requestOf(call, connection, token, received);
+    // Principals of policies at gateways are those of callers.
+    const principals = entered ? 'peer' : tokensOfPort(tokens, to.workloadPort).binding;
+    const peer = entered?.peer ?? (connection.carriesIdentity ? call.from.identity : undefined);
+    const received = receivedRequest(call, settings, peer);
+    const { proxyProtocol } = settings.gatewayTopology;
+    const isTold = entered !== undefined && proxyProtocol;
+    const facts = requestOf(call, { peer, entered, isTold }, token, received);
     const request: AuthzRequest = { ...facts, principals };
-    const result = authorize(authorization, request, this.#mesh.settings);
-    return this.#authorized(call, connection, layers, result);
+    const result = authorize(authorization, request, settings);
+    const decision = this.#authorized(call, connection, layers, result);
+    return { decision, entered, token, received };
   }
 
   /** The rules that something in the mesh is enforced by, in the order of their objects. */
@@ -139,7 +176,8 @@ export class Decider {
     const targets = services
       .all()
       .flatMap((service) => service.ports.flatMap((port) => targetsOf(service, port, this.#mesh)));
-    const workloads = new Set(targets.map(({ workload }) => workload));
+    const all = [...targets, ...gatewayTargets(this.#mesh)];
+    const workloads = new Set(all.map(({ workload }) => workload));
     return new Set(
       [...workloads].map((workload) => this.#authorizer.authorizationFor(workload, this.#mesh)),
     );
@@ -220,68 +258,35 @@ function withField(layer: Layer, nearest: NearestRule | undefined): Layer {
   return { ...layer, object: nearest.object, rule: nearest.rule, field: first.field };
 }
 
-const ALLOWED = 'the application gets it';
 const UNAUTHORIZED = '401 Unauthorized';
 const CLOSED = 'the connection is closed';
-const UPSTREAM = '503 from its own proxy, which gets no connection';
 const RESET = 'the connection is reset';
 
-function requestOf(
-  { from, to, http }: Call,
-  { carriesIdentity }: ConnectionResult,
-  { claims }: TokenResult,
-  { headers, originalAddress }: ReceivedRequest,
-): AuthzRequest {
-  const { service, port, workload, workloadPort, subset = '' } = to;
+/** What is seen of a server that the proxy of the caller cannot reach. */
+function unreached({ via }: Call): string {
+  return `503 from ${via ? 'the gateway' : 'its own proxy'}, which gets no connection`;
+}
+
+/** Layers, and what decides, as the gateway's. */
+function atGateway(decision: Decision, at: string): Decision {
+  const layers = decision.layers.map((layer) => ({ ...layer, at }));
+  return { ...decision, layers, decidedBy: { ...decision.decidedBy, at } };
+}
+
+/** What was decided at a gateway, and then of the call that it makes. */
+function behindGateway(first: Decision, next: Decision, { route, via }: Call): Decision {
+  const at = via ? gatewayName(via.to) : '';
+  const placed = (layer: Layer): Layer => (layer.layer === 'route' ? { ...layer, at } : layer);
+  const own = route?.answer === undefined ? next.layers : next.layers.slice(0, 1);
   return {
-    source: {
-      identity: carriesIdentity ? from.identity : undefined,
-      address: from.address,
-      originalAddress,
-    },
-    destination: { address: workload.address, port: workloadPort },
-    serverName: carriesIdentity ? `outbound_.${port.port}_.${subset}_.${service.host}` : undefined,
-    http: http && { ...http, headers, claims },
+    ...next,
+    layers: [...first.layers, ...own.map(placed)],
+    decidedBy: placed(next.decidedBy),
+    matched: [...first.matched, ...next.matched],
+    asks: [...new Set([...first.asks, ...next.asks])],
   };
 }
 
-/** No workload of the mesh is asked. */
-function endedByRoute({ to }: Call, { layer, advice }: TakenRoute, answer: string): Decision {
-  const decision = layer.outcome === 'deny' ? 'deny' : 'allow';
-  return { ...refusal(to, [layer], ALL_LAYERS, answer), decision, decidedBy: layer, advice };
-}
-
-/** Policies are enforced by the proxy beside a workload; here is none. */
-function unguarded(target: Target, connection: Layer): Decision {
-  const reason = 'no proxy is beside the workload, so no policy is enforced';
-  const rest = AFTER_CONNECTION.map((layer): Layer => ({ layer, outcome: 'skipped', reason }));
-  const layers = [connection, ...rest];
-  const decidedBy = { ...connection, reason };
-  return { ...refusal(target, layers, [], ALLOWED), decision: 'allow', decidedBy };
-}
-
-function refusal(
-  target: Target,
-  layers: readonly Layer[],
-  rest: readonly LayerName[],
-  answer: string,
-): Decision {
-  const skipped = rest.map((layer): Layer => ({ layer, outcome: 'skipped', reason: 'not asked' }));
-  const all = [...layers, ...skipped];
-  return {
-    decision: 'deny',
-    target,
-    layers: all,
-    decidedBy: decidingLayer(all),
-    answer,
-    nearest: [],
-    advice: undefined,
-    matched: [],
-    asks: [],
-  };
-}
-
-function decidingLayer(layers: readonly Layer[]): Layer {
-  const denying = layers.find(({ outcome }) => outcome === 'deny');
-  return denying ?? present(layers.at(-1), 'the last layer');
+function gatewayName({ service }: Target): string {
+  return `${service.namespace}/${service.name}`;
 }

@@ -103,8 +103,9 @@ export function standIn(service: Service, port: ServicePort, mesh: MeshSnapshot)
   return { service, port, workload, workloadPort, assumed: 'selector' };
 }
 
-function findService(
-  { name, namespace }: TargetSpelling,
+/** The service that a user means, or why there is none. */
+export function findService(
+  { name, namespace }: Omit<TargetSpelling, 'port'>,
   mesh: MeshSnapshot,
 ): Service | TargetProblem {
   const { clusterDomain } = mesh.settings;

@@ -34,6 +34,8 @@ export interface Layer {
   readonly field?: string | undefined;
   /** The rule, as access logs name it. */
   readonly rule?: string | undefined;
+  /** The gateway that asks, `namespace/name`; absent = a proxy beside a workload. */
+  readonly at?: string;
 }
 
 /** `AuthorizationPolicy photo-ns/callers`; nothing for an object that is not there. */

@@ -1,9 +1,8 @@
 import { isIP } from 'node:net';
-import type { HardeningProfile } from '#model/mesh-settings.ts';
+import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { Call } from '#policy/decide/call.ts';
 import { HARDENING } from '#policy/hardening.ts';
 import { isProxyHeader } from '#policy/proxy-headers.ts';
-import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
 type Headers = Readonly<Record<string, readonly string[]>>;
 
@@ -21,19 +20,24 @@ const CLIENT_CERTIFICATE = 'x-forwarded-client-cert';
 
 /**
  * What the profile leaves of the headers of a call, what the proxy adds, and whom it takes for the
- * original client.
+ * original client: beside a workload by the profile, at a gateway by its place behind proxies that
+ * are trusted.
  * @param peer who the certificate of the connection is for; undefined = there is none
  */
 export function receivedRequest(
   { from, to, http }: Call,
-  profile: HardeningProfile,
-  peer: SpiffeId | undefined,
+  { hardening, gatewayTopology }: Pick<MeshSettings, 'hardening' | 'gatewayTopology'>,
+  peer: string | undefined,
 ): ReceivedRequest {
-  const { callerAddressIsPeers, proxyHeadersAreStripped } = HARDENING[profile];
+  const { callerAddressIsPeers, proxyHeadersAreStripped } = HARDENING[hardening];
+  const isGateway = to.entrance !== undefined;
+  const trusted = isGateway ? gatewayTopology.trustedProxies : 0;
+  const isStripped = (name: string): boolean =>
+    proxyHeadersAreStripped && isProxyHeader(name) && !(trusted > 0 && name === FORWARDED_FOR);
   const headers = new Map<string, readonly string[]>();
   for (const [written, value] of Object.entries(http?.headers ?? {})) {
     const name = written.toLowerCase();
-    if (name === CLIENT_CERTIFICATE || (proxyHeadersAreStripped && isProxyHeader(name))) continue;
+    if (name === CLIENT_CERTIFICATE || isStripped(name)) continue;
     headers.set(name, [...(headers.get(name) ?? []), ...[value].flat()]);
   }
   // The hash of a certificate is not known before there is one.
@@ -41,13 +45,19 @@ export function receivedRequest(
     headers.set(CLIENT_CERTIFICATE, [`By=${to.workload.identity};Hash=?;URI=${peer}`]);
   const forwarded = headers.get(FORWARDED_FOR)?.join(',');
   // Without trusted proxies before this one, the last address is the one that counts.
-  const last = forwarded?.split(',').at(-1)?.trim() ?? '';
-  if (!callerAddressIsPeers)
+  if (!isGateway && !callerAddressIsPeers)
     return {
       headers: Object.fromEntries(headers),
-      originalAddress: isIP(last) === 0 ? undefined : last,
+      originalAddress: addressFromEnd(forwarded, 1),
     };
+  const originalAddress = trusted > 0 ? addressFromEnd(forwarded, trusted) : undefined;
   const own = [forwarded, from.address].filter((one) => one !== undefined && one !== '');
   if (own.length > 0) headers.set(FORWARDED_FOR, [own.join(',')]);
-  return { headers: Object.fromEntries(headers), originalAddress: undefined };
+  return { headers: Object.fromEntries(headers), originalAddress };
+}
+
+/** The address at a place, counted from the end and from 1; undefined where there is none. */
+function addressFromEnd(forwarded: string | undefined, place: number): string | undefined {
+  const found = forwarded?.split(',').at(-place)?.trim() ?? '';
+  return isIP(found) === 0 ? undefined : found;
 }

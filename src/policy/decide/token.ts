@@ -22,13 +22,15 @@ export interface TokenResult {
   readonly layer: Layer;
   /** The payload that policies see; undefined when there is no token that counts. */
   readonly claims: Claims | undefined;
+  /** The rule that takes the token, if one does. */
+  readonly rule?: TokenRule;
   /** What would help, where the request is refused. */
   readonly advice: string | undefined;
 }
 
 /** What of a call decides about its token. */
 export interface TokenCall extends Pick<Call, 'http' | 'token'> {
-  readonly to: Pick<Call['to'], 'workload' | 'workloadPort'>;
+  readonly to: Pick<Call['to'], 'workload' | 'workloadPort' | 'entrance'>;
 }
 
 /** What a token is judged with. */
@@ -51,7 +53,8 @@ type Refusal = string | undefined;
  */
 export function judgeToken(call: TokenCall, context: TokenContext): TokenResult {
   const { http, token } = call;
-  const { workload, workloadPort } = call.to;
+  const { workload } = call.to;
+  const workloadPort = portOfTokens(call.to);
   const tokens = tokensOfPort(context.tokens, workloadPort);
   if (http === undefined || tokens.rules.length === 0)
     return pass(`no policy looks at tokens here${token ? ', so its claims are unknown' : ''}`);
@@ -81,6 +84,7 @@ export function judgeToken(call: TokenCall, context: TokenContext): TokenResult 
         ...of(rule, sources),
       },
       claims: normalized(token.claims, rule),
+      rule,
       advice: undefined,
     };
   }
@@ -89,6 +93,11 @@ export function judgeToken(call: TokenCall, context: TokenContext): TokenResult 
     return pass('the token is not taken, and none is needed');
   const nearest = judged.find(([rule]) => rule.issuer === token.claims.iss) ?? judged[0];
   return deny(nearest?.[1] ?? 'no rule takes the token', nearest?.[0], sources);
+}
+
+/** The port by which rules about tokens are chosen: gateways have none of their own. */
+function portOfTokens({ entrance, workloadPort }: TokenCall['to']): number {
+  return entrance === undefined ? workloadPort : 0;
 }
 
 function pass(reason: string): TokenResult {

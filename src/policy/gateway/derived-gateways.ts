@@ -19,6 +19,11 @@ export function isDerived(name: string): boolean {
   return name.includes(SEPARATOR);
 }
 
+/** The name that users wrote of what was derived: of the Gateway, or of the HTTPRoute. */
+export function writtenName(name: string): string {
+  return name.split(SEPARATOR, 1)[0] ?? name;
+}
+
 /** Classes that are there without an object, and their controllers. */
 const CLASSES: ReadonlyMap<string, string> = new Map([
   ['istio', 'istio.io/gateway-controller'],

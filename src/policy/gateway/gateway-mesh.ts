@@ -43,6 +43,15 @@ export function gatewayObjects(mesh: GatewayApiObjects, clusterDomain: string): 
   };
 }
 
+const seen = new WeakMap<MeshSnapshot, MeshSnapshot>();
+
+/** A mesh as its gateways see it: with what its objects of the Gateway API come to. */
+export function seenByGateways(mesh: MeshSnapshot): MeshSnapshot {
+  const known = seen.get(mesh) ?? { ...mesh, ...gatewayObjects(mesh, mesh.settings.clusterDomain) };
+  seen.set(mesh, known);
+  return known;
+}
+
 function withMore<T extends ApiObject>(
   index: NamespacedObjects<T>,
   more: readonly T[],

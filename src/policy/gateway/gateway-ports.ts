@@ -97,11 +97,39 @@ function listenPort(port: number, workload: Workload, { services }: GatewaySourc
   return port;
 }
 
-const BY_SERVER_NAME: readonly string[] = ['HTTPS', 'TLS'];
+const SECURED: readonly string[] = ['HTTPS', 'TLS'];
 const BY_HOST: readonly string[] = ['HTTP', 'HTTP2', 'HTTP_PROXY', 'GRPC', 'GRPC-WEB'];
 
 function toldBy({ port }: GatewayServer): GatewayPort['toldBy'] {
   const word = port.protocol.toUpperCase();
-  if (BY_SERVER_NAME.includes(word)) return 'serverName';
+  if (SECURED.includes(word)) return 'serverName';
   return BY_HOST.includes(word) ? 'host' : 'nothing';
+}
+
+/** What a server does with connections. */
+export type ServerWay =
+  /** Routes requests; of `https` it ends TLS before. */
+  | 'http'
+  | 'https'
+  /** Leads connections; of `tls` it ends TLS before. */
+  | 'tcp'
+  | 'tls'
+  /** Leads TLS on, unread, by the server name that callers ask for. */
+  | 'passed-on'
+  /** Such a server is not served. */
+  | 'nothing';
+
+/** What a server does with connections, as its protocol and its `tls` say. */
+export function serverWay(server: GatewayServer): ServerWay {
+  const { mode = 'PASSTHROUGH' } = server.tls ?? {};
+  switch (toldBy(server)) {
+    case 'host':
+      return 'http';
+    case 'nothing':
+      return 'tcp';
+    case 'serverName':
+      if (mode === 'AUTO_PASSTHROUGH') return 'nothing';
+      if (mode === 'PASSTHROUGH') return 'passed-on';
+      return server.port.protocol.toUpperCase() === 'HTTPS' ? 'https' : 'tls';
+  }
 }

@@ -32,3 +32,25 @@ export function commonHosts(a: readonly string[], b: readonly string[]): readonl
   );
   return [...new Set(common)];
 }
+
+/** Names that connections to a server are told by; none where every name is meant. */
+export function serverNamesOf(hosts: readonly string[]): readonly string[] {
+  const names = [...new Set(hosts.map(hostOf))].sort();
+  return names.includes('*') ? [] : names;
+}
+
+/**
+ * Of hosts that a proxy serves, the one that takes a name: itself, else the longest `*.x`, else
+ * `*`. A `*` stands for at least one character, as Envoy has it.
+ */
+export function servedHost(hosts: Iterable<string>, name: string): string | undefined {
+  const lower = name.toLowerCase();
+  let best: string | undefined;
+  for (const host of hosts) {
+    if (host === lower) return host;
+    const isWider = host === '*' || (host.startsWith('*') && lower.length >= host.length);
+    if (!isWider || !lower.endsWith(host.slice(1))) continue;
+    if (best === undefined || host.length > best.length) best = host;
+  }
+  return best;
+}

@@ -1,3 +1,4 @@
+import { routingClaim } from '#api/kinds/routing-claim.ts';
 import type { HttpMatch, StringMatch } from '#api/kinds/virtual-service-match.ts';
 import type { AuthzFacts } from '#policy/authz/request.ts';
 import { expressionOf } from '#policy/expression.ts';
@@ -8,10 +9,11 @@ export interface RoutedRequest {
   readonly facts: Pick<AuthzFacts, 'path' | 'method' | 'host' | 'header'>;
   /** Behind the question mark; '' = none. */
   readonly query: string;
+  /** `http` when left out: calls of applications reach their proxy in clear. */
+  readonly scheme?: string;
+  /** The payload of the token that was verified; gateways alone know it. */
+  readonly claims?: Readonly<Record<string, unknown>> | undefined;
 }
-
-/** Calls of applications reach their proxy in clear. */
-const SCHEME = 'http';
 
 /** Claims in tokens (`@request.auth.claims`) are known to gateways only: no request has them. */
 export function isOfRequest({ headers = {}, withoutHeaders = {} }: HttpMatch): boolean {
@@ -21,11 +23,12 @@ export function isOfRequest({ headers = {}, withoutHeaders = {} }: HttpMatch): b
 }
 
 /** Whether a request meets a condition, as Envoy compares; conditions on callers do not count. */
-export function requestMatches(match: HttpMatch, { facts, query }: RoutedRequest): boolean {
+export function requestMatches(match: HttpMatch, request: RoutedRequest): boolean {
+  const { facts, query, claims = {} } = request;
   const { uri, ignoreUriCase, scheme, method, authority } = match;
   if (!pathMatches(uri, ignoreUriCase === true, facts.path)) return false;
   const ofLine = [
-    [scheme, SCHEME],
+    [scheme, request.scheme ?? 'http'],
     [method, facts.method],
     [authority, facts.host],
   ] as const;
@@ -45,9 +48,13 @@ export function requestMatches(match: HttpMatch, { facts, query }: RoutedRequest
     const values = facts.header(name);
     return values.length === 0 ? undefined : values.join(',');
   };
+  const has = (name: string, wanted: StringMatch): boolean =>
+    name.startsWith('@') ? claimHolds(name, wanted, claims) : textHolds(wanted, textOf(name));
+  const lacks = (name: string, wanted: StringMatch): boolean =>
+    name.startsWith('@') ? !claimHolds(name, wanted, claims) : !isExcluded(wanted, textOf(name));
   return (
-    everyOf(match.headers, (name, wanted) => textHolds(wanted, textOf(name))) &&
-    everyOf(match.withoutHeaders, (name, wanted) => !isExcluded(wanted, textOf(name))) &&
+    everyOf(match.headers, has) &&
+    everyOf(match.withoutHeaders, lacks) &&
     everyOf(match.queryParams, (name, wanted) => textHolds(wanted, parameters.get(name)))
   );
 }
@@ -65,6 +72,20 @@ function pathMatches(uri: StringMatch | undefined, ignoresCase: boolean, path: s
   if (exact !== undefined) return cased(path) === cased(exact);
   if (regex !== undefined) return expressionOf(regex, { isWhole: true }).test(path);
   return cased(path).startsWith(cased(prefix));
+}
+
+/** A claim that is a text, or a list with such a text; other values do not count. */
+function claimHolds(
+  name: string,
+  wanted: StringMatch,
+  claims: Readonly<Record<string, unknown>>,
+): boolean {
+  let value: unknown = claims;
+  for (const key of routingClaim(name) ?? [name]) {
+    const isObject = typeof value === 'object' && value !== null && Object.hasOwn(value, key);
+    value = isObject ? (value as Readonly<Record<string, unknown>>)[key] : undefined;
+  }
+  return [value].flat().some((one) => typeof one === 'string' && textHolds(wanted, one));
 }
 
 /** Whether a condition is met by being there. */

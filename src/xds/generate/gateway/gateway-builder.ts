@@ -8,8 +8,13 @@ import {
   tlsRoutes,
 } from '#policy/gateway/bound-services.ts';
 import { gatewayObjects } from '#policy/gateway/gateway-mesh.ts';
-import { type BoundServer, type GatewayPort, gatewayPorts } from '#policy/gateway/gateway-ports.ts';
-import { hostOf } from '#policy/gateway/server-hosts.ts';
+import {
+  type BoundServer,
+  type GatewayPort,
+  gatewayPorts,
+  serverWay,
+} from '#policy/gateway/gateway-ports.ts';
+import { serverNamesOf } from '#policy/gateway/server-hosts.ts';
 import { virtualServicesFor } from '#policy/routing/virtual-services.ts';
 import { BuildCache, IdentityCache } from '#xds/generate/build-cache.ts';
 import type { ClientSecrets } from '#xds/generate/client-credentials.ts';
@@ -21,7 +26,7 @@ import {
   securedRouteName,
 } from '#xds/generate/gateway/gateway-routes.ts';
 import { credentialsOf, serverTlsInput } from '#xds/generate/gateway/server-tls.ts';
-import type { InboundContext } from '#xds/generate/inbound-chains.ts';
+import type { InboundContext, TcpHandling } from '#xds/generate/inbound-chains.ts';
 import { buildOutboundRoute, type OutboundRouteInput } from '#xds/generate/outbound-routes.ts';
 import type { ResourceMap } from '#xds/generate/resource-map.ts';
 import { clusterAt } from '#xds/generate/route-plan.ts';
@@ -33,7 +38,7 @@ export interface GatewayInput {
   readonly workload: Workload;
   readonly place: GatewayPlace;
   readonly mesh: MeshSnapshot;
-  readonly context: InboundContext;
+  readonly context: InboundContext & TcpHandling;
   readonly secrets: ClientSecrets;
   /** The clusters that it has. */
   readonly clusters: ResourceMap;
@@ -152,16 +157,15 @@ function planPort(port: GatewayPort, scope: GatewayScope, input: GatewayInput): 
 
 function planServer(bound: BoundServer, scope: GatewayScope, input: GatewayInput): PortPlan {
   const { server } = bound;
-  const { mode = 'PASSTHROUGH' } = server.tls ?? {};
-  const protocol = server.port.protocol.toUpperCase();
-  const isSecured = protocol === 'HTTPS' || protocol === 'TLS';
-  if (isSecured && mode === 'AUTO_PASSTHROUGH') return NOTHING;
-  if (isSecured && mode === 'PASSTHROUGH') return passedOn(bound, scope);
+  const way = serverWay(server);
+  if (way === 'nothing') return NOTHING;
+  if (way === 'passed-on') return passedOn(bound, scope);
+  const isSecured = way === 'https' || way === 'tls';
   const name = `${bound.gateway}/${server.port.name}`;
   const tls = isSecured && server.tls ? serverTlsInput(server.tls, input.secrets.find) : undefined;
   if (isSecured && tls === undefined) return NOTHING;
-  const told = { ...(tls && { tls, serverNames: serverNamesOf(bound) }) };
-  if (protocol === 'HTTPS') {
+  const told = { ...(tls && { tls, serverNames: serverNamesOf(server.hosts) }) };
+  if (way === 'https') {
     const route = gatewayRouteInput(securedRouteName(bound), [bound], scope);
     return { chains: [{ name: '', ...told, to: { http: route.name } }], routes: [route] };
   }
@@ -184,12 +188,6 @@ function passedOn(bound: BoundServer, scope: GatewayScope): PortPlan {
     }),
   );
   return { chains, routes: [] };
-}
-
-/** Names that Envoy tells connections by; none where every name is meant. */
-function serverNamesOf({ server }: BoundServer): readonly string[] {
-  const names = [...new Set(server.hosts.map(hostOf))].sort();
-  return names.includes('*') ? [] : names;
 }
 
 function clustersOf(
