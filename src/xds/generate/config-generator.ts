@@ -156,7 +156,10 @@ export class ConfigGenerator {
     const { identity, gateway: place } = proxy;
     const client = { identity, interception: 'explicit', secrets } as const;
     const { clusters, endpoints } = this.#outbound.upstreams(workload, mesh, client);
-    const context = this.#inbound.contextOf(authorization, proxy, mesh);
+    const context = {
+      ...this.#inbound.contextOf(authorization, proxy, mesh),
+      ...this.#inbound.tcpHandling(authorization, { beside: [] }, mesh),
+    };
     const parts = { workload, place, mesh: seen, context, secrets, clusters };
     const { listeners, routes } = this.#gateways.build(parts);
     return {

@@ -10,10 +10,11 @@ import type { TrafficRules, WorkloadAuthorization } from '#policy/authz/selectio
 import { HARDENING } from '#policy/hardening.ts';
 import { asksAgent } from '#xds/generate/authz/agent-question.ts';
 import { ruleDenials } from '#xds/generate/authz/denials.ts';
-import { authzMarkers } from '#xds/generate/authz/extension-configs.ts';
+import { httpMarker } from '#xds/generate/authz/extension-configs.ts';
+import { type PortsOfPolicy, tcpPolicyAt } from '#xds/generate/authz/tcp-policy.ts';
 import { BuildCache } from '#xds/generate/build-cache.ts';
 import { buildInboundCluster, INBOUND_PASSTHROUGH } from '#xds/generate/fixed-clusters.ts';
-import type { InboundContext, InboundPort } from '#xds/generate/inbound-chains.ts';
+import type { InboundContext, InboundPort, TcpHandling } from '#xds/generate/inbound-chains.ts';
 import { buildExplicitInbound, buildVirtualInbound } from '#xds/generate/inbound-listener.ts';
 import { type WorkloadPort, workloadPorts } from '#xds/generate/inbound-ports.ts';
 import type { MtlsModes } from '#xds/generate/mtls-modes.ts';
@@ -42,8 +43,8 @@ type NumberedPort = InboundPort & { readonly port: number };
 interface PortPolicies {
   readonly mtls: InboundMtls;
   readonly tokens: WorkloadTokens;
-  /** By which callers of servers that speak first are judged at a gate; undefined = nowhere. */
-  readonly gate: TrafficRules | undefined;
+  readonly rules: TrafficRules;
+  readonly tcpAt: (ports: PortsOfPolicy) => TcpHandling;
 }
 
 /**
@@ -98,8 +99,8 @@ export class InboundBuilder {
     const ports = workloadPorts({ proxy, workload }, mesh);
     const { explicit } = proxy;
     const context = this.contextOf(authorization, proxy, mesh);
-    const gate = context.tcpWaitsForCaller ? authorization.tcp : undefined;
-    const said = { mtls, tokens, gate };
+    const tcpAt = (at: PortsOfPolicy): TcpHandling => this.tcpHandling(authorization, at, mesh);
+    const said = { mtls, tokens, rules: authorization.tcp, tcpAt };
     return explicit
       ? this.#buildExplicit(explicit, ports, said, context)
       : this.#buildRedirected(ports, said, context);
@@ -112,17 +113,13 @@ export class InboundBuilder {
     { revocations, trustBundles }: MeshSnapshot,
   ): InboundContext {
     const { hardening, pathNormalization, accessLog, audit, denialHeader } = this.#settings;
-    const { custom, deny, allow } = authorization.tcp;
-    const markers = authzMarkers(authorization, {
+    const httpPolicy = httpMarker(authorization, {
       listenPorts: proxy.explicit?.inbound,
       hardening,
       countsRules: this.#settings.policyMetrics,
       trustDomains: meshTrustDomains(this.#settings),
       largeFrom: this.#settings.largePolicyRules,
     });
-    // A new revocation must end open connections, too.
-    const revoked = revocations.marker === '' ? '' : `/${revocations.marker}`;
-    const judged = custom.length > 0 || deny.enforced !== undefined || allow.enforced !== undefined;
     return {
       trustDomains: {
         own: meshTrustDomains(this.#settings),
@@ -136,9 +133,22 @@ export class InboundBuilder {
       denialHeader,
       asksAgent: asksAgent(proxy, authorization),
       tls: this.#settings.tls.mesh,
-      httpPolicy: this.#settings.openStreams === 'end' ? `${markers.http}${revoked}` : '',
-      tcpPolicy: `${markers.tcp}${revoked}`,
-      tcpWaitsForCaller: judged && HARDENING[hardening].tcpWaitsForCaller,
+      httpPolicy:
+        this.#settings.openStreams === 'end' ? `${httpPolicy}${revoked(revocations)}` : '',
+    };
+  }
+
+  /** How the connections to a port that are not HTTP are taken. */
+  tcpHandling(
+    { tcp }: WorkloadAuthorization,
+    ports: PortsOfPolicy,
+    { revocations }: MeshSnapshot,
+  ): TcpHandling {
+    const { hardening } = this.#settings;
+    const { marker, isJudged } = tcpPolicyAt(tcp, ports, hardening);
+    return {
+      tcpPolicy: `${marker}${revoked(revocations)}`,
+      tcpWaitsForCaller: isJudged && HARDENING[hardening].tcpWaitsForCaller,
     };
   }
 
@@ -188,6 +198,7 @@ export class InboundBuilder {
           port,
           ...inMode(mode, passthrough),
           principal: tokensOfPort(said.tokens, port).binding,
+          ...said.tcpAt(port),
         }),
       );
     const numbered = [...ports.map((port) => numberedPort(port, said)), ...undeclared];
@@ -197,6 +208,7 @@ export class InboundBuilder {
         port: undefined,
         ...inMode(said.mtls.mode, passthrough),
         principal: said.tokens.common.binding,
+        ...said.tcpAt({ beside: numbered.map(({ port }) => port) }),
       },
       context,
     });
@@ -214,13 +226,13 @@ export class InboundBuilder {
 
   #gatesOf(
     gated: readonly NumberedPort[],
-    { gate }: PortPolicies,
+    { rules }: PortPolicies,
     { accessLog, audit }: InboundContext,
   ): readonly XdsResource[] {
-    if (!gate) return [];
-    return gated.map(({ port, cluster }) =>
-      this.#gates.get({ port, cluster, verdict: peerVerdict(gate, port), accessLog, audit }),
-    );
+    return gated.map(({ port, cluster, tcpPolicy }) => {
+      const verdict = peerVerdict(rules, port);
+      return this.#gates.get({ port, cluster, verdict, tcpPolicy, accessLog, audit });
+    });
   }
 
   #cluster({ port, protocol }: WorkloadPort, interception: ProxyNode['interception']): XdsResource {
@@ -228,11 +240,17 @@ export class InboundBuilder {
   }
 }
 
+/** A new revocation must end open connections, too. */
+function revoked({ marker }: MeshSnapshot['revocations']): string {
+  return marker === '' ? '' : `/${marker}`;
+}
+
 function numberedPort({ port, protocol }: WorkloadPort, said: PortPolicies): NumberedPort {
   const how = { protocol, cluster: inboundClusterName(port) };
   const principal = tokensOfPort(said.tokens, port).binding;
-  const inbound = { port, ...inMode(modeOfPort(said.mtls, port), how), principal };
-  const isGated = said.gate !== undefined && PROTOCOLS[inbound.protocol].serverFirst;
+  const tcp = said.tcpAt(port);
+  const inbound = { port, ...inMode(modeOfPort(said.mtls, port), how), principal, ...tcp };
+  const isGated = tcp.tcpWaitsForCaller && PROTOCOLS[inbound.protocol].serverFirst;
   return isGated ? { ...inbound, isGated } : inbound;
 }
 
@@ -240,7 +258,7 @@ function numberedPort({ port, protocol }: WorkloadPort, said: PortPolicies): Num
 function inMode(
   mode: InboundMode,
   said: Pick<InboundPort, 'protocol' | 'cluster'>,
-): Omit<InboundPort, 'port' | 'principal'> {
+): Pick<InboundPort, 'mode' | 'protocol' | 'cluster'> {
   if (mode !== 'REFUSE') return { mode, ...said };
   return { mode: 'DISABLE', protocol: 'tcp', cluster: CLUSTER_NAMES.blackHole };
 }

@@ -39,19 +39,23 @@ export interface InboundContext {
   readonly asksAgent: boolean;
   /** What connections of the mesh are made with at least. */
   readonly tls: TlsLimits;
-  /** authzMarkers: in the metadata of HTTP chains, so that a change drains them; '' = none. */
+  /** httpMarker: in the metadata of HTTP chains, so that a change drains them; '' = none. */
   readonly httpPolicy: string;
-  /** The same for TCP chains. */
-  readonly tcpPolicy: string;
+}
+
+/** How connections that are not HTTP are taken. */
+export interface TcpHandling {
   /**
-   * Whether connections that are not HTTP wait for the caller's first byte before the application
-   * sees them.
+   * What says whether they may be: TcpPolicy.marker and the last revocation. In the metadata of
+   * their chains, so that a change ends those that are open.
    */
+  readonly tcpPolicy: string;
+  /** Whether they wait for the caller's first byte before the application sees them. */
   readonly tcpWaitsForCaller: boolean;
 }
 
 /** A port of the workload, or all those that nothing is said about. Plain JSON values. */
-export interface InboundPort {
+export interface InboundPort extends TcpHandling {
   /** The application's port; undefined = every other port. */
   readonly port: number | undefined;
   readonly protocol: Protocol;
@@ -156,7 +160,7 @@ export function inboundChains(
           }
         : {
             filters: [...first, ...tcpFilters(port, arrival, context)],
-            ...marked({ tcp_policy: context.tcpPolicy }),
+            ...marked({ tcp_policy: port.tcpPolicy }),
           }),
     });
   });
@@ -209,7 +213,7 @@ function httpFilter(port: InboundPort, { tls }: Arrival, context: InboundContext
 }
 
 function tcpFilters(port: InboundPort, { tls }: Arrival, context: InboundContext): Filter[] {
-  const waitsForCaller = context.tcpWaitsForCaller && !PROTOCOLS[port.protocol].serverFirst;
+  const waitsForCaller = port.tcpWaitsForCaller && !PROTOCOLS[port.protocol].serverFirst;
   const isGated = port.isGated === true && port.port !== undefined;
   return [
     ...(isGated ? [GATE_FACTS] : []),

@@ -39,6 +39,8 @@ export interface GateInput {
   /** Where connections go that are let through. */
   readonly cluster: string;
   readonly verdict: PeerVerdict;
+  /** TcpHandling. */
+  readonly tcpPolicy: string;
   readonly accessLog: LoggedRequests;
   readonly audit: AuditStreams;
 }
@@ -153,10 +155,13 @@ export function buildGate(input: GateInput): XdsResource {
   return encodeResource(TYPE_URL.listener, name, ListenerSchema, listener);
 }
 
-function chain(name: string, { port, accessLog, audit }: GateInput, cluster: string): FilterChain {
+function chain(name: string, input: GateInput, cluster: string): FilterChain {
+  const { port, accessLog, audit, tcpPolicy } = input;
   const source = { direction: 'inbound', port } as const;
   return create(FilterChainSchema, {
     name,
+    // Envoy may change its listeners in any order: who came by the new one to the old gate goes.
+    metadata: { filterMetadata: { bulwark: { tcp_policy: tcpPolicy } } },
     filters: [
       tcpProxy({
         cluster,

@@ -61,6 +61,8 @@ export function tcpProxy(input: TcpProxyInput): Filter {
         : { case: 'cluster', value: input.cluster },
       accessLog: inbound?.isPlaintext ? [...accessLog, plaintextLog('open')] : accessLog,
       ...(inbound?.isPlaintext && { accessLogOptions: SEEN_WHILE_OPEN }),
+      // A connection of a chain that changed ends at its next byte, not only after the drain time.
+      checkDrainClose: true,
       ...(input.waitsForCaller && {
         upstreamConnectMode: UpstreamConnectMode.ON_DOWNSTREAM_DATA,
         maxEarlyDataBytes: EARLY_DATA_BYTES_MAX,

@@ -8,6 +8,7 @@ import { adsHarness, type Mesh } from '../../../test/kit/ads-harness.ts';
 // Proves the order of responses on one stream, and what follows from answers and their absence.
 
 const { cluster: CDS, endpoints: EDS, listener: LDS, route: RDS, secret: SDS } = TYPE_URL;
+const ECDS = TYPE_URL.extensionConfig;
 
 /** A proxy that asked for everything in `mesh` and took it. */
 async function settled(mesh: Mesh) {
@@ -61,7 +62,9 @@ test('the order is make before break: listeners and routes follow new clusters',
   proxy.ack(EDS);
   assert.deepEqual(proxy.news(), []);
   proxy.ack(CDS);
-  assert.deepEqual(proxy.news(), ['Listener +l +m', 'RouteConfiguration +r']);
+  assert.deepEqual(proxy.news(), ['RouteConfiguration +r']);
+  proxy.ack(ECDS);
+  assert.deepEqual(proxy.news(), ['Listener +l +m']);
   proxy.ack(LDS);
   assert.deepEqual(proxy.news(), []);
   proxy.ack(RDS);
@@ -72,6 +75,28 @@ test('without new clusters, listeners and routes wait for nobody', async () => {
   const { proxy, change } = await settled({ cluster: 'a1', listener: 'l1', route: 'r1' });
   await change({ cluster: 'a2', listener: 'l2', route: 'r2' });
   assert.deepEqual(proxy.news(), ['Cluster +a', 'Listener +l', 'RouteConfiguration +r']);
+});
+
+test('listeners that change wait for policies, no longer than a bound', async () => {
+  const { proxy, change, clock } = await settled({ listener: 'l1', extensionConfig: 'p1' });
+  await change({ listener: 'l2', extensionConfig: 'p2' });
+  assert.deepEqual(proxy.news(), ['TypedExtensionConfig +p']);
+  proxy.ack(ECDS);
+  assert.deepEqual(proxy.news(), ['Listener +l']);
+  proxy.ack(LDS);
+  await change({ listener: 'l3', extensionConfig: 'p3' });
+  clock.advance(9_999);
+  assert.deepEqual(proxy.news(), ['TypedExtensionConfig +p']);
+  clock.advance(1);
+  assert.deepEqual(proxy.news(), ['Listener +l']);
+});
+
+test('policies that the proxy refuses do not hold back listeners', async () => {
+  const { proxy, change } = await settled({ listener: 'l1', extensionConfig: 'p1' });
+  await change({ listener: 'l2', extensionConfig: 'p2' });
+  proxy.news();
+  proxy.nack(ECDS, 'wrong type');
+  assert.deepEqual(proxy.news(), ['Listener +l']);
 });
 
 test('listeners wait for clusters no longer than a bound', async () => {

@@ -18,11 +18,12 @@ const PROBE_MS_MAX = 2000;
  * What one proxy asked for and got, on one delta stream (xDS protocol, incremental variant).
  *
  * Whatever happens (a request, an answer, a new snapshot, a bound on waiting that passed), `#pump`
- * sends what can be sent now, in the order make before break: clusters, endpoints, listeners,
- * routes, secrets, filters; removed clusters last. Of each type one response at a time is
- * unanswered, and what changes meanwhile goes into the next. Only two things wait for another type,
- * each with a bound: listeners and routes for new clusters to warm up, removed clusters for
- * listeners and routes. So endpoints and policies wait for nobody.
+ * sends what can be sent now, in the order make before break: clusters, endpoints, filters,
+ * listeners, routes, secrets; removed clusters last. Of each type one response at a time is
+ * unanswered, and what changes meanwhile goes into the next. Only three things wait for another
+ * type, each with a bound: listeners and routes for new clusters to warm up, listeners for policies
+ * to be in force, removed clusters for listeners and routes. So endpoints and policies wait for
+ * nobody.
  */
 export class DeltaStream {
   readonly #context: StreamContext;
@@ -211,6 +212,8 @@ export class DeltaStream {
     const own = channel.waitMs(nowMs);
     const { name } = channel.type;
     if (own > 0 || (name !== 'lds' && name !== 'rds')) return own;
+    const policiesMs = name === 'lds' ? this.#policiesMs(channel, nowMs) : 0;
+    if (policiesMs > 0) return policiesMs;
     const clusters = this.#channel('cds');
     const clustersMs = clusters?.waitMs(nowMs) ?? 0;
     if (!clusters || clustersMs === 0) return 0;
@@ -219,6 +222,15 @@ export class DeltaStream {
     // With more than one unanswered, Envoy does not answer at all: no use in waiting.
     const { count, oldest } = clusters.unanswered;
     return count === 1 && oldest?.change.adds ? clustersMs : 0;
+  }
+
+  /**
+   * Listeners that change may end connections that other policies let in: those that come back must
+   * find the new ones in force.
+   */
+  #policiesMs(listeners: TypeChannel, nowMs: number): number {
+    if (listeners.changeTo(this.#mapOf(listeners)) === NO_CHANGE) return 0;
+    return this.#channel('ecds')?.waitMs(nowMs) ?? 0;
   }
 
   /** Sends the removal of clusters once nothing can refer to them; else says how long to wait. */

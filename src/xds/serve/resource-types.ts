@@ -57,6 +57,15 @@ export const RESOURCE_TYPES: readonly ResourceType[] = [
     answerMsMax: ANSWER_MS_MAX,
   },
   {
+    typeUrl: TYPE_URL.extensionConfig,
+    name: 'ecds',
+    wildcardByDefault: false,
+    withdraws: false,
+    appliesPartly: false,
+    retries: true,
+    answerMsMax: ANSWER_MS_MAX,
+  },
+  {
     typeUrl: TYPE_URL.listener,
     name: 'lds',
     wildcardByDefault: true,
@@ -84,15 +93,6 @@ export const RESOURCE_TYPES: readonly ResourceType[] = [
     answerMsMax: ANSWER_MS_MAX,
   },
   {
-    typeUrl: TYPE_URL.extensionConfig,
-    name: 'ecds',
-    wildcardByDefault: false,
-    withdraws: false,
-    appliesPartly: false,
-    retries: true,
-    answerMsMax: ANSWER_MS_MAX,
-  },
-  {
     typeUrl: TYPE_URL.runtime,
     name: 'rtds',
     wildcardByDefault: false,
@@ -107,9 +107,9 @@ export const RESOURCE_TYPES: readonly ResourceType[] = [
 export const PUSH_ORDER: Readonly<Record<DiscoveryName, number>> = {
   cds: 0,
   eds: 1,
-  lds: 2,
-  rds: 3,
-  sds: 4,
-  ecds: 5,
+  ecds: 2,
+  lds: 3,
+  rds: 4,
+  sds: 5,
   rtds: 6,
 };

@@ -11,7 +11,6 @@ import type { WorkloadAuthorization } from '#policy/authz/selection.ts';
 import {
   type AuthzConfigOptions,
   authzExtensionConfigs,
-  authzMarkers,
 } from '#xds/generate/authz/extension-configs.ts';
 import { TYPE_URL, type XdsResource } from '#xds/resource.ts';
 import { authorizationOf, authorizationPolicy } from '../../../../test/kit/authorization-policy.ts';
@@ -130,21 +129,5 @@ describe('ports of a policy in explicit mode', () => {
       authzExtensionConfigs(portless, { listenPorts: moved }),
       authzExtensionConfigs(portless, { listenPorts }),
     );
-  });
-});
-
-describe('the marker of TCP chains', () => {
-  const marker = (...specs: AuthorizationPolicySpec[]) =>
-    authzMarkers(authorization(...specs), {}).tcp;
-
-  it('stays when only the policy of HTTP changed', () => {
-    const allowGet = { rules: [{ to: [{ operation: { methods: ['GET'] } }] }] };
-    const allowPut = { rules: [{ to: [{ operation: { methods: ['PUT'] } }] }] };
-    assert.equal(marker(allowGet), marker(allowPut));
-  });
-
-  it('changes with the policy of plain connections', () => {
-    const markers = [marker(), marker({}), marker({ rules: [{}] }), marker(toPort('80'))];
-    assert.equal(new Set(markers).size, markers.length);
   });
 });

@@ -56,13 +56,8 @@ type Meaning = CustomMeaning & CallerMeaning & { readonly countsRules: boolean }
 /** Everything that one authorization comes to under one mapping of ports. */
 interface AuthzConfigs {
   readonly resources: readonly XdsResource[];
-  readonly markers: AuthzMarkers;
-}
-
-/** Texts that change when, and only when, the policy of a kind of traffic does. */
-export interface AuthzMarkers {
-  readonly http: string;
-  readonly tcp: string;
+  /** Changes when, and only when, what is enforced on HTTP does. */
+  readonly httpMarker: string;
 }
 
 const PEER_ONLY: readonly PrincipalBinding[] = ['peer'];
@@ -83,12 +78,12 @@ export function authzExtensionConfigs(
   return configsOf(authorization, options).resources;
 }
 
-/** For the metadata of filter chains, which a change of it drains. */
-export function authzMarkers(
+/** For the metadata of HTTP filter chains, which a change of it drains. */
+export function httpMarker(
   authorization: WorkloadAuthorization,
   options: AuthzConfigOptions,
-): AuthzMarkers {
-  return configsOf(authorization, options).markers;
+): string {
+  return configsOf(authorization, options).httpMarker;
 }
 
 function configsOf(
@@ -153,7 +148,7 @@ function encode(
       ...tcpResources,
       tcpAudit,
     ],
-    markers: { http: markerOf([...custom, ...agent, ...deciding]), tcp: markerOf(tcpResources) },
+    httpMarker: markerOf([...custom, ...agent, ...deciding]),
   };
 }
 

@@ -169,7 +169,7 @@ function httpFilter(name: string, value: ExtensionConfigSource): HttpFilter {
 /**
  * The authorization filters of a TCP chain, to stand before `tcp_proxy`. Two limits of Envoy: they
  * are asked at the first byte from the client, not at connect; and a new configuration reaches new
- * connections only, so the chain must carry `authzMarkers`, whose change drains it.
+ * connections only, so the chain must carry TcpHandling.tcpPolicy, whose change ends those before.
  */
 export function networkAuthzFilters(): readonly Filter[] {
   const { revoked, audit, deny, allow } = AUTHZ_CONFIG_NAMES.tcp;

@@ -17,7 +17,7 @@ import { networkAuthzFilters } from '#xds/generate/authz/filters.ts';
 import { PEER_SERIAL } from '#xds/generate/authz/peer-serial.ts';
 import { type ServerTlsInput, serverTlsSocket } from '#xds/generate/gateway/server-tls.ts';
 import { gatewayHttpManager } from '#xds/generate/http-manager.ts';
-import type { InboundContext } from '#xds/generate/inbound-chains.ts';
+import type { InboundContext, TcpHandling } from '#xds/generate/inbound-chains.ts';
 import { duration, socketAddress, typedConfig } from '#xds/generate/proto-values.ts';
 import { tcpProxy } from '#xds/generate/tcp-proxy.ts';
 import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
@@ -44,7 +44,7 @@ export interface GatewayListenerInput {
   readonly port: number;
   /** At least one. */
   readonly chains: readonly GatewayChain[];
-  readonly context: InboundContext;
+  readonly context: InboundContext & TcpHandling;
   readonly topology: GatewayTopology;
 }
 
