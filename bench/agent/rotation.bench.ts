@@ -1,11 +1,14 @@
-// What renewing a thousand identities costs: key, request, certificate, its checks and the messages
+// What renewing a thousand identities costs: key, request, certificate, its checks and the message
 // of SDS, agent and authority in this process and no sockets, against the cryptography in it.
 import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { createAgentMetrics } from '#agent/metrics.ts';
+import { encodeDeltaResponse, encodeTlsCertificate } from '#agent/sds/messages.ts';
 import { SdsServer } from '#agent/sds/sds-server.ts';
+import { WORKLOAD_SECRET_NAME } from '#agent/sds/secret-names.ts';
 import { SecretCache } from '#agent/secrets/secret-cache.ts';
+import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
 import { present } from '#base/assert.ts';
 import { systemClock } from '#base/clock.ts';
 import { Lanes } from '#base/lanes.ts';
@@ -26,7 +29,7 @@ import { median } from '../median.ts';
 
 const IDENTITIES = 1000;
 const ROUNDS = 7;
-const WARM_UP_ROUNDS = 3;
+const WARM_UP_ROUNDS = 7;
 const DAY_MS = 86_400_000;
 /** About as many bytes as the signed part of a request or certificate has. */
 const SIGNED_BYTES = 300;
@@ -46,7 +49,10 @@ async function measure(work: () => Promise<void>): Promise<number> {
 async function openAuthority(scope: Scope): Promise<CertificateAuthority> {
   const signer = new SelfSignedSigner(await createTestRoot(scope, systemClock));
   const options = { ttlMs: DAY_MS, ttlMsMax: 90 * DAY_MS };
-  const deps = { signer: () => signer, clock: systemClock, random: systemRandom };
+  // A clock on which a millisecond passes for each certificate: every signature is verified.
+  let elapsedMs = 0;
+  const clock = { ...systemClock, monotonicMs: () => elapsedMs++ };
+  const deps = { signer: () => signer, clock, random: systemRandom };
   const issuer = new Issuer(options, deps);
   return {
     async sign({ csr }) {
@@ -80,8 +86,9 @@ async function openWorkloads(scope: Scope): Promise<() => Promise<void>> {
       serviceAccount,
       audience: 'istio-ca',
       ttlMs: DAY_MS,
-      onSecret: (secret: Parameters<SdsServer['publish']>[0]) => {
+      onSecret: (secret: WorkloadSecret) => {
         sds.publish(secret);
+        push(secret);
         left -= 1;
         if (left === 0) all.resolve();
       },
@@ -102,25 +109,53 @@ async function openWorkloads(scope: Scope): Promise<() => Promise<void>> {
   return () => renewed((cache) => cache.renewSoon(reason, 0));
 }
 
-/**
- * Of each identity a key pair and its import by the authority; the signature on its request and on
- * its certificate; and for each of the two the verification by the other side.
- */
-function openFloor(): () => Promise<void> {
+/** Writes what an Envoy is sent; the roots are those that it has. */
+function push({ chainPem, privateKeyPem, serial: version }: WorkloadSecret): Buffer {
+  const secret = encodeTlsCertificate(WORKLOAD_SECRET_NAME, chainPem, privateKeyPem.reveal());
+  return encodeDeltaResponse([{ name: WORKLOAD_SECRET_NAME, version, secret }], [], '1');
+}
+
+interface Floor {
+  /**
+   * Of each identity what no exchange of this kind can do without: a key pair, its import by the
+   * authority, the signatures on request and certificate, and for each of the two the verification
+   * by the other side.
+   */
+  readonly exchange: () => Promise<void>;
+  /**
+   * What our authority promises beyond that: each certificate is verified before it leaves. All of
+   * them are here: a thousand at once are within its budget (docs/adr/0007).
+   */
+  readonly promise: () => Promise<void>;
+}
+
+/** With each of these left out, a test fails: those of csr, issued-chain and issuer. */
+function openFloor(): Floor {
   const root = generateKeyPair();
   const sent = root.publicKey.export({ type: 'spki', format: 'pem' });
   const bytes = systemRandom.bytes(SIGNED_BYTES);
-  const checked = (signer: KeyObject, key: KeyObject): void => {
-    if (!verify('sha256', bytes, key, sign('sha256', bytes, signer))) throw new Error('wrong');
+  const signature = sign('sha256', bytes, root.privateKey);
+  const check = (key: KeyObject, by: Buffer): void => {
+    if (!verify('sha256', bytes, key, by)) throw new Error('wrong');
   };
-  return async () => {
-    for (let count = 0; count < IDENTITIES; count += 1) {
+  const ofEach = (work: () => void) => async () => {
+    for (let count = 0; count < IDENTITIES; count += 1) work();
+  };
+  return {
+    exchange: ofEach(() => {
       const keys = generateKeyPair();
       createPublicKey(sent);
-      checked(keys.privateKey, keys.publicKey);
-      checked(root.privateKey, root.publicKey);
-    }
+      check(keys.publicKey, sign('sha256', bytes, keys.privateKey));
+      check(root.publicKey, sign('sha256', bytes, root.privateKey));
+    }),
+    promise: ofEach(() => check(root.publicKey, signature)),
   };
+}
+
+interface Round {
+  readonly ours: number;
+  readonly exchange: number;
+  readonly promise: number;
 }
 
 /** The rotation over its cryptography. */
@@ -130,17 +165,20 @@ export async function bench(): Promise<BenchResult> {
   try {
     const rotate = await openWorkloads(scope);
     const floor = openFloor();
-    const rounds: { readonly ours: number; readonly floor: number }[] = [];
-    for (let round = 0; round < WARM_UP_ROUNDS + ROUNDS; round += 1)
-      rounds.push({ floor: await measure(floor), ours: await measure(rotate) });
+    const rounds: Round[] = [];
+    for (let round = 0; round < WARM_UP_ROUNDS + ROUNDS; round += 1) {
+      const [exchange, promise] = [await measure(floor.exchange), await measure(floor.promise)];
+      rounds.push({ exchange, promise, ours: await measure(rotate) });
+    }
     return resultOf(rounds.slice(WARM_UP_ROUNDS));
   } finally {
     for (const end of ends) await end();
   }
 }
 
-function resultOf(rounds: readonly { ours: number; floor: number }[]): BenchResult {
-  const ratios = rounds.map(({ ours, floor }) => ours / floor);
+function resultOf(rounds: readonly Round[]): BenchResult {
+  const ratios = rounds.map(({ ours, exchange, promise }) => ours / (exchange + promise));
+  const bare = median(rounds.map(({ ours, exchange }) => ours / exchange));
   return {
     name: 'rotation',
     numerator: {
@@ -149,13 +187,13 @@ function resultOf(rounds: readonly { ours: number; floor: number }[]): BenchResu
       unit: 'µs CPU',
     },
     denominator: {
-      label: 'two signatures, two verifications and a key',
-      value: median(rounds.map(({ floor }) => floor)),
+      label: 'a key, its import, two signatures, three verifications',
+      value: median(rounds.map(({ exchange, promise }) => exchange + promise)),
       unit: 'µs CPU',
     },
     ratio: median(ratios),
     spread: { min: Math.min(...ratios), max: Math.max(...ratios) },
     goal: 1.5,
-    note: 'agent and authority in one process, without the connections between them',
+    note: `agent and authority in one process, without connections; ${bare.toFixed(2)} without the authority's own check in the floor`,
   };
 }

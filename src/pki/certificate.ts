@@ -2,8 +2,8 @@ import type { KeyObject } from 'node:crypto';
 import { DerReader } from '#pki/der-read.ts';
 import { contextTag, TAG } from '#pki/der-write.ts';
 import { type Extensions, NO_EXTENSIONS, parseExtensions } from '#pki/extensions.ts';
+import { spkiOf } from '#pki/key-export.ts';
 import { decodePem } from '#pki/pem.ts';
-import { spkiOf } from '#pki/public-key.ts';
 import { parseSignatureAlgorithm, type SignatureAlgorithm } from '#pki/signature.ts';
 
 /** An X.509 certificate, read; not verified. Byte fields are views into `der`. */

@@ -16,10 +16,11 @@ import {
   namesExtension,
   parseExtensions,
 } from '#pki/extensions.ts';
+import { spkiOf } from '#pki/key-export.ts';
 import type { KeyPair } from '#pki/keys.ts';
 import { OID } from '#pki/object-ids.ts';
 import { decodePem, encodePem, type PemText } from '#pki/pem.ts';
-import { type PublicKey, parsePublicKey, spkiOf } from '#pki/public-key.ts';
+import { type PublicKey, parsePublicKey } from '#pki/public-key.ts';
 import {
   parseSignatureAlgorithm,
   signatureVerifies,

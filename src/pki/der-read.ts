@@ -5,14 +5,17 @@ import { OID } from '#pki/object-ids.ts';
 /** Arcs of an object identifier are at most 2^31 - 1 for us. */
 const ARC_MAX = 2 ** 31 - 1;
 
-/**
- * The contents of the identifiers that we know, by their length, so that they are told without
- * being spelled out.
- */
-const KNOWN_OIDS = new Map<number, [dotted: string, bytes: Uint8Array][]>();
+interface KnownOid {
+  readonly dotted: string;
+  readonly contents: Uint8Array;
+}
+
+/** The identifiers that we know by their length, so that they are told without being spelled out. */
+const KNOWN_OIDS: KnownOid[][] = [];
 for (const dotted of Object.values(OID)) {
-  const bytes = oid(dotted).subarray(2);
-  KNOWN_OIDS.set(bytes.length, [...(KNOWN_OIDS.get(bytes.length) ?? []), [dotted, bytes]]);
+  const contents = oid(dotted).subarray(2);
+  const alike = KNOWN_OIDS[contents.length] ?? [];
+  KNOWN_OIDS[contents.length] = [...alike, { dotted, contents }];
 }
 
 /**
@@ -82,13 +85,12 @@ export class DerReader {
   /** OBJECT IDENTIFIER in dotted form. */
   oid(): string {
     this.#pass(TAG.oid);
-    for (const [dotted, bytes] of KNOWN_OIDS.get(this.#offset - this.#start) ?? [])
-      if (this.#lastIs(bytes)) return dotted;
-    return this.#spellOid(this.#bytes.subarray(this.#start, this.#offset));
+    const known = KNOWN_OIDS[this.#offset - this.#start]?.find(this.#isLast, this);
+    return known?.dotted ?? this.#spellOid(this.#bytes.subarray(this.#start, this.#offset));
   }
 
-  /** Whether the element read last has these contents; their length is known to be right. */
-  #lastIs(contents: Uint8Array): boolean {
+  /** Whether the element read last is this one; its length is known to be right. */
+  #isLast({ contents }: KnownOid): boolean {
     for (let index = contents.length - 1; index >= 0; index -= 1)
       if (contents[index] !== this.#bytes[this.#start + index]) return false;
     return true;

@@ -47,7 +47,10 @@ export function element(tag: number, ...contents: readonly DerPart[]): DerPart {
  * them.
  */
 export function encodeDer(part: DerPart): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(sizeOf(part));
+  // From the pool of Buffer, since memory of its own costs more than what is written into it; as a
+  // plain array, since views of a Buffer cost several times as much.
+  const { buffer, byteOffset, length } = Buffer.allocUnsafe(sizeOf(part));
+  const bytes = new Uint8Array(buffer, byteOffset, length);
   write(part, bytes, 0);
   return bytes;
 }

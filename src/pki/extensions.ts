@@ -59,6 +59,7 @@ export interface Extensions {
 const KEY_ID_TAG = contextTag(0, 'primitive');
 const EXTENSIONS_MAX = 64;
 const NAMES_ID = oid(OID.subjectAltName);
+const REQUEST_ID = oid(OID.extensionRequest);
 
 /** Extensions of a thing that has none. */
 export const NO_EXTENSIONS: Extensions = {
@@ -238,5 +239,5 @@ export function authorityExtensions(keyId: string, limits: AuthorityLimits): Uin
  * Attribute.
  */
 export function extensionRequest(...extensions: readonly DerPart[]): DerPart {
-  return sequence(oid(OID.extensionRequest), element(TAG.set, sequence(...extensions)));
+  return sequence(REQUEST_ID, element(TAG.set, sequence(...extensions)));
 }

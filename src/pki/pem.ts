@@ -9,7 +9,12 @@ declare const pemBrand: unique symbol;
 export type PemText = string & { readonly [pemBrand]: true };
 
 /** The labels that we read and write (RFC 7468). */
-export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'PUBLIC KEY' | 'X509 CRL';
+export type PemLabel =
+  | 'CERTIFICATE'
+  | 'CERTIFICATE REQUEST'
+  | 'PRIVATE KEY'
+  | 'PUBLIC KEY'
+  | 'X509 CRL';
 
 /** Characters of base64 in a line. */
 const LINE_LENGTH = 64;

@@ -4,8 +4,9 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { isBulwarkError } from '#base/errors.ts';
 import { bitString, encodeDer, NULL, oid, sequence, unsignedInteger } from '#pki/der-write.ts';
+import { spkiOf } from '#pki/key-export.ts';
 import { OID } from '#pki/object-ids.ts';
-import { importPublicKey, parsePublicKey, spkiOf } from '#pki/public-key.ts';
+import { importPublicKey, parsePublicKey } from '#pki/public-key.ts';
 
 const exported = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' });
 const ec = (namedCurve: string, paramEncoding: 'named' | 'explicit' = 'named'): Buffer =>
@@ -93,19 +94,4 @@ describe('a public key is refused', () => {
       );
     }
   });
-});
-
-describe('the bytes of a key', () => {
-  const made = {
-    'P-256': () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
-    'P-384': () => generateKeyPairSync('ec', { namedCurve: 'P-384' }),
-    Ed25519: () => generateKeyPairSync('ed25519'),
-    RSA: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
-  };
-  for (const [kind, make] of Object.entries(made))
-    it(`are those that OpenSSL writes: ${kind}`, () => {
-      const { publicKey } = make();
-      assert.deepEqual(Buffer.from(spkiOf(publicKey)), exported(publicKey));
-      assert.equal(spkiOf(publicKey), spkiOf(publicKey));
-    });
 });

@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { BulwarkError } from '#base/errors.ts';
 import { DerReader } from '#pki/der-read.ts';
 import { TAG } from '#pki/der-write.ts';
-import { kindOfKey } from '#pki/keys.ts';
+import { P256_SPKI_HEAD } from '#pki/key-export.ts';
 import { OID } from '#pki/object-ids.ts';
 import { encodePem, type PemText } from '#pki/pem.ts';
 
@@ -23,12 +23,7 @@ const RSA_BITS_MIN = 2048;
 const RSA_BITS_MAX = 8192;
 const RSA_EXPONENT_BYTES_MAX = 4;
 
-/**
- * The bytes before the point in the SubjectPublicKeyInfo of an uncompressed P-256 key: nearly every
- * key we see.
- */
-const P256_PREFIX = Buffer.from('3059301306072a8648ce3d020106082a8648ce3d030107034200', 'hex');
-const P256_LENGTH = P256_PREFIX.length + 65;
+const P256_LENGTH = P256_SPKI_HEAD.length + 65;
 const UNCOMPRESSED = 4;
 
 /**
@@ -40,26 +35,6 @@ export function parsePublicKey(spki: Uint8Array): PublicKey {
   // As PEM text on purpose: given an object, Node 24 asks four times whether it is a key, and each
   // No is an exception that it throws and catches. That takes twice as long as the import itself.
   return { kind: kindOf(spki), spki, key: encodePem('PUBLIC KEY', spki) };
-}
-
-/** By key: those that are made here are asked for more than once. */
-const exported = new WeakMap<KeyObject, Uint8Array>();
-
-/** The SubjectPublicKeyInfo of a key that node:crypto holds, DER. */
-export function spkiOf(publicKey: KeyObject): Uint8Array {
-  const known = exported.get(publicKey);
-  if (known) return known;
-  const spki = spkiOfP256(publicKey) ?? publicKey.export({ type: 'spki', format: 'der' });
-  exported.set(publicKey, spki);
-  return spki;
-}
-
-/** OpenSSL writes a SubjectPublicKeyInfo in three times the time in which it tells the point. */
-function spkiOfP256(publicKey: KeyObject): Uint8Array | undefined {
-  if (kindOfKey(publicKey) !== 'P-256') return undefined;
-  const { x = '', y = '' } = publicKey.export({ format: 'jwk' });
-  const coordinates = [x, y].map((coordinate) => Buffer.from(coordinate, 'base64url'));
-  return Buffer.concat([P256_PREFIX, Uint8Array.of(UNCOMPRESSED), ...coordinates]);
 }
 
 /**
@@ -82,8 +57,8 @@ export function invalidKey(cause: unknown): BulwarkError {
 }
 
 function kindOf(spki: Uint8Array): KeyKind {
-  if (spki.length === P256_LENGTH && P256_PREFIX.equals(spki.subarray(0, P256_PREFIX.length)))
-    return checkedPoint(spki.subarray(P256_PREFIX.length), 65, 'P-256');
+  if (spki.length === P256_LENGTH && P256_SPKI_HEAD.equals(spki.subarray(0, P256_SPKI_HEAD.length)))
+    return checkedPoint(spki.subarray(P256_SPKI_HEAD.length), 65, 'P-256');
   const outer = new DerReader(spki, 'public key');
   const info = outer.inside(TAG.sequence);
   outer.end();

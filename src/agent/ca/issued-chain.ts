@@ -31,6 +31,8 @@ interface Parsed {
   readonly leaf: Certificate;
   readonly intermediates: readonly Certificate[];
   readonly roots: readonly Certificate[];
+  /** The same, written by us. */
+  readonly rootsPem: string;
 }
 
 type Predicate = (chain: Parsed, expected: Expected) => string | undefined;
@@ -58,13 +60,13 @@ export function checkIssuedChain(chain: readonly string[], expected: Expected): 
     const reason = predicate(parsed, expected);
     if (reason !== undefined) throw refused(reason);
   }
-  const { leaf, roots } = parsed;
+  const { leaf, roots, rootsPem } = parsed;
   // A root that came along in the middle (Istio sends it twice) is not part of what peers are sent.
   const isRoot = ({ der }: Certificate): boolean =>
     roots.some((root) => Buffer.compare(root.der, der) === 0);
   const sent = [leaf, ...parsed.intermediates.filter((certificate) => !isRoot(certificate))];
   const identity = identityOfCertificate(leaf);
-  return { leaf, identity, chainPem: toPem(sent), rootsPem: toPem(roots) };
+  return { leaf, identity, chainPem: toPem(sent), rootsPem };
 }
 
 function parse(chain: readonly string[]): Parsed {
@@ -72,21 +74,28 @@ function parse(chain: readonly string[]): Parsed {
     throw refused(`it has ${chain.length} parts; at least leaf and root belong`);
   try {
     const [leaf, ...intermediates] = chain.slice(0, -1).flatMap(parseCertificatesPem);
-    const roots = rootsOf(chain.at(-1) ?? '');
+    const { roots, rootsPem } = rootsOf(chain.at(-1) ?? '');
     if (!leaf || roots.length === 0) throw refused('it has no leaf or no root');
-    return { leaf, intermediates, roots };
+    return { leaf, intermediates, roots, rootsPem };
   } catch (cause) {
     if (isBulwarkError(cause, 'AGENT_CERTIFICATE_REFUSED')) throw cause;
     throw refused('it does not parse', cause);
   }
 }
 
-/** The roots that came last: they are the same for long, and for every workload. */
-let lastRoots: { readonly pem: string; readonly roots: readonly Certificate[] } | undefined;
+interface Roots extends Pick<Parsed, 'roots' | 'rootsPem'> {
+  /** As it came. */
+  readonly received: string;
+}
 
-function rootsOf(pem: string): readonly Certificate[] {
-  if (lastRoots?.pem !== pem) lastRoots = { pem, roots: parseCertificatesPem(pem) };
-  return lastRoots.roots;
+/** The roots that came last: they are the same for long, and for every workload. */
+let lastRoots: Roots | undefined;
+
+function rootsOf(received: string): Roots {
+  if (lastRoots?.received === received) return lastRoots;
+  const roots = parseCertificatesPem(received);
+  lastRoots = { received, roots, rootsPem: toPem(roots) };
+  return lastRoots;
 }
 
 function keyIsAnother({ leaf }: Parsed, { keys }: Expected): string | undefined {

@@ -51,7 +51,7 @@ function bytesOf(source: DataSource | undefined): string {
 }
 
 function rootsOf(found: RepeatableSecret | undefined): string {
-  const { type } = fromBinary(SecretSchema, found?.secret ?? assert.fail('not found'));
+  const { type } = fromBinary(SecretSchema, found?.encode('') ?? assert.fail('not found'));
   assert.ok(type.case === 'validationContext');
   return bytesOf(type.value.trustedCa);
 }
@@ -72,7 +72,7 @@ describe('secrets in files', () => {
     writeFileSync(join(allowed, 'key.pem'), privateKey);
     const name = `file-cert:${allowed}/cert.pem~${allowed}/key.pem`;
     const found = find(name) ?? assert.fail('not found');
-    const secret = fromBinary(SecretSchema, found.secret);
+    const secret = fromBinary(SecretSchema, found.encode(''));
     assert.equal(secret.name, name);
     assert.ok(secret.type.case === 'tlsCertificate');
     assert.equal(bytesOf(secret.type.value.certificateChain).trim(), certificate.trim());

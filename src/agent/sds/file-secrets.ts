@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import {
   certificatesIn,
   fileMark,
@@ -11,6 +10,7 @@ import {
   encodeTlsCertificate,
   encodeValidationContext,
   type RepeatableSecret,
+  versionOf,
 } from '#agent/sds/messages.ts';
 import type { Clock, Timer } from '#base/clock.ts';
 import { describeError } from '#base/errors.ts';
@@ -170,8 +170,7 @@ function filesOf(source: Source): readonly string[] {
 function resource(
   name: string,
   publicPart: string,
-  encode: (padding: string) => Uint8Array,
+  encode: RepeatableSecret['encode'],
 ): RepeatableSecret {
-  const version = createHash('sha256').update(publicPart).digest('hex').slice(0, 16);
-  return { name, version, secret: encode(''), repeated: encode('\n') };
+  return { name, version: versionOf(publicPart), encode };
 }

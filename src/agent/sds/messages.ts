@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
 /**
@@ -24,22 +25,31 @@ export interface SdsRequest {
   readonly rejection: string | undefined;
 }
 
-/** One secret as it is pushed. */
-export interface SecretResource {
+/** A secret by name; same content, same version. */
+export interface VersionedSecret {
   readonly name: string;
-  /** Of the content: same content, same version. */
   readonly version: string;
+}
+
+/** One secret as it is pushed. */
+export interface SecretResource extends VersionedSecret {
   /** An encoded Secret message. */
   readonly secret: Uint8Array;
 }
 
-/** One secret in two encodings that mean the same. */
-export interface RepeatableSecret extends SecretResource {
+/** One secret that is encoded when somebody asks for it, in either of two ways. */
+export interface RepeatableSecret extends VersionedSecret {
   /**
-   * For pushing a rejected secret once more: Envoy compares with the bytes that it saw last, and
+   * An encoded Secret message. With the line feed it has other bytes and means the same: for
+   * pushing a rejected secret once more, since Envoy compares with the bytes that it saw last, and
    * would say yes to the same ones without looking at them.
    */
-  readonly repeated: Uint8Array;
+  readonly encode: (padding: '' | '\n') => Uint8Array;
+}
+
+/** The version of a secret with this content, which is not to hold the private key. */
+export function versionOf(publicPart: string): string {
+  return hash('sha256', publicPart, 'hex').slice(0, 16);
 }
 
 /** @throws Error when the bytes are no DeltaDiscoveryRequest */

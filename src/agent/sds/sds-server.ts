@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { AgentMetrics } from '#agent/metrics.ts';
 import type { FileSecrets } from '#agent/sds/file-secrets.ts';
 import {
@@ -6,6 +5,7 @@ import {
   encodeTlsCertificate,
   encodeValidationContext,
   type RepeatableSecret,
+  versionOf,
 } from '#agent/sds/messages.ts';
 import { SdsStream, type SdsStreamHost, type SdsVariant } from '#agent/sds/sds-stream.ts';
 import {
@@ -120,7 +120,7 @@ export class SdsServer implements Component {
    */
   publish(secret: WorkloadSecret): void {
     const before = this.#resources;
-    this.#resources = encodeSecret(secret);
+    this.#resources = resourcesOf(secret);
     const isFirst = before.size === 0;
     for (const name of isFirst ? OWN_NAMES : this.#resources.keys()) {
       if (!isFirst && before.get(name)?.version === this.#resources.get(name)?.version) continue;
@@ -194,7 +194,7 @@ function labelOf(name: string): string {
   return OWN_NAMES.includes(name) ? name : 'file';
 }
 
-function encodeSecret(secret: WorkloadSecret): ReadonlyMap<string, RepeatableSecret> {
+function resourcesOf(secret: WorkloadSecret): ReadonlyMap<string, RepeatableSecret> {
   const { chainPem, rootsPem, crlPem = '', isLeafOnly = true, privateKeyPem } = secret;
   const byDomain = rootsByDomain(secret);
   // Versions come from the public part only: they are written into logs.
@@ -231,9 +231,8 @@ function federatedResource(byDomain: ReadonlyMap<string, string>): [string, Repe
 
 function resource(
   name: string,
-  pem: string,
-  encode: (padding: string) => Uint8Array,
+  publicPart: string,
+  encode: RepeatableSecret['encode'],
 ): [string, RepeatableSecret] {
-  const version = createHash('sha256').update(pem).digest('hex').slice(0, 16);
-  return [name, { name, version, secret: encode(''), repeated: encode('\n') }];
+  return [name, { name, version: versionOf(publicPart), encode }];
 }

@@ -7,6 +7,7 @@ import {
   type SdsRequest,
   SECRET_TYPE_URL,
   type SecretResource,
+  type VersionedSecret,
 } from '#agent/sds/messages.ts';
 import {
   frameMessage,
@@ -45,7 +46,7 @@ interface Outstanding {
   readonly nonce: string;
   /** How many secrets the client had taken by then, on all its streams. */
   readonly acceptedBefore: number;
-  readonly resources: readonly SecretResource[];
+  readonly secrets: readonly VersionedSecret[];
 }
 
 /** Names that one stream may want, and their length. Envoy asks for one name on each stream. */
@@ -126,7 +127,7 @@ export class SdsStream {
     const outstanding = this.#outstanding;
     if (!outstanding || outstanding.nonce !== nonce) return; // an answer to an earlier response
     this.#outstanding = undefined;
-    for (const { name, version } of outstanding.resources) {
+    for (const { name, version } of outstanding.secrets) {
       this.#answers.set(name, { version, reason: rejection });
       if (rejection === undefined) {
         this.#rejected.delete(name);
@@ -181,14 +182,17 @@ export class SdsStream {
     if (resources.length === 0 && this.#variant === 'world') return;
     this.#pushes += 1;
     const nonce = String(this.#pushes);
-    this.#outstanding = { nonce, resources, acceptedBefore: this.#host.acceptances() };
+    const secrets = resources.map(({ name, version }) => ({ name, version }));
+    this.#outstanding = { nonce, secrets, acceptedBefore: this.#host.acceptances() };
     this.#stream.writeFrame(frameMessage(this.#encode(resources, unknown, nonce)));
     for (const { name } of resources) this.#host.pushed(name);
   }
 
   #content(name: string): SecretResource | undefined {
     const found = this.#host.find(name);
-    return found && this.#repeated.has(name) ? { ...found, secret: found.repeated } : found;
+    if (!found) return undefined;
+    const { version, encode } = found;
+    return { name, version, secret: encode(this.#repeated.has(name) ? '\n' : '') };
   }
 
   #encode(

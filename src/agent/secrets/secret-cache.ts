@@ -4,6 +4,7 @@ import { findRenewalReason, type RenewalReason, renewalTime } from '#agent/secre
 import type { WorkloadSecret } from '#agent/secrets/workload-secret.ts';
 import { explainRefusedToken } from '#agent/tokens/token-claims.ts';
 import type { TokenSource } from '#agent/tokens/token-source.ts';
+import { Alarm } from '#base/alarm.ts';
 import { Backoff } from '#base/backoff.ts';
 import { type Clock, delay } from '#base/clock.ts';
 import { BulwarkError, describeError, isBulwarkError } from '#base/errors.ts';
@@ -14,7 +15,8 @@ import type { RandomSource } from '#base/random.ts';
 import { Secret } from '#base/secret.ts';
 import type { CaCredential, CertificateAuthority } from '#caclient/ca-client.ts';
 import { buildCsr } from '#pki/csr.ts';
-import { type KeyChoice, makeKeyPair, privateKeyToPem } from '#pki/keys.ts';
+import { keyPairToPem } from '#pki/key-export.ts';
+import { type KeyChoice, makeKeyPair } from '#pki/keys.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
 export interface SecretCacheOptions {
@@ -78,18 +80,19 @@ export class SecretCache implements Component {
   readonly #deps: SecretCacheDeps;
   readonly #backoff: Backoff;
   readonly #closing = new AbortController();
+  readonly #alarm: Alarm;
   #running: Promise<void> | undefined;
   #secret: WorkloadSecret | undefined;
   #renewAt = 0;
   #renewals = 0;
   #lastError: string | undefined;
   #requested: { readonly atMs: number; readonly reason: RenewalReason } | undefined;
-  #waiting = new AbortController();
 
   constructor(options: SecretCacheOptions, deps: SecretCacheDeps) {
     this.#options = options;
     this.#deps = deps;
     this.#backoff = new Backoff(RETRY_DELAY, deps.random);
+    this.#alarm = new Alarm(deps.clock);
   }
 
   /** The last certificate that passed every check. */
@@ -110,7 +113,7 @@ export class SecretCache implements Component {
   renewSoon(reason: RenewalReason, delayMs: number): void {
     if (this.#requested) return;
     this.#requested = { atMs: this.#deps.clock.monotonicMs() + delayMs, reason };
-    this.#waiting.abort();
+    this.#alarm.ring();
   }
 
   /** Goes on with a certificate from before a restart, which holds. To be called before `start`. */
@@ -126,6 +129,7 @@ export class SecretCache implements Component {
 
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#alarm.ring();
     await this.#running;
     this.#secret = undefined;
   }
@@ -139,7 +143,7 @@ export class SecretCache implements Component {
       const found = findRenewalReason({ secret: this.#secret, renewAt: this.#renewAt, now });
       const reason = found ?? (requestedMs <= 0 ? this.#requested?.reason : undefined);
       if (!reason) {
-        await this.#wait(Math.min(this.#renewAt - now, requestedMs, LOOK_MS_MAX));
+        await this.#alarm.wait(Math.min(this.#renewAt - now, requestedMs, LOOK_MS_MAX));
         continue;
       }
       try {
@@ -148,13 +152,6 @@ export class SecretCache implements Component {
         if (!signal.aborted) await this.#pauseAfter(error);
       }
     }
-  }
-
-  /** Until the time is over, it is closed, or there is a reason to look again. */
-  async #wait(delayMs: number): Promise<void> {
-    this.#waiting = new AbortController();
-    const signal = AbortSignal.any([this.#closing.signal, this.#waiting.signal]);
-    await delay(this.#deps.clock, delayMs, signal);
   }
 
   async #renew({ reason, message }: RenewalReason): Promise<void> {
@@ -191,6 +188,7 @@ export class SecretCache implements Component {
     const { clock } = this.#deps;
     const credential = await this.#credential();
     const keys = await makeKeyPair(key);
+    const privateKeyPem = keyPairToPem(keys);
     const request = {
       csr: buildCsr(identity, keys),
       validitySeconds: Math.max(1, Math.round(ttlMs / 1000)),
@@ -207,7 +205,7 @@ export class SecretCache implements Component {
     const { leaf, chainPem, rootsPem } = issued;
     return {
       identity: issued.identity,
-      privateKeyPem: privateKeyToPem(keys.privateKey),
+      privateKeyPem,
       chainPem,
       rootsPem,
       serial: leaf.serial,
