@@ -10,7 +10,7 @@ interface KnownOid {
   readonly contents: Uint8Array;
 }
 
-/** The identifiers that we know by their length, so that they are told without being spelled out. */
+/** The identifiers that we know, by their length: these are told without being spelled out. */
 const KNOWN_OIDS: KnownOid[][] = [];
 for (const dotted of Object.values(OID)) {
   const contents = oid(dotted).subarray(2);
