@@ -1,0 +1,363 @@
+// What `bulwark can --through` says of calls that come in through a gateway is what becomes of
+// them: at its listener, its tokens, its policies and its routes, and at the service behind it.
+import assert from 'node:assert/strict';
+import { request as httpRequest, type RequestOptions } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { type TestContext, test } from 'node:test';
+import type { CallSpelling } from '#cli/calls/call-spelling.ts';
+import { readCall } from '#cli/calls/read-call.ts';
+import { generateKeyPair, privateKeyToPem } from '#pki/keys.ts';
+import { encodePem } from '#pki/pem.ts';
+import { Decider } from '#policy/decide/decider.ts';
+import { CertificateCaller } from '../kit/certificate-caller.ts';
+import { startEchoApp, startTcpApp } from '../kit/echo-app.ts';
+import { freePort } from '../kit/free-port.ts';
+import { secretObject } from '../kit/https-app.ts';
+import { testMesh } from '../kit/mesh.ts';
+import { groupYaml, yamlOf } from '../kit/mesh-objects.ts';
+import { objectsOf } from '../kit/objects.ts';
+import { callPeer } from '../kit/peer-call.ts';
+import { RealMesh } from '../kit/real-mesh.ts';
+import { type TestCertificate, testAuthority } from '../kit/test-authority.ts';
+import { TokenIssuer } from '../kit/token-issuer.ts';
+import { waitUntil } from '../kit/wait-until.ts';
+
+const ISSUER = new TokenIssuer('https://issuer.example');
+const TOPOLOGY = { trustedProxies: 1, proxyProtocol: false };
+const HELLO = 'hello.example.com';
+const PARTNER = 'partner.example';
+
+type Ports = Readonly<Record<'plain' | 'secured' | 'kube' | 'raw' | 'shut', number>>;
+
+const server = (name: string, port: number, protocol: string, hosts: string, tls = '') =>
+  `    - { port: { number: ${port}, name: ${name}, protocol: ${protocol} }, hosts: [${hosts}]${tls} }`;
+const tlsOf = (mode: string, more = '') => `, tls: { mode: ${mode}${more} }`;
+
+const gateways = ({ plain, secured, kube, raw, shut }: Ports) => `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: front, namespace: edge }
+spec:
+  selector: { app: gate }
+  servers:
+${server('http', plain, 'HTTP', `greet/${HELLO}, "greet/*.wild.example.com"`)}
+${server('moved', plain, 'HTTP', 'moved.example.com', ', tls: { httpsRedirect: true }')}
+${server('s', secured, 'HTTPS', 's.example.com', tlsOf('SIMPLE', ', credentialName: cert'))}
+${server('m', secured, 'HTTPS', 'm.example.com', tlsOf('MUTUAL', `, credentialName: cert, subjectAltNames: [${PARTNER}]`))}
+${server('o', secured, 'HTTPS', 'o.example.com', tlsOf('OPTIONAL_MUTUAL', ', credentialName: cert'))}
+${server('i', secured, 'HTTPS', 'i.example.com', tlsOf('ISTIO_MUTUAL'))}
+${server('raw', raw, 'TCP', "'*'")}
+${server('shut', shut, 'TCP', "'*'")}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: outside, namespace: edge }
+spec:
+  gatewayClassName: bulwark
+  listeners:
+    - { name: web, port: ${kube}, protocol: HTTP, allowedRoutes: { namespaces: { from: All } } }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: api, namespace: greet }
+spec:
+  parentRefs: [{ name: outside, namespace: edge }]
+  hostnames: [${HELLO}]
+  rules:
+    - matches: [{ path: { value: /in } }]
+      backendRefs: [{ name: hello, port: 80 }]
+`;
+
+const ROUTES = `
+apiVersion: v1
+kind: Service
+metadata: { name: hello, namespace: greet }
+spec:
+  selector: { app: hello }
+  ports: [{ name: http, port: 80, targetPort: http }]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: hello, namespace: greet }
+spec:
+  hosts: [${HELLO}, moved.example.com, s.example.com, m.example.com, o.example.com, i.example.com, "*.wild.example.com", bare.example.com]
+  gateways: [edge/front]
+  http:
+    - match: [{ uri: { prefix: /in/role }, headers: { "@request.auth.claims.role": { exact: admin } } }]
+      rewrite: { uri: /closed }
+      route: [{ destination: { host: hello, port: { number: 80 } } }]
+    - match: [{ uri: { prefix: /in/teapot } }]
+      directResponse: { status: 418 }
+    - match: [{ uri: { prefix: /in/safe }, scheme: { exact: https } }]
+      redirect: { uri: /, redirectCode: 307 }
+    - match: [{ uri: { prefix: /in/lost } }]
+      route: [{ destination: { host: missing } }]
+    - match: [{ uri: { prefix: /in } }]
+      route: [{ destination: { host: hello, port: { number: 80 } } }]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: raw, namespace: greet }
+spec:
+  hosts: ['*']
+  gateways: [edge/front]
+  tcp: [{ route: [{ destination: { host: echo.tools } }] }]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data: { mesh: 'defaultConfig: { gatewayTopology: { numTrustedProxies: 1 } }' }
+`;
+
+/** The gateway's account may read what it serves with. */
+const SECRETS = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: { name: certificates, namespace: edge }
+rules: [{ apiGroups: [''], resources: [secrets], verbs: [get] }]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: { name: gate, namespace: edge }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: Role, name: certificates }
+subjects: [{ kind: ServiceAccount, name: gate, namespace: edge }]
+`;
+
+const policy = (name: string, namespace: string, spec: string) => `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: ${name}, namespace: ${namespace} }
+spec: { ${spec} }
+`;
+
+/** Without ports, rules about HTTP would be about plain connections as well. */
+const policies = ({ plain, secured, kube, raw }: Ports) => {
+  const ports = `ports: ['${plain}', '${secured}', '${kube}']`;
+  const to = (rest: string) => `to: [{ operation: { ${rest}, ${ports} } }]`;
+  const deny = [
+    `{ ${to('paths: ["/in/admin*"]')} }`,
+    `{ ${to('hosts: [bad.wild.example.com]')} }`,
+    `{ from: [{ source: { remoteIpBlocks: [203.0.113.0/24] } }], ${to('methods: ["*"]')} }`,
+    `{ from: [{ source: { notRequestPrincipals: ["*"] } }], ${to('paths: [/in/user]')} }`,
+  ];
+  const allow = [
+    `{ ${to('notHosts: [m.example.com, i.example.com]')} }`,
+    `{ from: [{ source: { principals: ["*"] } }], ${to('hosts: [m.example.com]')} }`,
+    `{ from: [{ source: { namespaces: [default] } }], ${to('hosts: [i.example.com]')} }`,
+    `{ from: [{ source: { ipBlocks: [127.0.0.1] } }], to: [{ operation: { ports: ['${raw}'] } }] }`,
+  ];
+  const gate = 'principals: [cluster.local/ns/edge/sa/gate]';
+  return [
+    policy('deny', 'edge', `action: DENY, rules: [${deny}]`),
+    policy('allow', 'edge', `rules: [${allow}]`),
+    policy(
+      'hello',
+      'greet',
+      `rules: [{ from: [{ source: { ${gate} } }], to: [{ operation: { notPaths: ["/closed*", /in/shut] } }] }]`,
+    ),
+    `
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: users, namespace: edge }
+spec:
+  selector: { matchLabels: { app: gate } }
+  jwtRules: [{ issuer: "${ISSUER.issuer}", jwks: '${ISSUER.keySet}' }]
+`,
+  ];
+};
+
+/** A request from outside. */
+interface Asked {
+  readonly at: keyof Ports;
+  readonly path?: string;
+  readonly host?: string;
+  readonly forwardedFor?: string;
+  /** Claims of a token that is sent. */
+  readonly claims?: Readonly<Record<string, unknown>>;
+  /** The certificate that the caller shows: one for a name, or one of the mesh. */
+  readonly certificate?: 'partner' | 'other' | 'mesh';
+}
+
+const TOKEN = { iss: ISSUER.issuer, sub: 'someone' };
+const CASES: readonly Asked[] = [
+  { at: 'plain', path: '/in/x' },
+  { at: 'plain', path: '/in/admin/x' },
+  { at: 'plain', path: '/x/../in/admin' },
+  { at: 'plain', path: '/in/shut' },
+  { at: 'plain', path: '/none' },
+  { at: 'plain', path: '/in/teapot' },
+  { at: 'plain', path: '/in/lost' },
+  { at: 'plain', path: '/in/safe' },
+  { at: 'plain', path: '/in/x', host: 'unknown.example.com' },
+  { at: 'plain', path: '/in/x', host: 'bare.example.com' },
+  { at: 'plain', path: '/in/x', host: 'good.wild.example.com' },
+  { at: 'plain', path: '/in/x', host: 'bad.wild.example.com' },
+  { at: 'plain', path: '/in/x', host: 'Bad.wild.example.com:8080' },
+  { at: 'plain', path: '/in/x', host: 'wild.example.com' },
+  { at: 'plain', path: '/in/x', host: 'moved.example.com' },
+  { at: 'plain', path: '/in/admin', host: 'moved.example.com' },
+  { at: 'plain', path: '/in/x', forwardedFor: '203.0.113.7' },
+  { at: 'plain', path: '/in/x', forwardedFor: '203.0.113.7, 192.0.2.1' },
+  { at: 'plain', path: '/in/x', forwardedFor: 'nobody' },
+  { at: 'plain', path: '/in/user' },
+  { at: 'plain', path: '/in/user', claims: TOKEN },
+  { at: 'plain', path: '/in/user', claims: { ...TOKEN, iss: 'https://other.example' } },
+  { at: 'plain', path: '/in/role', claims: { ...TOKEN, role: 'admin' } },
+  { at: 'plain', path: '/in/role', claims: { ...TOKEN, role: ['some', 'admin'] } },
+  { at: 'plain', path: '/in/role', claims: { ...TOKEN, role: 'user' } },
+  { at: 'secured', path: '/in/x', host: 's.example.com' },
+  { at: 'secured', path: '/in/safe', host: 's.example.com' },
+  { at: 'secured', path: '/in/admin', host: 's.example.com' },
+  { at: 'secured', path: '/in/x', host: 'unknown.example.com' },
+  { at: 'secured', path: '/in/x', host: 'm.example.com' },
+  { at: 'secured', path: '/in/x', host: 'm.example.com', certificate: 'partner' },
+  { at: 'secured', path: '/in/x', host: 'm.example.com', certificate: 'other' },
+  { at: 'secured', path: '/in/x', host: 'o.example.com' },
+  { at: 'secured', path: '/in/x', host: 'o.example.com', certificate: 'other' },
+  { at: 'secured', path: '/in/x', host: 'i.example.com' },
+  { at: 'secured', path: '/in/x', host: 'i.example.com', certificate: 'mesh' },
+  { at: 'secured', path: '/in/shut', host: 'i.example.com', certificate: 'mesh' },
+  { at: 'kube', path: '/in/x' },
+  { at: 'kube', path: '/inside' },
+  { at: 'kube', path: '/in/admin' },
+  { at: 'raw' },
+  { at: 'shut' },
+];
+
+function spellingOf(asked: Asked, ports: Ports): CallSpelling {
+  const { at, path, host = HELLO, forwardedFor, claims, certificate } = asked;
+  const isHttp = path !== undefined;
+  const names = { partner: PARTNER, other: 'other.example', mesh: undefined };
+  return {
+    from: certificate === 'mesh' ? 'default/default' : 'outside',
+    through: `edge/${at === 'kube' ? 'outside' : 'front'}:${ports[at]}`,
+    ip: '127.0.0.1',
+    certificate: certificate && names[certificate],
+    ...(isHttp && { path, host }),
+    ...(forwardedFor && { headers: { 'x-forwarded-for': forwardedFor } }),
+    ...(claims && { token: { claims } }),
+  };
+}
+
+type Certificates = Readonly<Record<'partner' | 'other' | 'mesh', TestCertificate>>;
+
+/** The status of the answer; `none` when there is no answer. */
+async function send(asked: Asked, ports: Ports, certificates: Certificates): Promise<string> {
+  const { at, path, host = HELLO, forwardedFor, claims, certificate } = asked;
+  const port = ports[at];
+  if (path === undefined) {
+    const { text } = await callPeer({ port, data: 'hello' }, /hello/);
+    return text === 'hello' ? '200' : 'none';
+  }
+  const shown = certificate && certificates[certificate];
+  const secured = {
+    servername: host,
+    rejectUnauthorized: false,
+    ...(shown && { cert: shown.certificate, key: shown.privateKey }),
+  };
+  const headers = {
+    host,
+    ...(forwardedFor && { 'x-forwarded-for': forwardedFor }),
+    ...(claims && { authorization: `Bearer ${ISSUER.token({ claims })}` }),
+  };
+  const isTls = at === 'secured';
+  const options = { host: '127.0.0.1', port, path, headers, agent: false, ...(isTls && secured) };
+  return status(options, isTls ? (httpsRequest as typeof httpRequest) : httpRequest);
+}
+
+function status(options: RequestOptions, make: typeof httpRequest): Promise<string> {
+  return new Promise((resolve) => {
+    const sent = make(options, (response) => resolve(`${response.resume().statusCode}`));
+    sent.on('error', () => resolve('none'));
+    sent.end();
+  });
+}
+
+/** Outside of the mesh, so that policies of the gateway alone decide. */
+const echo = (port: number) => `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: echo, namespace: greet }
+spec:
+  hosts: [echo.tools]
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  ports: [{ number: 9000, name: tcp, protocol: TCP }]
+  endpoints: [{ address: 127.0.0.1, ports: { tcp: ${port} } }]
+`;
+
+async function startMesh(t: TestContext) {
+  const mesh = new RealMesh(t);
+  await mesh.startServer();
+  const [plain, secured, kube] = [await freePort(), await freePort(), await freePort()];
+  const ports: Ports = { plain, secured, kube, raw: await freePort(), shut: await freePort() };
+  const gate = groupYaml('edge', 'gate', ', gateway.networking.k8s.io/gateway-name: outside');
+  const groups = yamlOf(groupYaml('greet', 'hello'), gate);
+  const outside = echo((await startTcpApp(t)).port);
+  const yaml = yamlOf(groups, SECRETS, gateways(ports), ROUTES, outside, ...policies(ports));
+  await mesh.apply(yaml);
+  const authority = testAuthority();
+  const own = authority.issue({ dnsNames: ['s.example.com'] });
+  const values = { cert: own.certificate, key: own.privateKey, cacert: authority.root };
+  const path = '/api/v1/namespaces/edge/secrets';
+  await mesh.api.expect({ method: 'POST', path, body: secretObject('edge', 'cert', values) });
+  const app = [{ name: 'http', port: await startEchoApp(t, 'hello') }];
+  const workload = (namespace: string, name: string, more: object) => {
+    return { namespace, serviceAccount: name, group: name, name: `${name}-1`, ...more };
+  };
+  await mesh.runAgent('agent', {
+    workloads: [
+      workload('greet', 'hello', { app: { ports: app } }),
+      workload('edge', 'gate', { mode: 'gateway', bindAddress: '127.0.0.1' }),
+    ],
+  });
+  const certificates = {
+    partner: authority.issue({ dnsNames: [PARTNER] }),
+    other: authority.issue({ dnsNames: ['other.example'] }),
+    mesh: await certificateOfMesh(t, mesh),
+  };
+  return { yaml, ports, certificates };
+}
+
+async function certificateOfMesh(t: TestContext, mesh: RealMesh): Promise<TestCertificate> {
+  const caller = await CertificateCaller.connect(mesh.data);
+  t.after(() => caller.close());
+  const keys = generateKeyPair();
+  const { der } = await caller.sign(keys);
+  const privateKey = privateKeyToPem(keys.privateKey).reveal();
+  return { certificate: encodePem('CERTIFICATE', der), privateKey };
+}
+
+test('calls through a gateway end as bulwark can says', { timeout: 180_000 }, async (t) => {
+  const { yaml, ports, certificates } = await startMesh(t);
+  const { model } = testMesh(objectsOf(yaml), { gatewayTopology: TOPOLOGY });
+  const snapshot = model.snapshot();
+  const decider = new Decider(snapshot);
+  const expectedOf = (asked: Asked): string => {
+    const { calls } = readCall(spellingOf(asked, ports), snapshot, 'default');
+    const ends = calls.flatMap((call) => decider.follow(call, Date.now()));
+    const texts = ends.map(({ decision: { decision, answer } }) =>
+      decision === 'allow' ? '200' : (/^\d{3}/.exec(answer)?.[0] ?? 'none'),
+    );
+    assert.equal(new Set(texts).size, 1, JSON.stringify([asked, texts]));
+    return texts[0] ?? '';
+  };
+  // All was there before the gateway was: what it serves at all, it serves with its policies.
+  for (const asked of [{ at: 'plain', path: '/in/x' }, { at: 'raw' }] as const)
+    await waitUntil(async () => (await send(asked, ports, certificates)) === '200', 'it serves');
+  const shut = { at: 'plain', path: '/in/shut' } as const;
+  await waitUntil(async () => (await send(shut, ports, certificates)) === '403', 'the service');
+  const mesh = { at: 'secured', path: '/in/x', host: 's.example.com' } as const;
+  await waitUntil(async () => (await send(mesh, ports, certificates)) === '200', 'and TLS');
+  const seen = new Set<string>();
+  const wrong: string[] = [];
+  for (const asked of CASES) {
+    const expected = expectedOf(asked);
+    const got = await send(asked, ports, certificates);
+    seen.add(got);
+    if (got !== expected) wrong.push(`${JSON.stringify(asked)}: said ${expected}, got ${got}`);
+  }
+  assert.deepEqual(wrong, []);
+  for (const each of ['200', '301', '307', '401', '403', '404', '418', '503', 'none'])
+    assert.ok(seen.has(each), `nothing was answered ${each}`);
+});
