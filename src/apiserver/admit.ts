@@ -131,8 +131,10 @@ function isEmptyCollection(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
 }
 
-function warningText({ reason, field, message }: Diagnostic): string {
-  return reason === 'FieldUnknown' || field === '' ? message : `${field}: ${message}`;
+function warningText({ reason, field, message, remedy }: Diagnostic): string {
+  // What Kubernetes says of unknown fields, others read.
+  if (reason === 'FieldUnknown') return message;
+  return `${field === '' ? '' : `${field}: `}${message}${remedy ? ` (${remedy})` : ''}`;
 }
 
 function nameOf({ metadata }: JsonObject): string {

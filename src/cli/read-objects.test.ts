@@ -41,6 +41,15 @@ describe('files of objects', () => {
     );
   });
 
+  it('are told with what may be meant', async () => {
+    const wrong = POLICY.replace('{}', '{ rulez: [] }');
+    const { diagnostics } = await readObjects(['-'], text(wrong));
+    assert.match(
+      formatDiagnostic(diagnostics[0] ?? assert.fail()),
+      /unknown field "spec\.rulez" \(did you mean "spec\.rules"\?\)$/,
+    );
+  });
+
   it('that are missing, or folders without any, are refused by name', async (t) => {
     const directory = temporaryDirectory(t);
     for (const name of [directory, join(directory, 'none.yaml')]) {

@@ -54,11 +54,11 @@ export async function objectFiles(names: readonly string[]): Promise<readonly st
   return (await Promise.all(names.map(expand))).flat();
 }
 
-/** `FILE:LINE:COLUMN: severity: field: message`, as compilers write it. */
+/** `FILE:LINE:COLUMN: severity: field: message (remedy)`, as compilers write it. */
 export function formatDiagnostic(diagnostic: LocatedDiagnostic): string {
-  const { source, line, column, severity, field, message } = diagnostic;
+  const { source, line, column, severity, field, message, remedy } = diagnostic;
   const where = field === '' ? '' : `${field}: `;
-  return `${source}:${line}:${column}: ${severity}: ${where}${message}`;
+  return `${source}:${line}:${column}: ${severity}: ${where}${message}${remedy ? ` (${remedy})` : ''}`;
 }
 
 /**

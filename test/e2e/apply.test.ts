@@ -131,7 +131,8 @@ spec:
       writeFileSync(file, printed);
       const validate = (args: readonly string[]) =>
         run(process.execPath, [MAIN, 'validate', ...args]);
-      assert.equal(validate([file]).status, 65);
+      assert.equal(validate([]).status, 64);
+      for (const how of [[file], ['-f', file]]) assert.equal(validate(how).status, 65);
       assert.equal(validate(['--fix', file]).status, 0);
       assert.equal(readFileSync(file, 'utf8'), printed.replaceAll(/[“”]/g, '"'));
       const { status, stdout } = apply(['-f', file]);

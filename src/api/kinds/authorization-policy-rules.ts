@@ -9,6 +9,7 @@ import type {
   AuthorizationRule,
   AuthorizationSource,
 } from '#api/kinds/authorization-policy.ts';
+import { valueTrap } from '#api/kinds/authorization-traps.ts';
 import { conditionKeyProblem, conditionValueProblem } from '#api/kinds/condition-key.ts';
 import { DRY_RUN } from '#api/kinds/istio-kind.ts';
 import { pathTemplateProblem } from '#api/kinds/path-template.ts';
@@ -90,6 +91,29 @@ function isEmpty(values: readonly string[] | undefined): boolean {
   return values === undefined || values.length === 0;
 }
 
+/** Reports what was found of a value: that it is wrong, or else that nothing can match it. */
+function checkValue(
+  {
+    about,
+    value,
+    field,
+    found,
+  }: {
+    readonly about: string;
+    readonly value: string;
+    readonly field: string;
+    readonly found: string | undefined;
+  },
+  report: Report,
+): void {
+  if (found !== undefined) {
+    report(invalid(field, value, found));
+    return;
+  }
+  const trap = valueTrap(about, value);
+  if (trap) report(warning(field, `${JSON.stringify(value)}: ${trap.message}`, trap.remedy));
+}
+
 /** Checks the values of a source or operation, of which at least one list must have some. */
 function checkMatcher(
   matcher: Matcher,
@@ -103,7 +127,7 @@ function checkMatcher(
   for (const [name, { problem }] of Object.entries(table)) {
     for (const [index, value] of (matcher[name] ?? []).entries()) {
       const found = value === '' ? 'must not be empty' : problem(value);
-      if (found !== undefined) report(invalid(`${field}.${name}[${index}]`, value, found));
+      checkValue({ about: name, value, field: `${field}.${name}[${index}]`, found }, report);
     }
   }
 }
@@ -132,7 +156,7 @@ function checkCondition(condition: AuthorizationCondition, field: string, report
   for (const [name, list] of Object.entries({ values, notValues })) {
     for (const [index, value] of (list ?? []).entries()) {
       const found = value === '' ? 'must not be empty' : conditionValueProblem(key, value);
-      if (found !== undefined) report(invalid(`${field}.${name}[${index}]`, value, found));
+      checkValue({ about: key, value, field: `${field}.${name}[${index}]`, found }, report);
     }
   }
 }

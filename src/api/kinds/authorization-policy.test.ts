@@ -218,7 +218,7 @@ describe('actions', () => {
     );
     assert.match(warningsOf(source({ requestPrincipals: ['*'] }, 'DENY'))[0] ?? '', /all traffic/);
     assert.deepEqual(warningsOf(operation({ methods: ['GET'], ports: ['80'] }, 'DENY')), []);
-    assert.deepEqual(warningsOf(source({ principals: ['a'] }, 'DENY')), []);
+    assert.deepEqual(warningsOf(source({ principals: ['td/ns/a/sa/b'] }, 'DENY')), []);
     assert.deepEqual(warningsOf(operation({ methods: ['GET'] }, 'ALLOW')), []);
   });
 });

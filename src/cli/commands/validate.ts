@@ -8,6 +8,7 @@ import { type CliContext, EXIT } from '#cli/context.ts';
 import { formatDiagnostic, objectFiles, readObjects } from '#cli/read-objects.ts';
 
 interface ValidateFlags {
+  readonly filename?: readonly string[];
   readonly fix?: true;
 }
 
@@ -20,9 +21,13 @@ export function registerValidateCommand(program: Command, context: CliContext): 
   program
     .command('validate')
     .description('check the objects of YAML or JSON files, without a server')
-    .argument('<files...>', 'files, folders, or - for standard input')
+    .argument('[files...]', 'files, folders, or - for standard input')
+    .option('-f, --filename <file...>', 'the same, as `bulwark apply` has it')
     .option('--fix', 'write straight quotes in place of typographic ones, in the files')
-    .action(async (names: readonly string[], flags: ValidateFlags) => {
+    .action(async (given: readonly string[], flags: ValidateFlags) => {
+      const names = [...given, ...(flags.filename ?? [])];
+      if (names.length === 0)
+        throw new BulwarkError('CLI_USAGE', 'say which files: bulwark validate FILES');
       const files = await objectFiles(names);
       if (flags.fix) for (const file of files) await fix(file, context);
       const { objects, diagnostics } = await readObjects(files, process.stdin);
