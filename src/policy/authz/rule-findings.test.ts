@@ -32,6 +32,11 @@ spec:
   selector: { app: web }
   ports: [{ name: http, port: 80, targetPort: 8080 }, { name: tcp-raw, port: 90, targetPort: 9090 }]
 `;
+/** Only of spellings. */
+function shownRemedy(remedy: string | undefined): string {
+  return remedy?.startsWith('write ') ? ` (${remedy})` : '';
+}
+
 /** What is said of a policy in the namespace shop. */
 function said(spec: string, world = WORLD): string[] {
   const policy = `---
@@ -42,11 +47,39 @@ spec: ${spec}
 `;
   const mesh = testMesh(objectsOf(`${world}${policy}`)).model.snapshot();
   const findings = findingsOf(mesh, new Authorizer(mesh.settings));
-  return [...findings.values()].flat().map(({ field, message }) => `${field}: ${message}`);
+  return [...findings.values()]
+    .flat()
+    .map(({ field, message, remedy }) => `${field}: ${message}${shownRemedy(remedy)}`);
 }
+const NORMALIZED = 'the mesh normalizes such paths (DECODE_AND_MERGE_SLASHES)';
 const from = (source: string) => `{ rules: [{ from: [{ source: { ${source} } }] }] }`;
 const to = (operation: string, action = 'ALLOW') =>
   `{ action: ${action}, rules: [{ to: [{ operation: { ports: ["8080"], ${operation} } }] }] }`;
+
+describe('a path in a spelling that the mesh normalizes', () => {
+  const field = 'spec.rules[0].to[0].operation.paths: ';
+  it('is told, as no request is ever seen with it', () => {
+    for (const [path, seen] of [
+      ['/a//b', '/a/b'],
+      ['/a/../b', '/b'],
+      ['/%61dmin', '/admin'],
+      ['/a%2Fb', '/a/b'],
+    ] as const) {
+      const [found, ...more] = said(to(`paths: ["/ok", "${path}"]`, 'DENY'));
+      assert.equal(found, `${field}"${path}" matches nothing: ${NORMALIZED} (write "${seen}")`);
+      assert.deepEqual(more, []);
+    }
+    const [refused] = said(to('paths: ["/caf\u00e9"]', 'DENY'));
+    assert.match(refused ?? '', /matches nothing: such requests are refused \(400\)/);
+    const [excluded] = said(to('notPaths: ["/a//b"]'));
+    assert.match(excluded ?? '', /operation\.notPaths: "\/a\/\/b" matches nothing/);
+  });
+
+  it('is not told of one that it leaves as it is', () => {
+    const paths = ['/', '/a/b', '/a/', '/a;b', '/a%20b', '/a//b*', '/a/{*}', '*'];
+    assert.deepEqual(said(to(`paths: ${JSON.stringify(paths)}`, 'DENY')), []);
+  });
+});
 
 describe('a rule that can never match', () => {
   it('is told with the field that excludes what another asks for', () => {

@@ -1,12 +1,14 @@
 import { warning } from '#api/field-error.ts';
 import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import type { ApiObject } from '#api/object.ts';
+import type { PathNormalization } from '#model/mesh-settings.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { CompiledPolicy, CompiledRule } from '#policy/authz/compiled-policy.ts';
 import type { Condition, SourceCondition } from '#policy/authz/condition.ts';
 import { excludeEachOther, isContradictory } from '#policy/authz/covers.ts';
 import { KnownCallers } from '#policy/authz/known-callers.ts';
 import { portsHandled, workloadsOf } from '#policy/authz/policy-workloads.ts';
+import { canonicalPath } from '#policy/authz/request-path.ts';
 import type { Authorizer } from '#policy/authz/selection.ts';
 import type { Report } from '#policy/findings.ts';
 
@@ -20,6 +22,7 @@ export function ruleFindings(mesh: MeshSnapshot, authorizer: Authorizer, report:
     const compiled = authorizer.compile(policy);
     for (const rule of compiled.http) checkContradictions(policy, rule, report);
     checkCallers(policy, compiled, callers, report);
+    checkPaths(policy, compiled, mesh.settings.pathNormalization, report);
     checkPorts(policy, withoutOpen(compiled, mesh, authorizer), mesh, report);
   }
 }
@@ -93,6 +96,40 @@ function problemsOf(
       : callers.namespaceProblem(value, own);
     return problem ?? [];
   });
+}
+
+/** Paths are compared as the mesh normalizes them: other spellings are never seen. */
+function checkPaths(
+  policy: AuthorizationPolicy,
+  { http }: CompiledPolicy,
+  paths: PathNormalization,
+  report: Report,
+): void {
+  const conditions = http.flatMap(({ operations }) => operations.flat());
+  for (const { field, notField, values, notValues } of conditions.filter(isAboutPath)) {
+    for (const [at, matches] of [[field, values] as const, [notField, notValues] as const]) {
+      for (const match of matches) {
+        const problem = match.match === 'exact' ? spellingProblem(match.value, paths) : undefined;
+        if (problem) report(policy, warning(at, problem.message, problem.remedy));
+      }
+    }
+  }
+}
+
+function isAboutPath(condition: Condition): condition is Condition & { readonly on: 'path' } {
+  return condition.on === 'path';
+}
+
+function spellingProblem(path: string, paths: PathNormalization) {
+  // Of these is told when the policy is written.
+  if (!path.startsWith('/') || /[?#]/.test(path)) return undefined;
+  const seen = canonicalPath(path, paths);
+  if (seen === path) return undefined;
+  const shown = JSON.stringify(path);
+  if (seen === undefined)
+    return { message: `${shown} matches nothing: such requests are refused (400)` };
+  const message = `${shown} matches nothing: the mesh normalizes such paths (${paths})`;
+  return { message, remedy: `write ${JSON.stringify(seen)}` };
 }
 
 function checkPorts(
