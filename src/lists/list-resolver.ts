@@ -95,7 +95,9 @@ export class ListResolver implements Component {
     for (const [key, state] of gone) {
       stop(state);
       this.#states.delete(key);
-      void this.#deps.folder.forget(state.source);
+      this.#deps.folder.forget(state.source).catch((error: unknown) => {
+        this.#deps.log.warn('a list that nobody wants is still kept', { error });
+      });
     }
     let isNews = gone.length > 0;
     for (const [key, source] of wanted) {

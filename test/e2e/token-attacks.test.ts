@@ -99,6 +99,11 @@ const CASES: readonly Case[] = [
     headers: withClaims({ exp: SECONDS - 3600 }),
     status: 401,
   },
+  {
+    name: 'a token of an issuer whose clock is ahead of ours by less than a minute',
+    headers: withClaims({ nbf: SECONDS + 50 }),
+    status: 200,
+  },
   { name: 'a token for tomorrow', headers: withClaims({ nbf: SECONDS + 86_400 }), status: 401 },
   {
     name: 'a token without exp',
@@ -139,7 +144,7 @@ const CASES: readonly Case[] = [
   },
 ];
 
-test('tokens that are good, bad, and made to look good', { timeout: 60_000 }, async (t) => {
+test('tokens that are good, bad, and made to look good', { timeout: 240_000 }, async (t) => {
   const app = await startGuardedApp(t);
   app.apply(RULES);
   await waitUntil(
@@ -161,7 +166,7 @@ test('tokens that are good, bad, and made to look good', { timeout: 60_000 }, as
 });
 
 test('a token of one issuer, or for one service, opens nothing of another', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const app = await startGuardedApp(t);
   const ofOthers = RULES.replace('name: users', 'name: others')
@@ -191,7 +196,7 @@ spec: { rules: [{ from: [{ source: { requestPrincipals: ["https://one.test/alice
 /** What Envoy allows clocks to differ by. */
 const CLOCK_SKEW_SECONDS = 60;
 
-test('a token that was taken is refused once it has expired', { timeout: 60_000 }, async (t) => {
+test('a token that was taken is refused once it has expired', { timeout: 240_000 }, async (t) => {
   const app = await startGuardedApp(t);
   app.apply(RULES);
   const statusOf = async (token: string) => (await app.ask('/', bearer(token))).status;

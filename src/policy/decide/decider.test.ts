@@ -130,10 +130,22 @@ spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: http}]}
   ],
   [
     'a token that has expired is refused',
-    { yaml: USERS, claims: { ...ALICE, exp: NOW_MS / 1000 - 1 } },
+    { yaml: USERS, claims: { ...ALICE, exp: NOW_MS / 1000 - 61 } },
     'deny token',
     'users',
     'spec.jwtRules[0]',
+  ],
+  [
+    'so is one that is not valid yet',
+    { yaml: USERS, claims: { ...ALICE, nbf: NOW_MS / 1000 + 61 } },
+    'deny token',
+    'users',
+    'spec.jwtRules[0]',
+  ],
+  [
+    'clocks may be off by a minute',
+    { yaml: USERS, claims: { ...ALICE, exp: NOW_MS / 1000 - 59, nbf: NOW_MS / 1000 + 59 } },
+    'allow allow',
   ],
   [
     'a required token that is missing is asked for',
@@ -208,6 +220,25 @@ spec:
     'deny token',
     'old',
     'spec.origins[0].jwt',
+  ],
+  [
+    'in the profile istio a fragment does not change what token a path needs',
+    {
+      path: '/open#x',
+      settings: { hardening: 'istio' },
+      yaml: `---
+apiVersion: authentication.istio.io/v1alpha1
+kind: Policy
+metadata: {name: old, namespace: shop}
+spec:
+  origins:
+    - jwt:
+        issuer: https://a.example
+        jwksUri: https://a.example/keys
+        triggerRules: [{excludedPaths: [{exact: /open}]}]
+`,
+    },
+    'allow allow',
   ],
   [
     'a workload without proxy is guarded by nobody',

@@ -9,7 +9,7 @@ import {
   type WorkloadTokens,
 } from '#policy/authn/jwt.ts';
 import { areTellable } from '#policy/authn/trigger-paths.ts';
-import { canonicalPath } from '#policy/authz/request-path.ts';
+import { canonicalPath, withoutFragment } from '#policy/authz/request-path.ts';
 import type { Call } from '#policy/decide/call.ts';
 import type { Layer } from '#policy/decide/layer.ts';
 import { type TokenSource, tokenSources } from '#policy/decide/token-sources.ts';
@@ -62,10 +62,9 @@ export function judgeToken(call: TokenCall, context: TokenContext): TokenResult 
   const sources = tokenSources(workload, workloadPort, context.mesh);
   if (!areTellable(tokens.rules))
     return deny('the paths of its rules cannot be told apart', tokens.rules[0], sources);
-  const rules = rulesFor(
-    tokens,
-    canonicalPath(http.target, context.mesh.settings.pathNormalization),
-  );
+  const { hardening, pathNormalization } = context.mesh.settings;
+  const target = withoutFragment(http.target, hardening);
+  const rules = rulesFor(tokens, target && canonicalPath(target, pathNormalization));
   if (rules.length === 0) return pass('no token is asked for on this path');
   const required = requiredOf(rules, tokens, context);
   if (token === undefined) {
@@ -88,7 +87,6 @@ export function judgeToken(call: TokenCall, context: TokenContext): TokenResult 
       advice: undefined,
     };
   }
-  const { hardening } = context.mesh.settings;
   if (tokens.demand === 'optional' && !HARDENING[hardening].badOptionalTokensAreRefused)
     return pass('the token is not taken, and none is needed');
   const nearest = judged.find(([rule]) => rule.issuer === token.claims.iss) ?? judged[0];
@@ -168,6 +166,9 @@ function requiredOf(
   return named.length > 0 || demand !== 'present' ? named : rules;
 }
 
+/** By so many seconds the clocks of issuers may be off: what Envoy allows unless told otherwise. */
+const SKEW_S = 60;
+
 function refusalOf(rule: TokenRule, claims: Claims, { mesh, nowMs }: TokenContext): Refusal {
   const { iss, exp, nbf } = claims;
   if (rule.issuer !== '' && rule.issuer !== iss)
@@ -181,9 +182,9 @@ function refusalOf(rule: TokenRule, claims: Claims, { mesh, nowMs }: TokenContex
     return `the token is for the audience ${has}, and not for ${rule.audiences.join(', ')}`;
   }
   const seconds = nowMs / 1000;
-  if (typeof exp === 'number' && exp < seconds) return 'the token has expired';
+  if (typeof exp === 'number' && exp + SKEW_S < seconds) return 'the token has expired';
   if (exp === undefined && rule.requiresExpiration) return 'the token does not say when it expires';
-  if (typeof nbf === 'number' && nbf > seconds) return 'the token is not valid yet';
+  if (typeof nbf === 'number' && nbf - SKEW_S > seconds) return 'the token is not valid yet';
   return undefined;
 }
 
