@@ -12,163 +12,25 @@ import { Decider } from '#policy/decide/decider.ts';
 import { CertificateCaller } from '../kit/certificate-caller.ts';
 import { startEchoApp, startTcpApp } from '../kit/echo-app.ts';
 import { freePort } from '../kit/free-port.ts';
+import {
+  type FrontPorts,
+  frontYaml,
+  HELLO,
+  ISSUER,
+  PARTNER,
+  TOPOLOGY,
+} from '../kit/front-gateway.ts';
 import { secretObject } from '../kit/https-app.ts';
 import { testMesh } from '../kit/mesh.ts';
-import { groupYaml, yamlOf } from '../kit/mesh-objects.ts';
 import { objectsOf } from '../kit/objects.ts';
 import { callPeer } from '../kit/peer-call.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { type TestCertificate, testAuthority } from '../kit/test-authority.ts';
-import { TokenIssuer } from '../kit/token-issuer.ts';
 import { waitUntil } from '../kit/wait-until.ts';
-
-const ISSUER = new TokenIssuer('https://issuer.example');
-const TOPOLOGY = { trustedProxies: 1, proxyProtocol: false };
-const HELLO = 'hello.example.com';
-const PARTNER = 'partner.example';
-
-type Ports = Readonly<Record<'plain' | 'secured' | 'kube' | 'raw' | 'shut', number>>;
-
-const server = (name: string, port: number, protocol: string, hosts: string, tls = '') =>
-  `    - { port: { number: ${port}, name: ${name}, protocol: ${protocol} }, hosts: [${hosts}]${tls} }`;
-const tlsOf = (mode: string, more = '') => `, tls: { mode: ${mode}${more} }`;
-
-const gateways = ({ plain, secured, kube, raw, shut }: Ports) => `
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: { name: front, namespace: edge }
-spec:
-  selector: { app: gate }
-  servers:
-${server('http', plain, 'HTTP', `greet/${HELLO}, "greet/*.wild.example.com"`)}
-${server('moved', plain, 'HTTP', 'moved.example.com', ', tls: { httpsRedirect: true }')}
-${server('s', secured, 'HTTPS', 's.example.com', tlsOf('SIMPLE', ', credentialName: cert'))}
-${server('m', secured, 'HTTPS', 'm.example.com', tlsOf('MUTUAL', `, credentialName: cert, subjectAltNames: [${PARTNER}]`))}
-${server('o', secured, 'HTTPS', 'o.example.com', tlsOf('OPTIONAL_MUTUAL', ', credentialName: cert'))}
-${server('i', secured, 'HTTPS', 'i.example.com', tlsOf('ISTIO_MUTUAL'))}
-${server('raw', raw, 'TCP', "'*'")}
-${server('shut', shut, 'TCP', "'*'")}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: outside, namespace: edge }
-spec:
-  gatewayClassName: bulwark
-  listeners:
-    - { name: web, port: ${kube}, protocol: HTTP, allowedRoutes: { namespaces: { from: All } } }
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: { name: api, namespace: greet }
-spec:
-  parentRefs: [{ name: outside, namespace: edge }]
-  hostnames: [${HELLO}]
-  rules:
-    - matches: [{ path: { value: /in } }]
-      backendRefs: [{ name: hello, port: 80 }]
-`;
-
-const ROUTES = `
-apiVersion: v1
-kind: Service
-metadata: { name: hello, namespace: greet }
-spec:
-  selector: { app: hello }
-  ports: [{ name: http, port: 80, targetPort: http }]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: { name: hello, namespace: greet }
-spec:
-  hosts: [${HELLO}, moved.example.com, s.example.com, m.example.com, o.example.com, i.example.com, "*.wild.example.com", bare.example.com]
-  gateways: [edge/front]
-  http:
-    - match: [{ uri: { prefix: /in/role }, headers: { "@request.auth.claims.role": { exact: admin } } }]
-      rewrite: { uri: /closed }
-      route: [{ destination: { host: hello, port: { number: 80 } } }]
-    - match: [{ uri: { prefix: /in/teapot } }]
-      directResponse: { status: 418 }
-    - match: [{ uri: { prefix: /in/safe }, scheme: { exact: https } }]
-      redirect: { uri: /, redirectCode: 307 }
-    - match: [{ uri: { prefix: /in/lost } }]
-      route: [{ destination: { host: missing } }]
-    - match: [{ uri: { prefix: /in } }]
-      route: [{ destination: { host: hello, port: { number: 80 } } }]
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: { name: raw, namespace: greet }
-spec:
-  hosts: ['*']
-  gateways: [edge/front]
-  tcp: [{ route: [{ destination: { host: echo.tools } }] }]
----
-apiVersion: v1
-kind: ConfigMap
-metadata: { name: istio, namespace: istio-system }
-data: { mesh: 'defaultConfig: { gatewayTopology: { numTrustedProxies: 1 } }' }
-`;
-
-/** The gateway's account may read what it serves with. */
-const SECRETS = `
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: { name: certificates, namespace: edge }
-rules: [{ apiGroups: [''], resources: [secrets], verbs: [get] }]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: { name: gate, namespace: edge }
-roleRef: { apiGroup: rbac.authorization.k8s.io, kind: Role, name: certificates }
-subjects: [{ kind: ServiceAccount, name: gate, namespace: edge }]
-`;
-
-const policy = (name: string, namespace: string, spec: string) => `
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: ${name}, namespace: ${namespace} }
-spec: { ${spec} }
-`;
-
-/** Without ports, rules about HTTP would be about plain connections as well. */
-const policies = ({ plain, secured, kube, raw }: Ports) => {
-  const ports = `ports: ['${plain}', '${secured}', '${kube}']`;
-  const to = (rest: string) => `to: [{ operation: { ${rest}, ${ports} } }]`;
-  const deny = [
-    `{ ${to('paths: ["/in/admin*"]')} }`,
-    `{ ${to('hosts: [bad.wild.example.com]')} }`,
-    `{ from: [{ source: { remoteIpBlocks: [203.0.113.0/24] } }], ${to('methods: ["*"]')} }`,
-    `{ from: [{ source: { notRequestPrincipals: ["*"] } }], ${to('paths: [/in/user]')} }`,
-  ];
-  const allow = [
-    `{ ${to('notHosts: [m.example.com, i.example.com]')} }`,
-    `{ from: [{ source: { principals: ["*"] } }], ${to('hosts: [m.example.com]')} }`,
-    `{ from: [{ source: { namespaces: [default] } }], ${to('hosts: [i.example.com]')} }`,
-    `{ from: [{ source: { ipBlocks: [127.0.0.1] } }], to: [{ operation: { ports: ['${raw}'] } }] }`,
-  ];
-  const gate = 'principals: [cluster.local/ns/edge/sa/gate]';
-  return [
-    policy('deny', 'edge', `action: DENY, rules: [${deny}]`),
-    policy('allow', 'edge', `rules: [${allow}]`),
-    policy(
-      'hello',
-      'greet',
-      `rules: [{ from: [{ source: { ${gate} } }], to: [{ operation: { notPaths: ["/closed*", /in/shut] } }] }]`,
-    ),
-    `
-apiVersion: security.istio.io/v1
-kind: RequestAuthentication
-metadata: { name: users, namespace: edge }
-spec:
-  selector: { matchLabels: { app: gate } }
-  jwtRules: [{ issuer: "${ISSUER.issuer}", jwks: '${ISSUER.keySet}' }]
-`,
-  ];
-};
 
 /** A request from outside. */
 interface Asked {
-  readonly at: keyof Ports;
+  readonly at: keyof FrontPorts;
   readonly path?: string;
   readonly host?: string;
   readonly forwardedFor?: string;
@@ -224,7 +86,7 @@ const CASES: readonly Asked[] = [
   { at: 'shut' },
 ];
 
-function spellingOf(asked: Asked, ports: Ports): CallSpelling {
+function spellingOf(asked: Asked, ports: FrontPorts): CallSpelling {
   const { at, path, host = HELLO, forwardedFor, claims, certificate } = asked;
   const isHttp = path !== undefined;
   const names = { partner: PARTNER, other: 'other.example', mesh: undefined };
@@ -242,7 +104,7 @@ function spellingOf(asked: Asked, ports: Ports): CallSpelling {
 type Certificates = Readonly<Record<'partner' | 'other' | 'mesh', TestCertificate>>;
 
 /** The status of the answer; `none` when there is no answer. */
-async function send(asked: Asked, ports: Ports, certificates: Certificates): Promise<string> {
+async function send(asked: Asked, ports: FrontPorts, certificates: Certificates): Promise<string> {
   const { at, path, host = HELLO, forwardedFor, claims, certificate } = asked;
   const port = ports[at];
   if (path === undefined) {
@@ -273,28 +135,12 @@ function status(options: RequestOptions, make: typeof httpRequest): Promise<stri
   });
 }
 
-/** Outside of the mesh, so that policies of the gateway alone decide. */
-const echo = (port: number) => `
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: { name: echo, namespace: greet }
-spec:
-  hosts: [echo.tools]
-  location: MESH_EXTERNAL
-  resolution: STATIC
-  ports: [{ number: 9000, name: tcp, protocol: TCP }]
-  endpoints: [{ address: 127.0.0.1, ports: { tcp: ${port} } }]
-`;
-
 async function startMesh(t: TestContext) {
   const mesh = new RealMesh(t);
   await mesh.startServer();
   const [plain, secured, kube] = [await freePort(), await freePort(), await freePort()];
-  const ports: Ports = { plain, secured, kube, raw: await freePort(), shut: await freePort() };
-  const gate = groupYaml('edge', 'gate', ', gateway.networking.k8s.io/gateway-name: outside');
-  const groups = yamlOf(groupYaml('greet', 'hello'), gate);
-  const outside = echo((await startTcpApp(t)).port);
-  const yaml = yamlOf(groups, SECRETS, gateways(ports), ROUTES, outside, ...policies(ports));
+  const ports: FrontPorts = { plain, secured, kube, raw: await freePort(), shut: await freePort() };
+  const yaml = frontYaml(ports, (await startTcpApp(t)).port);
   await mesh.apply(yaml);
   const authority = testAuthority();
   const own = authority.issue({ dnsNames: ['s.example.com'] });

@@ -63,6 +63,41 @@ describe('calls that are tried again', () => {
     assert.equal(allowed.length, 1);
   });
 
+  it('are tried at a gateway, without a Service before it', () => {
+    const gate = 'spiffe://cluster.local/ns/edge/sa/gate';
+    const gateway = objectsOf(`
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: { name: gate, namespace: edge }
+spec: { metadata: { labels: { app: gate } }, template: { serviceAccount: gate } }
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: front, namespace: edge }
+spec:
+  selector: { app: gate }
+  servers:
+    - port: { number: 8443, name: https, protocol: HTTPS }
+      hosts: [a.example]
+      tls: { mode: MUTUAL, credentialName: cert, subjectAltNames: [partner] }
+`);
+    const deny = policy(
+      '{ action: DENY, rules: [{ from: [{ source: { ipBlocks: [9.9.9.9] } }] }] }',
+    );
+    const [change] = deny.map((one) => ({ ...one, metadata: { name: 'p', namespace: 'edge' } }));
+    const workload = { namespace: 'edge', name: 'gate-7', identity: gate };
+    const { caller, ...outside } = row({ workload, port: 8443, host: 'a.example', path: '/' });
+    const before = testMesh(gateway).model.snapshot();
+    const after = testMesh([...gateway, ...(change ? [change] : [])]).model.snapshot();
+    const calls = ['9.9.9.9', '8.8.8.8'].map((callerAddress) => ({ ...outside, callerAddress }));
+    const { denied, allowed } = replay(callsOfSample(calls), { before, after }, 0);
+    assert.deepEqual(
+      denied.map((one) => one.row.callerAddress),
+      ['9.9.9.9'],
+    );
+    assert.equal(allowed.length, 1);
+  });
+
   it('are looked up by identity when the workload has another name by now', () => {
     const allow = policy('{ rules: [{ from: [{ source: { namespaces: [web] } }] }] }');
     const gone = { namespace: 'shop', name: 'app-old', identity: APP };

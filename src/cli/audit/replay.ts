@@ -4,6 +4,7 @@ import type { Call, Caller, Target } from '#policy/decide/call.ts';
 import { callersOf } from '#policy/decide/callers.ts';
 import { Decider } from '#policy/decide/decider.ts';
 import type { Decision } from '#policy/decide/decision.ts';
+import { gatewayTargets } from '#policy/decide/find-gateways.ts';
 import { targetsOf } from '#policy/decide/find-targets.ts';
 import { parseWorkloadId, type SpiffeId } from '#spiffe/spiffe-id.ts';
 
@@ -83,7 +84,10 @@ class Trial {
     const identity = caller as SpiffeId | undefined;
     const known = this.#callers.get(caller ?? '');
     const namespace = (identity && parseWorkloadId(identity)?.namespace) ?? '';
-    const from = { identity, namespace, labels: known?.labels ?? {}, address: callerAddress };
+    // A gateway took the connection: whatever certificate it asks for was there.
+    const certificate = to.entrance && identity === undefined ? '' : undefined;
+    const labels = known?.labels ?? {};
+    const from = { identity, namespace, labels, address: callerAddress, certificate };
     return {
       from,
       to,
@@ -96,14 +100,16 @@ class Trial {
 /** Targets by workload and port, and by identity and port: names of workloads come and go. */
 function targetIndex(mesh: MeshSnapshot): ReadonlyMap<string, Target> {
   const index = new Map<string, Target>();
-  for (const service of mesh.services.all()) {
-    for (const target of service.ports.flatMap((port) => targetsOf(service, port, mesh))) {
-      const { workload, workloadPort } = target;
-      const names = [`${workload.namespace}/${workload.name}`, workload.identity ?? ''];
-      for (const name of names) {
-        const key = `${name}:${workloadPort}`;
-        if (!index.has(key)) index.set(key, target);
-      }
+  const behind = mesh.services
+    .all()
+    .flatMap((service) => service.ports.flatMap((port) => targetsOf(service, port, mesh)));
+  // A Service before a gateway has its ports, too: what counts there is that it is a gateway.
+  for (const target of [...gatewayTargets(mesh), ...behind]) {
+    const { workload, workloadPort } = target;
+    const names = [`${workload.namespace}/${workload.name}`, workload.identity ?? ''];
+    for (const name of names) {
+      const key = `${name}:${workloadPort}`;
+      if (!index.has(key)) index.set(key, target);
     }
   }
   return index;

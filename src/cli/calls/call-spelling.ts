@@ -12,7 +12,7 @@ export interface CallSpelling {
   readonly to?: string | undefined;
   /** The gateway that it comes in through: `NAMESPACE/GATEWAY[:PORT]`. */
   readonly through?: string | undefined;
-  /** A name that a certificate of the caller is for, which gateways may ask for; '' = any. */
+  /** The name of the certificate that gateways may ask for; '' = whichever they ask for. */
   readonly certificate?: string | undefined;
   readonly ip?: string | undefined;
   readonly method?: string | undefined;

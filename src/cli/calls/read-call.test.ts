@@ -167,6 +167,16 @@ describe('a line of an access log', () => {
     assert.deepEqual([from, to], [undefined, 'web.shop.svc.cluster.local:80']);
   });
 
+  it('of a gateway says where it listens, and where it leads', () => {
+    const upstream_cluster = 'outbound|80||web.shop.svc.cluster.local';
+    const { requested_server_name, peer, ...rest } = line;
+    const outside = { ...rest, direction: 'inbound', port: 8443, upstream_cluster };
+    const { from, to, gatewayPort } = callOfLogLine(JSON.stringify(outside));
+    assert.deepEqual([from, to, gatewayPort], ['outside', 'web.shop.svc.cluster.local:80', 8443]);
+    const beside = { ...outside, upstream_cluster: 'inbound|8443||' };
+    assert.equal(callOfLogLine(JSON.stringify(beside)).gatewayPort, undefined);
+  });
+
   it('of Istio, as text, says all but who called', () => {
     const text =
       '[2026-11-22T07:00:00.000Z] "GET /a?x HTTP/1.1" 403 - ' +

@@ -7,7 +7,7 @@ import { coverageOf, REPORTS } from '#cli/policy-tests/report.ts';
 import { runSuite } from '#cli/policy-tests/run-suite.ts';
 import { Decider } from '#policy/decide/decider.ts';
 import { testMesh } from '../../../test/kit/mesh.ts';
-import { objectsOf, serviceObjects } from '../../../test/kit/objects.ts';
+import { groupObject, objectsOf, serviceObjects } from '../../../test/kit/objects.ts';
 
 const MESH = testMesh([
   ...serviceObjects('shop', 'web', [{ name: 'http', port: 80 }]),
@@ -19,6 +19,24 @@ spec: {rules: [{to: [{operation: {methods: [GET]}}]}, {to: [{operation: {methods
 `),
 ]).model.snapshot();
 
+const AT_GATEWAY = testMesh([
+  ...serviceObjects('shop', 'web', [{ name: 'http', port: 80 }]),
+  ...objectsOf(`
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: p, namespace: edge}
+spec: {action: DENY, rules: [{to: [{operation: {paths: [/no]}}]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: front, namespace: edge}
+spec:
+  selector: {app: gate}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [a.example]}]
+`),
+  groupObject('edge', 'gate'),
+]).model.snapshot();
+
 const HEAD = 'apiVersion: bulwark.mesh/v1alpha1\nkind: PolicyTest\n';
 
 function suiteOf(tests: string) {
@@ -27,12 +45,12 @@ function suiteOf(tests: string) {
   return readSuite(document);
 }
 
-function resultOf(tests: string, live?: LiveAnswer) {
+function resultOf(tests: string, live?: LiveAnswer, snapshot = MESH) {
   const { suite, diagnostics } = suiteOf(tests);
   assert.ok(suite, JSON.stringify(diagnostics));
-  const mesh = { snapshot: MESH, placeOf: () => ({ file: 'dir/p.yaml', line: 7 }) };
+  const mesh = { snapshot, placeOf: () => ({ file: 'dir/p.yaml', line: 7 }) };
   const send = live && { send: () => Promise.resolve(live) };
-  return runSuite(suite, { mesh, decider: new Decider(MESH), nowMs: 0, live: send });
+  return runSuite(suite, { mesh, decider: new Decider(snapshot), nowMs: 0, live: send });
 }
 
 const RIGHT = '  - {name: may look, from: outside, to: shop/web, expect: allow}\n';
@@ -44,6 +62,19 @@ describe('a case', () => {
       (await resultOf(RIGHT)).cases.map(({ failures }) => failures),
       [[]],
     );
+  });
+
+  it('may come in through a gateway, and be decided there', async () => {
+    const run = (text: string) => resultOf(text, undefined, AT_GATEWAY);
+    const call = 'from: outside, through: edge/front, to: shop/web, host: a.example, path: /no';
+    const tests = `  - {name: x, ${call}, expect: deny, because: p}\n`;
+    assert.deepEqual((await run(tests)).cases[0]?.failures, []);
+    const [failure = ''] = (await run(tests.replace('deny', 'allow'))).cases[0]?.failures ?? [];
+    assert.match(failure, /^outside → edge\/front:80 GET a.example\/no: .*at edge\/front/);
+    const { exercised } = await run(tests);
+    assert.deepEqual([...exercised], ['ns[edge]-policy[p]-rule[0]']);
+    const nobody = tests.replace('edge/front', 'edge/none');
+    assert.match((await run(nobody)).cases[0]?.failures[0] ?? '', /there is no gateway/);
   });
 
   it('fails when it is not, and says why', async () => {

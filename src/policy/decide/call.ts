@@ -16,8 +16,8 @@ export interface Caller {
   /** '' = not known: rules about addresses do not match. */
   readonly address: string;
   /**
-   * A certificate of authorities outside of the mesh, by a name that it is for ('' = any), which it
-   * shows to gateways that ask for one.
+   * A certificate of authorities outside of the mesh, by the name that it is for ('' = whichever
+   * is asked for), which it shows to gateways that ask for one.
    */
   readonly certificate?: string | undefined;
 }

@@ -10,9 +10,10 @@ import {
   type BoundServer,
   type GatewayPort,
   type ServerWay,
+  serverNamed,
   serverWay,
 } from '#policy/gateway/gateway-ports.ts';
-import { hostOf, servedHost, serverNamesOf } from '#policy/gateway/server-hosts.ts';
+import { hostOf } from '#policy/gateway/server-hosts.ts';
 import { type GatewayTls, gatewayTls } from '#policy/tls/gateway-tls.ts';
 
 /** How a gateway takes a connection. */
@@ -42,8 +43,9 @@ export function enterGateway(
 ): EnteredGateway {
   const [first] = entrance.servers;
   const name = hostName(http?.host ?? '');
-  const bound =
-    entrance.toldBy === 'serverName' ? serverFor(entrance.servers, name) : present(first, 'server');
+  // What is not known of a connection that was taken does not turn it away.
+  const isNamed = entrance.toldBy === 'serverName' && name !== '';
+  const bound = isNamed ? serverNamed(entrance.servers, name) : present(first, 'server');
   if (!bound) {
     const reason = `no server of port ${numberOf(entrance)} has the name "${name}"`;
     const hosts = entrance.servers.flatMap(({ server }) => server.hosts.map(hostOf));
@@ -121,10 +123,10 @@ function endTls(from: Caller, tls: GatewayTls, mesh: MeshSnapshot, said: Said): 
       'call with an identity of the mesh, or of a domain that a TrustBundle vouches for',
     );
   const { subjectAltNames: wanted } = tls;
-  if (wanted.length > 0 && !names.some((name) => wanted.includes(name))) {
-    const has = names.join(', ') || 'no name that is known';
+  const [name] = names;
+  if (wanted.length > 0 && name !== undefined && !wanted.includes(name)) {
     return deny(
-      `the certificate of the caller is for ${has}, and the server asks for ${wanted.join(', ')}`,
+      `the certificate of the caller is for ${name}, and the server asks for ${wanted.join(', ')}`,
       `call with a certificate for ${wanted.join(' or ')}`,
     );
   }
@@ -160,17 +162,6 @@ function isOfMesh({ identity }: Caller, { settings, trustBundles }: MeshSnapshot
   const domain = /^spiffe:\/\/([^/]+)/.exec(identity ?? '')?.[1];
   const known: readonly string[] = [...meshTrustDomains(settings), ...trustBundles.domains];
   return domain !== undefined && known.includes(domain);
-}
-
-function serverFor(servers: readonly BoundServer[], name: string): BoundServer | undefined {
-  const byName = new Map(
-    servers.flatMap((bound) => {
-      const names = serverNamesOf(bound.server.hosts);
-      return (names.length === 0 ? ['*'] : names).map((one) => [one, bound] as const);
-    }),
-  );
-  const found = servedHost(byName.keys(), name);
-  return found === undefined ? undefined : byName.get(found);
 }
 
 /** Of callers of the mesh no other names are asked for. */

@@ -13,6 +13,7 @@ import {
   type BoundServer,
   type GatewayPort,
   gatewayPorts,
+  serverNamed,
   serverWay,
 } from '#policy/gateway/gateway-ports.ts';
 import { hostOf, servedHost } from '#policy/gateway/server-hosts.ts';
@@ -77,9 +78,17 @@ export function portServing(
   const numbers = [...new Set(targets.map(({ port }) => port.port))].sort((a, b) => a - b);
   const note = `the gateway ${name} has the ports ${numbers.join(', ')}: ${number} is meant`;
   return {
-    targets: targets.filter(({ port }) => port.port === number),
+    targets: targets.filter(({ port }) => port.port === number).map((one) => forHost(one, host)),
     notes: numbers.length > 1 ? [note] : [],
   };
+}
+
+/** Servers that are told apart by name may differ in what they do. */
+function forHost(target: Target, host: string): Target {
+  const { entrance, port } = target;
+  if (!entrance || !isSecured(target)) return target;
+  const bound = serverNamed(entrance.servers, host);
+  return bound ? { ...target, port: { ...port, protocol: protocolOf(bound) } } : target;
 }
 
 /** Whether callers of a port speak TLS. */
@@ -181,6 +190,10 @@ const PROTOCOL_OF = {
   nothing: 'tcp',
 } as const satisfies Record<ReturnType<typeof serverWay>, Protocol>;
 
+function protocolOf({ server }: BoundServer): Protocol {
+  return PROTOCOL_OF[serverWay(server)];
+}
+
 /** A gateway is called as if it were a service; of it users know its name and port. */
 function gatewayTarget(
   gateway: string,
@@ -193,7 +206,7 @@ function gatewayTarget(
 ): Target {
   const [namespace = '', name = ''] = gateway.split('/');
   const [bound] = entrance.servers;
-  const protocol = bound ? PROTOCOL_OF[serverWay(bound.server)] : 'tcp';
+  const protocol = bound ? protocolOf(bound) : 'tcp';
   const { listen } = entrance;
   const port: ServicePort = { name: '', port: number, targetPort: listen, protocol };
   const service: Service = {

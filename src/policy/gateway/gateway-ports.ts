@@ -4,7 +4,7 @@ import { labelsMatch } from '#model/selector.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
 import { isDerived } from '#policy/gateway/derived-gateways.ts';
-import { hostOf } from '#policy/gateway/server-hosts.ts';
+import { hostOf, servedHost, serverNamesOf } from '#policy/gateway/server-hosts.ts';
 
 /** A server of a Gateway that a workload serves. */
 export interface BoundServer {
@@ -47,6 +47,21 @@ export function gatewayPorts(workload: Workload, sources: GatewaySources): reado
     }
   }
   return [...merged.values()].sort((a, b) => a.listen - b.listen);
+}
+
+/** The server of a port that TLS for a name is for; undefined where none is. */
+export function serverNamed(
+  servers: readonly BoundServer[],
+  name: string,
+): BoundServer | undefined {
+  const byName = new Map(
+    servers.flatMap((bound) => {
+      const names = serverNamesOf(bound.server.hosts);
+      return (names.length === 0 ? ['*'] : names).map((one) => [one, bound] as const);
+    }),
+  );
+  const found = servedHost(byName.keys(), name);
+  return found === undefined ? undefined : byName.get(found);
 }
 
 class MergedPort implements GatewayPort {
