@@ -10,6 +10,7 @@ import { RefusalLog } from '#agent/denials/refusal-log.ts';
 import { EnvoyAdmin } from '#agent/envoy/admin-client.ts';
 import { buildBootstrap } from '#agent/envoy/bootstrap.ts';
 import type { EnvoyBinary } from '#agent/envoy/find-envoy.ts';
+import { HeldPorts } from '#agent/envoy/held-ports.ts';
 import { type ChosenPorts, choosePorts, compulsoryPorts } from '#agent/envoy/ports.ts';
 import type { Unready } from '#agent/envoy/readiness.ts';
 import { EnvoySupervisor, type LaunchPlan } from '#agent/envoy/supervisor.ts';
@@ -51,11 +52,15 @@ export class WorkloadProxy {
   readonly #connections: ConnectionWatch;
   readonly #policyCounts: PolicyCounts;
   readonly #adminSocket: string;
+  readonly #holdSocket: string;
+  readonly #heldPorts: HeldPorts;
   #ports: ChosenPorts | undefined;
 
   constructor(options: WorkloadProxyOptions, deps: WorkloadProxyDeps) {
     this.#options = options;
     this.#adminSocket = join(options.directory, 'admin.sock');
+    this.#holdSocket = join(options.directory, 'hold.sock');
+    this.#heldPorts = new HeldPorts(this.#holdSocket, deps);
     const admin = new EnvoyAdmin(this.#adminSocket);
     const policies = new AllowPolicies({ admin, clock: deps.clock });
     this.#refusals = new RefusalLog({ ...deps, policies });
@@ -121,8 +126,9 @@ export class WorkloadProxy {
   }
 
   /** @param options.drain false to leave out the time for open connections */
-  close(options: { readonly drain?: boolean } = {}): Promise<void> {
-    return this.#envoy.close(options);
+  async close(options: { readonly drain?: boolean } = {}): Promise<void> {
+    await this.#envoy.close(options);
+    await this.#heldPorts.close();
   }
 
   get status(): ProxyStatus {
@@ -144,11 +150,12 @@ export class WorkloadProxy {
   /** Ports stay over restarts, since peers know them, until one of them is taken. */
   async #prepare(portsAreTaken: boolean): Promise<LaunchPlan> {
     const { workload, directory, settings, sdsSocket } = this.#options;
+    await this.#heldPorts.start();
     if (workload.mode === 'explicit' && (portsAreTaken || !this.#ports))
       this.#ports = await choosePorts(workload);
     const ports = this.#ports;
-    const adminSocket = this.#adminSocket;
-    const bootstrap = buildBootstrap({ ...settings, workload, ports, sdsSocket, adminSocket });
+    const sockets = { sdsSocket, holdSocket: this.#holdSocket, adminSocket: this.#adminSocket };
+    const bootstrap = buildBootstrap({ ...settings, workload, ports, ...sockets });
     const bootstrapPath = join(directory, 'envoy.json');
     await writeFile(bootstrapPath, JSON.stringify(bootstrap, undefined, 1), { mode: OWNER_ONLY });
     const compulsory = ports ? compulsoryPorts(ports) : [];

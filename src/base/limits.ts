@@ -103,6 +103,10 @@ export const LIMITS = {
   certificateFileBytesMax: 4 * 1024 * 1024,
   /** Workloads of one agent. */
   agentWorkloadsMax: 1000,
+  /** Connections by which one Envoy holds its ports and their policies: two for each. */
+  heldPortConnectionsMax: 4096,
+  /** Bytes of what is said on such a connection. */
+  heldPortLineBytesMax: 512,
   /** Bytes of one line of Envoy's output; longer ones are dropped and counted. */
   envoyLineBytesMax: 64 * 1024,
   /** Bytes of one answer of Envoy's admin interface. */

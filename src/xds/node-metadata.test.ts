@@ -51,6 +51,7 @@ test('a node of a redirected proxy', () => {
     interception: 'redirect',
     group: 'web',
     agentSocket: undefined,
+    holdSocket: undefined,
     explicit: undefined,
     envoyVersion: '1.40.0',
   });
@@ -59,6 +60,7 @@ test('a node of a redirected proxy', () => {
 test('a node whose agent can be asked', () => {
   const path = '/run/bulwark/web/sds.sock';
   assert.equal(parse({ BULWARK_AGENT_SOCKET: path }).agentSocket, path);
+  assert.equal(parse({ BULWARK_HOLD_SOCKET: path }).holdSocket, path);
 });
 
 test('a node in explicit mode', () => {
@@ -108,6 +110,7 @@ test('what is malformed is refused with the name of the field', () => {
     [{ INSTANCE_IPS: Array.from({ length: 17 }, () => '::1').join() }, 'metadata.INSTANCE_IPS'],
     [{ INTERCEPTION_MODE: 'TPROXY' }, 'metadata.INTERCEPTION_MODE'],
     [{ BULWARK_AGENT_SOCKET: 'run/sds.sock' }, 'metadata.BULWARK_AGENT_SOCKET'],
+    [{ BULWARK_HOLD_SOCKET: 'run/hold.sock' }, 'metadata.BULWARK_HOLD_SOCKET'],
     [{ BULWARK_AGENT_SOCKET: `/${'x'.repeat(103)}` }, 'metadata.BULWARK_AGENT_SOCKET'],
     [{ AUTO_REGISTER_GROUP: '' }, 'metadata.AUTO_REGISTER_GROUP'],
     [{ BULWARK_EXPLICIT: PORTS }, 'metadata.BULWARK_EXPLICIT'],

@@ -31,6 +31,7 @@ const TEXT_LENGTH_MAX = 317;
  * | `metadata.INTERCEPTION_MODE` | `REDIRECT` (when absent too) or `NONE`: explicit mode |
  * | `metadata.AUTO_REGISTER_GROUP` | the WorkloadGroup to be registered under; may be absent |
  * | `metadata.BULWARK_AGENT_SOCKET` | the unix socket at which the agent is asked; may be absent |
+ * | `metadata.BULWARK_HOLD_SOCKET` | the one by which it ends connections; may be absent |
  * | `metadata.BULWARK_EXPLICIT` | the ExplicitPorts object; with `NONE` and only then |
  * | `metadata.BULWARK_BIND_ADDRESS` | where a gateway listens; `0.0.0.0` when absent |
  *
@@ -60,7 +61,8 @@ export function parseProxyNode(node: Node, caller: ProxyCaller): ProxyNode {
     group: 'AUTO_REGISTER_GROUP' in metadata ? textAt(metadata, 'AUTO_REGISTER_GROUP') : undefined,
     explicit: explicitOf(metadata, interception),
     ...(kind === 'router' && { gateway: gatewayOf(metadata, interception) }),
-    agentSocket: socketOf(metadata),
+    agentSocket: socketOf(metadata, 'BULWARK_AGENT_SOCKET'),
+    holdSocket: socketOf(metadata, 'BULWARK_HOLD_SOCKET'),
     envoyVersion: versionOf(node),
   };
 }
@@ -127,8 +129,7 @@ function gatewayOf(metadata: JsonMap, interception: ProxyNode['interception']): 
   throw invalid('metadata.BULWARK_BIND_ADDRESS', 'must be an IP address');
 }
 
-function socketOf(metadata: JsonMap): string | undefined {
-  const field = 'BULWARK_AGENT_SOCKET';
+function socketOf(metadata: JsonMap, field: string): string | undefined {
   if (!(field in metadata)) return undefined;
   const path = textAt(metadata, field);
   const isPath = path.startsWith('/') && !path.includes('\0');

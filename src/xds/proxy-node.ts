@@ -51,6 +51,8 @@ export interface ProxyNode {
   readonly gateway?: GatewayPlace | undefined;
   /** The unix socket of the agent, where it can be asked about requests. */
   readonly agentSocket?: string | undefined;
+  /** The unix socket by which the agent ends open connections to a port. */
+  readonly holdSocket?: string | undefined;
   /** Envoy's version, `1.40.0`. */
   readonly envoyVersion: string;
 }

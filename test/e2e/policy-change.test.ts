@@ -51,7 +51,7 @@ async function changeUnderLoad(policy: ChangingPolicy, kinds: readonly RequestKi
     assert.deepEqual(await stop(), new Set([allowed]), `${kind}, ${allowed}`);
 }
 
-test('a policy that changes under load', { timeout: 90_000 }, async (t: TestContext) => {
+test('a policy that changes under load', { timeout: 240_000 }, async (t: TestContext) => {
   const policy = await ChangingPolicy.start(t);
 
   await t.test('a new policy counts on open connections, and so does its end', async () => {
@@ -71,12 +71,27 @@ test('a policy that changes under load', { timeout: 90_000 }, async (t: TestCont
     await changeUnderLoad(policy, REQUEST_KINDS);
   });
 
-  await t.test('a TCP connection that is not allowed any more is cut', async () => {
+  await t.test('a TCP connection that is not allowed any more is cut, silent or not', async () => {
     await policy.old();
-    const socket = await waitUntil(() => policy.tcp(), 'a connection that is allowed');
-    const cut = once(socket.resume(), 'close');
+    const silent = await waitUntil(() => policy.tcp(), 'a connection that is allowed');
+    const talking = await waitUntil(() => policy.tcp(), 'another one');
+    for (const socket of [silent, talking]) socket.resume();
+    const talk = setInterval(() => talking.write('on'), 5);
+    t.after(() => clearInterval(talk));
     await policy.withoutTcp();
+    await waitUntil(() => silent.closed && talking.closed, 'both are cut');
     await waitUntil(async () => (await policy.tcp()) === undefined, 'new ones are refused');
-    await cut;
+  });
+
+  await t.test('connections to a port of which nothing new is said go on', async () => {
+    await policy.remove();
+    const socket = await waitUntil(() => policy.tcp(), 'a connection that is allowed');
+    const other = await waitUntil(() => policy.tcp('tcp-other'), 'one to another port');
+    socket.resume();
+    await policy.withoutTcp();
+    await waitUntil(() => socket.closed, 'the one is cut');
+    other.write('still there');
+    assert.match(String(await once(other, 'data')), /still there/);
+    other.destroy();
   });
 });

@@ -12,7 +12,7 @@ export type RequestKind = 'HTTP/1.1' | 'HTTP/2' | 'gRPC';
 
 export const REQUEST_KINDS: readonly RequestKind[] = ['HTTP/1.1', 'HTTP/2', 'gRPC'];
 
-const PORTS = ['http', 'grpc', 'tcp'] as const;
+const PORTS = ['http', 'grpc', 'tcp', 'tcp-other'] as const;
 
 const OBJECTS = `
 apiVersion: v1
@@ -28,14 +28,20 @@ kind: Service
 metadata: { name: web, namespace: shop }
 spec:
   selector: { app: web }
-  ports: [{ name: http, port: 80 }, { name: grpc, port: 81 }, { name: tcp, port: 82 }]
+  ports:
+    - { name: http, port: 80 }
+    - { name: grpc, port: 81 }
+    - { name: tcp, port: 82 }
+    - { name: tcp-other, port: 83 }
 ---
 apiVersion: networking.istio.io/v1
 kind: WorkloadGroup
 metadata: { name: web, namespace: shop }
 spec:
   metadata: { labels: { app: web } }
-  template: { serviceAccount: web, ports: { http: 8080, grpc: 8081, tcp: 8082 } }
+  template:
+    serviceAccount: web
+    ports: { http: 8080, grpc: 8081, tcp: 8082, tcp-other: 8083 }
 `;
 
 const PATH = '/apis/security.istio.io/v1/namespaces/shop/authorizationpolicies/web';
@@ -68,21 +74,24 @@ export class ChangingPolicy {
     const mesh = new RealMesh(test);
     await mesh.startServer();
     await mesh.apply(OBJECTS);
-    const [http, grpc, tcp] = await Promise.all([
+    const [http, grpc, tcp, other] = await Promise.all([
       startEchoApp(test, 'web'),
       startGrpcApp(test),
       startTcpApp(test),
+      startTcpApp(test),
     ]);
-    const appPorts = new Map(PORTS.map((name, at) => [name, [http, grpc, tcp.port][at] ?? 0]));
+    const listening = [http, grpc, tcp.port, other.port];
+    const appPorts = new Map(PORTS.map((name, at) => [name, listening[at] ?? 0]));
     const ports = [...appPorts].map(([name, port]) => ({ name, port }));
     const workload = { namespace: 'shop', serviceAccount: 'web', name: 'web', mode: 'explicit' };
     const status = await mesh.startAgent('web', {
-      drainDuration: '1s',
+      // Longer than tests wait: what ends at a change does not end for that.
+      drainDuration: '60s',
       workloads: [{ ...workload, group: 'web', app: { ports } }],
     });
     const { inbound } = (await status('web')).ports;
-    const listening = new Map(inbound.map(({ name, listen }) => [name, listen]));
-    return new ChangingPolicy(mesh, test, appPorts, listening);
+    const taken = new Map(inbound.map(({ name, listen }) => [name, listen]));
+    return new ChangingPolicy(mesh, test, appPorts, taken);
   }
 
   /** The old form: ALLOW rules, one of them for the TCP port. */
@@ -137,8 +146,8 @@ spec:
   }
 
   /** A TCP connection that the application answered on; undefined when it is refused. */
-  async tcp(): Promise<Socket | undefined> {
-    const socket = connect(this.#port('tcp'), '127.0.0.1');
+  async tcp(port: 'tcp' | 'tcp-other' = 'tcp'): Promise<Socket | undefined> {
+    const socket = connect(this.#port(port), '127.0.0.1');
     this.#test.after(() => socket.destroy());
     socket.on('error', () => socket.destroy());
     socket.write('hello');

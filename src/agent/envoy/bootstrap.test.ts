@@ -38,6 +38,7 @@ const OPTIONS = {
   discoveryServerName: 'istiod.istio-system.svc',
   clusterDomain: 'cluster.local',
   sdsSocket: '/run/bulwark/sds.sock',
+  holdSocket: '/run/bulwark/hold.sock',
   adminSocket: '/run/bulwark/admin.sock',
 };
 
@@ -64,6 +65,7 @@ describe('the bootstrap of an Envoy', () => {
       INTERCEPTION_MODE: 'NONE',
       AUTO_REGISTER_GROUP: 'frontend-group',
       BULWARK_AGENT_SOCKET: '/run/bulwark/sds.sock',
+      BULWARK_HOLD_SOCKET: '/run/bulwark/hold.sock',
       BULWARK_EXPLICIT: PORTS,
     });
     const names = message.staticResources?.clusters.map(({ name }) => name);

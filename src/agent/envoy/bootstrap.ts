@@ -15,6 +15,8 @@ export interface BootstrapOptions {
   readonly clusterDomain: string;
   /** Unix socket of the agent's SDS. */
   readonly sdsSocket: string;
+  /** Unix socket by which the agent ends connections to a port (HeldPorts). */
+  readonly holdSocket: string;
   /** Unix socket that Envoy opens for its admin interface. */
   readonly adminSocket: string;
 }
@@ -135,6 +137,7 @@ function buildNode(options: BootstrapOptions): Json {
       INTERCEPTION_MODE: mode === 'explicit' ? 'NONE' : 'REDIRECT',
       ...(bindAddress === undefined ? {} : { BULWARK_BIND_ADDRESS: bindAddress }),
       BULWARK_AGENT_SOCKET: options.sdsSocket,
+      BULWARK_HOLD_SOCKET: options.holdSocket,
       ...(group === undefined ? {} : { AUTO_REGISTER_GROUP: group }),
       ...(ports === undefined ? {} : { BULWARK_EXPLICIT: ports }),
     },

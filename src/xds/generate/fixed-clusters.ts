@@ -4,6 +4,7 @@ import {
   Cluster_LbPolicy,
   ClusterSchema,
 } from '#gen/envoy-api/envoy/config/cluster/v3/cluster_pb.js';
+import { heldBy } from '#xds/generate/held-port.ts';
 import { httpProtocolOptions, type UpstreamHttp } from '#xds/generate/http-protocol.ts';
 import {
   CLUSTER_NAMES,
@@ -93,11 +94,13 @@ export interface InboundClusterInput {
   readonly http2: boolean;
   /** `explicit`: the application is on loopback beside the proxy. */
   readonly interception: 'redirect' | 'explicit';
+  /** The unix socket of the agent that ends its TCP connections; undefined = nobody does. */
+  readonly holdSocket?: string | undefined;
 }
 
 /** The cluster of a port of the workload. */
 export function buildInboundCluster(input: InboundClusterInput): XdsResource {
-  const { port, http2, interception } = input;
+  const { port, http2, interception, holdSocket } = input;
   const name = inboundClusterName(port);
   const http: UpstreamHttp = http2 ? 'http2' : 'caller';
   if (interception === 'redirect')
@@ -105,6 +108,10 @@ export function buildInboundCluster(input: InboundClusterInput): XdsResource {
   return resource(name, {
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
     typedExtensionProtocolOptions: httpProtocolOptions(http),
+    ...(holdSocket !== undefined && {
+      healthChecks: [heldBy(`port ${port}`)],
+      closeConnectionsOnHostHealthFailure: true,
+    }),
     loadAssignment: {
       clusterName: name,
       endpoints: [
@@ -113,7 +120,14 @@ export function buildInboundCluster(input: InboundClusterInput): XdsResource {
             {
               hostIdentifier: {
                 case: 'endpoint',
-                value: { address: socketAddress('127.0.0.1', port) },
+                value: {
+                  address: socketAddress('127.0.0.1', port),
+                  ...(holdSocket !== undefined && {
+                    healthCheckConfig: {
+                      address: { address: { case: 'pipe', value: { path: holdSocket } } },
+                    },
+                  }),
+                },
               },
             },
           ],

@@ -14,6 +14,7 @@ import { httpMarker } from '#xds/generate/authz/extension-configs.ts';
 import { type PortsOfPolicy, tcpPolicyAt } from '#xds/generate/authz/tcp-policy.ts';
 import { BuildCache } from '#xds/generate/build-cache.ts';
 import { buildInboundCluster, INBOUND_PASSTHROUGH } from '#xds/generate/fixed-clusters.ts';
+import { buildHeldPolicy } from '#xds/generate/held-port.ts';
 import type { InboundContext, InboundPort, TcpHandling } from '#xds/generate/inbound-chains.ts';
 import { buildExplicitInbound, buildVirtualInbound } from '#xds/generate/inbound-listener.ts';
 import { type WorkloadPort, workloadPorts } from '#xds/generate/inbound-ports.ts';
@@ -78,6 +79,7 @@ export class InboundBuilder {
   readonly #settings: MeshSettings;
   readonly #modes: MtlsModes;
   readonly #clusters = new BuildCache(buildInboundCluster);
+  readonly #heldPolicies = new BuildCache(buildHeldPolicy);
   readonly #gates = new BuildCache(buildGate);
   readonly #gateClusters = new BuildCache(buildGateCluster);
   readonly #explicit = new BuildCache(buildExplicitInbound);
@@ -102,7 +104,7 @@ export class InboundBuilder {
     const tcpAt = (at: PortsOfPolicy): TcpHandling => this.tcpHandling(authorization, at, mesh);
     const said = { mtls, tokens, rules: authorization.tcp, tcpAt };
     return explicit
-      ? this.#buildExplicit(explicit, ports, said, context)
+      ? this.#buildExplicit({ ...proxy, explicit }, ports, said, context)
       : this.#buildRedirected(ports, said, context);
   }
 
@@ -153,20 +155,20 @@ export class InboundBuilder {
   }
 
   #buildExplicit(
-    explicit: ExplicitPorts,
+    { explicit, holdSocket }: ProxyNode & { readonly explicit: ExplicitPorts },
     ports: readonly WorkloadPort[],
     said: PortPolicies,
     context: InboundContext,
   ): InboundTraffic {
     const served = ports.map((port) => {
       const listen = explicit.inbound.find((said) => said.port === port.port)?.listen ?? 0;
-      return { listen, port: numberedPort(port, said) };
+      return { listen, port: numberedPort(port, said), protocol: port.protocol };
     });
     const address = explicit.inboundAddress;
     const gated = served.map(({ port }) => port).filter(({ isGated }) => isGated);
     return {
       clusters: [
-        ...ports.map((port) => this.#cluster(port, 'explicit')),
+        ...served.flatMap(({ port, protocol }) => this.#heldCluster(port, protocol, holdSocket)),
         ...gated.map(({ port }) => this.#gateClusters.get(port)),
       ],
       listeners: [
@@ -216,7 +218,10 @@ export class InboundBuilder {
     return {
       clusters: [
         INBOUND_PASSTHROUGH,
-        ...ports.map((port) => this.#cluster(port, 'redirect')),
+        ...ports.map(({ port, protocol }) => {
+          const { http2 } = PROTOCOLS[protocol];
+          return this.#clusters.get({ port, http2, interception: 'redirect' });
+        }),
         ...gated.map(({ port }) => this.#gateClusters.get(port)),
       ],
       listeners: [...this.#gatesOf(gated, said, context), listener],
@@ -235,8 +240,24 @@ export class InboundBuilder {
     });
   }
 
-  #cluster({ port, protocol }: WorkloadPort, interception: ProxyNode['interception']): XdsResource {
-    return this.#clusters.get({ port, http2: PROTOCOLS[protocol].http2, interception });
+  /**
+   * The cluster of a port in explicit mode, and what its open TCP connections hang by. An
+   * ORIGINAL_DST cluster, as with redirection, has no endpoints of which a check could be about
+   * something else: there connections end when their chain drains.
+   */
+  #heldCluster(
+    { port, tcpPolicy }: NumberedPort,
+    protocol: WorkloadPort['protocol'],
+    socket: string | undefined,
+  ): XdsResource[] {
+    const { handling, http2 } = PROTOCOLS[protocol];
+    const holdSocket = handling === 'http' || handling === 'none' ? undefined : socket;
+    return [
+      this.#clusters.get({ port, http2, interception: 'explicit', holdSocket }),
+      ...(holdSocket === undefined
+        ? []
+        : [this.#heldPolicies.get({ socket: holdSocket, port, tcpPolicy })]),
+    ];
   }
 }
 
