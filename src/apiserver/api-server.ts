@@ -12,6 +12,7 @@ import { NamespaceLife } from '#apiserver/namespace-life.ts';
 import { OpenWatches } from '#apiserver/open-watches.ts';
 import { DEFAULT_BINDINGS, DEFAULT_ROLES } from '#apiserver/rbac/default-roles.ts';
 import { Rbac } from '#apiserver/rbac/rbac.ts';
+import { type SecretRights, secretRights } from '#apiserver/rbac/secret-rights.ts';
 import type { ResourceDeps } from '#apiserver/resource-context.ts';
 import type { ServiceAccountTokens } from '#apiserver/service-account-tokens.ts';
 import { ApiError } from '#apiserver/status.ts';
@@ -117,6 +118,11 @@ export class ApiServer implements Component {
   /** Where it listens; only once it is started. */
   get address(): AddressInfo {
     return present(this.#address, 'the address of a started server');
+  }
+
+  /** Which Secrets service accounts may read. */
+  get secretRights(): SecretRights {
+    return secretRights(this.#rbac.authorizer, (listener) => this.#rbac.onChange(listener));
   }
 
   /** @throws BulwarkError NET_PORT_TAKEN, NET_LISTEN_FAILED, or what the store throws */

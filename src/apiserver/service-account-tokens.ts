@@ -200,6 +200,18 @@ function goList(items: readonly string[]): string {
   return `[${items.map((item) => JSON.stringify(item)).join(' ')}]`;
 }
 
+/** A service account as a caller, however it proves itself. */
+export function accountCaller(namespace: string, serviceAccount: string): Caller {
+  return {
+    username: `system:serviceaccount:${namespace}:${serviceAccount}`,
+    groups: [
+      'system:serviceaccounts',
+      `system:serviceaccounts:${namespace}`,
+      'system:authenticated',
+    ],
+  };
+}
+
 /** The caller that a token of a service account stands for. */
 export function callerOf(result: TokenResult & { readonly authenticated: true }): Caller {
   const { namespace, serviceAccount, uid, tokenId, pod, node } = result;
@@ -210,13 +222,8 @@ export function callerOf(result: TokenResult & { readonly authenticated: true })
       ...(claim.uid ? { [`${prefix}/${what}-uid`]: [claim.uid] } : {}),
     };
   return {
-    username: `system:serviceaccount:${namespace}:${serviceAccount}`,
+    ...accountCaller(namespace, serviceAccount),
     uid,
-    groups: [
-      'system:serviceaccounts',
-      `system:serviceaccounts:${namespace}`,
-      'system:authenticated',
-    ],
     extra: {
       [`${prefix}/credential-id`]: [`JTI=${tokenId}`],
       ...about('pod', pod),

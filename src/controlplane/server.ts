@@ -46,6 +46,7 @@ import { openRotation } from '#controlplane/open-rotation.ts';
 import { proxiesView } from '#controlplane/proxies-view.ts';
 import type { RootRotation } from '#controlplane/root-rotation.ts';
 import { RootWatch } from '#controlplane/root-watch.ts';
+import { keepSecretReaders } from '#controlplane/secret-readers.ts';
 import { SERVER_NAMES } from '#controlplane/server-names.ts';
 import { ServingCertificate, type ServingMaterial } from '#controlplane/serving-certificate.ts';
 import { guardTrustDomain } from '#controlplane/trust-domain-guard.ts';
@@ -171,14 +172,12 @@ export class ControlPlane implements Component {
       [ADMIN_PATHS.jwks]: () => issuerKeys.refresh(),
     };
     const api = await this.#startApi(parts, { port: ports.api, views, actions });
+    keepSecretReaders(api.secretRights, mesh.model, () => lists.meshChanged());
     const monitoring = new MonitoringServer(
       { host: LOOPBACK, port: ports.monitoring },
       { metrics: this.#deps.metrics, isReady: () => this.#isReady && authority.canSign() },
     );
-    const controllers = new CaControllers(
-      { settings, trustDomain },
-      { ...this.#deps, mesh, authority, journal, store },
-    );
+    const controllers = new CaControllers({ settings, trustDomain }, { ...this.#deps, ...own });
     const status = openPolicyStatus(mesh, xds, { ...this.#deps, store });
     lists.onNews(() => status.recheck());
     authority.roots.onChange(async () => {

@@ -19,6 +19,7 @@ import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import { emptyObjectParts, OBJECT_PARTS, type ObjectPart } from '#model/object-parts.ts';
 import { ObjectTable } from '#model/object-table.ts';
 import { Revocations } from '#model/revocations.ts';
+import { EVERY_READER, type SecretReaders } from '#model/secret-readers.ts';
 import { labelsMatch } from '#model/selector.ts';
 import type { Service } from '#model/service.ts';
 import { readServiceEntry } from '#model/service-entry.ts';
@@ -76,6 +77,7 @@ export class MeshModel {
       trustBundles: TrustBundles.none(),
       keySets: KeySets.none,
       fetchedLists: FetchedLists.none,
+      secretReaders: EVERY_READER,
     };
   }
 
@@ -119,6 +121,12 @@ export class MeshModel {
     const before = this.snapshot();
     if (before.fetchedLists === fetchedLists) return;
     this.#snapshot = { ...before, fetchedLists, version: before.version + 1 };
+  }
+
+  /** Takes in who may read Secrets; before that, everybody may. */
+  useSecretReaders(secretReaders: SecretReaders): void {
+    const before = this.snapshot();
+    this.#snapshot = { ...before, secretReaders, version: before.version + 1 };
   }
 
   /** Takes settings in that may change while the mesh runs; names of its domains may not. */

@@ -25,6 +25,7 @@ import type { KeySets } from '#model/key-sets.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import type { Revocations } from '#model/revocations.ts';
+import type { SecretReaders } from '#model/secret-readers.ts';
 import type { ServiceIndex } from '#model/service-index.ts';
 import type { TrustBundles } from '#model/trust-bundles.ts';
 import type { WorkloadIndex } from '#model/workload-index.ts';
@@ -83,4 +84,5 @@ export interface MeshSnapshot {
   readonly keySets: KeySets;
   /** What the control plane fetched for listcheckers. */
   readonly fetchedLists: FetchedLists;
+  readonly secretReaders: SecretReaders;
 }

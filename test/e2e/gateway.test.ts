@@ -7,7 +7,7 @@ import { bulwark } from '../kit/bulwark.ts';
 import { type SeenRequest, startEchoApp } from '../kit/echo-app.ts';
 import { freePort } from '../kit/free-port.ts';
 import { secretObject } from '../kit/https-app.ts';
-import { groupYaml } from '../kit/mesh-objects.ts';
+import { groupYaml, secretReaderYaml } from '../kit/mesh-objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { testAuthority } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
@@ -90,6 +90,8 @@ spec:
       backendRefs: [{ name: hello-world, port: 80 }]
 `;
 
+const BINDINGS = '/apis/rbac.authorization.k8s.io/v1/namespaces/edge/rolebindings';
+
 const TRUSTING_ONE_PROXY = `
 apiVersion: v1
 kind: ConfigMap
@@ -150,6 +152,7 @@ async function startGateway(t: TestContext) {
   const vault = bulwark(['gateway', ...who, '--kubeconfig', mesh.kubeconfig]);
   t.after(() => vault.stop());
   await vault.waitForLine((line) => line === 'ready' || undefined, READY_MS_MAX);
+  await mesh.api.expect({ method: 'GET', path: `${BINDINGS}/bulwark-gateway-vault` });
   const outside = (host = HELLO, headers: RequestOptions['headers'] = {}, path = '/') =>
     ask({ port: ports.http, path, headers: { ...headers, host } });
   const inside = (namespace: keyof typeof callers) =>
@@ -275,14 +278,19 @@ test('a gateway leads callers to a service, and policies decide at both', {
       const caller = authority.issue({ dnsNames: ['caller'] });
       const proved = { cert: caller.certificate, key: caller.privateKey };
       const values = { cert, key, cacert: authority.root };
-      const [path, body] = [
-        `/api/v1/namespaces/edge/secrets`,
-        secretObject('edge', 'hello', values),
-      ];
       await assert.rejects(call(proved));
-      await mesh.api.expect({ method: 'POST', path, body });
+      await mesh.apply(JSON.stringify(secretObject('edge', 'hello', values)));
+      const front = '/apis/networking.istio.io/v1/namespaces/edge/gateways/front';
+      const told = async () =>
+        JSON.stringify(await mesh.api.expect({ method: 'GET', path: front }));
+      const lacksRight = async () => (await told()).includes('gate may not read Secret hello');
+      await waitUntil(lacksRight, 'the status tells of the right that its account lacks');
+      await assert.rejects(call(proved));
+      await mesh.apply(secretReaderYaml('edge', 'gate'));
       await becomes(() => call(proved), 200);
       await assert.rejects(call({}));
+      await mesh.api.expect({ method: 'DELETE', path: `${BINDINGS}/secrets-of-gate` });
+      await waitUntil(async () => !(await call(proved).catch(() => false)), 'it is closed again');
     },
   );
 });

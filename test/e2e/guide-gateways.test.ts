@@ -69,7 +69,7 @@ test('the page about gateways', { timeout: 90_000 }, async (t) => {
       word === language ? [code] : [],
     );
   const [serve = '', can = '', wait = ''] = blocks('sh').map((line) => line.trim());
-  const [, gateway = '', policy = ''] = blocks('yaml');
+  const [, gateway = '', right = '', policy = ''] = blocks('yaml');
   const mesh = await startShop(t);
   const [secured, plain] = [await freePort(), await freePort()];
   const args = serve.replace('10.0.0.5', '127.0.0.1').split(' ').slice(1);
@@ -96,6 +96,7 @@ test('the page about gateways', { timeout: 90_000 }, async (t) => {
   await t.test('a shop is served by its certificate, and plaintext is sent there', async () => {
     const numbered = gateway.replace('number: 443', `number: ${secured}`);
     await mesh.apply(numbered.replace('number: 80, name', `number: ${plain}, name`));
+    await mesh.apply(right);
     const secrets = '/api/v1/namespaces/edge/secrets';
     const body = secretObject('edge', 'shop-cert', { cert, key });
     await mesh.api.expect({ method: 'POST', path: secrets, body });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { startHttpsApp } from '../kit/https-app.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import { secretReaderYaml } from '../kit/mesh-objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { type TestAuthority, testAuthority } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
@@ -57,6 +58,7 @@ spec: { metadata: { labels: { app: web } }, template: { serviceAccount: web } }
 async function startCaller(t: TestContext, mesh: RealMesh, port: number, source: string) {
   await mesh.startServer();
   await mesh.apply(`${CALLER}---\n${partnerObjects(port, source)}`);
+  await mesh.apply(secretReaderYaml('shop', 'web'));
   const web = { namespace: 'shop', serviceAccount: 'web', name: 'web', group: 'web' };
   const status = await mesh.startAgent('agent', {
     secretDirectories: [mesh.directory],

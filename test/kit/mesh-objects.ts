@@ -75,3 +75,12 @@ export const workloadOf = (serviceAccount: string, more: object = {}): object =>
   ...{ namespace: 'shop', serviceAccount, name: serviceAccount, mode: 'explicit' },
   ...more,
 });
+
+/** What lets a service account read the Secrets of its namespace: its proxies are handed them. */
+export const secretReaderYaml = (namespace: string, account: string): string => `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: { name: secrets-of-${account}, namespace: ${namespace} }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: 'bulwark:gateway' }
+subjects: [{ kind: ServiceAccount, name: ${account} }]
+`;

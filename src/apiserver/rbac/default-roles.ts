@@ -160,6 +160,8 @@ const MESH_ROLES: readonly ClusterRole[] = [
     'edit',
   ),
   clusterRole('bulwark:aggregate-to-view', readingMesh('in a namespace'), 'view'),
+  // What a gateway is to have for the Secrets of its servers, as in Istio's own installation.
+  clusterRole('bulwark:gateway', [on('', ['secrets'], READ)]),
   // What an agent asks of the API: tokens of the accounts whose workloads it runs.
   clusterRole('bulwark:agent', [on('', ['serviceaccounts/token'], ['create'])]),
 ];

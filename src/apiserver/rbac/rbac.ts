@@ -47,6 +47,7 @@ export class Rbac implements Component {
   #isCurrent = false;
   #isClosed = false;
   #watch: StoreWatch | undefined;
+  #onChange: () => void = () => {};
   #retry: Timer | undefined;
   /** Whether rules must be collected (again), and the run that does it. */
   #isDue = false;
@@ -65,6 +66,11 @@ export class Rbac implements Component {
     await this.#read();
     await reconcileDefaults(this.#deps.store, this.#defaults);
     await this.#collectAll();
+  }
+
+  /** `listener` is called after each change that may give or take rights. */
+  onChange(listener: () => void): void {
+    this.#onChange = listener;
   }
 
   async close(): Promise<void> {
@@ -96,12 +102,14 @@ export class Rbac implements Component {
     await Promise.resolve();
     if (this.#watch !== watch) return;
     this.#isCurrent = true;
+    this.#onChange();
     this.#collectSoon();
   }
 
   #note({ type, kind, object, previous }: StoreEvent): void {
     if (type === 'DELETED') this.#index.remove(kind, previous ?? object);
     else this.#index.put(kind, object, previous);
+    this.#onChange();
     if (kind === CLUSTER_ROLES) this.#collectSoon();
   }
 

@@ -7,7 +7,7 @@ import { AGENT_SETTINGS, serveWorkloads } from '#cli/commands/agent.ts';
 import { connect } from '#cli/connect.ts';
 import type { CliContext } from '#cli/context.ts';
 import { labelOf, nameOf } from '#cli/run/run-options.ts';
-import { ensureGroup } from '#cli/run/service-objects.ts';
+import { ensureGroup, ensureSecretReader } from '#cli/run/service-objects.ts';
 import { addSettingOptions, settingsNearServer } from '#cli/settings-options.ts';
 
 interface GatewayFlags {
@@ -50,6 +50,7 @@ export function registerGatewayCommand(program: Command, context: CliContext): v
       const log = context.logger(settings.logLevel).child({ component: 'agent' });
       try {
         log.info(await ensureGroup(client, { namespace, serviceAccount, labels, group }));
+        log.info(await ensureSecretReader(client, { namespace, serviceAccount }));
       } finally {
         client.close();
       }

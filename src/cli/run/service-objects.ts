@@ -52,6 +52,30 @@ export function ensureGroup(client: KubeClient, request: GroupRequest): Promise<
   return ensure(client, groupOf(request));
 }
 
+/**
+ * Makes sure that a role lets a gateway read the Secrets of its namespace: without, it is handed
+ * none. A binding that exists is left as it is. Says what was done.
+ */
+export function ensureSecretReader(
+  client: KubeClient,
+  { namespace, serviceAccount }: Pick<GroupRequest, 'namespace' | 'serviceAccount'>,
+): Promise<string> {
+  const apiGroup = 'rbac.authorization.k8s.io';
+  const name = `bulwark-gateway-${serviceAccount}`;
+  return ensure(client, {
+    collection: `/apis/${apiGroup}/v1/namespaces/${namespace}/rolebindings`,
+    name,
+    shown: `role binding ${namespace}/${name}`,
+    body: {
+      apiVersion: `${apiGroup}/v1`,
+      kind: 'RoleBinding',
+      metadata: { name, namespace },
+      roleRef: { apiGroup, kind: 'ClusterRole', name: 'bulwark:gateway' },
+      subjects: [{ kind: 'ServiceAccount', name: serviceAccount, namespace }],
+    },
+  });
+}
+
 async function ensure(client: KubeClient, wanted: Wanted): Promise<string> {
   const { collection, name, shown, body } = wanted;
   try {

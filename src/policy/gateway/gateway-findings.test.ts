@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ApiObject } from '#api/object.ts';
+import { EVERY_READER } from '#model/secret-readers.ts';
 import { gatewayFindings } from '#policy/gateway/gateway-findings.ts';
 import { secretObject } from '../../../test/kit/https-app.ts';
 import { testMesh } from '../../../test/kit/mesh.ts';
@@ -29,10 +30,16 @@ spec: { http: [{ route: [{ destination: { host: b } }] }], ${spec} }
 const http = (hosts: string) =>
   `{ port: { number: 80, name: h, protocol: HTTP }, hosts: [${hosts}] }`;
 
-function found(text: string, more: readonly ApiObject[] = []): readonly string[] {
+function found(
+  text: string,
+  more: readonly ApiObject[] = [],
+  secretReaders = EVERY_READER,
+): readonly string[] {
   const objects = objectsOf(`${ENTRY}${text}`.replace(/---$/, ''));
   const lines: string[] = [];
-  gatewayFindings(testMesh([...objects, ...more]).model.snapshot(), (object, { field, message }) =>
+  const { model } = testMesh([...objects, ...more]);
+  model.useSecretReaders(secretReaders);
+  gatewayFindings(model.snapshot(), (object, { field, message }) =>
     lines.push(`${object.kind} ${object.metadata.name} ${field}: ${message}`),
   );
   return lines;
@@ -75,6 +82,8 @@ test('a server without its Secret, or without its port, is told', () => {
   assert.match(found(tls('MUTUAL'), own).join(), /no Secret c with authorities/);
   const whole = [secretObject('edge', 'c', { ...values, cacert: authority.root })];
   assert.deepEqual(found(tls('MUTUAL'), whole), []);
+  const unread = found(tls('SIMPLE'), whole, { mayRead: () => false }).join();
+  assert.match(unread, /service account app may not read Secret c: no role lets it/);
   const tcp = '{ port: { number: 80, name: t, protocol: TCP }, hosts: [a.com] }';
   const both = `${gateway(http('a.com'))}${gateway(tcp, 'h', 1)}`;
   assert.match(found(both).join(), /^Gateway h spec.servers\[0\].port: is not served by edge\/g/);

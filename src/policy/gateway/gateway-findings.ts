@@ -10,7 +10,7 @@ import { gatewayPorts } from '#policy/gateway/gateway-ports.ts';
 import { commonHosts, hostOf, hostsForNamespace } from '#policy/gateway/server-hosts.ts';
 import { MESH } from '#policy/routing/source-match.ts';
 import { isVisible } from '#policy/routing/virtual-services.ts';
-import { CredentialReader } from '#policy/tls/credential.ts';
+import { CredentialReader, cannotRead, readableSecrets } from '#policy/tls/credential.ts';
 
 /** Remembers Secrets by their identity. */
 const reader = new CredentialReader();
@@ -119,19 +119,24 @@ export function lackingSecrets(
   if (mode !== 'SIMPLE' && mode !== 'MUTUAL' && mode !== 'OPTIONAL_MUTUAL') return undefined;
   const { namespace } = workload;
   const names = credentialNames.length > 0 ? credentialNames : [credentialName ?? ''];
-  const find = (secret: string) => reader.credential(mesh.secrets, namespace, secret);
+  const readable = readableSecrets(mesh, workload);
+  const find = (secret: string) => reader.credential(readable, namespace, secret);
+  const why = (secret: string, lacks: string): string => {
+    const { keyPair, trust } = reader.credential(mesh.secrets, namespace, secret);
+    const isThere = lacks === KEY_PAIR ? keyPair : trust;
+    if (!isThere) return `namespace ${namespace} has no Secret ${secret} with ${lacks}`;
+    return cannotRead(workload.serviceAccount, secret);
+  };
   const [first = ''] = names;
   const missing = names.find((secret) => secret !== '' && !find(secret).keyPair);
   const closed = 'no connection is taken';
-  if (missing !== undefined) {
-    const what = `namespace ${namespace} has no Secret ${missing} with a certificate and its key`;
-    return `${what}: ${closed}`;
-  }
+  if (missing !== undefined) return `${why(missing, KEY_PAIR)}; ${closed}`;
   const roots = caCertCredentialName || first;
   if (mode === 'SIMPLE' || roots === '' || find(roots).trust) return undefined;
-  const what = `namespace ${namespace} has no Secret ${roots} with authorities for callers`;
-  return `${what}: ${closed}`;
+  return `${why(roots, 'authorities for callers')}; ${closed}`;
 }
+
+const KEY_PAIR = 'a certificate and its key';
 
 /** Why the routes of an object do not count at a gateway that it names. */
 function problemOfBinding(

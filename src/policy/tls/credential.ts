@@ -1,6 +1,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { Secret } from '#api/kinds/secret.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
+import type { SecretReader } from '#model/secret-readers.ts';
+import type { MeshSnapshot } from '#model/snapshot.ts';
 
 /** A key with its certificates, from a Secret. The same object as long as the Secret is. */
 export interface KeyPair {
@@ -22,6 +24,33 @@ export interface Trust {
 export interface Credential {
   readonly keyPair: KeyPair | undefined;
   readonly trust: Trust | undefined;
+}
+
+/** The Secrets of a mesh, or those that somebody may read. */
+export type SecretSource = Pick<NamespacedObjects<Secret>, 'get'>;
+
+/**
+ * The Secrets that a workload may be handed: those of its namespace that its service account may
+ * read at the API server. Who may only write that a workload is a gateway gets nothing by that.
+ */
+export function readableSecrets(
+  { secrets, secretReaders }: Pick<MeshSnapshot, 'secrets' | 'secretReaders'>,
+  account: SecretReader,
+): SecretSource {
+  const isReadable = (namespace: string, name: string): boolean =>
+    namespace === account.namespace && secretReaders.mayRead(account, name);
+  return {
+    get: (namespace, name) => {
+      const secret = secrets.get(namespace, name);
+      return secret && isReadable(namespace, name) ? secret : undefined;
+    },
+  };
+}
+
+/** Says that an account lacks the right to a Secret, and which right that is. */
+export function cannotRead(serviceAccount: string, secret: string): string {
+  const role = 'no role lets it get this Secret, or list all of the namespace';
+  return `service account ${serviceAccount} may not read Secret ${secret}: ${role}`;
 }
 
 /** Names of the values in a Secret: Istio's own, then those of `kubernetes.io/tls`. */
@@ -47,7 +76,7 @@ export class CredentialReader {
   readonly #read = new WeakMap<Secret, Credential>();
 
   /** The credential of a name in a namespace; roots may be in `<name>-cacert` instead. */
-  credential(secrets: NamespacedObjects<Secret>, namespace: string, name: string): Credential {
+  credential(secrets: SecretSource, namespace: string, name: string): Credential {
     const own = this.#contentOf(secrets.get(namespace, name));
     const beside = this.#contentOf(secrets.get(namespace, `${name}${ROOTS_SUFFIX}`));
     return { keyPair: own.keyPair, trust: beside.trust ?? own.trust };

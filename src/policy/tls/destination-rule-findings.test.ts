@@ -127,3 +127,17 @@ test('a rule that another one comes before is not judged', () => {
   const narrow = rule(tls('ISTIO_MUTUAL')).replace('name: client', 'name: narrow');
   assert.deepEqual(found(wide, narrow, strict), []);
 });
+
+test('a Secret that its callers may not read is told, for those that the rule selects', () => {
+  const asked = (app: string) => {
+    const selector = `workloadSelector: { matchLabels: { app: ${app} } }`;
+    const text = tls('MUTUAL', ', credentialName: partner').replace('{ ', `{ ${selector}, `);
+    const { model } = testMesh(objectsOf([WEB, rule(text)].join('')));
+    model.useSecretReaders({ mayRead: (_, secret) => secret !== 'partner' });
+    const findings = findingsOf(model.snapshot(), new Authorizer(model.snapshot().settings));
+    return [...findings.values()].flat().map(({ message }) => message);
+  };
+  const unread = /^service account web may not read Secret partner: /;
+  assert.equal(asked('web').filter((message) => unread.test(message)).length, 1);
+  assert.equal(asked('other').filter((message) => unread.test(message)).length, 0);
+});

@@ -10,8 +10,13 @@ import { modeOfPort } from '#policy/authn/mtls-mode.ts';
 import type { Report } from '#policy/findings.ts';
 import { clientTls } from '#policy/tls/client-tls.ts';
 import { type ConnectionTls, connectionTls, type TlsConflict } from '#policy/tls/connection-tls.ts';
-import { CredentialReader } from '#policy/tls/credential.ts';
-import { type ClientRule, ClientRules, type RuleClient } from '#policy/tls/destination-rules.ts';
+import { CredentialReader, cannotRead } from '#policy/tls/credential.ts';
+import {
+  type ClientRule,
+  ClientRules,
+  credentialsOf,
+  type RuleClient,
+} from '#policy/tls/destination-rules.ts';
 import { hostCovers, resolveHost } from '#policy/tls/host-match.ts';
 import { modeSource } from '#policy/tls/mode-source.ts';
 import { type UpstreamTls, writtenTls } from '#policy/tls/upstream-tls.ts';
@@ -36,8 +41,26 @@ export function destinationRuleFindings(mesh: MeshSnapshot, report: Report): voi
         .services.filter((service) => hostCovers(host, service.host));
       if (covered.length === 0) report(rule, warning('spec.host', `there is no service "${host}"`));
       else judge.judge(rule, client, covered, report);
+      for (const message of unreadable(rule, mesh)) report(rule, warning(FIELD, message));
     }
   }
+}
+
+/** The Secrets that callers are to prove themselves with, and may not read. */
+function unreadable(rule: DestinationRule, mesh: MeshSnapshot): readonly string[] {
+  const { metadata, spec } = rule;
+  const { matchLabels } = spec.workloadSelector ?? {};
+  const names = matchLabels === undefined ? [] : credentialsOf(rule);
+  if (names.length === 0 || matchLabels === undefined) return [];
+  const callers = mesh.workloads
+    .in(metadata.namespace ?? '')
+    .filter(({ labels }) => labelsMatch(matchLabels, labels));
+  const found = callers.flatMap((caller) =>
+    names
+      .filter((name) => !mesh.secretReaders.mayRead(caller, name))
+      .map((name) => cannotRead(caller.serviceAccount, name)),
+  );
+  return [...new Set(found)];
 }
 
 /** What a rule makes of one port of a service. */

@@ -192,10 +192,15 @@ export function credentialNames(
     .in(client.namespace)
     .filter((rule) => selectsByLabel(rule))
     .filter(({ spec }) => labelsMatch(spec.workloadSelector?.matchLabels ?? {}, client.labels))
-    .flatMap(({ spec }) => [spec, ...(spec.subsets ?? [])])
+    .flatMap(credentialsOf);
+  return [...new Set(names)].sort();
+}
+
+/** The Secrets that a rule names. */
+export function credentialsOf({ spec }: DestinationRule): readonly string[] {
+  return [spec, ...(spec.subsets ?? [])]
     .flatMap(({ trafficPolicy: policy }) => [policy, ...(policy?.portLevelSettings ?? [])])
     .flatMap((settings) => settings?.tls?.credentialName || []);
-  return [...new Set(names)].sort();
 }
 
 const privateRules = new WeakMap<NamespacedObjects<DestinationRule>, boolean>();

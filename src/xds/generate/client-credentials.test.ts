@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ApiObject } from '#api/object.ts';
+import { EVERY_READER, type SecretReader } from '#model/secret-readers.ts';
 import { TYPE_URL } from '#xds/resource.ts';
 import { secretObject } from '../../../test/kit/https-app.ts';
 import { testMesh, testProxy } from '../../../test/kit/mesh.ts';
@@ -47,8 +48,14 @@ function entry(namespace: string, labels: Readonly<Record<string, string>>): Api
 }
 
 /** Names of the secrets that a caller gets, and whether its cluster leads anywhere. */
-function given(objects: readonly ApiObject[], labels = { app: 'caller' }, namespace = 'web') {
+function given(
+  objects: readonly ApiObject[],
+  labels = { app: 'caller' },
+  namespace = 'web',
+  secretReaders = EVERY_READER,
+) {
   const mesh = testMesh([...OBJECTS, entry(namespace, labels), ...objects]);
+  mesh.model.useSecretReaders(secretReaders);
   const proxy = testProxy({ namespace });
   const snapshot = mesh.generator.snapshotFor(proxy, mesh.model.snapshot());
   const clusters = snapshotJson(snapshot).cluster as readonly Record<string, unknown>[];
@@ -81,6 +88,25 @@ test('nobody gets a Secret of another namespace, and nothing is called without i
   const { secrets, leadsSomewhere } = given([secret('shop', WHOLE)]);
   assert.deepEqual(secrets, []);
   assert.equal(leadsSomewhere, false);
+});
+
+test('a caller gets what its service account may read, and no more', () => {
+  const whole = [secret('web', WHOLE), secret('web', { cacert: authority.root }, 'partner-cacert')];
+  const asked: string[] = [];
+  const by = (...readable: readonly string[]) =>
+    given(whole, undefined, undefined, {
+      mayRead: ({ namespace, serviceAccount }: SecretReader, name) => {
+        asked.push(`${namespace}/${serviceAccount}`);
+        return readable.includes(name);
+      },
+    });
+  assert.deepEqual(by('partner', 'partner-cacert').secrets, BOTH);
+  assert.deepEqual(by('partner').secrets, BOTH, 'with the authorities beside its key');
+  assert.deepEqual(by('partner-cacert').secrets, ['kubernetes://partner-cacert']);
+  const none = by('other');
+  assert.deepEqual(none.secrets, []);
+  assert.equal(none.leadsSomewhere, false);
+  assert.deepEqual([...new Set(asked)], ['web/app']);
 });
 
 test('a caller that the rule does not select gets nothing', () => {

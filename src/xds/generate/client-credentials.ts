@@ -6,6 +6,7 @@ import {
   type Credential,
   CredentialReader,
   type KeyPair,
+  readableSecrets,
   type Trust,
 } from '#policy/tls/credential.ts';
 import { credentialNames } from '#policy/tls/destination-rules.ts';
@@ -38,7 +39,8 @@ export class ClientCredentials {
 
   /**
    * What the rules give the workload of a proxy. Rules select by labels, so one whose labels are
-   * its own word only gets nothing: it could claim those of any other.
+   * its own word only gets nothing: it could claim those of any other. Nor does it get what its
+   * service account may not read.
    * @param served names of Secrets that it needs as a server, when it is a gateway
    */
   secretsOf(proxy: ProxyNode, mesh: MeshSnapshot, served: readonly string[] = []): ClientSecrets {
@@ -48,7 +50,8 @@ export class ClientCredentials {
     const asked = credentialNames(mesh.destinationRules, { namespace, labels });
     const names = served.length === 0 ? asked : [...new Set([...asked, ...served])];
     if (names.length === 0) return NO_SECRETS;
-    const find = (name: string) => this.#reader.credential(mesh.secrets, namespace, name);
+    const secrets = readableSecrets(mesh, proxy);
+    const find = (name: string) => this.#reader.credential(secrets, namespace, name);
     const found = names.map((name) => [name, find(name)] as const);
     const parts = found.map(([name, { keyPair, trust }]) => [
       name,

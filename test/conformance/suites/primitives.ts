@@ -13,6 +13,7 @@ import { IDENTITY_CHECKS } from './primitives/identities.ts';
 import { MATCHER_CHECKS } from './primitives/matchers.ts';
 import { PROTOCOL_CHECKS } from './primitives/protocols.ts';
 import { absent, type PrimitiveCheck, type PrimitiveRow } from './primitives/row.ts';
+import { SECRET_RIGHT_CHECKS } from './primitives/secret-rights.ts';
 
 /** A block of addresses as a policy writes it; null = none. */
 const addressBlock: PrimitiveCheck = ({ fields }) => {
@@ -39,12 +40,11 @@ const CHECKS: Readonly<Record<string, PrimitiveCheck>> = {
   ...MATCHER_CHECKS,
   ...CLUSTER_CHECKS,
   ...GATEWAY_CHECKS,
+  ...SECRET_RIGHT_CHECKS,
   TestConvertAddressToCidr: addressBlock,
   TestToResourceName: secretName,
   TestToKubernetesGatewayResource: ofGatewaySecrets,
   TestParseResourceName: ofGatewaySecrets,
-  TestForCluster: ofGatewaySecrets,
-  TestAuthorize: ofGatewaySecrets,
   TestProxyConfigMerge: ofProxySettings,
   TestDeepMerge: ofProxySettings,
 };
