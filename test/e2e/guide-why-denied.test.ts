@@ -85,6 +85,18 @@ describe('the guide page about denials', () => {
     });
   }
 
+  test('tells what a gateway decides, layer by layer', async (t) => {
+    const section = sections.find(({ title }) => title === 'Through a gateway');
+    const policy = join(temporaryDirectory(t), 'policy.yaml');
+    writeFileSync(policy, section?.yaml ?? '');
+    assert.equal(section?.commands.length, 4);
+    for (const shown of section?.commands ?? []) {
+      const { code, text, stderr } = await outputOf(shown.command, { 'policy.yaml': policy });
+      assert.equal(code, 3, stderr);
+      assertShown(shown, text);
+    }
+  });
+
   test('takes a line of an access log', async () => {
     const shown = sections[0]?.commands.find(({ command }) => command.includes('--access-log'));
     assert.ok(shown);

@@ -163,7 +163,7 @@ spec:
   endpoints: [{ address: 127.0.0.1, ports: { tcp: ${port} } }]
 `;
 
-/** A gateway `edge/front` with servers of every kind, and rules at every layer, before a service. */
+/** A gateway `edge/front` with servers of every kind, and rules at every layer. */
 export const frontYaml = (ports: FrontPorts, echoPort: number): string =>
   yamlOf(
     groupYaml('greet', 'hello'),
