@@ -118,6 +118,15 @@ spec:
       ' {when: [{key: "request.headers[x-forwarded-for]", values: ["10.9.9.9*"]}]},' +
       ' {when: [{key: "request.headers[x-real-ip]", values: ["*"]}]}]}',
   ),
+  'what proxies say of a request': policy(
+    'AuthorizationPolicy',
+    'photo-ns',
+    'said',
+    '{action: DENY, rules: [{to: [{operation: {paths: [/photos]}}],' +
+      ' when: [{key: "request.headers[x-forwarded-proto]", values: [http]}]},' +
+      ' {to: [{operation: {paths: [/]}}],' +
+      ' when: [{key: "request.headers[x-request-id]", values: ["*"]}]}]}',
+  ),
   'a caller is revoked': revocation('photo-frontend'),
   'a server is revoked': revocation('photo-backend'),
   'workloads of a namespace, but not one': policy(
@@ -147,6 +156,7 @@ const CALLS: readonly Asked[] = [
   { path: '/photos', method: 'GET', headers: { 'x-forwarded-for': '10.8.8.8, 10.1.2.3' } },
   { path: '/photos', method: 'GET', headers: { 'x-forwarded-for': '10.1.2.3, 10.8.8.8' } },
   { path: '/photos', method: 'GET', headers: { 'x-real-ip': '10.8.8.8' } },
+  { path: '/photos', method: 'GET', headers: { 'x-forwarded-proto': 'https' } },
   { path: '/photos', method: 'GET', claims: ALICE },
   { path: '/photos', method: 'GET', claims: { ...ALICE, groups: ['others'] } },
   { path: '/photos', method: 'GET', claims: { ...ALICE, iss: 'https://other.example' } },

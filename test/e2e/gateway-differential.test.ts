@@ -69,6 +69,7 @@ const CASES: readonly Asked[] = [
   { at: 'plain', path: '/in/role', claims: { ...TOKEN, role: 'user' } },
   { at: 'secured', path: '/in/x', host: 's.example.com' },
   { at: 'secured', path: '/in/safe', host: 's.example.com' },
+  { at: 'plain', path: '/in/safe' },
   { at: 'secured', path: '/in/admin', host: 's.example.com' },
   { at: 'secured', path: '/in/x', host: 'unknown.example.com' },
   { at: 'secured', path: '/in/x', host: 'm.example.com' },

@@ -120,6 +120,7 @@ const policies = ({ plain, secured, kube, raw }: FrontPorts) => {
   const to = (rest: string) => `to: [{ operation: { ${rest}, ${ports} } }]`;
   const deny = [
     `{ ${to('paths: ["/in/admin*"]')} }`,
+    `{ ${to('paths: ["/in/safe"]')}, when: [{ key: "request.headers[x-forwarded-proto]", values: [http] }] }`,
     `{ ${to('hosts: [bad.wild.example.com]')} }`,
     `{ from: [{ source: { remoteIpBlocks: [203.0.113.0/24] } }], ${to('methods: ["*"]')} }`,
     `{ from: [{ source: { notRequestPrincipals: ["*"] } }], ${to('paths: [/in/user]')} }`,

@@ -145,7 +145,8 @@ export class Decider {
     // Principals of policies at gateways are those of callers.
     const principals = entered ? 'peer' : tokensOfPort(tokens, to.workloadPort).binding;
     const peer = entered?.peer ?? (connection.carriesIdentity ? call.from.identity : undefined);
-    const received = receivedRequest(call, settings, peer);
+    const isTls = entered ? entered.serverName !== undefined : connection.carriesIdentity;
+    const received = receivedRequest(call, settings, peer, isTls);
     const { proxyProtocol } = settings.gatewayTopology;
     const isTold = entered !== undefined && proxyProtocol;
     const facts = requestOf(call, { peer, entered, isTold }, token, received);

@@ -15,6 +15,8 @@ export interface ReceivedRequest {
 }
 
 const FORWARDED_FOR = 'x-forwarded-for';
+const FORWARDED_PROTO = 'x-forwarded-proto';
+const REQUEST_ID = 'x-request-id';
 /** Proxies write it anew for each request. */
 const CLIENT_CERTIFICATE = 'x-forwarded-client-cert';
 
@@ -23,11 +25,13 @@ const CLIENT_CERTIFICATE = 'x-forwarded-client-cert';
  * original client: beside a workload by the profile, at a gateway by its place behind proxies that
  * are trusted.
  * @param peer who the certificate of the connection is for; undefined = there is none
+ * @param isTls whether the connection is TLS
  */
 export function receivedRequest(
   { from, to, http }: Call,
   { hardening, gatewayTopology }: Pick<MeshSettings, 'hardening' | 'gatewayTopology'>,
   peer: string | undefined,
+  isTls: boolean,
 ): ReceivedRequest {
   const { callerAddressIsPeers, proxyHeadersAreStripped } = HARDENING[hardening];
   const isGateway = to.entrance !== undefined;
@@ -43,6 +47,16 @@ export function receivedRequest(
   // The hash of a certificate is not known before there is one.
   if (http && peer)
     headers.set(CLIENT_CERTIFICATE, [`By=${to.workload.identity};Hash=?;URI=${peer}`]);
+  if (http) {
+    const isBelieved = isGateway ? trusted > 0 : !callerAddressIsPeers;
+    const own = isTls ? 'https' : 'http';
+    // The proxy of a caller takes its requests in plaintext.
+    const said = !isGateway && from.identity !== undefined ? 'http' : own;
+    const given = headers.get(FORWARDED_PROTO) ?? [said];
+    headers.set(FORWARDED_PROTO, isBelieved ? given : [own]);
+    // The proxy makes one up where there is none.
+    if (!headers.has(REQUEST_ID)) headers.set(REQUEST_ID, ['?']);
+  }
   const forwarded = headers.get(FORWARDED_FOR)?.join(',');
   // Without trusted proxies before this one, the last address is the one that counts.
   if (!isGateway && !callerAddressIsPeers)
