@@ -40,16 +40,14 @@ const KEEP_ALIVE_MS = 3_600_000;
 /** Requests hold an audience and an identity at most. */
 const REQUEST_BYTES_MAX = 16 * 1024;
 
-/** The two kinds of answers, encoded once for all clients. */
-interface Answers {
-  readonly svids: Buffer;
-  readonly bundles: Buffer;
-  /** Undefined while it is not known which keys there are. */
-  readonly jwtBundles: Buffer | undefined;
-  readonly notAfterAt: number;
-}
+/** What is answered, encoded when somebody asks; the keys of JWTs once these are known. */
+const ENCODERS = {
+  svids: encodeX509Svids,
+  bundles: encodeX509Bundles,
+  jwtBundles: ({ bundles }: WorkloadSecret) => bundles && encodeJwtBundles(bundles),
+} satisfies Record<string, (secret: WorkloadSecret) => Uint8Array | undefined>;
 
-type Kind = 'svids' | 'bundles' | 'jwtBundles';
+type Kind = keyof typeof ENCODERS;
 
 /**
  * The SPIFFE Workload API for one workload: its certificate and key, tokens, and what vouches for
@@ -63,7 +61,7 @@ export class WorkloadApi implements Component {
   readonly #server: GrpcServer;
   readonly #jwt: JwtMethods;
   readonly #clients = new Map<GrpcServerStream, ApiClient>();
-  #answers: Answers | undefined;
+  #secret: WorkloadSecret | undefined;
 
   constructor({ socketPath }: WorkloadApiOptions, deps: WorkloadApiDeps) {
     this.#clock = deps.clock;
@@ -89,20 +87,14 @@ export class WorkloadApi implements Component {
     for (const { stream } of this.#clients.values())
       stream.end(GRPC_STATUS.unavailable, 'the agent is ending');
     await this.#server.close();
-    this.#answers = undefined;
+    this.#secret = undefined;
   }
 
   /** Serves this from now on. The secret must have passed its checks. */
   publish(secret: WorkloadSecret): void {
-    const { bundles } = secret;
     this.#jwt.publish(secret);
-    this.#answers = {
-      svids: frameMessage(encodeX509Svids(secret)),
-      bundles: frameMessage(encodeX509Bundles(secret)),
-      jwtBundles: bundles && frameMessage(encodeJwtBundles(bundles)),
-      notAfterAt: secret.notAfterAt,
-    };
-    for (const client of this.#clients.values()) client.offer(this.#answers[client.kind]);
+    this.#secret = secret;
+    for (const client of this.#clients.values()) client.offer(answer(client.kind, secret));
   }
 
   #service(): GrpcService {
@@ -127,15 +119,20 @@ export class WorkloadApi implements Component {
 
   #serve(stream: GrpcServerStream, kind: Kind): void {
     checkGuard(stream.call);
-    const answers = this.#answers;
+    const secret = this.#secret;
     // A certificate that is over names nobody.
-    if (!answers || answers.notAfterAt <= this.#clock.now())
+    if (!secret || secret.notAfterAt <= this.#clock.now())
       throw new GrpcStatusError(GRPC_STATUS.permissionDenied, 'no identity issued');
     const client = new ApiClient(stream, kind);
     this.#clients.set(stream, client);
     stream.call.signal.addEventListener('abort', () => this.#clients.delete(stream));
-    stream.onMessage = () => client.offer((this.#answers ?? answers)[kind]);
+    stream.onMessage = () => client.offer(answer(kind, this.#secret ?? secret));
   }
+}
+
+function answer(kind: Kind, secret: WorkloadSecret): Buffer | undefined {
+  const message = ENCODERS[kind](secret);
+  return message && frameMessage(message);
 }
 
 function checkGuard({ metadata }: GrpcCall): void {
