@@ -72,3 +72,15 @@ export function policy(name: string, spec: string): string {
   const head = 'apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n';
   return `---\n${head}metadata: {name: ${name}, namespace: shop}\nspec: ${spec}\n`;
 }
+
+/** A name, what is asked, the decision with its layer, and the object and field that decide. */
+export type DecidedCase = readonly [string, Asked, string, string?, string?];
+
+/** Checks that a call of a case is decided as it says. */
+export function checkDecision([, asked, expected, object, field]: DecidedCase): void {
+  const decision = decide(asked);
+  const { decidedBy } = decision;
+  assert.equal(`${decision.decision} ${decidedBy.layer}`, expected, decidedBy.reason);
+  assert.equal(decidedBy.object?.name, object);
+  assert.equal(decidedBy.field, field);
+}

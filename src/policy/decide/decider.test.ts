@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { extensionProviders } from '#model/extension-provider.ts';
 import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
-import { type Asked, decide, NOW_MS, policy } from '../../../test/kit/decided-call.ts';
+import { checkDecision, type DecidedCase, decide, policy } from '../../../test/kit/decided-call.ts';
 
 const STRICT = `---
 apiVersion: security.istio.io/v1
@@ -18,19 +18,9 @@ metadata: {name: no-tls, namespace: clients}
 spec: {host: web.shop.svc.cluster.local, trafficPolicy: {tls: {mode: DISABLE}}}
 `;
 
-const USERS = `---
-apiVersion: security.istio.io/v1
-kind: RequestAuthentication
-metadata: {name: users, namespace: shop}
-spec:
-  jwtRules: [{issuer: https://a.example, audiences: [web], jwksUri: https://a.example/keys}]
-`;
-
-const ALICE = { iss: 'https://a.example', sub: 'alice', aud: ['web'] };
 const CLIENT = '{from: [{source: {principals: ["cluster.local/ns/clients/sa/client"]}}]}';
 
-/** What is asked, the decision with its layer, and the object and field that decide. */
-const CASES: readonly (readonly [string, Asked, string, string?, string?])[] = [
+const CASES: readonly DecidedCase[] = [
   ['without policies everybody gets in', { from: 'outside' }, 'allow allow'],
   [
     'plaintext does not get to a STRICT server',
@@ -112,134 +102,6 @@ spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: http}]}
     'gets',
     'spec',
   ],
-  ['a good token is taken', { yaml: USERS, claims: ALICE }, 'allow allow'],
-  ['no token is needed unless somebody says so', { yaml: USERS }, 'allow allow'],
-  [
-    'a token of another issuer is refused',
-    { yaml: USERS, claims: { ...ALICE, iss: 'https://b.example' } },
-    'deny token',
-    'users',
-    'spec.jwtRules[0]',
-  ],
-  [
-    'a token for another audience is refused',
-    { yaml: USERS, claims: { ...ALICE, aud: 'mail' } },
-    'deny token',
-    'users',
-    'spec.jwtRules[0]',
-  ],
-  [
-    'a token that has expired is refused',
-    { yaml: USERS, claims: { ...ALICE, exp: NOW_MS / 1000 - 61 } },
-    'deny token',
-    'users',
-    'spec.jwtRules[0]',
-  ],
-  [
-    'so is one that is not valid yet',
-    { yaml: USERS, claims: { ...ALICE, nbf: NOW_MS / 1000 + 61 } },
-    'deny token',
-    'users',
-    'spec.jwtRules[0]',
-  ],
-  [
-    'clocks may be off by a minute',
-    { yaml: USERS, claims: { ...ALICE, exp: NOW_MS / 1000 - 59, nbf: NOW_MS / 1000 + 59 } },
-    'allow allow',
-  ],
-  [
-    'a required token that is missing is asked for',
-    { yaml: USERS.replace('{issuer', '{presence: REQUIRED, issuer') },
-    'deny token',
-    'users',
-    'spec.jwtRules[0]',
-  ],
-  [
-    'in the profile istio nobody asks for it',
-    {
-      yaml: USERS.replace('{issuer', '{presence: REQUIRED, issuer'),
-      settings: { hardening: 'istio' },
-    },
-    'allow allow',
-  ],
-  [
-    'a user that a policy names gets in',
-    {
-      yaml: `${USERS}${policy(
-        'alice',
-        '{rules: [{from: [{source: {requestPrincipals: ["https://a.example/alice"]}}]}]}',
-      )}`,
-      claims: ALICE,
-    },
-    'allow allow',
-    'alice',
-    'spec.rules[0].from[0].source.requestPrincipals',
-  ],
-  [
-    'claims of a token that nobody judges do not count',
-    {
-      yaml: policy('users', '{rules: [{from: [{source: {requestPrincipals: ["*"]}}]}]}'),
-      claims: ALICE,
-    },
-    'deny allow',
-    'users',
-    'spec.rules[0].from[0].source.requestPrincipals',
-  ],
-  [
-    'origins of a Policy ask for a token',
-    {
-      yaml: `---
-apiVersion: authentication.istio.io/v1alpha1
-kind: Policy
-metadata: {name: old, namespace: shop}
-spec:
-  peers: [{mtls: {}}]
-  origins: [{jwt: {issuer: https://a.example, jwksUri: https://a.example/keys}}]
-`,
-    },
-    'deny token',
-    'old',
-    'spec.origins[0].jwt',
-  ],
-  [
-    'origins whose paths cannot be told apart refuse everything',
-    {
-      yaml: `---
-apiVersion: authentication.istio.io/v1alpha1
-kind: Policy
-metadata: {name: old, namespace: shop}
-spec:
-  originIsOptional: true
-  origins:
-    - jwt:
-        issuer: https://a.example
-        jwksUri: https://a.example/keys
-        triggerRules: [{includedPaths: [{suffix: .x}]}, {includedPaths: [{suffix: .y}]}]
-`,
-    },
-    'deny token',
-    'old',
-    'spec.origins[0].jwt',
-  ],
-  [
-    'in the profile istio a fragment does not change what token a path needs',
-    {
-      path: '/open#x',
-      settings: { hardening: 'istio' },
-      yaml: `---
-apiVersion: authentication.istio.io/v1alpha1
-kind: Policy
-metadata: {name: old, namespace: shop}
-spec:
-  origins:
-    - jwt:
-        issuer: https://a.example
-        jwksUri: https://a.example/keys
-        triggerRules: [{excludedPaths: [{exact: /open}]}]
-`,
-    },
-    'allow allow',
-  ],
   [
     'a workload without proxy is guarded by nobody',
     {
@@ -283,15 +145,7 @@ spec: {mode: 'ON'}
 ];
 
 describe('a decision about a call', () => {
-  for (const [name, asked, expected, object, field] of CASES) {
-    it(name, () => {
-      const decision = decide(asked);
-      const { decidedBy } = decision;
-      assert.equal(`${decision.decision} ${decidedBy.layer}`, expected, decidedBy.reason);
-      assert.equal(decidedBy.object?.name, object);
-      assert.equal(decidedBy.field, field);
-    });
-  }
+  for (const one of CASES) it(one[0], () => checkDecision(one));
 
   it('names the extension provider that is asked, and what of a call it is asked about', () => {
     const providers = [
