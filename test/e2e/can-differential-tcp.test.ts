@@ -45,7 +45,7 @@ spec: {host: ${DB}, trafficPolicy: {tls: {mode: DISABLE}}}
 ${policy('{rules: [{from: [{source: {namespaces: [web]}}]}]}')}`,
 };
 
-test('bulwark can and real Envoys agree on connections', { timeout: 120_000 }, async (t) => {
+test('bulwark can and real Envoys agree on connections', { timeout: 240_000 }, async (t) => {
   const objects = [
     ...serviceObjects('shop', 'db', [{ name: 'tcp', port: 5000 }]),
     groupObject('web', 'caller'),
@@ -69,6 +69,7 @@ test('bulwark can and real Envoys agree on connections', { timeout: 120_000 }, a
     const added = objectsOf(yaml.replace('PORT', String(port))).filter(Boolean);
     mesh.mesh.put(...added);
     mesh.publish();
+    await mesh.settled();
     const snapshot = mesh.mesh.model.snapshot();
     for (const from of CALLERS) {
       const [call] = readCall({ from, to: 'shop/db:5000' }, snapshot, 'default').calls;
@@ -76,7 +77,7 @@ test('bulwark can and real Envoys agree on connections', { timeout: 120_000 }, a
       const { decision, decidedBy } = new Decider(snapshot).decide(call, Date.now());
       const expected = decision === 'allow';
       const name = `${what}: ${from} is ${decision} (${decidedBy.reason})`;
-      await waitUntil(async () => (await reaches(from)) === expected, name, { withinMs: 8000 });
+      await waitUntil(async () => (await reaches(from)) === expected, name, { withinMs: 60_000 });
       seen.push(expected);
     }
     mesh.mesh.remove(...added);

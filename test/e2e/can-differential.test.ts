@@ -261,15 +261,16 @@ async function compare(t: TestContext, hardening: HardeningProfile): Promise<voi
   for (const [scenario, yaml] of Object.entries(SCENARIOS)) {
     const added = objectsOf(yaml).filter(Boolean);
     world.put(added);
+    await world.mesh.settled();
     const comparisons = comparisonsOf(world, scenario);
     for (const { name, expected, reason, ask } of comparisons) {
       let got = '';
-      // The first of them wait until Envoy has the policies.
+      // Endpoints may come a moment later than the rest.
       const agrees = async () => {
         got = await ask();
         return got === expected;
       };
-      await waitUntil(agrees, name, { withinMs: 5000 }).catch(() => {
+      await waitUntil(agrees, name, { withinMs: 60_000 }).catch(() => {
         assert.fail(`${name}: got ${got}, but ${reason}`);
       });
       seen.set(expected, (seen.get(expected) ?? 0) + 1);

@@ -146,19 +146,11 @@ test('the matrix of mutual TLS', { timeout: 300_000 }, async (t) => {
     );
   let current: readonly ApiObject[] = [];
   const change = async (next: readonly ApiObject[]): Promise<void> => {
-    const taken = () =>
-      Promise.all(
-        [backend, caller].map(({ envoy }) => envoy.stat('listener_manager.lds.update_success')),
-      );
-    const before = await taken();
     mesh.mesh.remove(...current);
     mesh.mesh.put(...next);
     current = next;
     mesh.publish();
-    await waitUntil(async () => {
-      const now = await taken();
-      return now.every((count, index) => count > (before[index] ?? 0)) || undefined;
-    }, 'the configuration is taken');
+    await mesh.settled();
   };
 
   let cells = 0;

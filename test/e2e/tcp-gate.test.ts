@@ -23,7 +23,7 @@ spec: ${spec}
 const principal = (account: string) =>
   `{ from: [{ source: { principals: [cluster.local/ns/web/sa/${account}] } }] }`;
 
-test('a server that speaks first', { timeout: 90_000 }, async (t) => {
+test('a server that speaks first', { timeout: 240_000 }, async (t) => {
   const app = await startTcpApp(t, GREETING);
   const objects = serviceObjects('shop', 'db', [{ name: 'mysql', port: 3306 }]);
   const mesh = new ExplicitMesh(
@@ -47,10 +47,11 @@ test('a server that speaks first', { timeout: 90_000 }, async (t) => {
   };
   const hears = async (account: string | undefined): Promise<string> =>
     (await callPeer(call(account), /ready/)).text;
-  const apply = (...policies: ReturnType<typeof policy>) => {
+  const apply = async (...policies: ReturnType<typeof policy>): Promise<void> => {
     mesh.mesh.remove(...mesh.mesh.model.snapshot().authorizationPolicies.all());
     mesh.mesh.put(...policies);
     mesh.publish();
+    await mesh.settled();
   };
   /** Nobody hears anything, and the server does not see a connection. */
   const isUnheard = async (account: string | undefined): Promise<void> => {
@@ -67,7 +68,7 @@ test('a server that speaks first', { timeout: 90_000 }, async (t) => {
   });
 
   await t.test('greets those whom a policy allows, over their proxy too', async () => {
-    apply(...policy('p', `{ rules: [${principal('friend')}] }`));
+    await apply(...policy('p', `{ rules: [${principal('friend')}] }`));
     await becomes('stranger', '');
     await becomes('friend', GREETING);
     const { text } = await callPeer({ port: friend.upstreamPort('db.shop'), data: '' }, /ready/);
@@ -97,7 +98,7 @@ test('a server that speaks first', { timeout: 90_000 }, async (t) => {
     t.after(() => open.destroy());
     await new Promise((resolve) => open.once('data', resolve));
     const ended = new Promise((resolve) => open.once('close', resolve));
-    apply(...policy('p', `{ action: DENY, rules: [${principal('friend')}] }`));
+    await apply(...policy('p', `{ action: DENY, rules: [${principal('friend')}] }`));
     await ended;
     await becomes('friend', '');
     await isUnheard('friend');
@@ -108,14 +109,18 @@ test('a server that speaks first', { timeout: 90_000 }, async (t) => {
 
   await t.test('is judged by namespaces, exclusions and ports, too', async () => {
     const port = `to: [{ operation: { ports: ["${app.port}"] } }]`;
-    apply(...policy('p', `{ rules: [{ from: [{ source: { namespaces: [other] } }], ${port} }] }`));
+    await apply(
+      ...policy('p', `{ rules: [{ from: [{ source: { namespaces: [other] } }], ${port} }] }`),
+    );
     await becomes('friend', '');
     await isUnheard('friend');
     const but = 'notPrincipals: [cluster.local/ns/web/sa/stranger]';
-    apply(...policy('p', `{ rules: [{ from: [{ source: { namespaces: [web], ${but} } }] }] }`));
+    await apply(
+      ...policy('p', `{ rules: [{ from: [{ source: { namespaces: [web], ${but} } }] }] }`),
+    );
     await becomes('friend', GREETING);
     await isUnheard('stranger');
-    apply(...policy('p', `{ rules: [{ to: [{ operation: { ports: ["1"] } }] }] }`));
+    await apply(...policy('p', `{ rules: [{ to: [{ operation: { ports: ["1"] } }] }] }`));
     await becomes('friend', '');
     await isUnheard('friend');
   });

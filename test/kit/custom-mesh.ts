@@ -110,6 +110,7 @@ export async function startCustomMesh(t: TestContext) {
   };
   const ask = async (target: string, headers = '', body = '') => {
     const head = `POST ${target} HTTP/1.1\r\nhost: app\r\nconnection: close\r\n${headers}`;
+    await mesh.settled();
     const data = `${head}content-length: ${body.length}\r\n\r\n${body}`;
     const { text } = await callPeer({ port: app.listenPort('http'), certificate, data });
     const [first = '', answer = ''] = text.split('\r\n\r\n');

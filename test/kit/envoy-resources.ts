@@ -7,7 +7,8 @@ import { resourceFromJson } from './xds-json.ts';
 
 const EXTENSIONS = 'type.googleapis.com/envoy.extensions';
 const RBAC = `${EXTENSIONS}.filters.http.rbac.v3.RBAC`;
-const FROM_ADS = { ads: {}, resource_api_version: 'V3' };
+// No time-out: an Envoy that was never configured must not call itself ready.
+const FROM_ADS = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
 
 /** A snapshot of these resources. */
 export function snapshotOf(resources: readonly XdsResource[]): XdsSnapshot {

@@ -1,13 +1,14 @@
-import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { registrationOf } from '#model/registration.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
 import { startEnvoy, type TestEnvoy } from './envoy.ts';
-import { FileXds } from './file-xds.ts';
 import { freePort } from './free-port.ts';
 import { type TestMesh, testProxy } from './mesh.ts';
-import { temporaryDirectory } from './temp-directory.ts';
+import { callPeer, httpRequest } from './peer-call.ts';
+import { StreamXds } from './stream-xds.ts';
+import { notTaken } from './taken-config.ts';
 import type { TestAuthority } from './test-authority.ts';
+import { waitUntil } from './wait-until.ts';
 
 /** A workload to start. */
 export interface ExplicitWorkloadOptions {
@@ -42,6 +43,8 @@ export interface ExplicitWorkload {
   publishCrl(crl: string): void;
   /** Gives Envoy other roots, PEM; with '' it has not heard of any yet. */
   publishRoots(roots: string): void;
+  /** Waits until it decides by what was published last. */
+  settled(): Promise<void>;
   /** The lines of its access log so far. */
   accessLog(): readonly Readonly<Record<string, unknown>>[];
 }
@@ -51,6 +54,7 @@ export class ExplicitMesh {
   readonly mesh: TestMesh;
   readonly authority: TestAuthority;
   readonly #workloads: ExplicitWorkload[] = [];
+  #isSettled = true;
 
   constructor(mesh: TestMesh, authority: TestAuthority) {
     this.mesh = mesh;
@@ -59,7 +63,18 @@ export class ExplicitMesh {
 
   /** Gives every Envoy what the mesh has for it now. */
   publish(): void {
+    this.#isSettled = false;
     for (const workload of this.#workloads) workload.publish();
+  }
+
+  /**
+   * Waits until every Envoy decides by what the mesh had for it at the last `publish`. Without that
+   * a first denial says little of the next one: policies, listeners and clusters come one by one.
+   */
+  async settled(): Promise<void> {
+    if (this.#isSettled) return;
+    await Promise.all(this.#workloads.map((workload) => workload.settled()));
+    this.#isSettled = true;
   }
 
   /** Registers a workload, starts its Envoy and waits until that serves. Everybody learns of it. */
@@ -69,7 +84,7 @@ export class ExplicitMesh {
   ): Promise<ExplicitWorkload> {
     const proxy = await explicitProxy(options);
     this.#register(proxy);
-    const xds = new FileXds(join(temporaryDirectory(test), 'xds'));
+    const xds = await StreamXds.start(test);
     const publish = (mesh = this.mesh): void =>
       xds.publish(mesh.generator.snapshotFor(proxy, mesh.model.snapshot()));
     const signer = options.signer ?? this.authority;
@@ -94,6 +109,7 @@ export class ExplicitMesh {
       publish,
       publishCrl: (crl) => xds.publishRoots('ROOTCA', this.authority.root, crl),
       publishRoots: (roots) => xds.publishRoots('ROOTCA', roots),
+      settled: () => taken(envoy, xds, proxy.explicit?.httpProxyPort ?? 0),
       accessLog: () => envoy.process.lines.flatMap(parseLine),
     };
     this.#workloads.push(workload);
@@ -110,6 +126,20 @@ export class ExplicitMesh {
     if (refused) throw new Error(refused.message);
     this.mesh.put(entry);
   }
+}
+
+/** Waits until an Envoy has taken everything, and its worker has heard of it. */
+async function taken(envoy: TestEnvoy, xds: StreamXds, httpProxyPort: number): Promise<void> {
+  let left: readonly string[] = [];
+  await waitUntil(async () => {
+    left = notTaken(await envoy.admin('/config_dump'), xds.published);
+    return left.length === 0;
+  }, 'the configuration is taken').catch((cause: unknown) => {
+    throw new Error(`not taken: ${[...left, ...xds.rejections].join('\n')}`, { cause });
+  });
+  // What is told to a worker before a connection comes is known to it when it answers that.
+  const call = { port: httpProxyPort, data: httpRequest('http://nowhere.invalid/') };
+  await callPeer(call, /^HTTP/);
 }
 
 async function explicitProxy(options: ExplicitWorkloadOptions): Promise<ProxyNode> {

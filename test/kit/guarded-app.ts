@@ -19,7 +19,9 @@ export interface GuardedAnswer {
 export interface GuardedApp {
   readonly mesh: TestMesh;
   readonly workload: ExplicitWorkload;
-  /** Asks in plaintext, on one connection that stays open. */
+  /**
+   * Asks in plaintext, on one connection that stays open. All that was applied before is in force.
+   */
   ask(target: string, headers?: Readonly<Record<string, string>>): Promise<GuardedAnswer>;
   /** Puts objects in place, and tells Envoy. */
   apply(yaml: string): void;
@@ -49,6 +51,7 @@ export async function startGuardedApp(
     workload,
     port,
     async ask(target, headers = {}) {
+      await mesh.settled();
       const { status, body } = await client.ask({ target, headers });
       const seen = body.startsWith('{') ? (JSON.parse(body) as SeenRequest) : undefined;
       return { status, body, seen };

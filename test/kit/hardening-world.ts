@@ -120,8 +120,9 @@ export async function startHardeningWorld(
   test.after(() => client.close());
   const certificateOf = (as: string) =>
     mesh.authority.issue({ uris: [as.includes(':') ? as : `${DOMAIN}/ns/web/sa/${as}`] });
-  const ask = ({ path, headers, as }: HardeningCall, enough: RegExp) =>
-    callPeer(
+  const ask = async ({ path, headers, as }: HardeningCall, enough: RegExp) => {
+    await mesh.settled();
+    return callPeer(
       {
         port: backend.listenPort('http'),
         ...(as === undefined ? {} : { certificate: certificateOf(as) }),
@@ -129,6 +130,7 @@ export async function startHardeningWorld(
       },
       enough,
     );
+  };
   return {
     settings: mesh.mesh.settings,
     /** Puts policies of `shop` in place of those before. */
@@ -149,6 +151,7 @@ export async function startHardeningWorld(
       ),
     /** What the server that speaks first says to a caller. */
     greets: async (as: string): Promise<boolean> => {
+      await mesh.settled();
       const call = { port: backend.listenPort('mysql'), certificate: certificateOf(as) };
       return (await callPeer({ ...call, alpn: ['istio'], data: '' }, /ready/)).text === GREETING;
     },
@@ -161,7 +164,10 @@ export async function startHardeningWorld(
       return statusOf(await callPeer(call, /^HTTP/)) === 200;
     },
     /** The configuration of the filters of policies. */
-    filters: (): Promise<string> => backend.envoy.admin('/config_dump?resource=ecds_filters'),
+    filters: async (): Promise<string> => {
+      await mesh.settled();
+      return backend.envoy.admin('/config_dump?resource=ecds_filters');
+    },
   };
 }
 

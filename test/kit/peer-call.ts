@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { TestCertificate } from './test-authority.ts';
@@ -25,7 +24,7 @@ export interface PeerAnswer {
   readonly error: string | undefined;
 }
 
-const ANSWER_MS_MAX = 5_000;
+const ANSWER_MS_MAX = 15_000;
 
 /**
  * Sends bytes and reads until the other side closes or `enough` is in what it says. Never rejects.
@@ -79,9 +78,34 @@ export function statusOf({ text }: PeerAnswer): number {
   return Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1] ?? 0);
 }
 
-/** Reads one HTTP/1.1 answer from an open connection, which stays open. Gives its status. */
-export async function exchange(socket: Socket, request: string): Promise<number> {
-  socket.write(request);
-  const [chunk] = (await once(socket, 'data')) as [Buffer];
-  return statusOf({ text: chunk.toString(), error: undefined });
+/**
+ * Reads one HTTP/1.1 answer to its end from an open connection, which stays open. Gives its status.
+ * @throws Error when the connection ends first
+ */
+export function exchange(socket: Socket, request: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const end = (error?: Error): void => {
+      // Paused, it keeps what comes next.
+      socket.off('data', take).off('close', close).off('error', end).pause();
+      if (error) reject(error);
+      else resolve(statusOf({ text, error: undefined }));
+    };
+    const take = (chunk: Buffer): void => {
+      text += chunk.toString('latin1');
+      if (isWhole(text)) end();
+    };
+    const close = (): void => end(new Error('the connection ended before the answer'));
+    socket.on('data', take).on('close', close).on('error', end).resume();
+    if (socket.destroyed) close();
+    else socket.write(request);
+  });
+}
+
+/** Whether an answer is there with its body, whose length is told or which comes in chunks. */
+function isWhole(text: string): boolean {
+  const [head = '', body] = text.split(/\r\n\r\n(.*)/s);
+  if (body === undefined) return false;
+  const length = /^content-length: (\d+)$/im.exec(head)?.[1];
+  return length === undefined ? body.endsWith('0\r\n\r\n') : body.length >= Number(length);
 }

@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { ProxyNode } from '#xds/proxy-node.ts';
 import { startEnvoy, type TestEnvoy } from './envoy.ts';
-import { FileXds } from './file-xds.ts';
 import { type TestMesh, testProxy } from './mesh.ts';
 import type { Pod } from './pod-network.ts';
-import { temporaryDirectory } from './temp-directory.ts';
+import { StreamXds } from './stream-xds.ts';
 import type { TestAuthority } from './test-authority.ts';
 
 /** What came back for a request of the program in a pod. */
@@ -42,7 +40,7 @@ export async function openRedirectedProxy(
   changes: Partial<ProxyNode>,
 ): Promise<RedirectedProxy> {
   const proxy = testProxy({ ...changes, addresses: [pod.address] });
-  const xds = new FileXds(join(temporaryDirectory(t), 'xds'));
+  const xds = await StreamXds.start(t);
   const own = authority.issue({ uris: [proxy.identity] });
   xds.publishSecrets({ own, roots: authority.root });
   const publish = (): void => xds.publish(mesh.generator.snapshotFor(proxy, mesh.model.snapshot()));
