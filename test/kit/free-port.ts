@@ -1,14 +1,47 @@
+import { randomInt } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 
-/** A TCP port on loopback that was free a moment ago, for programs that must be told theirs. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/**
+ * Below those that Linux gives to whom does not care (32768 and up, `ip_local_port_range` in
+ * ip(7)): nobody gets one of these by chance between our choice and its use.
+ */
+const PORTS = { first: 20_000, end: 32_000 } as const;
+const LOOPBACK = '127.0.0.1';
+
+/**
+ * A TCP port on loopback for a program that must be told its own. As long as this process runs, no
+ * other call gives it, here or in another process: tests run beside each other, and programs that
+ * restart come back to their ports.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(PORTS.first, PORTS.end);
+    if ((await isClaimed(port)) && (await isFree(port))) return port;
+  }
+}
+
+/**
+ * Takes the UDP port of the same number, which nothing here uses: only one process can, and it ends
+ * with the process.
+ */
+function isClaimed(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const claim = createSocket('udp4').unref();
+    claim.once('error', () => {
+      claim.close();
+      resolve(false);
+    });
+    claim.bind({ port, address: LOOPBACK, exclusive: true }, () => resolve(true));
+  });
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const probe = createServer();
-    probe.once('error', reject);
-    probe.listen({ port: 0, host: '127.0.0.1' }, () => {
-      const address = probe.address();
-      const port = typeof address === 'object' && address ? address.port : 0;
-      probe.close(() => resolve(port));
+    probe.once('error', () => resolve(false));
+    probe.listen({ port, host: LOOPBACK, exclusive: true }, () => {
+      probe.close(() => resolve(true));
     });
   });
 }

@@ -11,13 +11,14 @@ import { KubeClient } from '#kubeclient/kube-client.ts';
 import { readKubeconfig } from '#kubeclient/kubeconfig.ts';
 import { bulwark } from './bulwark.ts';
 import type { ManagedProcess } from './child-process.ts';
+import { freePort } from './free-port.ts';
 import { KeepAliveClient } from './keep-alive-client.ts';
 import { objectsOf } from './objects.ts';
 import { SecondOpinion } from './second-opinion.ts';
 import { temporaryDirectory } from './temp-directory.ts';
 import { waitUntil } from './wait-until.ts';
 
-const START_MS_MAX = 30_000;
+const START_MS_MAX = 90_000;
 
 /**
  * A control plane and agents, each a process of its own, as users run them; ends with the test.
@@ -31,6 +32,7 @@ export class RealMesh {
   #server: ManagedProcess | undefined;
   #client: KubeClient | undefined;
   readonly #agents = new Map<string, ManagedProcess>();
+  #ports: Promise<readonly string[]> | undefined;
 
   constructor(test: Pick<TestContext, 'after'>, { isMeasured = false } = {}) {
     this.#test = test;
@@ -60,8 +62,9 @@ export class RealMesh {
   /** Starts the server, after ending the one before; always on the same data. */
   async startServer(...args: readonly string[]): Promise<void> {
     await this.#server?.stop();
-    const ports = ['--secure-port', '0', '--monitoring-port', '0'];
-    this.#server = bulwark(['server', '--data', this.data, ...ports, ...args], this.#opinion?.env);
+    this.#ports ??= serverPorts();
+    const all = ['--data', this.data, ...(await this.#ports), ...args];
+    this.#server = bulwark(['server', ...all], this.#opinion?.env);
     await this.#server.waitForLine((line) => line === 'ready' || undefined, START_MS_MAX);
     this.#client?.close();
     this.#client = new KubeClient(await readKubeconfig(this.kubeconfig));
@@ -168,6 +171,14 @@ export class RealMesh {
       return { ...found, ports, certificate, envoy };
     };
   }
+}
+
+/** Ports that nobody else takes while the server is away. */
+async function serverPorts(): Promise<readonly string[]> {
+  const flags: string[] = [];
+  for (const name of ['api', 'secure', 'monitoring'])
+    flags.push(`--${name}-port`, String(await freePort()));
+  return flags;
 }
 
 /** A workload that is ready. */
