@@ -10,7 +10,7 @@ import { testAuthority } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
 test('connections of TCP are written down once each, at their end', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const objects = [
     ...serviceObjects('shop', 'backend', [{ name: 'tcp-db', port: 3307 }]),

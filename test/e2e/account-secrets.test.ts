@@ -17,7 +17,7 @@ import { RealMesh, startLoad } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
 const CA_NAMESPACE = 'istio-citadel-ns';
-const WITHIN_MS = 30_000;
+const WITHIN_MS = 60_000;
 
 const OBJECTS = yamlOf(
   accountsYaml('shop', 'web', 'batch', 'other'),
@@ -38,7 +38,7 @@ spec:
 const secretPath = (name: string): string => `/api/v1/namespaces/shop/secrets/istio.${name}`;
 
 test('a process without agent is part of the mesh by its mounted Secret', {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async (t) => {
   const mesh = new RealMesh(t);
   await mesh.startServer('--ca-namespace', CA_NAMESPACE, '--workload-cert-ttl', '8s');

@@ -13,7 +13,7 @@ import { testMesh } from '../kit/mesh.ts';
 import { temporaryDirectory } from '../kit/temp-directory.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-const WITHIN_MS = 30_000;
+const WITHIN_MS = 60_000;
 
 /**
  * A control plane, and what its users need: root, token, and an empty folder for temporary files.

@@ -18,7 +18,7 @@ kind: ServiceAccount
 metadata: { name: ${name}, namespace: default }
 `,
 );
-const WITHIN = { withinMs: 30_000, everyMs: 50 };
+const WITHIN = { withinMs: 60_000, everyMs: 50 };
 
 test('a workload without an Envoy', async (t) => {
   const mesh = new RealMesh(t);

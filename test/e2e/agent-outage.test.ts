@@ -10,7 +10,7 @@ import { testMesh } from '../kit/mesh.ts';
 import { groupObject, objectsOf } from '../kit/objects.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-const READY = { withinMs: 30_000 };
+const READY = { withinMs: 60_000 };
 const CALL = { target: 'http://backend.web/' };
 
 const SERVICE = objectsOf(`
@@ -29,7 +29,7 @@ spec:
   template: { serviceAccount: backend, ports: { http: 8080 } }
 `);
 
-test('an agent outlives its own certificates', { timeout: 90_000 }, async (t) => {
+test('an agent outlives its own certificates', { timeout: 240_000 }, async (t) => {
   const control = new FakeControlPlane(t, testMesh([...SERVICE, groupObject('web', 'caller')]));
   control.authority.lifetimeMs = 5000;
   await control.start();

@@ -21,7 +21,7 @@ import { temporaryDirectory } from '../kit/temp-directory.ts';
 import { testAuthority } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-const READY = { withinMs: 30_000 };
+const READY = { withinMs: 60_000 };
 const CALL = { target: 'http://api.example.com/' };
 
 /** A partner outside of the mesh that answers with the names of the client's certificate. */
@@ -76,7 +76,7 @@ function proxyOf(t: TestContext, agent: TestAgent): KeepAliveClient {
   return client;
 }
 
-test('a DestinationRule names files of the agent', { timeout: 60_000 }, async (t) => {
+test('a DestinationRule names files of the agent', { timeout: 240_000 }, async (t) => {
   const { authority, port } = await startPartner(t);
   const folder = temporaryDirectory(t);
   const paths = {
@@ -152,7 +152,7 @@ test('a file that the agent does not give keeps nothing else from working', asyn
   assert.equal(refusals.length, 2);
 });
 
-test('an application gets its certificate', { timeout: 60_000 }, async (t) => {
+test('an application gets its certificate', { timeout: 240_000 }, async (t) => {
   const control = new FakeControlPlane(t, testMesh([groupObject('web', 'caller')]));
   control.authority.lifetimeMs = 4000;
   await control.start();

@@ -13,7 +13,7 @@ import { testMesh } from '../kit/mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
 const PHOTOS = { target: 'http://backend.shop/photos?key=secret' };
-const READY = { withinMs: 30_000 };
+const READY = { withinMs: 60_000 };
 
 /**
  * A control plane, a backend application, and one agent with the workloads `backend` and `caller`.

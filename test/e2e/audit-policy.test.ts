@@ -30,7 +30,7 @@ spec:
   rules: [{ to: [{ operation: { paths: [/watched/no], ports: ["${httpPort}"] } }] }]
 `);
 
-test('what an AUDIT policy matches is recorded', { timeout: 60_000 }, async (t) => {
+test('what an AUDIT policy matches is recorded', { timeout: 240_000 }, async (t) => {
   const { mesh, web, app, tcp, certificate, apply, ask } = await startCustomMesh(t);
   const [http] = app.proxy.explicit?.inbound ?? [];
   apply(

@@ -153,7 +153,7 @@ function shownLine(line: string): RegExp {
   return new RegExp(`^${anyPort.replace(/^2026\S+Z/, '\\S+Z').replace(/ {2,}/g, ' {2,}')}`, 'm');
 }
 
-test('records of calls and of changes', { timeout: 120_000 }, async (t) => {
+test('records of calls and of changes', { timeout: 240_000 }, async (t) => {
   const { mesh, http, tcp, ask, inbound, tcpPort } = await startMesh(t);
   await waitUntil(async () => (await ask('/')) === 200, 'the application answers');
   await mesh.apply(policies(http, tcp));
@@ -275,7 +275,7 @@ test('records of calls and of changes', { timeout: 120_000 }, async (t) => {
       assert.equal(await ask('/never/followed'), 403);
       return shown.lines.some((line) => line.includes('/never/followed'));
     };
-    await waitUntil(isShown, 'the denial is shown', { withinMs: 20_000, everyMs: 500 });
+    await waitUntil(isShown, 'the denial is shown', { withinMs: 60_000, everyMs: 500 });
   });
 
   await t.test('files are for their owner alone', () => {

@@ -21,7 +21,7 @@ const FILES = [
   '05-mutual-tls',
   '06-authorization',
 ];
-const START_MS_MAX = 20_000;
+const START_MS_MAX = 60_000;
 
 /** Keys from a place that the server does not fetch from. */
 const USERS = `apiVersion: security.istio.io/v1

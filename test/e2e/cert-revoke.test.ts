@@ -35,7 +35,7 @@ spec: { metadata: { labels: { app: ${name} } }, template: { serviceAccount: ${na
 const TARGET = 'http://backend.shop/';
 const WITHIN_MS = 1000;
 
-test('bulwark cert revoke', { timeout: 120_000 }, async (t) => {
+test('bulwark cert revoke', { timeout: 240_000 }, async (t) => {
   const mesh = new RealMesh(t);
   await mesh.startServer();
   await mesh.apply(`${OBJECTS}${accounts.join('')}`);

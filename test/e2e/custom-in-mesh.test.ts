@@ -32,7 +32,7 @@ metadata: { name: askers, namespace: tools }
 spec: { rules: [{ from: [{ source: { principals: [cluster.local/ns/shop/sa/app] } }] }] }
 `;
 
-test('a provider inside of the mesh', { timeout: 60_000 }, async (t) => {
+test('a provider inside of the mesh', { timeout: 240_000 }, async (t) => {
   const sessions = await startHttpAuthorizer(t);
   const objects = [
     ...serviceObjects('shop', 'app', [{ name: 'http', port: 80 }]),

@@ -111,7 +111,7 @@ const GRPC = { ':method': 'POST', ':path': '/shop.Cart/Add', 'content-type': 'ap
 const PERMISSION_DENIED = 7;
 const RULE = 'rbac_access_denied_matched_policy[ns[shop]-policy[closed]-rule[1]]';
 
-test('denied callers learn the rule where the mesh says so', { timeout: 60_000 }, async (t) => {
+test('denied callers learn the rule where the mesh says so', { timeout: 240_000 }, async (t) => {
   const { port } = await startShop(t, true);
   await waitUntil(async () => (await ask(port, '/open')).status === 200, 'policies are in force');
   assert.deepEqual(await ask(port, '/closed'), { status: 403, by: RULE });
@@ -128,7 +128,7 @@ test('denied callers learn the rule where the mesh says so', { timeout: 60_000 }
 });
 
 test('nobody learns it where the mesh does not say so, but rules are counted', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const { port, envoy } = await startShop(t, false);
   await waitUntil(async () => (await ask(port, '/open')).status === 200, 'policies are in force');

@@ -36,7 +36,7 @@ spec: { host: web, trafficPolicy: { tls: { mode: ${mode} } } }
 `;
 
 test('a rule that does not fit the server says so in its status, until it does', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const mesh = new RealMesh(t);
   await mesh.startServer();

@@ -57,7 +57,7 @@ spec: { mtls: { mode: STRICT } }
 `;
 
 test('the mode of a DestinationRule decides which servers are reached', {
-  timeout: 90_000,
+  timeout: 240_000,
 }, async (t) => {
   const [authority, clients] = [testAuthority('public'), testAuthority('clients')];
   const own = clients.issue({ dnsNames: ['caller'] });

@@ -57,7 +57,7 @@ describe('bulwark doctor', () => {
   it('finds a healthy machine with a running agent', async (t) => {
     const { ask, control } = await setUp(t);
     const agent = await startAgent(t, control, [{ namespace: 'web', name: 'caller' }]);
-    await agent.agent.whenReady({ withinMs: 30_000 });
+    await agent.agent.whenReady({ withinMs: 60_000 });
     const { code, findings, find, text } = await ask({ '--run-directory': agent.runDirectory });
     assert.equal(code, 0, text);
     assert.deepEqual(

@@ -117,7 +117,7 @@ spec:
   roleRef: { kind: ServiceRole, name: ${role} }
 `;
 
-test('the examples of the documents about authorization', { timeout: 180_000 }, async (t) => {
+test('the examples of the documents about authorization', { timeout: 240_000 }, async (t) => {
   const { mesh, ask, askWithoutIdentity } = await startRoleMesh(t);
   const kubectl = new Kubectl({ kubeconfig: mesh.kubeconfig, directory: temporaryDirectory(t) });
   const apply = async (...texts: readonly string[]): Promise<string> => {

@@ -164,7 +164,7 @@ async function startMesh(t: TestContext) {
   return { mesh, modeAt };
 }
 
-test('the examples of the documents about peers', { timeout: 180_000 }, async (t) => {
+test('the examples of the documents about peers', { timeout: 240_000 }, async (t) => {
   const { mesh, modeAt } = await startMesh(t);
   const directory = temporaryDirectory(t);
   const kubectl = new Kubectl({ kubeconfig: mesh.kubeconfig, directory });

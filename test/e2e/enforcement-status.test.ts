@@ -92,7 +92,7 @@ async function startShop(t: TestContext) {
   return { mesh, status, bulwark, apply };
 }
 
-test('whoever applies a policy hears who enforces it', { timeout: 90_000 }, async (t) => {
+test('whoever applies a policy hears who enforces it', { timeout: 240_000 }, async (t) => {
   const { mesh, status, bulwark, apply } = await startShop(t);
 
   await t.test(

@@ -25,7 +25,7 @@ const PORTS = [
 /**
  * Two real Envoys without redirection: how calls find their way, and what reaches the application.
  */
-test('explicit mode', { timeout: 60_000 }, async (t) => {
+test('explicit mode', { timeout: 240_000 }, async (t) => {
   const objects = [...serviceObjects('shop', 'backend', PORTS), groupObject('web', 'caller')];
   const mesh = new ExplicitMesh(testMesh([...objects, ...STRICT]), testAuthority());
   const port = await startEchoApp(t, 'backend');

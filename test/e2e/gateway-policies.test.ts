@@ -167,7 +167,7 @@ async function callerOf(t: TestContext, mesh: RealMesh): Promise<TestCertificate
   return { certificate: encodePem('CERTIFICATE', der), privateKey };
 }
 
-test('policies of every action hold at a gateway', { timeout: 90_000 }, async (t) => {
+test('policies of every action hold at a gateway', { timeout: 240_000 }, async (t) => {
   const { mesh, ports, provider } = await startGateway(t);
   const certificate = await callerOf(t, mesh);
   provider.verdict = () => ({ status: 401 });
@@ -194,7 +194,7 @@ test('policies of every action hold at a gateway', { timeout: 90_000 }, async (t
         conditions.join(' | ') === 'Accepted True,Programmed True | Accepted True,ResolvedRefs True'
       );
     };
-    await waitUntil(isTold, 'conditions that are true', { withinMs: 20_000, everyMs: 100 });
+    await waitUntil(isTold, 'conditions that are true', { withinMs: 60_000, everyMs: 100 });
   });
 
   const reference = '{ group: gateway.networking.k8s.io, kind: Gateway, name: outside }';

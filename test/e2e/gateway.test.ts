@@ -14,7 +14,7 @@ import { waitUntil } from '../kit/wait-until.ts';
 
 const GATEWAY_NAME = 'gateway.networking.k8s.io/gateway-name';
 const HELLO = 'hello.example.com';
-const READY_MS_MAX = 30_000;
+const READY_MS_MAX = 60_000;
 const SENSITIVE = 'sensitive.example.com';
 const IN_MESH = 'hello-world.greet';
 
@@ -163,7 +163,7 @@ async function startGateway(t: TestContext) {
 }
 
 test('a gateway leads callers to a service, and policies decide at both', {
-  timeout: 90_000,
+  timeout: 240_000,
 }, async (t) => {
   const { mesh, https, outside, inside, routed, apart } = await startGateway(t);
   const becomes = (what: () => Promise<Answer>, status: number) =>

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { GuidePage, startGuideMesh } from '../kit/guide-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-test('the page about end users', { timeout: 120_000 }, async (t) => {
+test('the page about end users', { timeout: 240_000 }, async (t) => {
   const page = new GuidePage('end-user-authentication.md');
   const { terminal } = await startGuideMesh(t);
   // Each block runs in a shell of its own; the reader has one, and the variables stay.
@@ -18,7 +18,7 @@ test('the page about end users', { timeout: 120_000 }, async (t) => {
     waitUntil(
       async () => (await terminal.shell(block)).trim() === statuses.join('\n'),
       `curl prints ${statuses}`,
-      { withinMs: 20_000, everyMs: 100 },
+      { withinMs: 60_000, everyMs: 100 },
     );
   await becomes(tokens, '200', '200', '200');
 

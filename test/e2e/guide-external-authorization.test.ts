@@ -22,7 +22,7 @@ kind: ServiceAccount
 metadata: { name: web, namespace: shop }
 `;
 
-test('the guide on external authorization', { timeout: 90_000 }, async (t) => {
+test('the guide on external authorization', { timeout: 240_000 }, async (t) => {
   const text = readFileSync(PAGE, 'utf8');
   const [provider = '', asking = '', audit = ''] = [
     ...text.matchAll(/^```yaml\n([\s\S]*?)^```/gm),

@@ -9,7 +9,7 @@ import { GuidePage, Terminal } from '../kit/guide-mesh.ts';
 import { temporaryDirectory } from '../kit/temp-directory.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-test('the guide makes two meshes know each other', { timeout: 120_000 }, async (t) => {
+test('the guide makes two meshes know each other', { timeout: 240_000 }, async (t) => {
   const page = new GuidePage('federation.md');
   const terminal = new Terminal();
   t.after(() => terminal.close());
@@ -26,7 +26,7 @@ test('the guide makes two meshes know each other', { timeout: 120_000 }, async (
   const row = await waitUntil(
     async () => /^bank\.test +1 +1 +\d{9,} .*$/m.exec(await terminal.shell(list))?.[0],
     'the bundle of the bank is fetched',
-    { withinMs: 30_000 },
+    { withinMs: 60_000 },
   );
   const show = 'bin/bulwark.js bundle show --kubeconfig ~/shop/admin.kubeconfig --format pem';
   const roots = readFileSync(join(directory, 'bank/root-cert.pem'), 'utf8');

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { GuidePage, startGuideMesh } from '../kit/guide-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-test("the page about Mixer's access control", { timeout: 120_000 }, async (t) => {
+test("the page about Mixer's access control", { timeout: 240_000 }, async (t) => {
   const page = new GuidePage('mixer.md');
   const { terminal, ask } = await startGuideMesh(t);
   const becomes = (answer: RegExp) =>

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { GuidePage, startGuideMesh } from '../kit/guide-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-test('the page about mutual TLS', { timeout: 120_000 }, async (t) => {
+test('the page about mutual TLS', { timeout: 240_000 }, async (t) => {
   const page = new GuidePage('mutual-tls.md');
   const { terminal, ask } = await startGuideMesh(t);
   const look = page.blockWith('curl ');
@@ -12,7 +12,7 @@ test('the page about mutual TLS', { timeout: 120_000 }, async (t) => {
   const answers = async () => (await terminal.shell(`${look.trimEnd()} || true`)).trim();
   const becomes = (status: string) =>
     waitUntil(async () => (await answers()) === status, `curl prints ${status}`, {
-      withinMs: 20_000,
+      withinMs: 60_000,
       everyMs: 100,
     });
   assert.equal(await answers(), '200');

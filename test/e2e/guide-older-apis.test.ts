@@ -8,7 +8,7 @@ import { run } from '../../tools/setup/processes.js';
 import { GuidePage, startGuideMesh } from '../kit/guide-mesh.ts';
 import { temporaryDirectory } from '../kit/temp-directory.ts';
 
-test('the page about the older APIs', { timeout: 120_000 }, async (t) => {
+test('the page about the older APIs', { timeout: 240_000 }, async (t) => {
   const page = new GuidePage('older-apis.md');
   const { terminal, ask } = await startGuideMesh(t);
   const folder = join(temporaryDirectory(t), 'policies');

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { GuidePage, startGuideMesh } from '../kit/guide-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-test('the page about STRICT', { timeout: 180_000 }, async (t) => {
+test('the page about STRICT', { timeout: 240_000 }, async (t) => {
   const page = new GuidePage('strict.md');
   const { terminal, ask } = await startGuideMesh(t);
   const run = (part: string) => terminal.shell(page.blockWith(part));
@@ -17,7 +17,7 @@ test('the page about STRICT', { timeout: 180_000 }, async (t) => {
         return expected.test(last) ? last : undefined;
       },
       String(expected),
-      { withinMs: 30_000, everyMs: 500 },
+      { withinMs: 60_000, everyMs: 500 },
     ).catch((cause: unknown) => {
       throw new Error(`printed: ${last}`, { cause });
     });

@@ -72,7 +72,7 @@ async function callAll(client: KeepAliveClient): Promise<Outcome> {
   return seen;
 }
 
-test('a service half of whose instances have a proxy', { timeout: 90_000 }, async (t) => {
+test('a service half of whose instances have a proxy', { timeout: 240_000 }, async (t) => {
   const oldPort = await startEchoApp(t, 'old');
   const mesh = new ExplicitMesh(
     testMesh([

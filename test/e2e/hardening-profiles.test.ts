@@ -272,13 +272,13 @@ async function compare(t: TestContext, profile: HardeningProfile): Promise<void>
         seen = await see(world);
         return isDeepStrictEqual(seen, expected[profile]);
       };
-      await waitUntil(isAsExpected, 'the difference is seen', { withinMs: 3000 }).catch(() => {});
+      await waitUntil(isAsExpected, 'the difference is seen', { withinMs: 60_000 }).catch(() => {});
       assert.deepEqual(seen, expected[profile]);
     });
   }
 }
 
 for (const profile of ['istio', 'strict'] as const)
-  test(`what is particular to the profile ${profile}`, { timeout: 60_000 }, (t) =>
+  test(`what is particular to the profile ${profile}`, { timeout: 240_000 }, (t) =>
     compare(t, profile),
   );

@@ -201,7 +201,7 @@ async function tokenAttacks(t: TestContext, target: Target, token: string): Prom
   );
 }
 
-test('attacks on identities and keys', { timeout: 180_000 }, async (t) => {
+test('attacks on identities and keys', { timeout: 240_000 }, async (t) => {
   const target = await Target.start(t);
   const token = await target.caller.requestToken();
   assert.deepEqual(await target.ask(await csrWith(), token), [OWN]);

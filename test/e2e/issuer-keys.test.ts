@@ -20,7 +20,7 @@ metadata: { name: users, namespace: shop }
 spec:
   jwtRules: [{ issuer: "${issuer}" }]
 `;
-test('keys follow the issuer, and stay while it is away', { timeout: 120_000 }, async (t) => {
+test('keys follow the issuer, and stay while it is away', { timeout: 240_000 }, async (t) => {
   const server = await startKeyServer(t);
   const old = new TokenIssuer(server.url, { keyId: 'old' });
   const next = new TokenIssuer(server.url, { keyId: 'next' });
@@ -76,7 +76,7 @@ test('keys follow the issuer, and stay while it is away', { timeout: 120_000 }, 
 });
 
 test('without keys every token is refused, and who has none may come', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const server = await startKeyServer(t);
   const issuer = new TokenIssuer(server.url);
@@ -94,7 +94,7 @@ test('without keys every token is refused, and who has none may come', {
   await until(200, issuer.token());
 });
 
-test('an issuer is waited for as long as a rule says', { timeout: 60_000 }, async (t) => {
+test('an issuer is waited for as long as a rule says', { timeout: 240_000 }, async (t) => {
   const server = await startKeyServer(t);
   const issuer = new TokenIssuer(server.url);
   const slowly = (answer: string) => (_: unknown, response: ServerResponse) => {
@@ -116,7 +116,7 @@ test('an issuer is waited for as long as a rule says', { timeout: 60_000 }, asyn
 });
 
 test('a token of any of the issuers of a Policy is enough, with keys that were fetched', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const asked = await startKeyServer(t);
   const discovered = new TokenIssuer(asked.url);

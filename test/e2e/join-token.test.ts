@@ -11,7 +11,7 @@ import type { ManagedProcess } from '../kit/child-process.ts';
 import { temporaryDirectory } from '../kit/temp-directory.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-const WITHIN_MS = 30_000;
+const WITHIN_MS = 60_000;
 
 async function setUp(t: TestContext) {
   const data = join(temporaryDirectory(t), 'data');

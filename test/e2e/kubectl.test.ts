@@ -152,10 +152,10 @@ describe('kubectl get', () => {
     test.after(() => watch.stop());
     await output('create configmap seen --from-literal=k=v');
     const saw = (event: string): Promise<true> =>
-      watch.waitForLine((line) => line.startsWith(event) || undefined, 10_000) as Promise<true>;
-    await watch.waitForLine((line) => /^ADDED\s+seen\s+1\s/.test(line) || undefined, 10_000);
+      watch.waitForLine((line) => line.startsWith(event) || undefined, 60_000) as Promise<true>;
+    await watch.waitForLine((line) => /^ADDED\s+seen\s+1\s/.test(line) || undefined, 60_000);
     await output('patch configmap seen -p {"data":{"j":"w"}}');
-    await watch.waitForLine((line) => /^MODIFIED\s+seen\s+2\s/.test(line) || undefined, 10_000);
+    await watch.waitForLine((line) => /^MODIFIED\s+seen\s+2\s/.test(line) || undefined, 60_000);
     await output('delete configmap seen');
     await saw('DELETED');
   });

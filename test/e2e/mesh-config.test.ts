@@ -55,7 +55,7 @@ metadata: { name: istio, namespace: istio-system }
 data: { mesh: '${text}' }
 `;
 
-test('the ConfigMap istio changes the mesh while it runs', { timeout: 90_000 }, async (t) => {
+test('the ConfigMap istio changes the mesh while it runs', { timeout: 240_000 }, async (t) => {
   const mesh = new RealMesh(t);
   await mesh.startServer();
   await mesh.apply(OBJECTS);

@@ -75,7 +75,7 @@ async function verdicts(app: GuardedApp): Promise<Record<string, string>> {
 }
 
 for (const [name, yaml] of Object.entries(CASES)) {
-  test(`${name}: the same requests are let in`, { timeout: 60_000 }, async (t) => {
+  test(`${name}: the same requests are let in`, { timeout: 240_000 }, async (t) => {
     const app = await startGuardedApp(t);
     const becomes = (status: number) =>
       waitUntil(async () => (await app.ask('/')).status === status, `${status} without a token`);

@@ -27,7 +27,7 @@ spec:
 `;
 const BODY = 'FAILED_PRECONDITION:deny.denier.shop:not this version';
 
-test('a rule that Envoy cannot decide alone', { timeout: 90_000 }, async (t) => {
+test('a rule that Envoy cannot decide alone', { timeout: 240_000 }, async (t) => {
   const { mesh, port } = await startTokenMesh(t);
   const client = new KeepAliveClient({ port });
   t.after(() => client.close());

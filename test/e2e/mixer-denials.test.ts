@@ -22,7 +22,7 @@ metadata: { name: closed, namespace: shop }
 spec: { match: '${match}', actions: [{ handler: deny, instances: [nothing] }] }
 `;
 
-test('what a denier tells callers', { timeout: 60_000 }, async (t) => {
+test('what a denier tells callers', { timeout: 240_000 }, async (t) => {
   const app = await startGuardedApp(t);
   const becomes = async (status: number, headers = {}) =>
     waitUntil(async () => (await app.ask('/', headers)).status === status, `status ${status}`);

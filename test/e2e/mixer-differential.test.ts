@@ -18,7 +18,9 @@ const SEED = Number(process.env.BULWARK_TEST_SEED ?? Date.now() & 0x7fffffff);
 const EXPRESSIONS = 60;
 const REQUESTS = 12;
 
-test('Envoy denies the requests of which an expression is true', { timeout: 90_000 }, async (t) => {
+test('Envoy denies the requests of which an expression is true', {
+  timeout: 240_000,
+}, async (t) => {
   const sources = fc.sample(someExpression, { numRuns: EXPRESSIONS * 2, seed: SEED });
   const cases = sources
     .map((source) => {
@@ -98,7 +100,7 @@ test('what other filters left in the place of a value does not count', async (t)
   }
 });
 
-test('Envoy takes the longest lists, of every type', { timeout: 60_000 }, async (t) => {
+test('Envoy takes the longest lists, of every type', { timeout: 240_000 }, async (t) => {
   const { mixerListEntriesMax: max } = LIMITS;
   const entries = (make: (at: number) => string) =>
     Array.from({ length: max }, (_, at) => make(at));
@@ -137,7 +139,7 @@ test('Envoy takes the longest lists, of every type', { timeout: 60_000 }, async 
   }
 });
 
-test('Envoy takes the regular expressions that the API takes', { timeout: 60_000 }, async (t) => {
+test('Envoy takes the regular expressions that the API takes', { timeout: 240_000 }, async (t) => {
   const some = fc.array(fc.constantFrom(...PIECES), { minLength: 1, maxLength: 6 });
   const patterns = fc
     .sample(some, { numRuns: 3000, seed: SEED })

@@ -24,7 +24,7 @@ metadata: { name: versions, namespace: shop }
 spec: { actions: [{ handler: versions.listchecker, instances: [version.listentry] }] }
 `;
 
-test('a list from elsewhere is enforced', { timeout: 90_000 }, async (t) => {
+test('a list from elsewhere is enforced', { timeout: 240_000 }, async (t) => {
   const provider = await startKeyServer(t);
   const { mesh, ask } = await startTokenMesh(t);
   const path = '/apis/config.istio.io/v1alpha2/namespaces/shop/listcheckers/versions';

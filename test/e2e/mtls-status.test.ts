@@ -85,7 +85,7 @@ interface Status {
   readonly conflicts: readonly MtlsPairView[];
 }
 
-test('bulwark mtls', { timeout: 180_000 }, async (t) => {
+test('bulwark mtls', { timeout: 240_000 }, async (t) => {
   const mesh = new RealMesh(t);
   await mesh.startServer();
   await mesh.apply(`${OBJECTS}${accounts.join('')}`);
@@ -129,7 +129,7 @@ test('bulwark mtls', { timeout: 180_000 }, async (t) => {
         return last && holds(last) ? last : undefined;
       },
       `port ${port}`,
-      { withinMs: 30_000, everyMs: 200 },
+      { withinMs: 60_000, everyMs: 200 },
     ).catch((cause: unknown) => {
       throw new Error(`seen: ${JSON.stringify(last)}`, { cause });
     });
@@ -243,7 +243,7 @@ test('bulwark mtls', { timeout: 180_000 }, async (t) => {
       last = await call();
       return last === 503;
     };
-    await waitUntil(isRefused, 'and that is what happens', { withinMs: 30_000 }).catch(
+    await waitUntil(isRefused, 'and that is what happens', { withinMs: 60_000 }).catch(
       async (cause: unknown) => {
         const { text } = await bulwark(mesh, 'proxy-status');
         throw new Error(`seen: ${last}\n${text}`, { cause });
@@ -273,7 +273,7 @@ test('bulwark mtls', { timeout: 180_000 }, async (t) => {
   });
 });
 
-test('a workload whose agent is away is unknown, never safe', { timeout: 60_000 }, async (t) => {
+test('a workload whose agent is away is unknown, never safe', { timeout: 240_000 }, async (t) => {
   const mesh = new RealMesh(t);
   await mesh.startServer();
   await mesh.apply(`${OBJECTS}---

@@ -42,7 +42,7 @@ metadata: { name: vm, namespace: shop, labels: { kubernetes.io/hostname: n1 } }
 spec: { address: 127.0.0.1, serviceAccount: vm }
 `;
 
-test('a node agent has certificates for what runs on its node', { timeout: 90_000 }, async (t) => {
+test('a node agent has certificates for what runs on its node', { timeout: 240_000 }, async (t) => {
   const mesh = new RealMesh(t);
   await mesh.startServer('--trusted-node-accounts', 'shop/ztunnel');
   await mesh.apply(OBJECTS);

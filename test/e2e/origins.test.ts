@@ -39,7 +39,7 @@ async function until(app: GuardedApp, status: number, target = '/', token?: stri
 }
 
 test('a token of any of the issuers is enough, and one is needed', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const app = await startGuardedApp(t);
   app.apply(POLICY(`  origins: [${JWT(one)}, ${JWT(two)}]`));
@@ -80,7 +80,7 @@ spec: { jwtRules: [{ issuer: "${two.issuer}", jwks: '${two.keySet}' }] }
 });
 
 test('with originIsOptional the profile of Istio takes a bad token for none', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const app = await startGuardedApp(t, 'istio');
   app.apply(POLICY(`  origins: [${JWT(one)}]\n  originIsOptional: true\n`));
@@ -90,7 +90,7 @@ test('with originIsOptional the profile of Istio takes a bad token for none', {
 });
 
 test('tokens are asked for at the paths that trigger rules say, whatever the query', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const app = await startGuardedApp(t);
   const jwt = (rules: string) => `  origins: [${JWT(one, `, triggerRules: ${rules}`)}]`;
@@ -136,7 +136,7 @@ test('tokens are asked for at the paths that trigger rules say, whatever the que
 });
 
 test('principals are the caller, or with USE_ORIGIN the end user', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const app = await startGuardedApp(t);
   app.apply(ALLOW('{ from: [{ source: { principals: ["https://one.test/alice"] } }] }'));
@@ -183,7 +183,7 @@ origins:
 `;
 
 test('the origins of the documents apply as printed, with their principal binding', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const app = await startGuardedApp(t);
   const google = new TokenIssuer('https://accounts.google.com');

@@ -56,7 +56,7 @@ async function heardOverTls(port: number): Promise<string> {
   return text;
 }
 
-test('a PERMISSIVE port', { timeout: 90_000 }, async (t) => {
+test('a PERMISSIVE port', { timeout: 240_000 }, async (t) => {
   const services = ['web', 'grpcish', 'raw', 'own', 'first', 'mysql'].map((name, index) => ({
     // No name of a protocol, but for the last.
     name,

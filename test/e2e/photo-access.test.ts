@@ -135,7 +135,7 @@ async function startTiers(t: TestContext) {
   return { mesh, ask };
 }
 
-test('photo-frontend cannot access datastore', { timeout: 180_000 }, async (t) => {
+test('photo-frontend cannot access datastore', { timeout: 240_000 }, async (t) => {
   const { mesh, ask } = await startTiers(t);
   const directory = temporaryDirectory(t);
   const kubectl = new Kubectl({ kubeconfig: mesh.kubeconfig, directory });

@@ -13,7 +13,7 @@ import { accountsYaml, serviceYaml, strictYaml, workloadOf, yamlOf } from '../ki
 import { RealMesh, startLoad, waitForRenewals } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-const WITHIN_MS = 30_000;
+const WITHIN_MS = 60_000;
 const OBJECTS = yamlOf(
   accountsYaml('shop', 'caller', 'web'),
   serviceYaml('shop', 'web'),
@@ -49,7 +49,7 @@ function shownBy(host: string, port: number): Promise<Shown> {
 }
 
 test('a plugged-in authority signs, and is replaced under load', {
-  timeout: 180_000,
+  timeout: 240_000,
 }, async (t) => {
   const mesh = new RealMesh(t);
   const directory = join(mesh.directory, 'cacerts');

@@ -25,7 +25,7 @@ function sample(file: string): string {
   return readFileSync(join(SAMPLE, `${file}.yaml`), 'utf8');
 }
 
-test('the cases of the sample are real requests', { timeout: 120_000 }, async (t) => {
+test('the cases of the sample are real requests', { timeout: 240_000 }, async (t) => {
   const mesh = new RealMesh(t);
   await mesh.startServer();
   for (const file of [...FILES, ...POLICIES]) await mesh.apply(sample(file));

@@ -31,7 +31,7 @@ metadata: { name: default }
 spec: { peers: [{ mtls: { mode: ${name} } }] }
 `;
 
-test('connections to a redirected workload', { timeout: 120_000 }, async (t) => {
+test('connections to a redirected workload', { timeout: 240_000 }, async (t) => {
   if (!hasRoot(t)) return;
   const mesh = new RedirectedMesh(t, OBJECTS);
   const client = await mesh.add('web', 'caller');

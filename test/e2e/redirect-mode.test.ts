@@ -32,7 +32,7 @@ spec: { mtls: { mode: STRICT } }
 `;
 
 /** Real Envoys, real redirection: nobody in the pods knows of a proxy. */
-test('redirected mode', { timeout: 120_000 }, async (t) => {
+test('redirected mode', { timeout: 240_000 }, async (t) => {
   if (!hasRoot(t)) return;
   const mesh = new RedirectedMesh(t, OBJECTS);
   const { pod: caller } = await mesh.add('web', 'caller');

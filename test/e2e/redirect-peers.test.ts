@@ -37,7 +37,7 @@ metadata: { name: backend, namespace: shop }
 spec: { targets: [{ name: backend, ports: [{ number: 80 }] }], peers: [{ jwt: { issuer: a } }] }
 `;
 
-test('peers in redirected mode', { timeout: 120_000 }, async (t) => {
+test('peers in redirected mode', { timeout: 240_000 }, async (t) => {
   if (!hasRoot(t)) return;
   const mesh = new RedirectedMesh(t, OBJECTS);
   const { pod: caller } = await mesh.add('web', 'caller');

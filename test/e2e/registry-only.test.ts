@@ -47,7 +47,7 @@ async function check(t: TestContext, outboundTraffic: Policy, others: boolean): 
   assert.equal(echoed('9001'), others);
 }
 
-const LIMITS = { timeout: 90_000 };
+const LIMITS = { timeout: 240_000 };
 
 test('REGISTRY_ONLY: what is declared can be called, nothing else', LIMITS, async (t) => {
   if (hasRoot(t)) await check(t, 'REGISTRY_ONLY', false);

@@ -34,7 +34,7 @@ async function ready(app: GuardedApp, token = 'garbage', status = 401): Promise<
   await waitUntil(isThere, `${status} for a token`);
 }
 
-test('tokens are found where the rule says, and nowhere else', { timeout: 60_000 }, async (t) => {
+test('tokens are found where the rule says, and nowhere else', { timeout: 240_000 }, async (t) => {
   const app = await startGuardedApp(t);
   app.apply(
     rule(`
@@ -80,7 +80,7 @@ test('tokens are found where the rule says, and nowhere else', { timeout: 60_000
 });
 
 test('claims reach authorization: names, nested ones, lists, texts with spaces', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const app = await startGuardedApp(t);
   app.apply(rule('      spaceDelimitedClaims: [roles]'));
@@ -140,7 +140,7 @@ test('claims reach authorization: names, nested ones, lists, texts with spaces',
 });
 
 test('a required token is asked for with 401, and tokens may have to expire', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const app = await startGuardedApp(t);
   const others = `
@@ -194,7 +194,7 @@ const SPELLINGS: readonly [string, Record<HardeningProfile, 'user' | 'stranger' 
 ];
 
 for (const profile of ['strict', 'istio'] as const) {
-  test(`the scheme is read as the profile ${profile} says`, { timeout: 60_000 }, async (t) => {
+  test(`the scheme is read as the profile ${profile} says`, { timeout: 240_000 }, async (t) => {
     const app = await startGuardedApp(t, profile);
     app.apply(rule('      outputClaimToHeaders: [{ header: x-sub, claim: sub }]'));
     await ready(app);

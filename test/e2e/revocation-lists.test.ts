@@ -22,7 +22,7 @@ const OBJECTS = yamlOf(
   strictYaml('shop'),
 );
 /** Much longer than it takes (bench/mesh/revocation.bench.ts): busy machines must not fail it. */
-const WITHIN_MS = 10_000;
+const WITHIN_MS = 60_000;
 
 /** An authority of several levels, as files. */
 const below = (...above: readonly [ChainAuthority, ...ChainAuthority[]]) => {
@@ -89,7 +89,7 @@ async function refusesRevokedClient({ outputCerts, web, caller, cert }: Mesh): P
 
 const ASK = 'GET / HTTP/1.1\r\nhost: web\r\n\r\n';
 
-test('below several levels of authorities', { timeout: 180_000 }, async (t) => {
+test('below several levels of authorities', { timeout: 240_000 }, async (t) => {
   const root = makeAuthority();
   const middle = makeAuthority({}, root);
   const directory = join(temporaryDirectory(t), 'cacerts');
@@ -123,7 +123,7 @@ test('below several levels of authorities', { timeout: 180_000 }, async (t) => {
   });
 });
 
-test('lists that come with an authority', { timeout: 120_000 }, async (t) => {
+test('lists that come with an authority', { timeout: 240_000 }, async (t) => {
   const root = makeAuthority();
   const [first, second] = [below(root), below(root)];
   const directory = join(temporaryDirectory(t), 'cacerts');
@@ -144,7 +144,7 @@ test('lists that come with an authority', { timeout: 120_000 }, async (t) => {
       const revoked = first.authorities.at(-1)?.certificate.serial ?? '';
       writeCaFiles(directory, { ...second.files, crl: crlOf(root, [revoked]) });
       await waitUntil(async () => !(await answersFresh(port)), 'the old certificates are refused', {
-        withinMs: 20_000,
+        withinMs: 60_000,
       });
     } finally {
       process.kill(stopped, 'SIGCONT');
@@ -153,7 +153,7 @@ test('lists that come with an authority', { timeout: 120_000 }, async (t) => {
   });
 });
 
-test('while the root is replaced', { timeout: 180_000 }, async (t) => {
+test('while the root is replaced', { timeout: 240_000 }, async (t) => {
   const set = await startMesh(t);
   const { mesh, port, cert } = set;
   await cert('revoke', '--serial', 'ab12');

@@ -16,7 +16,7 @@ const OBJECTS = yamlOf(
   ...SERVERS.map((name) => serviceYaml('shop', name, ['http', 'tcp'])),
 );
 /** Much longer than it takes (bench/mesh/revocation.bench.ts): busy machines must not fail it. */
-const WITHIN_MS = 10_000;
+const WITHIN_MS = 60_000;
 /** The default of `drainDuration`. */
 const DRAIN_MS = 5000;
 
@@ -30,7 +30,7 @@ async function openTcp(t: TestContext, port: number): Promise<Socket> {
   return socket;
 }
 
-test('a client gives up its connections to a revoked server', { timeout: 120_000 }, async (t) => {
+test('a client gives up its connections to a revoked server', { timeout: 240_000 }, async (t) => {
   const mesh = new RealMesh(t);
   await mesh.startServer();
   await mesh.apply(OBJECTS);
@@ -84,7 +84,7 @@ test('a client gives up its connections to a revoked server', { timeout: 120_000
       assert.equal(await askOther(), 200);
     });
     await cert('unrevoke', '--identity', identity);
-    await waitUntil(async () => (await askWeb()) === 200, 'it is back', { withinMs: 30_000 });
+    await waitUntil(async () => (await askWeb()) === 200, 'it is back', { withinMs: 60_000 });
   });
 
   for (const what of ['--identity', '--serial'] as const) {
@@ -97,7 +97,7 @@ test('a client gives up its connections to a revoked server', { timeout: 120_000
         await measured('TCP is closed', DRAIN_MS + WITHIN_MS, async () => tcp.destroyed);
       });
       await cert('unrevoke', what, value);
-      await waitUntil(async () => (await askWeb()) === 200, 'it is back', { withinMs: 30_000 });
+      await waitUntil(async () => (await askWeb()) === 200, 'it is back', { withinMs: 60_000 });
     });
   }
 });

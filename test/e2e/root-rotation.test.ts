@@ -45,7 +45,7 @@ async function startMesh(t: TestContext) {
   // From here on a crash of the server does not make it forget them.
   const known = (): string => readFileSync(join(mesh.data, 'ca', 'trust-peers.json'), 'utf8');
   const areKnown = () => ['sa/web"', 'sa/caller"'].every((account) => known().includes(account));
-  await waitUntil(areKnown, 'the server knows both', { withinMs: 20_000 });
+  await waitUntil(areKnown, 'the server knows both', { withinMs: 60_000 });
   return { mesh, httpPort: caller.httpProxyPort, tcpPort };
 }
 
@@ -78,7 +78,7 @@ async function rootsOf({ api }: RealMesh): Promise<RootsView> {
 }
 
 test('the root is replaced under load, and no request and no handshake fails', {
-  timeout: 180_000,
+  timeout: 240_000,
 }, async (t) => {
   const { mesh, httpPort, tcpPort } = await startMesh(t);
   const [before] = (await rootsOf(mesh)).roots;
@@ -120,7 +120,7 @@ async function knowsBoth(mesh: RealMesh): Promise<void> {
 }
 
 test('a workload that was left behind is back as soon as its agent is', {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async (t) => {
   const { mesh, tcpPort } = await startMesh(t);
   const pid = await mesh.agentPid('web');
@@ -136,11 +136,11 @@ test('a workload that was left behind is back as soon as its agent is', {
   } finally {
     process.kill(pid, 'SIGCONT');
   }
-  await waitUntil(() => answersFresh(tcpPort), 'it is back', { withinMs: 30_000, everyMs: 200 });
+  await waitUntil(() => answersFresh(tcpPort), 'it is back', { withinMs: 60_000, everyMs: 200 });
 });
 
 test('a workload that cannot take the new root holds up the rotation, unless it is named', {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async (t) => {
   const { mesh, tcpPort } = await startMesh(t);
   const pid = await mesh.agentPid('web');

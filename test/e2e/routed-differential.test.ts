@@ -141,7 +141,7 @@ interface End {
 /** Headers that routes change. */
 const CHANGED = ['x-user', 'x-route', 'x-old', 'x-part'] as const;
 
-test('calls go and end as bulwark can says', { timeout: 60_000 }, async (t) => {
+test('calls go and end as bulwark can says', { timeout: 240_000 }, async (t) => {
   const ports = [{ name: 'http', port: 80 }];
   const services = ['reviews', 'ratings'].flatMap((name) => serviceObjects('shop', name, ports));
   const objects = [...services, groupObject('shop', 'caller'), ...OBJECTS];

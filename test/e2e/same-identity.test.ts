@@ -19,7 +19,7 @@ import { RealMesh } from '../kit/real-mesh.ts';
 import type { TestCertificate } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-const WITHIN = { withinMs: 30_000, everyMs: 50 };
+const WITHIN = { withinMs: 60_000, everyMs: 50 };
 const WEB = parseSpiffeId('spiffe://cluster.local/ns/shop/sa/web');
 const OBJECTS = `
 apiVersion: v1

@@ -11,7 +11,7 @@ import { temporaryDirectory } from '../kit/temp-directory.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const FREE_PORTS = ['--api-port', '0', '--secure-port', '0', '--monitoring-port', '0'];
-const READY_MS_MAX = 30_000;
+const READY_MS_MAX = 60_000;
 
 function start(test: TestContext, data: string, args: readonly string[] = []): ManagedProcess {
   const all = ['server', '--data', data, ...FREE_PORTS, ...args];

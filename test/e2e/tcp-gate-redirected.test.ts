@@ -36,7 +36,7 @@ metadata: { name: db, namespace: shop }
 spec: { rules: [{ from: [{ source: { serviceAccounts: [web/friend] } }] }] }
 `;
 
-test('a server that speaks first, redirected', { timeout: 90_000 }, async (t) => {
+test('a server that speaks first, redirected', { timeout: 240_000 }, async (t) => {
   if (!hasRoot(t)) return;
   const mesh = new RedirectedMesh(t, OBJECTS);
   const { pod: friend } = await mesh.add('web', 'friend');

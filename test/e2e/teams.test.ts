@@ -169,7 +169,7 @@ const ATTEMPTS: readonly [string, Parameters<KubeClient['send']>[0]][] = [
   ],
 ];
 
-test('two teams, each in its namespace', { timeout: 120_000 }, async (t) => {
+test('two teams, each in its namespace', { timeout: 240_000 }, async (t) => {
   const mesh = new RealMesh(t);
   await mesh.startServer();
   const { said, page, terminal } = await followPage(t, mesh);

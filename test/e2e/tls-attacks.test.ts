@@ -102,7 +102,7 @@ const MESH = ['istio-http/1.1'];
 
 for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   test(`a session from before a change is not resumed after it (${version})`, {
-    timeout: 90_000,
+    timeout: 240_000,
   }, async (t) => {
     const settings = { trustDomainAliases: [OLD_DOMAIN] };
     const { mesh, server, port } = await startServer(t, { settings });
@@ -144,7 +144,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   });
 }
 
-test('a server that has no roots yet takes nobody', { timeout: 60_000 }, async (t) => {
+test('a server that has no roots yet takes nobody', { timeout: 240_000 }, async (t) => {
   const { mesh, server, port } = await startServer(t, { roots: '' });
   const certificate = mesh.authority.issue({ uris: ['spiffe://cluster.local/ns/web/sa/caller'] });
   const stranger = testAuthority('stranger').issue({
@@ -167,7 +167,7 @@ test('a server that has no roots yet takes nobody', { timeout: 60_000 }, async (
 });
 
 test('a certificate that is no proof of an identity opens nothing', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const { mesh, port } = await startServer(t, { objects: [...STRICT, ...ONLY_FRIEND] });
   const { issue } = mesh.authority;
@@ -195,7 +195,7 @@ test('a certificate that is no proof of an identity opens nothing', {
 
 for (const hardening of ['strict', 'istio'] satisfies HardeningProfile[]) {
   test(`a caller that hides behind what its TLS leaves out (profile ${hardening})`, {
-    timeout: 60_000,
+    timeout: 240_000,
   }, async (t) => {
     for (const mode of ['STRICT', 'PERMISSIVE']) {
       const peers = mode === 'STRICT' ? STRICT : [];

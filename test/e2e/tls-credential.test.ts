@@ -70,7 +70,7 @@ async function startCaller(t: TestContext, mesh: RealMesh, port: number, source:
 }
 
 test('a caller proves itself by a Secret, and by the next one when that changes', {
-  timeout: 90_000,
+  timeout: 240_000,
 }, async (t) => {
   const authority = testAuthority('partner');
   const mesh = new RealMesh(t);
@@ -84,7 +84,7 @@ test('a caller proves itself by a Secret, and by the next one when that changes'
 });
 
 test('a caller proves itself by files, and verifies the partner by caCertificates', {
-  timeout: 90_000,
+  timeout: 240_000,
 }, async (t) => {
   const authority = testAuthority('partner');
   const mesh = new RealMesh(t);

@@ -32,7 +32,7 @@ const ODD: readonly Readonly<Record<string, unknown>>[] = [
 
 const metadata = (position: number) => ({ name: `odd-${position}`, namespace: 'default' });
 
-test('what is accepted of TLS settings is valid to Envoy', { timeout: 60_000 }, async (t) => {
+test('what is accepted of TLS settings is valid to Envoy', { timeout: 240_000 }, async (t) => {
   const objects = ODD.flatMap((tls, position) => {
     const host = `odd-${position}.test`;
     const rule = {

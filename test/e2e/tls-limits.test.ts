@@ -13,7 +13,7 @@ import { waitUntil } from '../kit/wait-until.ts';
 for (const minVersion of ['TLSV1_2', 'TLSV1_3'] as const) {
   const takesOld = minVersion === 'TLSV1_2';
   test(`${minVersion} at least: callers with TLS 1.2 ${takesOld ? 'get through' : 'do not'}`, {
-    timeout: 60_000,
+    timeout: 240_000,
   }, async (t) => {
     const tls = { ...DEFAULT_TLS_LIMITS, mesh: { ...DEFAULT_TLS_LIMITS.mesh, minVersion } };
     const objects = serviceObjects('shop', 'backend', [{ name: 'http', port: 80 }]);

@@ -30,7 +30,7 @@ spec: { host: '*.example.com', trafficPolicy: { tls: ${tls} } }
 `);
 }
 
-test('TLS to servers outside of the mesh', { timeout: 60_000 }, async (t) => {
+test('TLS to servers outside of the mesh', { timeout: 240_000 }, async (t) => {
   const publicRoots = testAuthority('public');
   const honest = await startHttpsApp(t, { authority: publicRoots, name: 'api.example.com' });
   const fake = await startHttpsApp(t, { authority: publicRoots, name: 'evil.example.org' });
@@ -80,7 +80,7 @@ test('TLS to servers outside of the mesh', { timeout: 60_000 }, async (t) => {
 });
 
 test('a certificate from a Secret, and hosts that requests name', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const [roots, clients] = [testAuthority('partner'), testAuthority('clients')];
   const partner = await startHttpsApp(t, { authority: roots, name: 'api.partner.com', clients });
@@ -173,7 +173,7 @@ spec:
 `;
 
 test('the rule of the documents: with caCertificates the server is verified', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const [known, unknown] = [testAuthority('known'), testAuthority('unknown')];
   const honest = await startHttpsApp(t, { authority: known, name: 'google.com' });

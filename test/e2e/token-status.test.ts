@@ -31,7 +31,7 @@ spec: { rules: [{ from: [{ source: { requestPrincipals: ["*"] } }] }] }
 `;
 
 test('tokens that nothing asks for are told of in the status, until something does', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const mesh = new RealMesh(t);
   await mesh.startServer();

@@ -87,7 +87,7 @@ async function startWorkloads(t: TestContext, mesh: RealMesh) {
 }
 
 test('the trust domain is changed under load, and no request fails', {
-  timeout: 180_000,
+  timeout: 240_000,
 }, async (t) => {
   const { mesh, start, status } = namedMesh(t);
   await start('old.test', '');
@@ -128,7 +128,7 @@ test('the trust domain is changed under load, and no request fails', {
   assert.ok(answers > 300, `${answers} answers`);
 });
 
-test('a start that would cut workloads off is refused', { timeout: 120_000 }, async (t) => {
+test('a start that would cut workloads off is refused', { timeout: 240_000 }, async (t) => {
   const { mesh, start, refused, status } = namedMesh(t);
   await start('old.test', '');
   await mesh.apply(ACCOUNTS);

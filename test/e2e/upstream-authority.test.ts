@@ -13,7 +13,7 @@ import { accountsYaml, serviceYaml, strictYaml, workloadOf, yamlOf } from '../ki
 import { RealMesh, startLoad, type Workload, waitForRenewals } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-const WITHIN_MS = 30_000;
+const WITHIN_MS = 60_000;
 
 /** How the mesh below finds the service above. */
 const entryOf = ({ inboundAddress, inbound }: Workload['ports']): string => `

@@ -46,7 +46,7 @@ spec:
 
 const PORTS = [{ name: 'http', port: 80 }];
 
-test('routes of a VirtualService', { timeout: 60_000 }, async (t) => {
+test('routes of a VirtualService', { timeout: 240_000 }, async (t) => {
   const services = ['reviews', 'ratings'].flatMap((name) => serviceObjects('shop', name, PORTS));
   const objects = [...services, groupObject('shop', 'caller'), ...ROUTES];
   const mesh = new ExplicitMesh(testMesh(objects), testAuthority());

@@ -140,6 +140,6 @@ export class EnforcedMesh {
       assert.match(`${status} ${reason}: ${message}`, words);
       return true;
     };
-    await waitUntil(look, `what ${type} of ${key.name} says`, { withinMs: 3000 });
+    await waitUntil(look, `what ${type} of ${key.name} says`, { withinMs: 60_000 });
   }
 }

@@ -35,7 +35,7 @@ export interface TestEnvoy {
   stop(): Promise<void>;
 }
 
-const START_MS_MAX = 20_000;
+const START_MS_MAX = 60_000;
 
 /** The path of the Envoy that the set-up found. */
 export function envoyPath(): string {
