@@ -9,10 +9,10 @@ import { MeshConfigWatch } from '#controlplane/mesh-config-watch.ts';
 import { MemoryStore } from '#store/memory-store.ts';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
 
-const configMap = (mesh: string, namespace = 'istio-system'): ConfigMap => ({
+const configMap = (mesh: string, namespace = 'istio-system', name = 'istio'): ConfigMap => ({
   apiVersion: 'v1',
   kind: 'ConfigMap',
-  metadata: { name: 'istio', namespace },
+  metadata: { name, namespace },
   data: { mesh },
 });
 
@@ -24,7 +24,8 @@ async function watched(t: { after(run: () => Promise<void>): void }, ...before: 
     log: silentLogger,
   });
   for (const object of before) await store.create(object);
-  const mesh = new Mesh(resolveSettings({ env: {}, flags: { outboundTraffic: 'ALLOW_ANY' } }));
+  const flags = { outboundTraffic: 'ALLOW_ANY', sharedMeshConfig: 'shared' };
+  const mesh = new Mesh(resolveSettings({ env: {}, flags }));
   let changes = 0;
   const onChange = (): void => {
     changes += 1;
@@ -59,4 +60,28 @@ test('a text that cannot be read, or another namespace, changes nothing', async 
   assert.equal(mesh.settings.outboundTraffic, 'REGISTRY_ONLY');
   assert.equal(mesh.settings.autoMtls, true);
   assert.equal(changes(), 1);
+});
+
+test('what is shared holds where the own configuration says nothing else', async (t) => {
+  const shared = (mesh: string) => configMap(mesh, 'istio-system', 'shared');
+  const provider = (name: string, port: number) =>
+    `{ name: ${name}, envoyExtAuthzGrpc: { service: authz.a, port: ${port} } }`;
+  const providers = (...all: readonly string[]) => `extensionProviders: [${all.join(', ')}]`;
+  const { store, mesh } = await watched(
+    t,
+    shared(`${REGISTRY_ONLY}\n${providers(provider('a', 1), provider('b', 1))}`),
+    configMap(providers(provider('b', 2))),
+  );
+  const asked = () => mesh.settings.extensionProviders.map(({ name, port }) => `${name}:${port}`);
+  assert.equal(mesh.settings.outboundTraffic, 'REGISTRY_ONLY');
+  assert.deepEqual(asked(), ['a:1', 'b:2']);
+  await store.update(configMap('outboundTrafficPolicy: { mode: ALLOW_ANY }'));
+  assert.equal(mesh.settings.outboundTraffic, 'ALLOW_ANY');
+  assert.deepEqual(asked(), ['a:1', 'b:1']);
+  await store.update(shared('outboundTrafficPolicy: { mode: SOMETIMES }'));
+  assert.deepEqual(asked(), ['a:1', 'b:1'], 'a text that cannot be read changes nothing');
+  await store.update(configMap(REGISTRY_ONLY));
+  assert.equal(mesh.settings.outboundTraffic, 'REGISTRY_ONLY', 'nor keeps the other from counting');
+  await store.delete({ kind: 'configmaps', namespace: 'istio-system', name: 'shared' });
+  assert.deepEqual(asked(), []);
 });

@@ -1,5 +1,6 @@
 import { type ConfigMap, configMap } from '#api/kinds/config-map.ts';
-import { MESH_CONFIG, readMeshConfig } from '#api/mesh-config.ts';
+import { MESH_CONFIG, type MeshConfig, readMeshConfig } from '#api/mesh-config.ts';
+import { mergeMeshConfig } from '#api/mesh-merge.ts';
 import type { BulwarkError } from '#base/errors.ts';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
@@ -15,32 +16,43 @@ export interface MeshConfigWatchDeps {
 }
 
 /**
- * Keeps the settings of the mesh as the ConfigMap `istio` of the root namespace says. A text that
- * cannot be read changes nothing: the mesh keeps what it has.
+ * Keeps the settings of the mesh as the ConfigMap `istio` of the root namespace says, over those of
+ * a shared one where there is one. A text that cannot be read changes nothing: the mesh keeps what
+ * it has.
  */
 export class MeshConfigWatch implements Component {
   readonly name = 'mesh-config';
   readonly #deps: MeshConfigWatchDeps;
+  /** What the ConfigMaps said last that could be read: a later one is merged over those before. */
+  readonly #configs: Map<string, MeshConfig>;
   #watch: StoreWatch | undefined;
   #isClosed = false;
 
   constructor(deps: MeshConfigWatchDeps) {
     this.#deps = deps;
+    const { sharedConfig } = deps.mesh;
+    const names = sharedConfig === undefined ? [] : [sharedConfig];
+    this.#configs = new Map([...names, MESH_CONFIG.name].map((name) => [name, {}]));
   }
 
   async start(): Promise<void> {
     const { store, mesh } = this.#deps;
     const from = await store.currentVersion();
     const { rootNamespace: namespace } = mesh.settings;
-    const object = await store.get({ kind: configMap.id, namespace, name: MESH_CONFIG.name });
-    this.#take(object as ConfigMap | undefined);
+    for (const name of this.#configs.keys()) {
+      const object = await store.get({ kind: configMap.id, namespace, name });
+      this.#read(name, object as ConfigMap | undefined);
+    }
+    this.#take();
     if (this.#isClosed) return;
     this.#watch = store.watch(
       { kinds: [configMap.id], namespace, from },
       {
         onEvent: ({ type, object: changed }) => {
-          if (changed.metadata.name !== MESH_CONFIG.name) return;
-          this.#take(type === 'DELETED' ? undefined : (changed as ConfigMap));
+          const { name } = changed.metadata;
+          if (!this.#configs.has(name)) return;
+          this.#read(name, type === 'DELETED' ? undefined : (changed as ConfigMap));
+          this.#take();
         },
         onError: (error) => void this.#again(error),
       },
@@ -64,14 +76,19 @@ export class MeshConfigWatch implements Component {
     }
   }
 
-  #take(object: ConfigMap | undefined): void {
-    const { mesh, log, onChange } = this.#deps;
+  #read(name: string, object: ConfigMap | undefined): void {
     const field = `data[${MESH_CONFIG.key}]`;
     const { config, diagnostics } = readMeshConfig(object?.data?.[MESH_CONFIG.key] ?? '', field);
     const problems = diagnostics.map(({ field: place, message }) => `${place}: ${message}`);
+    const said = { configMap: name, problems };
     if (problems.length > 0)
-      log.warn('parts of the mesh configuration have no effect', { problems });
-    if (diagnostics.some(({ severity }) => severity === 'error')) return;
+      this.#deps.log.warn('parts of the mesh configuration have no effect', said);
+    if (!diagnostics.some(({ severity }) => severity === 'error')) this.#configs.set(name, config);
+  }
+
+  #take(): void {
+    const { mesh, log, onChange } = this.#deps;
+    const config = [...this.#configs.values()].reduce<MeshConfig>(mergeMeshConfig, {});
     if (!mesh.useConfig(config)) return;
     // Values may be secrets: headers that are added for a provider.
     log.info('the settings of the mesh changed', { fields: Object.keys(config) });

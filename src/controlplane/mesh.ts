@@ -17,6 +17,8 @@ import type { XdsSnapshot } from '#xds/resource.ts';
 /** The pure middle: objects go in, configuration of proxies comes out. */
 export class Mesh {
   readonly model: MeshModel;
+  /** The ConfigMap under the mesh configuration; undefined = none. */
+  readonly sharedConfig: string | undefined;
   /** Those that the server was started with. */
   readonly #started: MeshSettings;
   #settings: MeshSettings;
@@ -26,6 +28,7 @@ export class Mesh {
 
   /** @throws BulwarkError SPIFFE_INVALID when the trust domain is none */
   constructor(settings: Settings) {
+    this.sharedConfig = settings.sharedMeshConfig;
     this.#started = startedSettings(settings);
     this.#settings = this.#started;
     this.model = new MeshModel(this.#settings);

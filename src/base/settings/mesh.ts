@@ -47,6 +47,13 @@ export const MESH_SETTINGS = table({
     doc: 'The namespace whose policies count for the whole mesh.',
     scope: ['server'],
   },
+  sharedMeshConfig: {
+    type: 'string',
+    env: ['BULWARK_SHARED_MESH_CONFIG', 'SHARED_MESH_CONFIG'],
+    default: undefined,
+    doc: 'A second ConfigMap of the root namespace with settings of the mesh, such as several control planes share; what the ConfigMap `istio` says is merged over it.',
+    scope: ['server'],
+  },
   autoMtls: {
     type: 'boolean',
     env: ['BULWARK_AUTO_MTLS'],

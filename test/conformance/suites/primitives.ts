@@ -11,6 +11,7 @@ import { GATEWAY_CHECKS } from './primitives/gateways.ts';
 import { HOST_CHECKS } from './primitives/hosts.ts';
 import { IDENTITY_CHECKS } from './primitives/identities.ts';
 import { MATCHER_CHECKS } from './primitives/matchers.ts';
+import { MESH_CONFIG_CHECKS } from './primitives/mesh-config.ts';
 import { PROTOCOL_CHECKS } from './primitives/protocols.ts';
 import { absent, type PrimitiveCheck, type PrimitiveRow } from './primitives/row.ts';
 import { SECRET_RIGHT_CHECKS } from './primitives/secret-rights.ts';
@@ -30,7 +31,6 @@ const secretName: PrimitiveCheck = ({ name, fields }) =>
 const ofGatewaySecrets = absent(
   'a gateway gets Secrets of its own namespace, by what an object says of it',
 );
-const ofProxySettings = absent('settings of proxies and telemetry in the mesh configuration');
 
 /** How to check the rows of each test of Istio; those of one subject in one file. */
 const CHECKS: Readonly<Record<string, PrimitiveCheck>> = {
@@ -41,12 +41,11 @@ const CHECKS: Readonly<Record<string, PrimitiveCheck>> = {
   ...CLUSTER_CHECKS,
   ...GATEWAY_CHECKS,
   ...SECRET_RIGHT_CHECKS,
+  ...MESH_CONFIG_CHECKS,
   TestConvertAddressToCidr: addressBlock,
   TestToResourceName: secretName,
   TestToKubernetesGatewayResource: ofGatewaySecrets,
   TestParseResourceName: ofGatewaySecrets,
-  TestProxyConfigMerge: ofProxySettings,
-  TestDeepMerge: ofProxySettings,
 };
 
 /** Small functions: given → wanted. */
