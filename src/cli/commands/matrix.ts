@@ -7,6 +7,7 @@ import { addMeshOptions, type MeshFlags, readMesh } from '#cli/mesh/read-mesh.ts
 import { formatTable } from '#cli/table.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import { matrixOf } from '#policy/decide/matrix.ts';
+import { MESH } from '#policy/routing/source-match.ts';
 
 interface MatrixFlags extends MeshFlags, MatrixFilter {
   readonly output: string;
@@ -52,6 +53,7 @@ export function registerMatrixCommand(program: Command, context: CliContext): vo
 function notesOn({ virtualServices }: MeshSnapshot): readonly string[] {
   const names = virtualServices
     .all()
+    .filter(({ spec: { gateways = [] } = {} }) => gateways.length === 0 || gateways.includes(MESH))
     .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
   if (names.length === 0) return [];
   const [shown, more] = [names.slice(0, NAMES_MAX), names.length - NAMES_MAX];

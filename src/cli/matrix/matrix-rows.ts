@@ -39,7 +39,7 @@ export function filteredRows(
 ): readonly MatrixRow[] {
   const fits = (name: string, wanted: string | undefined): boolean => {
     if (wanted === undefined || name === wanted) return true;
-    return name.startsWith(wanted) && /^[/:]/.test(name.slice(wanted.length));
+    return name.startsWith(wanted) && /^[/: ]/.test(name.slice(wanted.length));
   };
   return rows
     .filter((row) => fits(row.to, to))
@@ -59,10 +59,24 @@ export function grantsOf(rows: readonly MatrixRow[], all: boolean): readonly Gra
   });
 }
 
+function isThrough(name: string): boolean {
+  return name.startsWith(`${OUTSIDE_CALLER} `);
+}
+
 /** One word in place of a list of all of them. */
 export function together(names: readonly string[], all: readonly string[]): readonly string[] {
   // Without those outside it is not everybody who is spoken of.
   if (all.length < 2 || !all.includes(OUTSIDE_CALLER)) return names;
+  // Ways through gateways are told one by one.
+  const [ways, callers] = [names.filter(isThrough), names.filter((name) => !isThrough(name))];
+  if (ways.length > 0 || all.some(isThrough))
+    return [
+      ...together(
+        callers,
+        all.filter((name) => !isThrough(name)),
+      ),
+      ...ways,
+    ];
   if (names.length === all.length) return [EVERYBODY];
   const inMesh = all.filter((name) => name !== OUTSIDE_CALLER);
   const isAll = names.length === inMesh.length && !names.includes(OUTSIDE_CALLER);

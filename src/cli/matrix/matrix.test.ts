@@ -142,3 +142,64 @@ describe('a matrix', () => {
     assert.deepEqual(changesBetween(before, before), []);
   });
 });
+
+describe('who comes in through a gateway', () => {
+  const gateway = (tls = '') => `---
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: {name: gate, namespace: edge}
+spec: {metadata: {labels: {app: gate}}, template: {serviceAccount: gate}}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: front, namespace: edge}
+spec:
+  selector: {app: gate}
+  servers: [{port: {number: 443, name: s, protocol: HTTP${tls === '' ? '' : 'S'}}, hosts: [x.example]${tls}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: v, namespace: shop}
+spec:
+  hosts: [x.example]
+  gateways: [edge/front]
+  http: [{match: [{uri: {prefix: /x}, method: {exact: GET}}], route: [{destination: {host: a}}]}]
+`;
+  const THROUGH = 'outside through edge/front';
+  const atGateway = (spec: string) => policy('g', spec).replace('shop', 'edge');
+  const tls = (mode: string) => gateway(`, tls: {mode: ${mode}, credentialName: c}`);
+
+  it('gets what its routes lead, and both let in', () => {
+    const deny = atGateway('{action: DENY, rules: [{to: [{operation: {paths: [/x/no]}}]}]}');
+    const allow = policy('s', '{rules: [{to: [{operation: {paths: [/x/1]}}]}]}');
+    assert.equal(reachOfA(gateway())[THROUGH], 'GET x.example/x*');
+    assert.equal(
+      reachOfA(gateway() + deny + allow)[THROUGH],
+      'GET x.example/x*, of which the service lets in /x/1, except /x/no',
+    );
+    const rows = rowsOf(gateway());
+    assert.equal(rows.find(({ to }) => to === 'shop/b:80')?.from.has(THROUGH), false);
+  });
+
+  it('gets nothing that either denies, or that its listener does not take', () => {
+    const gate = '{source: {principals: ["cluster.local/ns/edge/sa/gate"]}}';
+    const only = policy('s', `{rules: [{from: [${gate}]}]}`);
+    assert.equal(reachOfA(gateway() + only)[THROUGH], 'GET x.example/x*');
+    assert.equal(reachOfA(gateway() + policy('s', '{}'))[THROUGH], 'nothing');
+    assert.equal(reachOfA(gateway() + atGateway('{}'))[THROUGH], 'nothing');
+    assert.equal(reachOfA(tls('ISTIO_MUTUAL'))[THROUGH], 'nothing');
+    const mutual = 'GET x.example/x*, except what comes without a certificate';
+    assert.equal(reachOfA(tls('MUTUAL'))[THROUGH], mutual);
+    assert.equal(reachOfA(tls('SIMPLE'))[THROUGH], 'GET x.example/x*');
+  });
+
+  it('is told beside everybody, and found by its gateway', () => {
+    const grants = grantsOf(rowsOf(gateway()), false).filter(({ to }) => to === 'shop/a:80');
+    assert.deepEqual(
+      grants.map(({ from }) => from),
+      [['everybody'], [THROUGH]],
+    );
+    const [row] = filteredRows(rowsOf(gateway()), { from: 'outside', to: 'shop/a' });
+    assert.deepEqual([...(row?.from.keys() ?? [])], ['outside', THROUGH]);
+  });
+});

@@ -1,5 +1,6 @@
 import type { VirtualService } from '#api/kinds/virtual-service.ts';
 import type { HttpMatch } from '#api/kinds/virtual-service-match.ts';
+import type { Service, ServicePort } from '#model/service.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import { type AuthzFacts, factsOf } from '#policy/authz/request.ts';
 import type { BehindGateway, Call, Caller, GivenToken, Target } from '#policy/decide/call.ts';
@@ -16,7 +17,7 @@ import type { TokenResult } from '#policy/decide/token.ts';
 import { boundServices, tcpRoute, tlsRoutes } from '#policy/gateway/bound-services.ts';
 import { type GatewayHost, gatewayHosts } from '#policy/gateway/gateway-hosts.ts';
 import { seenByGateways } from '#policy/gateway/gateway-mesh.ts';
-import { serverWay } from '#policy/gateway/gateway-ports.ts';
+import { type BoundServer, serverWay } from '#policy/gateway/gateway-ports.ts';
 import { servedHost } from '#policy/gateway/server-hosts.ts';
 import { requestMatches } from '#policy/routing/request-match.ts';
 import { routePlaceOf } from '#policy/routing/route-place.ts';
@@ -135,6 +136,37 @@ function servedHosts(
   );
 }
 
+/** Requests that a server of a gateway leads to a port of a service. */
+export interface LedRequests {
+  readonly host: string;
+  /** Absent = every request for the host. */
+  readonly match?: HttpMatch | undefined;
+  readonly service: Service;
+  readonly port: ServicePort;
+}
+
+/** Where the routes of a server lead requests, in the order of its hosts and of their routes. */
+export function destinationsAt(
+  bound: BoundServer,
+  client: Caller,
+  mesh: MeshSnapshot,
+): readonly LedRequests[] {
+  const scope = { view: mesh.services.viewOf(client.namespace), settings: mesh.settings };
+  const { number: calledPort } = bound.server.port;
+  const way = serverWay(bound.server);
+  if (!routesRequests({ way })) return [];
+  return [...servedHosts({ servers: [bound] }, client, mesh)].flatMap(
+    ([host, { routes, requiresTls }]) =>
+      (requiresTls && way === 'http' ? [] : routes).flatMap(({ object, route, match }) =>
+        (route.route.route ?? []).flatMap(({ destination }) => {
+          const namespace = object.metadata.namespace ?? '';
+          const place = routePlaceOf(destination, { namespace, calledPort }, scope);
+          return place ? [{ host, match, service: place.service, port: place.port }] : [];
+        }),
+      ),
+  );
+}
+
 /**
  * A host under which a gateway leads requests to a service, for callers who do not say one;
  * undefined where none does. Names stand for what only a wildcard serves.
@@ -144,23 +176,12 @@ export function hostLeadingTo(
   { entrance, workload }: Target,
   mesh: MeshSnapshot,
 ): string | undefined {
-  const { namespace, labels } = workload;
-  const client = { namespace, labels, identity: workload.identity, address: '' };
-  const scope = { view: mesh.services.viewOf(namespace), settings: mesh.settings };
-  const leads = ({ object, route }: ServedRoute, calledPort: number): boolean =>
-    (route.route.route ?? []).some(({ destination }) => {
-      const own = object.metadata.namespace ?? '';
-      const place = routePlaceOf(destination, { namespace: own, calledPort }, scope);
-      const isPort = port === undefined || place?.port.port === port.port;
-      return place?.service === service && isPort;
-    });
-  const found = (entrance?.servers ?? []).flatMap((bound) => {
-    const hosts = servedHosts({ servers: [bound] }, client, mesh);
-    const { number } = bound.server.port;
-    return [...hosts].flatMap(([host, { routes }]) =>
-      routes.some((route) => leads(route, number)) ? [host] : [],
-    );
-  });
+  const { namespace, labels, identity } = workload;
+  const client = { namespace, labels, identity, address: '' };
+  const found = (entrance?.servers ?? [])
+    .flatMap((bound) => destinationsAt(bound, client, mesh))
+    .filter((led) => led.service === service && (!port || led.port.port === port.port))
+    .map(({ host }) => host);
   const best = found.find((host) => !host.startsWith('*')) ?? found[0];
   if (best === '*') return service.host;
   return best?.replace(/^\*\.?/, 'any.');
