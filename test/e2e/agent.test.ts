@@ -181,7 +181,9 @@ test('an agent and its Envoys', async (t) => {
       () =>
         new Promise<boolean>((resolve) => {
           thief.once('error', () => resolve(false));
-          thief.listen(ports?.httpProxyPort, '127.0.0.1', () => resolve(true));
+          // As Envoys do by default: two of them would share the port, each with half the calls.
+          const where = { port: ports?.httpProxyPort, host: '127.0.0.1', reusePort: true };
+          thief.listen(where, () => resolve(true));
         }),
       'the port is ours',
     );

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import type { WorkloadOptions } from '#agent/config/workload-options.ts';
-import { choosePorts, compulsoryPorts } from '#agent/envoy/ports.ts';
+import { choosePorts, compulsoryPorts, reservePorts } from '#agent/envoy/ports.ts';
 import { isBulwarkError } from '#base/errors.ts';
 
 const WORKLOAD: WorkloadOptions = {
@@ -37,6 +37,14 @@ describe('the ports of an Envoy in explicit mode', () => {
     assert.equal(new Set(all).size, 4);
     assert.ok(all.every((port) => port > 0));
     assert.equal(ports.inbound[1]?.port, 9090);
+  });
+
+  it('are not those of another Envoy that is about to start', async () => {
+    const wish = { address: '127.0.0.1', port: 0 };
+    const all = [];
+    // By chance alone some of so many would be the same.
+    for (let count = 0; count < 500; count += 1) all.push(...(await reservePorts([wish, wish])));
+    assert.equal(new Set(all).size, 1000);
   });
 
   it('are those of the configuration where it names them', async () => {

@@ -28,6 +28,8 @@ export interface ChosenPorts {
 
 /** Where proxies for the application itself listen. */
 export const LOOPBACK = '127.0.0.1';
+/** Chosen before: an Envoy of this agent may be about to bind it. */
+const CHOSEN = new Set<number>();
 
 /**
  * Chooses the ports that the configuration leaves open, all different, and makes sure that the
@@ -63,7 +65,7 @@ export function compulsoryPorts({ inbound, httpProxyPort }: ChosenPorts): readon
 }
 
 /**
- * Free ports, one for each wish; port 0 is any.
+ * Free ports, one for each wish; port 0 is any that was not chosen before.
  * @throws BulwarkError NET_PORT_TAKEN
  */
 export async function reservePorts(
@@ -77,15 +79,24 @@ export async function reservePorts(
     const order = [...wanted.keys()].sort((a, b) => rank(wanted[a]) - rank(wanted[b]));
     for (const index of order) {
       const { address, port } = present(wanted[index], 'a wanted port');
-      const server = await hold(address, port);
-      held.push(server);
-      const bound = server.address();
-      ports[index] = typeof bound === 'object' && bound ? bound.port : 0;
+      let chosen = port;
+      do {
+        const server = await hold(address, port);
+        held.push(server);
+        chosen = portOf(server);
+      } while (port === 0 && CHOSEN.has(chosen));
+      CHOSEN.add(chosen);
+      ports[index] = chosen;
     }
   } finally {
     await Promise.all(held.map((server) => new Promise((resolve) => server.close(resolve))));
   }
   return ports;
+}
+
+function portOf(server: Server): number {
+  const bound = server.address();
+  return typeof bound === 'object' && bound ? bound.port : 0;
 }
 
 function rank(wish: { readonly port: number } | undefined): number {

@@ -66,11 +66,14 @@ const HTTP_INSPECTOR: ListenerFilter = create(ListenerFilterSchema, {
 /** How long a caller's first bytes are waited for where it matters whether they are HTTP. */
 const SNIFF_MS = 1000;
 
-/** A listener for the workload's own calls. Input is plain JSON values: it is a cache key. */
+/**
+ * A listener for the workload's own calls. Input is plain JSON values: it is a cache key. One that
+ * binds has a port that an agent chose, which no other Envoy may share (`buildExplicitInbound`).
+ */
 export function buildOutboundListener(input: OutboundListenerInput): XdsResource {
   return resource(input.name, {
     address: socketAddress(input.address, input.port),
-    ...(!input.binds && { bindToPort: false }),
+    ...(input.binds ? { enableReusePort: false } : { bindToPort: false }),
     ...chainsOf(input),
   });
 }
