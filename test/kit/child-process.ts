@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
+import { SETTINGS } from '#base/settings-table.ts';
 
 export interface ManagedProcessOptions {
   readonly name: string;
@@ -12,6 +13,16 @@ export interface ManagedProcessOptions {
 
 const LINES_KEPT = 20_000;
 const STOP_MS_MAX = 15_000;
+
+/** The Envoy may be given; all other settings of the one who runs this are about another mesh. */
+const SETTING_NAMES: ReadonlySet<string> = new Set(
+  Object.entries(SETTINGS).flatMap(([name, { env }]) => (name === 'envoyPath' ? [] : env)),
+);
+
+/** An environment without the settings in it, such as KUBECONFIG. */
+function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !SETTING_NAMES.has(name)));
+}
 
 /**
  * A child process in a group of its own, so that Ctrl-C reaches it only through us. Its output is
@@ -30,7 +41,7 @@ export class ManagedProcess {
     this.#child = spawn(command, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
-      env: { ...process.env, ...env },
+      env: { ...withoutSettings(process.env), ...env },
       ...(cwd === undefined ? {} : { cwd }),
     });
     this.#ended = new Promise((resolve) => {
