@@ -1,6 +1,7 @@
 // How long from sending a policy to the API until a running Envoy enforces it on open connections
 // of every kind, under load: the whole way, with processes of their own and a real Envoy. Fails
-// when a request is decided by a mixture of the old and the new policy.
+// when a request is decided by a mixture of the old and the new policy, and when open TCP
+// connections live on for longer than promised.
 import { once } from 'node:events';
 import { ChangingPolicy, REQUEST_KINDS, type RequestKind } from '../../test/kit/changing-policy.ts';
 import { waitUntil } from '../../test/kit/wait-until.ts';
@@ -10,9 +11,11 @@ import { median } from '../median.ts';
 /** Changes for each kind of request, in both directions together. */
 const CHANGES = 40;
 /** How often open TCP connections are cut. */
-const CUTS = 3;
+const CUTS = 20;
 /** What users may expect (design: "policy change → enforced on a running Envoy"), milliseconds. */
 const LIMIT_MS = 100;
+/** From a change until nothing of it is left to be done, milliseconds. */
+const SETTLE_MS = 500;
 /** Between requests of the load, milliseconds. */
 const PAUSE_MS = 2;
 
@@ -55,9 +58,12 @@ async function measureRequests(policy: ChangingPolicy, kind: RequestKind): Promi
   return times;
 }
 
-/** How long an open TCP connection lives on that is no longer allowed. */
+/** How long an open and silent TCP connection lives on that is no longer allowed. */
 async function measureCut(policy: ChangingPolicy): Promise<number> {
   await policy.old();
+  await waitUntil(() => policy.tcp(), 'a connection that is allowed');
+  // The change before ends connections, too.
+  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
   const socket = await waitUntil(() => policy.tcp(), 'a connection that is allowed');
   const startMs = performance.now();
   const cut = once(socket.resume(), 'close').then(() => performance.now());
@@ -83,7 +89,7 @@ export async function bench(): Promise<BenchResult> {
     const sent = (await Promise.all(loads.map((stop) => stop()))).reduce((sum, one) => sum + one);
     const cuts: number[] = [];
     for (let round = 0; round < CUTS; round += 1) cuts.push(await measureCut(policy));
-    return resultOf(byKind, sent, median(cuts));
+    return resultOf(byKind, sent, cuts);
   } finally {
     for (const cleanUp of cleanUps.reverse()) await cleanUp();
   }
@@ -92,21 +98,23 @@ export async function bench(): Promise<BenchResult> {
 function resultOf(
   byKind: ReadonlyMap<string, readonly number[]>,
   sent: number,
-  cutMs: number,
+  cuts: readonly number[],
 ): BenchResult {
-  const times = [...byKind.values()].flat().sort((a, b) => a - b);
+  const times = [...byKind.values(), cuts].flat().sort((a, b) => a - b);
   const at = (part: number): number => times[Math.floor((times.length - 1) * part)] ?? 0;
-  const medians = [...byKind].map(([kind, own]) => `${kind} ${median(own).toFixed(0)} ms`);
+  const worst = Math.max(...[...byKind.values(), cuts].map(median));
+  const medians = [...byKind, ['TCP, cut', cuts] as const].map(
+    ([kind, own]) => `${kind} ${median(own).toFixed(0)} ms`,
+  );
   return {
     name: 'policy change enforced on open connections',
-    numerator: { label: 'median, API call → enforced', value: at(0.5), unit: 'ms' },
+    numerator: { label: 'largest median, API call → enforced', value: worst, unit: 'ms' },
     denominator: { label: 'promised', value: LIMIT_MS, unit: 'ms' },
-    ratio: at(0.5) / LIMIT_MS,
+    ratio: worst / LIMIT_MS,
     spread: { min: at(0) / LIMIT_MS, max: at(1) / LIMIT_MS },
     goal: 1,
     note:
       `${times.length} changes (${medians.join(', ')}), 90 % within ${at(0.9).toFixed(0)} ms; ` +
-      `${sent} other requests, none decided by a mixture; open TCP connections are cut after ` +
-      `${cutMs.toFixed(0)} ms (drainDuration 1 s)`,
+      `${sent} other requests, none decided by a mixture`,
   };
 }
