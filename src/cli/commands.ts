@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { keepHeapSmall } from '#base/small-heap.ts';
 import type { CliContext } from '#cli/context.ts';
 
 /** Adds one command to the program. */
@@ -22,26 +21,17 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'agent',
     summary: 'run the node agent: keys, certificates and an Envoy for each workload',
-    load: async () => {
-      keepHeapSmall();
-      return (await import('#cli/commands/agent.ts')).registerAgentCommand;
-    },
+    load: async () => (await import('#cli/commands/agent.ts')).registerAgentCommand,
   },
   {
     name: 'run',
     summary: 'run one application with its own agent and Envoy',
-    load: async () => {
-      keepHeapSmall();
-      return (await import('#cli/commands/run.ts')).registerRunCommand;
-    },
+    load: async () => (await import('#cli/commands/run.ts')).registerRunCommand,
   },
   {
     name: 'gateway',
     summary: 'run a gateway: an Envoy that takes calls from outside of the mesh',
-    load: async () => {
-      keepHeapSmall();
-      return (await import('#cli/commands/gateway.ts')).registerGatewayCommand;
-    },
+    load: async () => (await import('#cli/commands/gateway.ts')).registerGatewayCommand,
   },
   {
     name: 'apply',
