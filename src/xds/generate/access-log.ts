@@ -28,6 +28,16 @@ export interface LogSource {
 }
 
 /**
+ * The path of a request as it came. Where routes may rewrite it, that is in a header, which callers
+ * must not be able to set; elsewhere it is the path itself, whatever a caller claims. Without its
+ * query.
+ */
+export const PATH_AS_SENT = {
+  rewritten: '%PATH(NQ:ORIG_OR_PATH)',
+  kept: '%PATH(NQ:PATH)',
+} as const;
+
+/**
  * Facts of the connection, for lines of both protocols. `kind` tells our lines from Envoy's own on
  * its output.
  */
@@ -56,7 +66,6 @@ function commonFields(source: LogSource): JsonObject {
 /** Never a query string or header beyond these: they carry secrets. */
 const HTTP_FIELDS: JsonObject = {
   method: '%REQ(:METHOD)%',
-  path: '%PATH(NQ:ORIG_OR_PATH)%',
   authority: '%REQ(:AUTHORITY)%',
   protocol: '%PROTOCOL%',
   response_code: '%RESPONSE_CODE%',
@@ -88,13 +97,23 @@ const HTTP_POLICIES: JsonObject = {
 };
 const TCP_POLICIES = policyFields(NETWORK_RBAC, `${AUDIT_PREFIX}shadow_effective_policy_id`);
 
-/** Lines about requests. */
-export function httpAccessLog(source: LogSource, logged: LoggedRequests): AccessLog {
+/** Lines about requests. `paths`: what becomes of their paths on the way. */
+export function httpAccessLog(
+  source: LogSource,
+  logged: LoggedRequests,
+  paths: keyof typeof PATH_AS_SENT,
+): AccessLog {
   // The application's own error answers are written down where it is called, not once more by each
   // caller.
   const isInbound = source.direction === 'inbound';
   const noteworthy = isInbound ? [...FAILED_HTTP, AUDITED] : [FLAGGED];
-  const fields = { ...commonFields(source), ...HTTP_FIELDS, ...(isInbound && HTTP_POLICIES) };
+  const path = `${PATH_AS_SENT[paths]}%`;
+  const fields = {
+    ...commonFields(source),
+    ...HTTP_FIELDS,
+    path,
+    ...(isInbound && HTTP_POLICIES),
+  };
   return jsonLines(fields, logged === 'all' ? [] : noteworthy);
 }
 

@@ -15,6 +15,7 @@ import {
   ENDED_AUDITED,
   expression,
   FAILED_STATUS,
+  PATH_AS_SENT,
 } from '#xds/generate/access-log.ts';
 import { JWT_PAYLOAD } from '#xds/generate/authn/jwt.ts';
 import { verdictPrefix } from '#xds/generate/authz/external-check.ts';
@@ -47,10 +48,9 @@ const CONNECTION: Tags = {
   destination: '%DOWNSTREAM_LOCAL_PORT%',
 };
 
-/** Without its query: it carries secrets, and so do headers; none leaves the proxy. */
+/** Headers carry secrets, and so does the query: none leaves the proxy. */
 const REQUEST: Tags = {
   method: `%REQ(:METHOD):${TEXT_LENGTH_MAX}%`,
-  path: `%PATH(NQ:ORIG_OR_PATH):${TEXT_LENGTH_MAX}%`,
   host: `%REQ(:AUTHORITY):${TEXT_LENGTH_MAX}%`,
   status: '%RESPONSE_CODE%',
   details: '%RESPONSE_CODE_DETAILS%',
@@ -80,15 +80,19 @@ const TCP_TAGS: Tags = {
 };
 
 /**
- * What is streamed about requests. Cheap conditions come first: a request that is fine is looked at
+ * What is streamed about requests; `paths` as for the lines about them. Cheap conditions come first: a request that is fine is looked at
  * by its status alone.
  */
-export function httpAuditStreams(audit: AuditStreams): readonly AccessLog[] {
+export function httpAuditStreams(
+  audit: AuditStreams,
+  paths: keyof typeof PATH_AS_SENT,
+): readonly AccessLog[] {
   const denied = anyOf([
     REFUSED_BY_FILTER,
     all([FAILED_STATUS, expression('response.code_details.startsWith("rbac_access_denied")')]),
   ]);
-  return streams(audit, HTTP_TAGS, { denied, audited: AUDITED, each: [] });
+  const path = `${PATH_AS_SENT[paths]}:${TEXT_LENGTH_MAX}%`;
+  return streams(audit, { ...HTTP_TAGS, path }, { denied, audited: AUDITED, each: [] });
 }
 
 /** What is streamed about connections that are not HTTP, when they end. */

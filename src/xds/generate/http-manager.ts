@@ -89,7 +89,7 @@ const REQUEST_HEADERS_MS = 60 * 1000;
 export function inboundHttpManager(input: InboundManagerInput): Filter {
   const { callerAddressIsPeers } = HARDENING[input.hardening];
   return manager({
-    ...judging(input),
+    ...judging(input, 'kept'),
     routeSpecifier: { case: 'routeConfig', value: input.route },
     httpFilters: inboundHttpFilters(input),
     serverHeaderTransformation: HttpConnectionManager_ServerHeaderTransformation.PASS_THROUGH,
@@ -101,7 +101,7 @@ export function inboundHttpManager(input: InboundManagerInput): Filter {
 /** A network filter that takes calls from outside: it judges them and routes them by host. */
 export function gatewayHttpManager(input: GatewayManagerInput): Filter {
   return manager({
-    ...judging({ ...input, isPlaintext: false }),
+    ...judging({ ...input, isPlaintext: false }, 'rewritten'),
     routeSpecifier: routesNamed(input.routeName),
     httpFilters: gatewayHttpFilters(input),
     useRemoteAddress: true,
@@ -123,21 +123,25 @@ const OUTSIDE_HTTP2 = {
 };
 
 /** What is common to managers that judge their callers. */
-function judging(input: JudgingInput): ManagerInit {
+function judging(input: JudgingInput, paths: 'rewritten' | 'kept'): ManagerInit {
   const { proxyHeadersAreStripped } = HARDENING[input.hardening];
   return {
     ...common(input),
     accessLog: [
-      httpAccessLog({ direction: 'inbound', port: input.port }, input.accessLog),
+      httpAccessLog({ direction: 'inbound', port: input.port }, input.accessLog, paths),
       ...(input.isPlaintext ? [plaintextLog('request')] : []),
-      ...httpAuditStreams(input.audit),
+      ...httpAuditStreams(input.audit, paths),
     ],
     ...denialReplies(input.denials, input.denialHeader),
     // The header says what the handshake proved, whatever the caller sent; without mutual TLS it is
     // taken away.
     forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.SANITIZE_SET,
     setCurrentClientCertDetails: { uri: true },
-    earlyHeaderMutationExtensions: proxyHeadersAreStripped ? [STRIP_PROXY_HEADERS] : [],
+    earlyHeaderMutationExtensions: proxyHeadersAreStripped
+      ? [STRIP_PROXY_HEADERS]
+      : paths === 'rewritten'
+        ? [STRIP_ORIGINAL_PATH]
+        : [],
   };
 }
 
@@ -145,7 +149,9 @@ function judging(input: JudgingInput): ManagerInit {
 export function outboundHttpManager(input: OutboundManagerInput): Filter {
   return manager({
     ...common(input),
-    accessLog: [httpAccessLog({ direction: 'outbound', port: input.port }, input.accessLog)],
+    accessLog: [
+      httpAccessLog({ direction: 'outbound', port: input.port }, input.accessLog, 'rewritten'),
+    ],
     routeSpecifier: routesNamed(input.routeName),
     httpFilters: outboundHttpFilters(),
     // What an application claims about client certificates does not leave its host.
@@ -182,13 +188,13 @@ function common({ pathNormalization, statPrefix }: ManagerInput): ManagerInit {
 }
 
 /** Runs before Envoy itself looks at the headers, so that what it adds stays. */
-function stripping(names: readonly string[]) {
+function stripping(names: readonly string[], prefixes: readonly string[]) {
   return {
     name: 'envoy.http.early_header_mutation.header_mutation',
     typedConfig: pack(HeaderMutationSchema, {
       mutations: [
         ...names.map((name) => ({ action: { case: 'remove' as const, value: name } })),
-        ...PROXY_HEADER_PREFIXES.map((prefix) => ({
+        ...prefixes.map((prefix) => ({
           action: {
             case: 'removeOnMatch' as const,
             value: { keyMatcher: { matchPattern: { case: 'prefix' as const, value: prefix } } },
@@ -199,11 +205,14 @@ function stripping(names: readonly string[]) {
   };
 }
 
-const STRIP_PROXY_HEADERS = stripping(PROXY_HEADERS);
+const STRIP_PROXY_HEADERS = stripping(PROXY_HEADERS, PROXY_HEADER_PREFIXES);
 /** Where proxies that are trusted stand before a gateway: they say who called. */
 const STRIP_ALL_BUT_ADDRESSES = stripping(
   PROXY_HEADERS.filter((name) => name !== 'x-forwarded-for'),
+  PROXY_HEADER_PREFIXES,
 );
+/** Where it counts as the path that was sent, in what is written down. */
+const STRIP_ORIGINAL_PATH = stripping(['x-envoy-original-path'], []);
 
 function manager(init: ManagerInit): Filter {
   return create(FilterSchema, {

@@ -144,6 +144,15 @@ spec:
   assert.equal(chains[0]?.transport_socket, undefined);
 });
 
+test('the path that is written down is not what a caller claims, in any profile', () => {
+  const server = "{ port: { number: 80, name: http, protocol: HTTP }, hosts: ['*'] }";
+  const textOf = (hardening: MeshSettings['hardening']) =>
+    gatewayOf(server, [], BASE, { hardening }).text;
+  assert.match(textOf('istio'), /"remove":"x-envoy-original-path"/);
+  assert.doesNotMatch(textOf('istio'), /"remove":"x-real-ip"|"prefix":"x-envoy-"/);
+  assert.match(textOf('strict'), /"prefix":"x-envoy-"/);
+});
+
 test('what stands before the gateway is believed, and nobody else', () => {
   const server = "{ port: { number: 80, name: http, protocol: HTTP }, hosts: ['*'] }";
   const textOf = (trustedProxies: number, proxyProtocol = false) =>
