@@ -97,6 +97,16 @@ describe('a provider that a policy names', () => {
     assert.equal(http.deny.enforced, undefined);
   });
 
+  it('is the same answer for all who ask, and forgotten when there are too many others', () => {
+    const { mesh, authorizer } = worldOf([], { profile: 'istio' });
+    const stateOf = (name: string) => authorizer.providerState(name, 'foo', mesh);
+    const first = stateOf('none-0');
+    assert.equal(stateOf('none-0'), first);
+    for (let count = 1; count <= 1000; count += 1) stateOf(`none-${count}`);
+    assert.notEqual(stateOf('none-0'), first);
+    assert.deepEqual(stateOf('none-0'), first);
+  });
+
   it('over HTTP knows nothing of connections, over gRPC does', () => {
     const nothing = { denied: [], deniedTcp: 0 };
     assert.deepEqual(outcome([asking('p', 'a')]), { http: ['a'], tcp: [], ...nothing });

@@ -15,6 +15,9 @@ export interface ProviderState {
 
 type State = Omit<ProviderState, 'name'>;
 
+/** Answers that are remembered. */
+const STATES_MAX = 1000;
+
 /**
  * Finds the providers that policies of action CUSTOM name. The same answer is the same object, also
  * after other services changed.
@@ -34,6 +37,9 @@ export class Providers {
     const known = this.#states.get(key);
     if (known) return known;
     const made = { name, ...state };
+    // Policies may name any number of providers that are not there: the oldest makes room.
+    const [oldest] = this.#states.keys();
+    if (oldest !== undefined && this.#states.size >= STATES_MAX) this.#states.delete(oldest);
     this.#states.set(key, made);
     return made;
   }
