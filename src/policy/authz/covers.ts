@@ -22,6 +22,39 @@ export function excludeEachOther(a: Condition, b: Condition): boolean {
   return ![...first].some((value) => second.has(value));
 }
 
+/**
+ * Whether everything that meets all of `narrow` meets all of `wide`. Says so only where it is sure.
+ */
+export function clauseCovers(wide: readonly Condition[], narrow: readonly Condition[]): boolean {
+  return wide.every((condition) => {
+    const same = narrow.filter((one) => attributeOf(one) === attributeOf(condition));
+    const isAsked =
+      condition.values.length === 0 || same.some((one) => asksForLess(condition, one));
+    return isAsked && (condition.notValues.length === 0 || excludesAll(condition, same));
+  });
+}
+
+/** What a condition is about, but for the values that it names. */
+function attributeOf(condition: Condition): string {
+  const { values, notValues, field, notField, ...about } = condition;
+  return JSON.stringify(about);
+}
+
+/** Whether all that one of the narrow values matches, one of the wide values does. */
+function asksForLess(wide: Condition, narrow: Condition): boolean {
+  return allMatched({ ...narrow, notValues: wide.values } as Condition);
+}
+
+/** Whether all that the condition excludes is excluded by one of the others. */
+function excludesAll(condition: Condition, others: readonly Condition[]): boolean {
+  return others.some((one) => allMatched({ ...one, values: condition.notValues } as Condition));
+}
+
+/** Whether each of the values is matched by one of `notValues`. */
+function allMatched(condition: Condition): boolean {
+  return excludedBy(condition) === true;
+}
+
 /** Attributes of which a request has one value. */
 const ONE_VALUE: ReadonlySet<Condition['on']> = new Set<Condition['on']>([
   'principal',

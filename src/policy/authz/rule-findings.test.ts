@@ -130,6 +130,16 @@ describe('a rule that can never match', () => {
   });
 });
 
+describe('a rule that changes nothing', () => {
+  it('is told, with the one that leaves it nothing', () => {
+    const rules =
+      '[{ from: [{ source: { namespaces: [shop, photo] } }] }, { from: [{ source: { namespaces: [photo] } }] }]';
+    const [told = ''] = said(`{ rules: ${rules} }`);
+    assert.equal(told, 'spec.rules[1]: rule 1 changes nothing: rule 0 matches all that it matches');
+    assert.deepEqual(said(`{ rules: ${rules.replace('[shop, photo]', '[shop]')} }`), []);
+  });
+});
+
 describe('callers that are not there', () => {
   it('are told, with the name that is nearest', () => {
     const principal = 'cluster.local/ns/photo/sa/fronted';
@@ -164,6 +174,29 @@ describe('ports', () => {
   it('are not told of where no service leads to the workload', () => {
     const world = WORLD.replace('selector: { app: web }', 'selector: { app: none }');
     assert.deepEqual(said('{ rules: [{ to: [{ operation: { ports: ["80"] } }] }] }', world), []);
+  });
+
+  it('of a gateway are those of its servers, and HTTP where these end TLS', () => {
+    const gateway = `${WORLD}---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: front, namespace: shop }
+spec:
+  selector: { app: web }
+  servers:
+    - port: { number: 443, name: s, protocol: HTTPS }
+      hosts: [x.example]
+      tls: { mode: ISTIO_MUTUAL }
+    - port: { number: 90, name: t, protocol: HTTP }
+      hosts: [x.example]
+`;
+    const named = '{ rules: [{ to: [{ operation: { ports: ["443"], paths: [/a] } }] }] }';
+    assert.match(said(named).join(), /no service leads to port 443/);
+    assert.deepEqual(said(named, gateway), []);
+    // The Service before it says that port 90 is not HTTP, and the server that it is.
+    const all = '{ rules: [{ to: [{ operation: { paths: [/a] } }] }] }';
+    assert.match(said(all).join(), /it allows nothing there/);
+    assert.deepEqual(said(all, gateway), []);
   });
 
   it('without HTTP are told of where a rule needs it, and is for them', () => {

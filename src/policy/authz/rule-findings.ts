@@ -5,6 +5,7 @@ import type { PathNormalization } from '#model/mesh-settings.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { CompiledPolicy, CompiledRule } from '#policy/authz/compiled-policy.ts';
 import type { Condition, SourceCondition } from '#policy/authz/condition.ts';
+import { coveredRules } from '#policy/authz/covered-rules.ts';
 import { excludeEachOther, isContradictory } from '#policy/authz/covers.ts';
 import { KnownCallers } from '#policy/authz/known-callers.ts';
 import { portsHandled, workloadsOf } from '#policy/authz/policy-workloads.ts';
@@ -21,6 +22,10 @@ export function ruleFindings(mesh: MeshSnapshot, authorizer: Authorizer, report:
   for (const policy of mesh.authorizationPolicies.all()) {
     const compiled = authorizer.compile(policy);
     for (const rule of compiled.http) checkContradictions(policy, rule, report);
+    for (const { index, by } of coveredRules(compiled)) {
+      const what = `rule ${index} changes nothing: rule ${by} matches all that it matches`;
+      report(policy, warning(`spec.rules[${index}]`, what));
+    }
     checkCallers(policy, compiled, callers, report);
     checkPaths(policy, compiled, mesh.settings.pathNormalization, report);
     checkPorts(policy, withoutOpen(compiled, mesh, authorizer), mesh, report);

@@ -1,6 +1,5 @@
 import type { Gateway } from '#api/kinds/gateway.ts';
 import { nearName } from '#api/near-name.ts';
-import type { Protocol } from '#model/protocol.ts';
 import { labelsMatch } from '#model/selector.ts';
 import type { Service, ServicePort } from '#model/service.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
@@ -14,7 +13,7 @@ import {
   type GatewayPort,
   gatewayPorts,
   serverNamed,
-  serverWay,
+  serverProtocol,
 } from '#policy/gateway/gateway-ports.ts';
 import { hostOf, servedHost } from '#policy/gateway/server-hosts.ts';
 
@@ -88,7 +87,7 @@ function forHost(target: Target, host: string): Target {
   const { entrance, port } = target;
   if (!entrance || !isSecured(target)) return target;
   const bound = serverNamed(entrance.servers, host);
-  return bound ? { ...target, port: { ...port, protocol: protocolOf(bound) } } : target;
+  return bound ? { ...target, port: { ...port, protocol: serverProtocol(bound.server) } } : target;
 }
 
 /** Whether callers of a port speak TLS. */
@@ -181,19 +180,6 @@ function workloadsOf(gateways: readonly Gateway[], mesh: MeshSnapshot): readonly
   ];
 }
 
-const PROTOCOL_OF = {
-  http: 'http',
-  https: 'http',
-  tcp: 'tcp',
-  tls: 'tcp',
-  'passed-on': 'tls',
-  nothing: 'tcp',
-} as const satisfies Record<ReturnType<typeof serverWay>, Protocol>;
-
-function protocolOf({ server }: BoundServer): Protocol {
-  return PROTOCOL_OF[serverWay(server)];
-}
-
 /** A gateway is called as if it were a service; of it users know its name and port. */
 function gatewayTarget(
   gateway: string,
@@ -206,7 +192,7 @@ function gatewayTarget(
 ): Target {
   const [namespace = '', name = ''] = gateway.split('/');
   const [bound] = entrance.servers;
-  const protocol = bound ? protocolOf(bound) : 'tcp';
+  const protocol = bound ? serverProtocol(bound.server) : 'tcp';
   const { listen } = entrance;
   const port: ServicePort = { name: '', port: number, targetPort: listen, protocol };
   const service: Service = {

@@ -1,5 +1,6 @@
 import type { Gateway, GatewayServer } from '#api/kinds/gateway.ts';
 import { olderFirst } from '#model/age.ts';
+import type { Protocol } from '#model/protocol.ts';
 import { labelsMatch } from '#model/selector.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
@@ -147,4 +148,18 @@ export function serverWay(server: GatewayServer): ServerWay {
       if (mode === 'PASSTHROUGH') return 'passed-on';
       return server.port.protocol.toUpperCase() === 'HTTPS' ? 'https' : 'tls';
   }
+}
+
+const PROTOCOL_OF = {
+  http: 'http',
+  https: 'http',
+  tcp: 'tcp',
+  tls: 'tcp',
+  'passed-on': 'tls',
+  nothing: 'tcp',
+} as const satisfies Record<ServerWay, Protocol>;
+
+/** The protocol that a server reads of connections: HTTP, also behind TLS that it ends. */
+export function serverProtocol(server: GatewayServer): Protocol {
+  return PROTOCOL_OF[serverWay(server)];
 }
