@@ -45,12 +45,17 @@ export class SmallMaps {
  */
 export class SharedMaps {
   readonly #last = new Map<string, WeakRef<ResourceMap>>();
+  /** Places are told apart by names that users choose: those that nobody is at go. */
+  readonly #forget = new FinalizationRegistry<string>((place) => {
+    if (this.#last.get(place)?.deref() === undefined) this.#last.delete(place);
+  });
 
   /** `place` tells maps apart that are not to be compared. */
   share(place: string, map: ResourceMap): ResourceMap {
     const last = this.#last.get(place)?.deref();
     if (last && sameResources(last, map)) return last;
     this.#last.set(place, new WeakRef(map));
+    this.#forget.register(map, place);
     return map;
   }
 }
