@@ -8,7 +8,8 @@ import type { TestLane } from './test-plan.ts';
 export interface RunResult {
   /** Tests that ran, without suites. */
   readonly tests: number;
-  readonly hasFailed: boolean;
+  /** What failed, a line or two each. */
+  readonly failures: readonly string[];
 }
 
 /** Everything of `run` but the choice of files. */
@@ -16,6 +17,9 @@ export type RunOptions = Pick<NonNullable<Parameters<typeof run>[0]>, 'timeout' 
   readonly cwd: string;
   readonly testNamePatterns?: readonly RegExp[];
 };
+
+/** Of an error in the summary; the report has all of it. */
+const ERROR_LINES_MAX = 12;
 
 /** Events that a reporter writes down; the others only say how far the runner is. */
 const WRITTEN = ['test:start', 'test:pass', 'test:fail', 'test:stdout', 'test:stderr'];
@@ -33,6 +37,7 @@ export async function runLanes(
   const report = new PassThrough({ objectMode: true });
   const written = pipeline(report, reporter, output, { end: false });
   const counts = { tests: 0, pass: 0, fail: 0, skipped: 0 };
+  const failures: string[] = [];
   const begun = process.hrtime.bigint();
   await Promise.all(
     lanes.map(async ({ files, concurrency }) => {
@@ -48,8 +53,10 @@ export async function runLanes(
 
   /** Counts a test that ended; a file and a suite are none, unless they fail by themselves. */
   function count({ type, data }: TestEvent): void {
-    if (type === 'test:fail') counts.fail += 1;
-    else if (type !== 'test:pass' || data.details.type === 'suite') return;
+    if (type === 'test:fail') {
+      counts.fail += 1;
+      failures.push(...describeFailure(data, options.cwd));
+    } else if (type !== 'test:pass' || data.details.type === 'suite') return;
     else if (data.name.endsWith('.test.ts')) return;
     else if (data.skip) counts.skipped += 1;
     else counts.pass += 1;
@@ -78,7 +85,19 @@ export async function runLanes(
   }
   report.end();
   await written;
-  return { tests: counts.tests, hasFailed: counts.fail > 0 };
+  return { tests: counts.tests, failures };
+}
+
+type Failed = Extract<TestEvent, { type: 'test:fail' }>['data'];
+
+/** Where a test is, its name, and the error; nothing when it failed only because one within did. */
+function describeFailure({ name, file, line, details }: Failed, root: string): readonly string[] {
+  const { error } = details;
+  if ('failureType' in error && error.failureType === 'subtestsFailed') return [];
+  const cause = error.cause instanceof Error ? error.cause : error;
+  const why = cause.message.split('\n').filter((text) => text.trim() !== '');
+  const shown = why.slice(0, ERROR_LINES_MAX).map((text) => `    ${text}`);
+  return [[`${file?.replace(root, '')}:${line} ${name}`, ...shown].join('\n')];
 }
 
 function fileOf(event: TestEvent | undefined): string | undefined {
