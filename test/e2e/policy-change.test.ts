@@ -94,4 +94,12 @@ test('a policy that changes under load', { timeout: 240_000 }, async (t: TestCon
     assert.match(String(await once(other, 'data')), /still there/);
     other.destroy();
   });
+
+  await t.test('a revocation ends open TCP connections, which may be of that peer', async () => {
+    const socket = await waitUntil(() => policy.tcp('tcp-other'), 'a connection');
+    socket.resume();
+    await policy.revoke();
+    await waitUntil(() => socket.closed, 'it is cut');
+    await waitUntil(() => policy.tcp('tcp-other'), 'everybody else may come back');
+  });
 });

@@ -118,6 +118,16 @@ export class ChangingPolicy {
   rules: [{ to: [{ operation: { ports: ['${this.#appPorts.get('tcp')}'] } }] }]`);
   }
 
+  /** Somebody is revoked who may be connected to anybody. */
+  async revoke(): Promise<void> {
+    await this.#mesh.apply(`
+apiVersion: bulwark.mesh/v1alpha1
+kind: CertificateRevocation
+metadata: { name: gone }
+spec: { identity: spiffe://cluster.local/ns/shop/sa/gone }
+`);
+  }
+
   async remove(): Promise<void> {
     await this.#mesh.api.expect({ method: 'DELETE', path: PATH });
   }

@@ -22,8 +22,8 @@ interface Said {
  * a check of another kind: for each port it keeps a connection to this socket, which says `port N`,
  * and the endpoint is healthy while it stays. Another connection says `policy N <version>`; it
  * belongs to a cluster that the control plane removes after it has brought a new policy into force.
- * When that one ends, so does the one of the port here; Envoy makes it anew at once. The agent holds
- * no policy and decides nothing.
+ * When that one ends, so does the one of the port here; Envoy makes it anew at once. The agent
+ * holds no policy and decides nothing.
  */
 export class HeldPorts implements Component {
   readonly name = 'held-ports';
