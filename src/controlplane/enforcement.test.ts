@@ -49,6 +49,21 @@ test('a policy is enforced once every selected proxy took the configuration with
   assert.equal((await world.condition(KEY, 'Reconciled'))?.observedGeneration, 1);
 });
 
+test('a change of the settings of the mesh is enforced once every proxy took it', async (t) => {
+  const world = await started(t);
+  const [web, other] = [await world.connect('web'), await world.connect('other')];
+  await world.put(policy('{ rules: [{ to: [{ operation: { paths: ["/x"] } }] }] }'));
+  for (const proxy of [web, other]) proxy.ackAll();
+  await world.says(KEY, 'Reconciled', /^True Enforced: enforced on 2 of 2 proxies$/);
+  assert.ok(world.mesh.useConfig({ pathNormalization: { normalization: 'NONE' } }));
+  world.server.configChanged();
+  await settle();
+  web.ackAll();
+  await world.says(KEY, 'Reconciled', /^False Waiting: enforced on 1 of 2 proxies; other\.ns/);
+  other.ackAll();
+  await world.says(KEY, 'Reconciled', /^True Enforced: enforced on 2 of 2 proxies$/);
+});
+
 test('who waits for a change hears of it before the next round over all policies', async (t) => {
   const world = await started(t);
   const web = await world.connect('web');

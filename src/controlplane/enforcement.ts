@@ -68,6 +68,8 @@ interface GroupStand {
 export class Enforcement {
   readonly #source: EnforcementSource;
   #mesh: MeshSnapshot | undefined;
+  /** The version of the mesh since which its settings, which every policy depends on, are so. */
+  #settingsSince = -1;
   #nodes: readonly ProxyNode[] = [];
   #since: ReadonlyMap<string, LabelledSince> = new Map();
   #decided: ReadonlyMap<string, Decided> = new Map();
@@ -93,6 +95,7 @@ export class Enforcement {
     this.#stands = new Map();
     this.#groupStands = new Map();
     if (isSame) return;
+    if (this.#mesh && mesh.settings !== this.#mesh.settings) this.#settingsSince = mesh.version;
     this.#mesh = mesh;
     this.#nodes = nodes;
     this.#regroup(mesh);
@@ -179,7 +182,7 @@ export class Enforcement {
     readonly first: readonly Behind[];
   } {
     const demand = demandOf(object);
-    const version = this.#source.versionOf(object);
+    const version = Math.max(this.#source.versionOf(object), this.#settingsSince);
     const first: Behind[] = [];
     for (const group of groups) {
       const common = this.#standOfGroup(group, demand);
