@@ -17,6 +17,8 @@ import { RealMesh, startLoad } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
 const CA_NAMESPACE = 'istio-citadel-ns';
+/** How often what is mounted is brought up to date. */
+const UPDATE_MS = 250;
 const WITHIN_MS = 60_000;
 
 const OBJECTS = yamlOf(
@@ -56,6 +58,13 @@ test('a process without agent is part of the mesh by its mounted Secret', {
   const mount = async (name: string): Promise<MountedSecret> => {
     const mounted = new MountedSecret(join(mesh.directory, `mounted-${name}`));
     mounted.update(await secretOf(name));
+    const update = async () => {
+      const secret = await mesh.get<SecretObject>(secretPath(name));
+      if (secret) mounted.update(secret);
+    };
+    // As whatever mounts Secrets does: the certificate holds for seconds only.
+    const timer = setInterval(() => void update().catch(() => {}), UPDATE_MS);
+    t.after(() => clearInterval(timer));
     return mounted;
   };
   const batch = await mount('batch');
@@ -90,7 +99,6 @@ test('a process without agent is part of the mesh by its mounted Secret', {
       await waitUntil(
         async () => {
           const secret = await secretOf('batch');
-          batch.update(secret);
           const { 'cert-chain.pem': chain = '', 'key.pem': key = '' } = secret.data ?? {};
           const [leaf] = parseCertificatesPem(Buffer.from(chain, 'base64').toString());
           serials.add(leaf?.serial ?? '');
@@ -100,10 +108,9 @@ test('a process without agent is part of the mesh by its mounted Secret', {
         'three renewals',
         { withinMs: WITHIN_MS, everyMs: 50 },
       );
-      const { answers, failures } = await load.stop();
+      const { failures } = await load.stop(100);
       assert.deepEqual(failures, []);
       assert.equal(keys.size, 4);
-      assert.ok(answers > 100, `${answers} answers`);
     },
   );
 

@@ -234,9 +234,8 @@ test('certificates rotate under load without a failed request or a restart', asy
   const before = rotations();
   await control.start();
   await waitUntil(() => rotations() > before, 'rotations go on', READY);
-  const report = await load.stop();
+  const report = await load.stop(100);
   assert.deepEqual(report.failures, []);
-  assert.ok(report.sent > 100, `${report.sent} requests`);
   assert.equal(agent.workload('caller').envoy.pid, envoy.pid);
   assert.equal(agent.workload('caller').envoy.restarts, 0);
 });

@@ -156,8 +156,7 @@ function shownLine(line: string): RegExp {
 test('records of calls and of changes', { timeout: 240_000 }, async (t) => {
   const { mesh, http, tcp, ask, inbound, tcpPort } = await startMesh(t);
   await waitUntil(async () => (await ask('/')) === 200, 'the application answers');
-  await mesh.apply(policies(http, tcp));
-  await waitUntil(async () => (await ask('/no')) === 403, 'the policies are there');
+  await mesh.enforce(policies(http, tcp));
   await makeCalls({ ask, inbound, tcpPort });
   const bulwark = async (...args: readonly string[]) => {
     const all = ['--disable-warning=ExperimentalWarning', MAIN, ...args];

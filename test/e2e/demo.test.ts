@@ -10,7 +10,7 @@ import { SecondOpinion } from '../kit/second-opinion.ts';
 import { temporaryDirectory } from '../kit/temp-directory.ts';
 
 const DEMO = fileURLToPath(new URL('../../tools/demo.ts', import.meta.url));
-const DEMO_MS_MAX = 150_000;
+const DEMO_MS_MAX = 400_000;
 
 /** What `npm run demo -- --json` must list, in this order. */
 const NAMES = [

@@ -159,12 +159,10 @@ test('tokens count there, too, and a root is replaced without a failed request',
   await rotate('revoke');
   await hasRoots(1);
   assert.equal((await client.ask({ target: FEDERATED_HOST })).status, 200);
-  const { answers, failures } = await load.stop();
+  const { failures } = await load.stop(50);
   assert.deepEqual(failures, []);
-  const { count, failed } = await handshakes.stop();
+  const { count, failed } = await handshakes.stop(50);
   assert.equal(failed, 0, `of ${count} handshakes`);
-  assert.ok(count > 50);
-  assert.ok(answers > 50, `${answers} answers`);
   const status = (await caller.get<TrustBundle>(path))?.status;
   assert.ok(status?.sequence && status.notAfter && status.lastFetched && !status.error);
 });

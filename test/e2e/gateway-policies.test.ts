@@ -205,7 +205,7 @@ test('policies of every action hold at a gateway', { timeout: 240_000 }, async (
   for (const [way, selects] of Object.entries(ways)) {
     await t.test(`that selects by ${way}`, async () => {
       provider.questions.length = 0;
-      await mesh.apply(policies(way, selects, ports, CALLER));
+      await mesh.enforce(policies(way, selects, ports, CALLER));
       const isKnown = async () =>
         (await ask('/no')) === 403 && (await ask('/asked')) === 401 && !(await echoes('tls'));
       await waitUntil(isKnown, 'the policies are there');
@@ -237,7 +237,9 @@ test('policies of every action hold at a gateway', { timeout: 240_000 }, async (
       const path = `${POLICIES}/${name}-${way}`;
       await mesh.api.expect({ method: 'DELETE', path });
     }
-    await waitUntil(async () => (await ask('/no')) === 200 && echoes('tcp'), 'they are gone');
+    const areGone = async () =>
+      (await ask('/no')) === 200 && (await ask('/asked')) === 200 && (await echoes('tcp'));
+    await waitUntil(areGone, 'they are gone');
   }
 });
 

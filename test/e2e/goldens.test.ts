@@ -8,7 +8,7 @@ import { validateWithEnvoy } from '../kit/validate-with-envoy.ts';
  * its extensions.
  */
 for (const [name, input] of goldenCases()) {
-  test(`Envoy accepts ${name}`, { timeout: 30_000 }, async (t) => {
+  test(`Envoy accepts ${name}`, { timeout: 120_000 }, async (t) => {
     assert.doesNotMatch(await validateWithEnvoy(t, goldenSnapshot(input)), /deprecat|unknown/i);
   });
 }

@@ -112,11 +112,14 @@ test('the page about gateways', { timeout: 240_000 }, async (t) => {
     assert.equal((await asked('/')).statusCode, 200);
   });
 
-  await t.test('the commands say that it stands, and that calls through it are let in', async () => {
-    assert.match(await mesh.command(...can.split(' ').slice(1)), /^allow/m);
-    const { directory, kubeconfig } = mesh;
-    const kubectl = new Kubectl({ directory, kubeconfig });
-    const waited = await kubectl.output([...wait.split(' ').slice(1), '--timeout=20s']);
-    assert.match(waited, /condition met/);
-  });
+  await t.test(
+    'the commands say that it stands, and that calls through it are let in',
+    async () => {
+      assert.match(await mesh.command(...can.split(' ').slice(1)), /^allow/m);
+      const { directory, kubeconfig } = mesh;
+      const kubectl = new Kubectl({ directory, kubeconfig });
+      const waited = await kubectl.output([...wait.split(' ').slice(1), '--timeout=20s']);
+      assert.match(waited, /condition met/);
+    },
+  );
 });

@@ -28,7 +28,8 @@ test('keys follow the issuer, and stay while it is away', { timeout: 240_000 }, 
   const { mesh, port, ask, until, keys } = await startTokenMesh(t, '--jwks-refresh-interval', '1s');
   await mesh.apply(rule(server.url));
   await until(401, next.token());
-  assert.equal((await ask(old.token())).status, 200);
+  // Before the keys are there every token is refused.
+  await until(200, old.token());
   const [source] = (await keys()).sources;
   assert.equal(source?.state, 'READY');
   assert.deepEqual(source?.usedBy, ['RequestAuthentication shop/users']);
@@ -38,9 +39,8 @@ test('keys follow the issuer, and stay while it is away', { timeout: 240_000 }, 
     const load = new SteadyLoad({ port, ask: ofOld, connections: 2 });
     server.serve('/keys', JSON.stringify({ keys: [old.key, next.key] }));
     await until(200, next.token());
-    const { sent, failures } = await load.stop();
+    const { failures } = await load.stop(10);
     assert.deepEqual(failures, []);
-    assert.ok(sent > 10);
   });
 
   await t.test('a key that the issuer shows no longer is refused on open connections', async () => {

@@ -35,7 +35,7 @@ test('a machine that joined is itself after a restart', { timeout: 240_000 }, as
   const joins = async (): Promise<number> =>
     (await mesh.metric('bulwark_ca_issued_total{method="join-token"}')) || 0;
   const config = {
-    ...{ kubeconfig: undefined, secretTtl: '20s', stateDirectory, drainDuration: '1s' },
+    ...{ kubeconfig: undefined, secretTtl: '30s', stateDirectory, drainDuration: '1s' },
     workloads: [{ namespace: 'vm-ns', serviceAccount: 'db', joinTokenFile: tokenFile, name: 'db' }],
   };
   const killAgent = async (): Promise<void> => {
@@ -48,7 +48,6 @@ test('a machine that joined is itself after a restart', { timeout: 240_000 }, as
 
   await giveToken();
   let status = await mesh.startAgent('agent', config);
-  const first = await serialOf(status);
   await waitUntil(() => readFileSync(stateFile).length > 0, 'the certificate is kept');
 
   await t.test('keeps its key for itself', () => {
@@ -58,6 +57,7 @@ test('a machine that joined is itself after a restart', { timeout: 240_000 }, as
   });
 
   await t.test('goes on after its agent was killed, with what it had', async () => {
+    const first = await serialOf(status);
     await killAgent();
     status = await mesh.startAgent('agent', config);
     assert.equal(await serialOf(status), first);

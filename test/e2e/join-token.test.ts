@@ -85,7 +85,8 @@ it('a machine joins by a token that is good once and renews by its certificate',
   const thief = start('run', ...named, ...root, '--join-token', token, '--', 'true');
   await waitUntil(() => thief.exit !== undefined, 'the thief ends', { withinMs: WITHIN_MS });
   assert.equal(thief.exit?.code, 1);
-  assert.ok(server.lines.some((line) => line.includes('was used before')));
+  const isTold = () => server.lines.some((line) => line.includes('was used before'));
+  await waitUntil(isTold, 'the server says why');
   assert.ok(
     ![...server.lines, ...agent.lines, ...thief.lines].some((line) => line.includes(token)),
   );

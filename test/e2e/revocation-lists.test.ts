@@ -105,12 +105,11 @@ test('below several levels of authorities', { timeout: 240_000 }, async (t) => {
     const handshakes = startHandshakes(t, port);
     writeCaFiles(directory, below(root, middle).files);
     await Promise.all([
-      waitForRenewals(set.web, 1, 30_000),
-      waitForRenewals(set.caller, 1, 30_000),
+      waitForRenewals(set.web, 1, 90_000),
+      waitForRenewals(set.caller, 1, 90_000),
     ]);
-    const { count, failed } = await handshakes.stop();
+    const { count, failed } = await handshakes.stop(100);
     assert.equal(failed, 0, `${failed} of ${count} handshakes`);
-    assert.ok(count > 100, `${count} handshakes`);
     await refusesRevokedServer(set);
   });
 
@@ -163,9 +162,8 @@ test('while the root is replaced', { timeout: 240_000 }, async (t) => {
       const command = bulwark(['ca', 'rotate', step, '--kubeconfig', mesh.kubeconfig]);
       await command.ended;
       assert.equal(command.exit?.code, 0, command.tail());
-      const { count, failed } = await handshakes.stop();
+      const { count, failed } = await handshakes.stop(20);
       assert.equal(failed, 0, `${failed} of ${count} handshakes`);
-      assert.ok(count > 10, `${count} handshakes`);
       await refusesRevokedServer(set);
     });
   }

@@ -99,12 +99,10 @@ test('the root is replaced under load, and no request and no handshake fails', {
   );
   assert.notEqual(roots[0]?.keyId, before?.keyId);
   await waitUntil(() => answersFresh(tcpPort), 'a handshake under the new root alone');
-  const { answers, failures } = await load.stop();
+  const { failures } = await load.stop(100);
   assert.deepEqual(failures, []);
-  assert.ok(answers > 100, `${answers} answers`);
-  const { count, failed } = await handshakes.stop();
+  const { count, failed } = await handshakes.stop(100);
   assert.equal(failed, 0, `${failed} of ${count} handshakes`);
-  assert.ok(count > 100, `${count} handshakes`);
   const file = readFileSync(join(mesh.data, 'root-cert.pem'), 'utf8');
   assert.deepEqual(
     parseCertificatesPem(file).map(({ serial }) => serial),
@@ -148,6 +146,8 @@ test('a workload that cannot take the new root holds up the rotation, unless it 
   try {
     assert.equal(await statusForStranger(mesh), 403, 'only administrators may ask for a step');
     await rotated(t, mesh, 'prepare');
+    const areMissing = async () => (await rootsOf(mesh)).missing.length === 1;
+    await waitUntil(areMissing, 'all but one trust the next root');
     const refused = rotate(t, mesh, 'activate', '--wait', '1s');
     await refused.ended;
     assert.equal(refused.exit?.code, 1);
@@ -159,11 +159,11 @@ test('a workload that cannot take the new root holds up the rotation, unless it 
     process.kill(pid, 'SIGCONT');
   }
   await rotated(t, mesh, 'activate');
-  await rotated(t, mesh, 'abort', '--wait', '1s');
+  await rotated(t, mesh, 'abort');
   assert.equal((await rootsOf(mesh)).next, 'activate', 'the old root signs again');
   process.kill(pid, 'SIGSTOP');
   try {
-    await rotated(t, mesh, 'activate', '--wait', '1s', '--leave-behind', 'web.shop');
+    await rotated(t, mesh, 'activate', '--leave-behind', 'web.shop');
   } finally {
     process.kill(pid, 'SIGCONT');
   }

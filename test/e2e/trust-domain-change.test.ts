@@ -123,9 +123,8 @@ test('the trust domain is changed under load, and no request fails', {
   await start('new.test', '');
   await follow('new.test', 0);
 
-  const { answers, failures } = await load.stop();
+  const { failures } = await load.stop(300);
   assert.deepEqual(failures, []);
-  assert.ok(answers > 300, `${answers} answers`);
 });
 
 test('a start that would cut workloads off is refused', { timeout: 240_000 }, async (t) => {

@@ -155,9 +155,8 @@ test('a server below another one', { timeout: 240_000 }, async (t) => {
     assert.notEqual(rootsOf(below), first);
   });
 
-  const { answers, failures } = await load.stop();
+  const { failures } = await load.stop(100);
   assert.deepEqual(failures, []);
-  assert.ok(answers > 100, `${answers} answers`);
 
   await t.test('signs nothing any more once its certificate is over, and says so', async () => {
     await above.killServer();

@@ -13,22 +13,25 @@ export async function answersFresh(port: number): Promise<boolean> {
   }
 }
 
-/** A new handshake again and again; gives how many there were and how many failed. */
+/**
+ * A new handshake again and again; gives how many there were and how many failed, once there were at
+ * least as many as `stop` says.
+ */
 export function startHandshakes(t: Pick<TestContext, 'after'>, port: number) {
   let count = 0;
   let failed = 0;
-  let isStopped = false;
+  let least = Number.POSITIVE_INFINITY;
   const running = (async () => {
-    while (!isStopped) {
+    while (count < least) {
       count += 1;
       if (!(await answersFresh(port))) failed += 1;
     }
   })();
-  const stop = async () => {
-    isStopped = true;
+  const stop = async (atLeast = 0) => {
+    least = atLeast;
     await running;
     return { count, failed };
   };
-  t.after(stop);
+  t.after(() => stop());
   return { stop };
 }

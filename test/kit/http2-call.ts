@@ -42,7 +42,7 @@ const METHODS = {
     te: 'trailers',
   },
 } as const;
-const ANSWER_MS_MAX = 5_000;
+const ANSWER_MS_MAX = 10_000;
 
 /** Makes one request over a connection that is there, and ends that. Never rejects. */
 export function callHttp2(socket: Socket, as: keyof typeof METHODS): Promise<Http2Answer> {

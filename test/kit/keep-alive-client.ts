@@ -77,7 +77,7 @@ export class SteadyLoad {
   readonly #loops: Promise<void>[];
   #sent = 0;
   #failed = 0;
-  #stopping = false;
+  #least = Number.POSITIVE_INFINITY;
 
   constructor(options: {
     readonly port: number;
@@ -94,15 +94,16 @@ export class SteadyLoad {
     return this.#sent;
   }
 
-  async stop(): Promise<LoadReport> {
-    this.#stopping = true;
+  /** Ends it once at least so many requests were sent. */
+  async stop(atLeast = 0): Promise<LoadReport> {
+    this.#least = atLeast;
     await Promise.all(this.#loops);
     for (const client of this.#clients) client.close();
     return { sent: this.#sent, failed: this.#failed, failures: this.#failures };
   }
 
   async #run(client: KeepAliveClient): Promise<void> {
-    while (!this.#stopping) {
+    while (this.#sent < this.#least) {
       this.#sent += 1;
       try {
         const { status, body } = await client.ask(this.#ask);

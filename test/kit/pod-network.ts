@@ -108,7 +108,7 @@ export class PodNetwork {
       serve: async (...args) => {
         const child = new ManagedProcess({ name, command, args: [...before, ...args] });
         this.#test.after(() => child.kill());
-        await child.waitForLine((line) => (line === 'serving' ? line : undefined), 10_000);
+        await child.waitForLine((line) => (line === 'serving' ? line : undefined), 60_000);
       },
       call: (...args) => JSON.parse(run(command, ...before, ...args)),
     };

@@ -12,7 +12,7 @@ import { once } from 'node:events';
 import { createServer, get } from 'node:http';
 import { connect, createServer as createTcpServer } from 'node:net';
 
-const ANSWER_MS_MAX = 5_000;
+const ANSWER_MS_MAX = 10_000;
 
 function serveHttp(name: string, port: number): void {
   const server = createServer((request, response) => {

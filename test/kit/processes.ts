@@ -5,6 +5,8 @@ export interface ListeningSocket {
   readonly address: string;
   readonly port: number;
   readonly pid: number;
+  /** What tells it from a later one on the same port. */
+  readonly inode: string;
 }
 
 const LISTEN_STATE = '0A';
@@ -30,16 +32,23 @@ export function processTree(root: number): readonly number[] {
 export function listeningSockets(pids: readonly number[]): readonly ListeningSocket[] {
   const owners = new Map<string, number>();
   for (const pid of pids) for (const inode of socketInodes(pid)) owners.set(inode, pid);
+  return allListening().flatMap((socket) => {
+    const pid = owners.get(socket.inode);
+    return pid === undefined ? [] : [{ ...socket, pid }];
+  });
+}
+
+/** The TCP sockets on which anybody listens. */
+export function allListening(): readonly Omit<ListeningSocket, 'pid'>[] {
   return ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((table) =>
     readFileSync(table, 'utf8')
       .split('\n')
       .slice(1)
       .map((line) => line.trim().split(/\s+/))
       .flatMap(([, local = '', , state, , , , , , inode = '']) => {
-        const pid = owners.get(inode);
-        if (state !== LISTEN_STATE || pid === undefined) return [];
+        if (state !== LISTEN_STATE) return [];
         const [address = '', port = ''] = local.split(':');
-        return [{ address: readAddress(address), port: Number.parseInt(port, 16), pid }];
+        return [{ address: readAddress(address), port: Number.parseInt(port, 16), inode }];
       }),
   );
 }

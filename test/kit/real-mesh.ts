@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { AgentStatus, WorkloadStatus } from '#agent/status.ts';
 import type { ApiObject } from '#api/object.ts';
+import { systemClock } from '#base/clock.ts';
 import { applyObject, pathsOf } from '#cli/apply-object.ts';
+import { type AppliedObject, awaitEnforced } from '#cli/enforcement/await-enforced.ts';
 import type { ServerAddresses } from '#controlplane/addresses.ts';
 import { KubeClient } from '#kubeclient/kube-client.ts';
 import { readKubeconfig } from '#kubeclient/kubeconfig.ts';
@@ -131,6 +133,26 @@ export class RealMesh {
     }
   }
 
+  /** The same for policies; waits until every proxy that they are for enforces them. */
+  async enforce(yaml: string): Promise<void> {
+    const applied: AppliedObject[] = [];
+    for (const one of objectsOf(yaml)) {
+      const paths = pathsOf(one, 'default');
+      const { object } = await applyObject(this.api, one, paths);
+      applied.push({ paths, object, changedMs: undefined });
+    }
+    const left = await awaitEnforced(this.api, applied, {
+      timeoutMs: START_MS_MAX,
+      signal: new AbortController().signal,
+      clock: systemClock,
+      report: () => {},
+    });
+    assert.deepEqual(
+      left.map(({ standing }) => standing.message),
+      [],
+    );
+  }
+
   /** An object by its path; undefined when it is not there. */
   async get<T extends ApiObject>(path: string): Promise<T | undefined> {
     const { status, body } = await this.api.send({ method: 'GET', path });
@@ -206,15 +228,18 @@ export interface LoadResult {
 
 const PAUSE_MS = 10;
 
-/** Asks for `target` again and again, on one connection, until it is stopped or the test ends. */
+/**
+ * Asks for `target` again and again, on one connection, until it is stopped or the test ends; goes on
+ * until there were as many answers as `stop` says.
+ */
 export function startLoad(
   test: Pick<TestContext, 'after'>,
   options: { readonly port: number; readonly target: string },
-): { stop(): Promise<LoadResult> } {
+): { stop(atLeast?: number): Promise<LoadResult> } {
   const client = new KeepAliveClient({ port: options.port });
   const failures: string[] = [];
   let answers = 0;
-  let isStopped = false;
+  let least = Number.POSITIVE_INFINITY;
   const one = async (): Promise<void> => {
     try {
       const { status, body } = await client.ask({ target: options.target });
@@ -225,18 +250,18 @@ export function startLoad(
     }
   };
   const running = (async () => {
-    while (!isStopped) {
+    while (answers + failures.length < least) {
       await one();
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
     client.close();
   })();
-  const stop = async (): Promise<LoadResult> => {
-    isStopped = true;
+  const stop = async (atLeast = 0): Promise<LoadResult> => {
+    least = atLeast;
     await running;
     return { answers, failures };
   };
-  test.after(stop);
+  test.after(() => stop());
   return { stop };
 }
 

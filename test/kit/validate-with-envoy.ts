@@ -25,7 +25,7 @@ export async function validateWithEnvoy(
     args: ['--mode', 'validate', '-c', config, '-l', 'warn'],
   });
   test.after(() => envoy.stop());
-  await envoy.waitForLine((line) => (line.endsWith(' OK') ? line : undefined), 20_000);
+  await envoy.waitForLine((line) => (line.endsWith(' OK') ? line : undefined), 60_000);
   return envoy.lines.join('\n');
 }
 
