@@ -14,8 +14,8 @@ export async function answersFresh(port: number): Promise<boolean> {
 }
 
 /**
- * A new handshake again and again; gives how many there were and how many failed, once there were at
- * least as many as `stop` says.
+ * A new handshake again and again; gives how many there were and how many failed, once there were
+ * at least as many as `stop` says.
  */
 export function startHandshakes(t: Pick<TestContext, 'after'>, port: number) {
   let count = 0;

@@ -229,8 +229,8 @@ export interface LoadResult {
 const PAUSE_MS = 10;
 
 /**
- * Asks for `target` again and again, on one connection, until it is stopped or the test ends; goes on
- * until there were as many answers as `stop` says.
+ * Asks for `target` again and again, on one connection, until it is stopped or the test ends; goes
+ * on until there were as many answers as `stop` says.
  */
 export function startLoad(
   test: Pick<TestContext, 'after'>,
