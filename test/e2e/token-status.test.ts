@@ -40,8 +40,12 @@ test('tokens that nothing asks for are told of in the status, until something do
     const object = await mesh.get<RequestAuthentication>(USERS);
     return object?.status?.conditions?.find(({ type }) => type === 'Findings')?.message;
   };
-  const said = await waitUntil(finding, 'the policy is told of');
-  assert.match(said, /judged, not required: shop\/web-1 takes requests without one .*REQUIRED/);
+  const said = async (text: RegExp): Promise<boolean> => text.test((await finding()) ?? '');
+  const judged = /judged, not required: shop\/web-1 takes requests without one .*REQUIRED/;
+  await waitUntil(() => said(judged), 'tokens that nobody asks for are told of');
+  const keyless = /there are no keys of https:\/\/issuer\.invalid: every token of it is refused/;
+  await waitUntil(() => said(keyless), 'keys that cannot be had are told of');
   await mesh.apply(REQUIRED);
-  await waitUntil(async () => (await finding()) === undefined, 'tokens are asked for');
+  await waitUntil(async () => !(await said(/judged/)), 'tokens are asked for');
+  assert.ok(await said(keyless), 'the keys are still missing');
 });

@@ -1,6 +1,7 @@
 // What users are told about policies on tokens that do less, or more, than they seem to.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { KeySets } from '#model/key-sets.ts';
 import type { HardeningProfile, MeshSettings } from '#model/mesh-settings.ts';
 import { Authorizer } from '#policy/authz/selection.ts';
 import { findingsOf } from '#policy/findings.ts';
@@ -111,4 +112,20 @@ test('triggers that cannot be told apart, and those that can', () => {
     assert.match(first ?? '', /^warning spec\.origins: every request is refused: /);
     assert.deepEqual(more, []);
   }
+});
+
+test('keys that are not there are told, and not by who fetches none', () => {
+  const { model, settings } = testMesh(
+    objectsOf([WEB, tokens(', jwksUri: "https://a.test/k"')].join('---\n')),
+  );
+  const lines = (): readonly string[] => {
+    const findings = findingsOf(model.snapshot(), new Authorizer(settings));
+    return [...findings.values()].flat().map(({ message }) => message);
+  };
+  const told = /^there are no keys of https:\/\/a\.test: every token of it is refused \(401\)$/m;
+  assert.doesNotMatch(lines().join('\n'), told);
+  model.useKeySets(new KeySets(new Map()));
+  assert.match(lines().join('\n'), told);
+  model.useKeySets(new KeySets(new Map([['keys https://a.test/k', '{"keys":[]}']])));
+  assert.doesNotMatch(lines().join('\n'), told);
 });

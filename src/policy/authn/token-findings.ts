@@ -2,6 +2,7 @@ import { warning } from '#api/field-error.ts';
 import type { AuthenticationPolicy } from '#api/kinds/authentication-policy.ts';
 import type { JwtRule } from '#api/kinds/jwt-rule.ts';
 import type { RequestAuthentication } from '#api/kinds/request-authentication.ts';
+import { KeySets } from '#model/key-sets.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
 import { rulesOf, selects } from '#policy/authn/jwt.ts';
@@ -18,9 +19,11 @@ export function tokenFindings(mesh: MeshSnapshot, authorizer: Authorizer, report
   for (const policy of mesh.requestAuthentications.all()) {
     checkRequired(policy, mesh, authorizer, report);
     if (!mesh.settings.requireTokenExpiration) checkExpiration(policy, report);
+    checkKeys(policy, mesh, report);
   }
   for (const policy of [...mesh.authenticationPolicies.all(), ...mesh.meshPolicies.all()]) {
     checkTriggers(policy, report);
+    checkKeys(policy, mesh, report);
   }
 }
 
@@ -85,6 +88,24 @@ function checkExpiration(policy: RequestAuthentication, report: Report): void {
     message: 'a token without exp is taken, and is valid for ever',
     remedy: 'write requireExpiration: true where the issuer sets exp',
   });
+}
+
+/** Without keys nobody gets in with a token, and the status of the policy is where one looks. */
+function checkKeys(
+  policy: RequestAuthentication | AuthenticationPolicy,
+  { keySets }: MeshSnapshot,
+  report: Report,
+): void {
+  // Who only reads objects fetches nothing, and knows nothing of keys.
+  if (keySets === KeySets.none) return;
+  const rules = rulesOf(policy).filter(
+    ({ keys }) => keys.from === 'source' && keySets.get(keys.source) === undefined,
+  );
+  for (const { issuer } of rules) {
+    const message = `there are no keys of ${issuer}: every token of it is refused (401)`;
+    const field = policy.kind === 'RequestAuthentication' ? 'spec.jwtRules' : 'spec.origins';
+    report(policy, warning(field, message, 'bulwark jwks status says why'));
+  }
 }
 
 /** What cannot be told apart is refused; whoever wrote the policy has to know why. */

@@ -123,7 +123,8 @@ class Router {
     if (found) return this.#arriving(found, way, http);
     const { host, subset = '' } = destination;
     const name = subset === '' ? host : `${host}, subset ${subset}`;
-    return [this.ended(way, this.unreachable(), `leads to ${name}, which it does not know,`)];
+    const what = `leads ${way.share} to ${name}, which the caller does not know`;
+    return [this.ended(way, this.unreachable(), what)];
   }
 
   /** A call for each workload that the place stands for. */
@@ -133,8 +134,8 @@ class Router {
     const part = subset === '' ? '' : `, subset ${subset}`;
     const name = `${service.namespace}/${service.name}:${port.port}${part}`;
     const labels = subset === '' ? {} : this.#subsetLabels(service, subset);
-    if (!labels)
-      return [this.ended(way, this.unreachable(), `leads to ${name}, which no rule defines,`)];
+    const led = `leads ${way.share} to ${name}`;
+    if (!labels) return [this.ended(way, this.unreachable(), `${led}, which no rule defines`)];
     if (service.external) return [this.#leaving(way, name)];
     const targets = targetsOf(service, port, this.#mesh)
       .filter(
@@ -142,8 +143,8 @@ class Router {
       )
       .map((to): Target => (subset === '' ? to : { ...to, subset }));
     if (targets.length === 0)
-      return [this.ended(way, this.unreachable(), `leads to ${name}, where no workload is,`)];
-    const reason = `leads ${way.share} to ${name}${this.#asWhat(http)}`;
+      return [this.ended(way, this.unreachable(), `${led}, where no workload is`)];
+    const reason = `${led}${this.#asWhat(http)}`;
     const { object, field } = way;
     const said = `${shownObject(object)} ${reason}`;
     const { called, http: asked } = this.request;
@@ -180,8 +181,8 @@ class Router {
   }
 
   ended(way: Way, answer: string, what: string, advice?: string): Call {
-    const { object, field, share } = way;
-    const reason = `${shownObject(object)} ${what} ${share}`;
+    const { object, field } = way;
+    const reason = `${shownObject(object)} ${what}`;
     const layer = { outcome: 'deny', reason, object, field } as const;
     return endedAtProxy(this.request, layer, { answer, advice });
   }
@@ -215,7 +216,9 @@ class RequestRouter {
     if (!chosen) {
       const advice = `add a route that takes it to ${shownObject(of)}`;
       const way = { object: of, field: 'spec.http', share: 'such requests' };
-      return [this.#router.ended(way, this.#router.says('404'), 'has no route for', advice)];
+      return [
+        this.#router.ended(way, this.#router.says('404'), `has no route for ${way.share}`, advice),
+      ];
     }
     const { written, route } = chosen;
     const by = writtenAt(written);
@@ -233,7 +236,11 @@ class RequestRouter {
     if ((httpStatus === undefined && code < 0) || percent <= 0) return { percent: 0, calls: [] };
     const answer = httpStatus === undefined ? `200 with grpc-status ${code}` : `${httpStatus}`;
     const way = { ...by, field: `${by.field}.fault.abort`, share: shareText(percent) };
-    const call = this.#router.ended(way, this.#router.says(answer), 'breaks on purpose');
+    const call = this.#router.ended(
+      way,
+      this.#router.says(answer),
+      `breaks on purpose ${way.share}`,
+    );
     return { percent, calls: [call] };
   }
 

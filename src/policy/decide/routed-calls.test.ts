@@ -69,7 +69,7 @@ test('each part of a split is a call, with its share; what gets nothing is none'
       answer: undefined,
     },
     {
-      says: 'VirtualService shop/v leads to missing, which it does not know, 60 % of such requests',
+      says: 'VirtualService shop/v leads 60 % of such requests to missing, which the caller does not know',
       field,
       answer: '503 from its own proxy, which knows no server',
     },
