@@ -123,8 +123,7 @@ class Router {
     if (found) return this.#arriving(found, way, http);
     const { host, subset = '' } = destination;
     const name = subset === '' ? host : `${host}, subset ${subset}`;
-    const what = `leads ${way.share} to ${name}, which the caller does not know`;
-    return [this.ended(way, this.unreachable(), what)];
+    return this.#toNowhere(way, `${name}, which the caller does not know`);
   }
 
   /** A call for each workload that the place stands for. */
@@ -134,17 +133,15 @@ class Router {
     const part = subset === '' ? '' : `, subset ${subset}`;
     const name = `${service.namespace}/${service.name}:${port.port}${part}`;
     const labels = subset === '' ? {} : this.#subsetLabels(service, subset);
-    const led = `leads ${way.share} to ${name}`;
-    if (!labels) return [this.ended(way, this.unreachable(), `${led}, which no rule defines`)];
+    if (!labels) return this.#toNowhere(way, `${name}, which no rule defines`);
     if (service.external) return [this.#leaving(way, name)];
     const targets = targetsOf(service, port, this.#mesh)
       .filter(
         ({ workload, assumed }) => assumed === 'selector' || labelsMatch(labels, workload.labels),
       )
       .map((to): Target => (subset === '' ? to : { ...to, subset }));
-    if (targets.length === 0)
-      return [this.ended(way, this.unreachable(), `${led}, where no workload is`)];
-    const reason = `${led}${this.#asWhat(http)}`;
+    if (targets.length === 0) return this.#toNowhere(way, `${name}, where no workload is`);
+    const reason = `leads ${way.share} to ${name}${this.#asWhat(http)}`;
     const { object, field } = way;
     const said = `${shownObject(object)} ${reason}`;
     const { called, http: asked } = this.request;
@@ -191,8 +188,9 @@ class Router {
     return `${answer} from ${this.request.proxy}`;
   }
 
-  unreachable(): string {
-    return `${this.says('503')}, which knows no server`;
+  #toNowhere(way: Way, where: string): readonly Call[] {
+    const answer = `${this.says('503')}, which knows no server`;
+    return [this.ended(way, answer, `leads ${way.share} to ${where}`)];
   }
 }
 
