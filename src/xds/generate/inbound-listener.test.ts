@@ -37,6 +37,17 @@ function listenerOf(mesh: TestMesh): { chains: JsonValue; rest: JsonValue } {
   return { chains: chains ?? null, rest };
 }
 
+/** The chains of each port, and of all others together. */
+function chainsByPort(mesh: TestMesh): Map<number | undefined, string> {
+  type Chain = { readonly filter_chain_match?: { readonly destination_port?: number } };
+  const { chains } = listenerOf(mesh);
+  const byPort = Map.groupBy(
+    chains as readonly Chain[],
+    (chain) => chain.filter_chain_match?.destination_port,
+  );
+  return new Map([...byPort].map(([port, own]) => [port, JSON.stringify(own)]));
+}
+
 test('to enforce mutual TLS only filter chains change, so that nothing else drains', () => {
   const mesh = testMesh(SERVICE);
   const permissive = listenerOf(mesh);
@@ -60,4 +71,20 @@ spec: { selector: { app: app }, ports: [{ name: http, port: 90 }] }
   const after = listenerOf(mesh);
   assert.deepEqual(after.rest, before.rest);
   assert.notDeepEqual(after.chains, before.chains);
+});
+
+test('rules for one port change the chains of that port only', () => {
+  const mesh = testMesh(SERVICE);
+  const before = chainsByPort(mesh);
+  mesh.put(
+    ...objectsOf(`
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: deny, namespace: default }
+spec: { action: DENY, rules: [{ to: [{ operation: { ports: ['82'] } }] }] }
+`),
+  );
+  const after = chainsByPort(mesh);
+  const changed = [...before.keys()].filter((port) => before.get(port) !== after.get(port));
+  assert.deepEqual(changed, [82]);
 });

@@ -7,8 +7,8 @@ import type { OperationCondition } from '#policy/authz/condition.ts';
 import type { RuleSet, TrafficRules } from '#policy/authz/selection.ts';
 import { networkCustomConfigs } from '#xds/generate/authz/custom-configs.ts';
 import { extensionConfig } from '#xds/generate/authz/extension-config.ts';
-import { AUTHZ_CONFIG_NAMES } from '#xds/generate/authz/filters.ts';
 import { buildNetworkRbac } from '#xds/generate/authz/rbac.ts';
+import type { XdsResource } from '#xds/resource.ts';
 
 /** What is enforced on the connections to one port that are not HTTP. Plain JSON values. */
 export interface TcpPolicy {
@@ -24,7 +24,7 @@ export interface TcpPolicy {
 /** One port of a workload, or all those that are none of `beside`. */
 export type PortsOfPolicy = number | { readonly beside: readonly number[] };
 
-const known = new WeakMap<TrafficRules, Map<string, TcpPolicy>>();
+const policiesOf = new WeakMap<TrafficRules, Map<string, TcpPolicy>>();
 
 /** The policy of connections to a port, out of that of a workload. */
 export function tcpPolicyAt(
@@ -32,8 +32,8 @@ export function tcpPolicyAt(
   ports: PortsOfPolicy,
   hardening: HardeningProfile,
 ): TcpPolicy {
-  const policies = known.get(rules) ?? new Map<string, TcpPolicy>();
-  known.set(rules, policies);
+  const policies = policiesOf.get(rules) ?? new Map<string, TcpPolicy>();
+  policiesOf.set(rules, policies);
   const narrow = narrowed(rules, ports);
   // Ports of which the same rules speak have the same policy.
   const key = `${hardening} ${narrow.kept.join(' ')}`;
@@ -44,25 +44,39 @@ export function tcpPolicyAt(
   return policy;
 }
 
-function policyOf(rules: TrafficRules, hardening: HardeningProfile): TcpPolicy {
-  const { custom, deny, allow } = rules;
-  const listenPorts = (port: number): readonly number[] => [port];
-  const resources = [
-    ...networkCustomConfigs(custom, { listenPorts, hardening }),
-    ...(
-      [
-        [AUTHZ_CONFIG_NAMES.tcp.deny, 'DENY', deny],
-        [AUTHZ_CONFIG_NAMES.tcp.allow, 'ALLOW', allow],
-      ] as const
-    ).map(([name, action, set]) =>
-      extensionConfig(name, NetworkRbacSchema, buildNetworkRbac(set, action, listenPorts)),
-    ),
-  ];
-  const versions = resources.map(({ version }) => version).join(' ');
+function policyOf({ custom, deny, allow }: TrafficRules, hardening: HardeningProfile): TcpPolicy {
+  const asked = custom.map((check) => [
+    ...networkCustomConfigs([{ ...check, rules: [] }], { listenPorts, hardening }).map(versionOf),
+    ...check.rules.map(textOf),
+  ]);
+  const parts = [asked, deny.enforced?.map(textOf) ?? null, allow.enforced?.map(textOf) ?? null];
   return {
-    marker: createHash('sha256').update(versions).digest('base64url').slice(0, 16),
+    marker: createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 16),
     isJudged: custom.length > 0 || deny.enforced !== undefined || allow.enforced !== undefined,
   };
+}
+
+/** Of each rule, once: in a change of many rules most are as they were. */
+const texts = new WeakMap<CompiledRule, string>();
+
+/** What a rule means to Envoy, as a short text. */
+function textOf(rule: CompiledRule): string {
+  const known = texts.get(rule);
+  if (known !== undefined) return known;
+  const set = { enforced: [rule], dryRun: undefined };
+  const text = versionOf(
+    extensionConfig('rule', NetworkRbacSchema, buildNetworkRbac(set, 'DENY', listenPorts)),
+  );
+  texts.set(rule, text);
+  return text;
+}
+
+function listenPorts(port: number): readonly number[] {
+  return [port];
+}
+
+function versionOf({ version }: XdsResource): string {
+  return version;
 }
 
 /** The enforced rules that may match connections to the ports, and their places among all. */
