@@ -13,7 +13,7 @@ import { findEndpoints, keepEqualParts } from '#model/endpoints.ts';
 import { FetchedLists } from '#model/fetched-lists.ts';
 import { KeySets } from '#model/key-sets.ts';
 import { readKubernetesService } from '#model/kubernetes-service.ts';
-import type { MeshChange } from '#model/mesh-change.ts';
+import { asItCounts, type MeshChange } from '#model/mesh-change.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import { emptyObjectParts, OBJECT_PARTS, type ObjectPart } from '#model/object-parts.ts';
@@ -89,7 +89,7 @@ export class MeshModel {
     let differs = false;
     for (const change of changes) {
       if (!MODEL_KINDS.includes(change.kind)) continue;
-      const changed = this.#objects.apply(change);
+      const changed = this.#objects.apply(asItCounts(change));
       if (!changed) continue;
       differs = true;
       if (changed.after) this.#versions.set(changed.after, this.#snapshot.version + 1);

@@ -1,6 +1,7 @@
 import { attributeManifest } from '#api/kinds/attribute-manifest.ts';
 import { meshPolicy, policy } from '#api/kinds/authentication-policy.ts';
 import { authorizationPolicy } from '#api/kinds/authorization-policy.ts';
+import { configMap } from '#api/kinds/config-map.ts';
 import { destinationRule } from '#api/kinds/destination-rule.ts';
 import { gateway } from '#api/kinds/gateway.ts';
 import { gatewayClass } from '#api/kinds/gateway-class.ts';
@@ -51,6 +52,7 @@ export const OBJECT_PARTS = {
   httpRoutes: httpRouteKind.id,
   serviceAccounts: serviceAccount.id,
   secrets: secret.id,
+  configMaps: configMap.id,
   namespaces: namespaceKind.id,
 } as const satisfies Partial<Record<keyof MeshSnapshot, KindId>>;
 

@@ -1,6 +1,7 @@
 import type { AttributeManifest } from '#api/kinds/attribute-manifest.ts';
 import type { AuthenticationPolicy } from '#api/kinds/authentication-policy.ts';
 import type { AuthorizationPolicy } from '#api/kinds/authorization-policy.ts';
+import type { ConfigMap } from '#api/kinds/config-map.ts';
 import type { DestinationRule } from '#api/kinds/destination-rule.ts';
 import type { Gateway } from '#api/kinds/gateway.ts';
 import type { GatewayClass } from '#api/kinds/gateway-class.ts';
@@ -75,6 +76,8 @@ export interface MeshSnapshot {
   readonly serviceAccounts: NamespacedObjects<ServiceAccount>;
   /** For proxies of their own namespace only. */
   readonly secrets: NamespacedObjects<Secret>;
+  /** Those with authorities (`ca.crt`, `cacert`). */
+  readonly configMaps: NamespacedObjects<ConfigMap>;
   /** Namespaces, all under the namespace ''. */
   readonly namespaces: NamespacedObjects<Namespace>;
   readonly revocations: Revocations;

@@ -43,8 +43,23 @@ test('listeners of HTTPS have certificates, and others no TLS', () => {
   refused(errorsOf(gateway(secured)), 'spec.listeners[0].tls', /cannot go/);
   const foreign = { ...HTTPS, ...refs({ name: 'c', namespace: 'other' }) };
   assert.match(warningsOf(gateway(foreign)).join(), /not given to gateways/);
-  const verified = { ...HTTPS, tls: { certificateRefs: [{ name: 'c' }], frontendValidation: {} } };
-  refused(errorsOf(gateway(verified)), 'spec.listeners[0].tls.frontendValidation', /yet/);
+});
+
+test('callers of a listener are verified with one ConfigMap, or not let in at all', () => {
+  const verified = (frontendValidation: object) =>
+    gateway({ ...HTTPS, tls: { certificateRefs: [{ name: 'c' }], frontendValidation } });
+  const authorities = { kind: 'ConfigMap', group: '', name: 'ca' };
+  assert.deepEqual(errorsOf(verified({ caCertificateRefs: [authorities] })), []);
+  const at = 'spec.listeners[0].tls.frontendValidation';
+  refused(errorsOf(verified({})), `${at}.caCertificateRefs`, /must be one/);
+  const two = verified({ caCertificateRefs: [authorities, authorities] });
+  refused(errorsOf(two), `${at}.caCertificateRefs`, /must be one/);
+  const secret = verified({ caCertificateRefs: [{ ...authorities, kind: 'Secret' }] });
+  refused(errorsOf(secret), `${at}.caCertificateRefs[0]`, /ConfigMap/);
+  const open = verified({ caCertificateRefs: [authorities], mode: 'AllowInsecureFallback' });
+  refused(errorsOf(open), `${at}.mode`, /let in/);
+  const foreign = verified({ caCertificateRefs: [{ ...authorities, namespace: 'other' }] });
+  assert.match(warningsOf(foreign).join(), /ConfigMaps of other namespaces/);
 });
 
 test('namespaces of routes are chosen by labels', () => {

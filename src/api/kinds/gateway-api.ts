@@ -26,6 +26,16 @@ export const secretReference = object(
   { required: ['name'] },
 );
 
+/** What a listener verifies its callers with. */
+export const frontendValidation = object('How callers are verified.', {
+  caCertificateRefs: list(
+    'A ConfigMap with the authorities that callers’ certificates are of, under `ca.crt`.',
+    secretReference,
+    { minItems: 1, maxItems: 8 },
+  ),
+  mode: text('`AllowValidOnly` when left out; nothing else is served.'),
+});
+
 /** The gateway that a route belongs to. */
 export const parentReference = object(
   'A Gateway, or a listener of it.',

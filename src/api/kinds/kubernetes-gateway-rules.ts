@@ -11,6 +11,12 @@ export function checkKubernetesGateway(object: KubernetesGateway, report: Report
   const places = new Set<string>();
   if (spec.listeners.length === 0) report(required('spec.listeners', 'at least one'));
   if (spec.gatewayClassName === '') report(required('spec.gatewayClassName'));
+  const { default: usual, perPort = [] } = spec.tls?.frontend ?? {};
+  const own = metadata.namespace ?? '';
+  const at = 'spec.tls.frontend';
+  checkValidation(usual?.validation, `${at}.default.validation`, own, report);
+  for (const [index, { tls }] of perPort.entries())
+    checkValidation(tls.validation, `${at}.perPort[${index}].tls.validation`, own, report);
   for (const [index, listener] of spec.listeners.entries()) {
     const field = `spec.listeners[${index}]`;
     const { name, port, protocol, hostname = '' } = listener;
@@ -20,6 +26,23 @@ export function checkKubernetesGateway(object: KubernetesGateway, report: Report
       report(invalid(field, name, 'port, protocol and hostname must be unique for each listener'));
     places.add(place);
     checkListener(listener, field, metadata.namespace ?? '', report);
+  }
+}
+
+type Validation = NonNullable<KubernetesListener['tls']>['frontendValidation'];
+
+function checkValidation(validation: Validation, field: string, own: string, report: Report) {
+  if (validation === undefined) return;
+  const { mode = 'AllowValidOnly', caCertificateRefs = [] } = validation;
+  if (mode !== 'AllowValidOnly')
+    report(forbidden(`${field}.mode`, 'callers that prove nothing would be let in'));
+  if (caCertificateRefs.length !== 1)
+    report(invalid(`${field}.caCertificateRefs`, caCertificateRefs.length, 'must be one'));
+  for (const [index, { kind, group, namespace = own }] of caCertificateRefs.entries()) {
+    const at = `${field}.caCertificateRefs[${index}]`;
+    if (group || kind !== 'ConfigMap') report(unsupported(at, `${kind}.${group}`, ['ConfigMap']));
+    if (namespace !== own)
+      report(warning(`${at}.namespace`, 'ConfigMaps of other namespaces are not used'));
   }
 }
 
@@ -44,8 +67,7 @@ function checkListener(
     report(invalid(`${field}.tls.mode`, tls.mode, 'must be Terminate for protocol HTTPS'));
   if (protocol === 'HTTPS' && !tls?.certificateRefs?.length)
     report(required(`${field}.tls.certificateRefs`, 'HTTPS needs a certificate'));
-  if (tls?.frontendValidation !== undefined)
-    report(forbidden(`${field}.tls.frontendValidation`, 'callers cannot be verified by it yet'));
+  checkValidation(tls?.frontendValidation, `${field}.tls.frontendValidation`, own, report);
   for (const [index, secret] of (tls?.certificateRefs ?? []).entries()) {
     const at = `${field}.tls.certificateRefs[${index}]`;
     if (secret.group || (secret.kind ?? 'Secret') !== 'Secret')

@@ -1,6 +1,11 @@
 import { ageColumn, fieldColumn } from '#api/columns.ts';
 import { defineKind, GATEWAY_API } from '#api/kind.ts';
-import { gatewayApiConditions, PORT, secretReference } from '#api/kinds/gateway-api.ts';
+import {
+  frontendValidation,
+  gatewayApiConditions,
+  PORT,
+  secretReference,
+} from '#api/kinds/gateway-api.ts';
 import { checkKubernetesGateway } from '#api/kinds/kubernetes-gateway-rules.ts';
 import type { ApiObject } from '#api/object.ts';
 import { anyObject, choice, integer, list, map, object, text, type ValueOf } from '#api/schema.ts';
@@ -21,7 +26,7 @@ const namespaces = object('Namespaces whose routes may belong to the listener.',
 const tls = object('How the listener secures connections.', {
   mode: choice('`Terminate` when left out.', ['Terminate', 'Passthrough']),
   certificateRefs: list('Secrets with what it shows.', secretReference, { maxItems: 64 }),
-  frontendValidation: anyObject('Not supported.'),
+  frontendValidation,
   options: map('Options of other controllers; not used.', text('The value.')),
 });
 
@@ -49,6 +54,26 @@ const spec = object(
       maxItems: 64,
       'x-kubernetes-list-type': 'map',
       'x-kubernetes-list-map-keys': ['name'],
+    }),
+    tls: object('TLS of all listeners of HTTPS.', {
+      backend: anyObject('Not supported.'),
+      frontend: object('TLS of callers.', {
+        default: object('For every port that has nothing of its own.', {
+          validation: frontendValidation,
+        }),
+        perPort: list(
+          'For single ports.',
+          object(
+            'For one port.',
+            {
+              port: integer('The port.', PORT),
+              tls: object('Its TLS.', { validation: frontendValidation }),
+            },
+            { required: ['port', 'tls'] },
+          ),
+          { maxItems: 64 },
+        ),
+      }),
     }),
     addresses: list('Addresses that are wanted; not used.', anyObject('An address.')),
     infrastructure: anyObject('How its workloads are made; not used.'),

@@ -210,7 +210,7 @@ async function fetchObjects(
     context.stderr.write('note: settings of the mesh are those of flags and defaults\n');
   const told = isSilent ? undefined : (view.body as MeshView).settings;
   const lists = await Promise.all(
-    [...LISTED, configMap.id].map(async (id) => {
+    LISTED.map(async (id) => {
       const { group, plural, apiVersion = '' } = kindById(id) ?? { group: '', plural: id };
       const base = group === '' ? '/api/v1' : `/apis/${apiVersion}`;
       const answer = await client.send({ method: 'GET', path: `${base}/${plural}` });

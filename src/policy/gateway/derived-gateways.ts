@@ -5,6 +5,7 @@ import type { Namespace } from '#api/kinds/namespace.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import { labelsMatch } from '#model/selector.ts';
 import { GATEWAY_NAME } from '#policy/target-references.ts';
+import { configMapCredential, gatewayCredential } from '#policy/tls/credential-name.ts';
 
 /** Stands in names of what was derived; no name that users write has it. */
 const SEPARATOR = '~';
@@ -61,7 +62,7 @@ export function derivedGateway(
   const server: GatewayServer = {
     port: { number, protocol, name: listener.name },
     hosts,
-    ...(protocol === 'HTTPS' && { tls: tlsOf(listener, namespace) }),
+    ...(protocol === 'HTTPS' && { tls: tlsOf(listener, object) }),
   };
   return {
     apiVersion: gateway.apiVersion,
@@ -99,13 +100,53 @@ function namespacesOf(
   }
 }
 
+/** How a listener verifies callers: as it says itself, or its Gateway for the port, or for all. */
+function validationOf({ tls, port }: KubernetesListener, { spec }: KubernetesGateway) {
+  const { default: usual, perPort = [] } = spec.tls?.frontend ?? {};
+  const ofPort = perPort.find((one) => one.port === port)?.tls.validation;
+  return tls?.frontendValidation ?? ofPort ?? usual?.validation;
+}
+
+/**
+ * What a listener verifies its callers with: undefined = they are not verified, `none` = with what
+ * cannot be used, so that nobody gets in.
+ */
+function authoritiesOf(
+  listener: KubernetesListener,
+  object: KubernetesGateway,
+): string | 'none' | undefined {
+  const validation = validationOf(listener, object);
+  if (validation === undefined) return undefined;
+  const own = object.metadata.namespace ?? '';
+  const { mode = 'AllowValidOnly', caCertificateRefs = [] } = validation;
+  const [authorities, ...more] = caCertificateRefs;
+  if (mode !== 'AllowValidOnly' || authorities === undefined || more.length > 0) return 'none';
+  const { kind, group = '', namespace = own, name } = authorities;
+  const isUsable = kind === 'ConfigMap' && group === '' && namespace === own;
+  return isUsable ? configMapCredential(namespace, name) : 'none';
+}
+
+/** Whether a listener of HTTPS is served once its Secrets are there. */
+export function isServedOverTls(listener: KubernetesListener, object: KubernetesGateway): boolean {
+  return tlsOf(listener, object).mode !== 'AUTO_PASSTHROUGH';
+}
+
 /** Secrets of other namespaces are not given to gateways; without one there is no server. */
-function tlsOf({ tls }: KubernetesListener, own: string): NonNullable<GatewayServer['tls']> {
+function tlsOf(
+  listener: KubernetesListener,
+  object: KubernetesGateway,
+): NonNullable<GatewayServer['tls']> {
+  const { tls } = listener;
+  const own = object.metadata.namespace ?? '';
   const secrets = (tls?.certificateRefs ?? []).filter(
     ({ kind = 'Secret', group = '', namespace = own }) =>
       kind === 'Secret' && group === '' && namespace === own,
   );
-  if (tls?.mode === 'Passthrough' || tls?.frontendValidation || secrets.length === 0)
+  const authorities = authoritiesOf(listener, object);
+  if (tls?.mode === 'Passthrough' || authorities === 'none' || secrets.length === 0)
     return { mode: 'AUTO_PASSTHROUGH' };
-  return { mode: 'SIMPLE', credentialNames: secrets.slice(0, 2).map(({ name }) => name) };
+  const credentialNames = secrets.slice(0, 2).map(({ name }) => gatewayCredential(own, name));
+  return authorities === undefined
+    ? { mode: 'SIMPLE', credentialNames }
+    : { mode: 'MUTUAL', credentialNames, caCertCredentialName: authorities };
 }

@@ -64,8 +64,44 @@ test('a listener of HTTPS shows Secrets of its own namespace, and no others', ()
     derived(
       gatewayOf(`{ name: s, port: 443, protocol: HTTPS, tls: { certificateRefs: [${refs}] } }`),
     ).servers[0]?.tls;
-  assert.deepEqual(tlsOf('{ name: c }'), { mode: 'SIMPLE', credentialNames: ['c'] });
+  const credentialNames = ['kubernetes-gateway://edge/c'];
+  assert.deepEqual(tlsOf('{ name: c }'), { mode: 'SIMPLE', credentialNames });
   assert.deepEqual(tlsOf('{ name: c, namespace: shop }'), { mode: 'AUTO_PASSTHROUGH' });
+});
+
+test('a listener of HTTPS verifies callers by a ConfigMap, or lets nobody in', () => {
+  const tlsOf = (validation: string, frontend = '') =>
+    derived(
+      gatewayOf(
+        `{ name: s, port: 443, protocol: HTTPS, tls: { certificateRefs: [{ name: c }]${validation} } }`,
+      ).replace('listeners:', `tls: { frontend: { ${frontend} } }, listeners:`),
+    ).servers[0]?.tls;
+  const by = (ref: string) => `{ caCertificateRefs: [${ref}] }`;
+  const own = (ref: string) => tlsOf(`, frontendValidation: ${by(ref)}`);
+  const verified = (name: string) => ({
+    mode: 'MUTUAL',
+    credentialNames: ['kubernetes-gateway://edge/c'],
+    caCertCredentialName: `configmap://edge/${name}`,
+  });
+  const closed = { mode: 'AUTO_PASSTHROUGH' };
+  assert.deepEqual(own('{ kind: ConfigMap, name: ca }'), verified('ca'));
+  for (const ref of [
+    '',
+    '{ name: ca }',
+    '{ kind: Secret, name: ca }',
+    '{ kind: ConfigMap, name: ca, namespace: shop }',
+    '{ kind: ConfigMap, group: g, name: ca }',
+    '{ kind: ConfigMap, name: ca }, { kind: ConfigMap, name: more }',
+  ])
+    assert.deepEqual(own(ref), closed, ref);
+  const all = `default: { validation: ${by('{ kind: ConfigMap, name: all }')} }`;
+  const port = (number: number) =>
+    `perPort: [{ port: ${number}, tls: { validation: ${by('{ kind: ConfigMap, name: port }')} } }]`;
+  assert.deepEqual(tlsOf('', all), verified('all'));
+  assert.deepEqual(tlsOf('', `${all}, ${port(443)}`), verified('port'));
+  assert.deepEqual(tlsOf('', `${all}, ${port(444)}`), verified('all'));
+  const open = by('{ kind: ConfigMap, name: ca }').replace('{ ', '{ mode: AllowInsecureFallback, ');
+  assert.deepEqual(tlsOf(`, frontendValidation: ${open}`), closed);
 });
 
 test('a route belongs to the listeners that it names', () => {

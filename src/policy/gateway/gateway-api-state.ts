@@ -2,7 +2,12 @@ import type { HttpRouteObject } from '#api/kinds/http-route.ts';
 import type { KubernetesGateway, KubernetesListener } from '#api/kinds/kubernetes-gateway.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
-import { controllerOf, derivedGateway, derivedName } from '#policy/gateway/derived-gateways.ts';
+import {
+  controllerOf,
+  derivedGateway,
+  derivedName,
+  isServedOverTls,
+} from '#policy/gateway/derived-gateways.ts';
 import { parentsOf } from '#policy/gateway/derived-routes.ts';
 import { lackingSecrets } from '#policy/gateway/gateway-findings.ts';
 import { gatewayObjects } from '#policy/gateway/gateway-mesh.ts';
@@ -62,9 +67,9 @@ export class GatewayApiStates {
     });
   }
 
-  #accepted({ spec, metadata }: KubernetesGateway): GatewayApiCondition {
-    const { namespace = '' } = metadata;
-    const left = spec.listeners.filter((one) => !isServable(one, namespace));
+  #accepted(object: KubernetesGateway): GatewayApiCondition {
+    const { spec } = object;
+    const left = spec.listeners.filter((one) => !isServable(one, object));
     const reason = left.length === 0 ? 'Accepted' : 'ListenersNotValid';
     const named = left.map(({ name, protocol }) => `${name} (${protocol})`).join(', ');
     return {
@@ -169,8 +174,8 @@ export class GatewayApiStates {
 const NAMED_MAX = 5;
 
 /** HTTP, or HTTPS with a certificate that its workloads may be given. */
-function isServable(listener: KubernetesListener, own: string): boolean {
-  const { protocol, tls } = listener;
+function isServable(listener: KubernetesListener, object: KubernetesGateway): boolean {
+  const { protocol } = listener;
   if (protocol !== 'HTTPS') return protocol === 'HTTP';
-  return (tls?.certificateRefs ?? []).some(({ namespace = own }) => namespace === own);
+  return isServedOverTls(listener, object);
 }

@@ -10,7 +10,12 @@ import { gatewayPorts } from '#policy/gateway/gateway-ports.ts';
 import { commonHosts, hostOf, hostsForNamespace } from '#policy/gateway/server-hosts.ts';
 import { MESH } from '#policy/routing/source-match.ts';
 import { isVisible } from '#policy/routing/virtual-services.ts';
-import { CredentialReader, cannotRead, readableSecrets } from '#policy/tls/credential.ts';
+import { CredentialReader, cannotRead, readableCredentials } from '#policy/tls/credential.ts';
+import {
+  credentialResource,
+  isOwnCertificate,
+  parseCredentialResource,
+} from '#policy/tls/credential-name.ts';
 
 /** Remembers Secrets by their identity. */
 const reader = new CredentialReader();
@@ -118,13 +123,18 @@ export function lackingSecrets(
   const { mode, credentialName, credentialNames = [], caCertCredentialName } = server.tls ?? {};
   if (mode !== 'SIMPLE' && mode !== 'MUTUAL' && mode !== 'OPTIONAL_MUTUAL') return undefined;
   const { namespace } = workload;
-  const names = credentialNames.length > 0 ? credentialNames : [credentialName ?? ''];
-  const readable = readableSecrets(mesh, workload);
+  const names = (credentialNames.length > 0 ? credentialNames : [credentialName ?? '']).filter(
+    (name) => !isOwnCertificate(name),
+  );
+  const readable = readableCredentials(mesh, workload);
   const find = (secret: string) => reader.credential(readable, namespace, secret);
   const why = (secret: string, lacks: string): string => {
-    const { keyPair, trust } = reader.credential(mesh.secrets, namespace, secret);
+    const place = parseCredentialResource(credentialResource(secret), namespace);
+    if (place === undefined) return `nothing is served by the name ${secret}`;
+    if (place.namespace !== namespace) return `${secret} is of another namespace`;
+    const { keyPair, trust } = reader.credential(mesh, namespace, secret);
     const isThere = lacks === KEY_PAIR ? keyPair : trust;
-    if (!isThere) return `namespace ${namespace} has no Secret ${secret} with ${lacks}`;
+    if (!isThere) return `namespace ${namespace} has no ${place.kind} ${place.name} with ${lacks}`;
     return cannotRead(workload.serviceAccount, secret);
   };
   const [first = ''] = names;

@@ -2,7 +2,7 @@ import type { DestinationRule } from '#api/kinds/destination-rule.ts';
 import type { Service } from '#model/service.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import { HARDENING } from '#policy/hardening.ts';
-import type { CredentialReader } from '#policy/tls/credential.ts';
+import type { CredentialObjects, CredentialReader } from '#policy/tls/credential.ts';
 import type { ClientRule } from '#policy/tls/destination-rules.ts';
 import { type UpstreamTls, upstreamTls, writtenTls } from '#policy/tls/upstream-tls.ts';
 
@@ -20,7 +20,7 @@ export interface Called {
 /** How a client connects, and the object that says so; undefined = nobody says anything. */
 export function clientTls(
   { service, port, subset, rule, clientNamespace }: Called,
-  { settings, secrets }: Pick<MeshSnapshot, 'settings' | 'secrets'>,
+  { settings, ...objects }: CredentialObjects & Pick<MeshSnapshot, 'settings'>,
   credentials: CredentialReader,
 ): { readonly tls: UpstreamTls; readonly from: DestinationRule | undefined } {
   const { autoMtls, hardening } = settings;
@@ -31,7 +31,7 @@ export function clientTls(
     subset,
     autoMtls,
     outsideIsNamed: HARDENING[hardening].outsideServersAreNamed,
-    credential: (name) => credentials.credential(secrets, clientNamespace, name),
+    credential: (name) => credentials.credential(objects, clientNamespace, name),
   });
   return { tls, from: rule && writtenTls(rule, port, subset)?.from };
 }

@@ -1,8 +1,10 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import type { ConfigMap } from '#api/kinds/config-map.ts';
 import type { Secret } from '#api/kinds/secret.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import type { SecretReader } from '#model/secret-readers.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
+import { credentialResource, parseCredentialResource } from '#policy/tls/credential-name.ts';
 
 /** A key with its certificates, from a Secret. The same object as long as the Secret is. */
 export interface KeyPair {
@@ -26,24 +28,31 @@ export interface Credential {
   readonly trust: Trust | undefined;
 }
 
-/** The Secrets of a mesh, or those that somebody may read. */
-export type SecretSource = Pick<NamespacedObjects<Secret>, 'get'>;
+/** What credentials are read from: the objects of a mesh, or those that somebody may read. */
+export interface CredentialObjects {
+  readonly secrets: Pick<NamespacedObjects<Secret>, 'get'>;
+  readonly configMaps: Pick<NamespacedObjects<ConfigMap>, 'get'>;
+}
 
 /**
- * The Secrets that a workload may be handed: those of its namespace that its service account may
- * read at the API server. Who may only write that a workload is a gateway gets nothing by that.
+ * What a workload may be handed: Secrets of its namespace that its service account may read at the
+ * API server. Who may only write that a workload is a gateway gets nothing by that. ConfigMaps hold
+ * no secrets.
  */
-export function readableSecrets(
-  { secrets, secretReaders }: Pick<MeshSnapshot, 'secrets' | 'secretReaders'>,
+export function readableCredentials(
+  { secrets, configMaps, secretReaders }: CredentialObjects & Pick<MeshSnapshot, 'secretReaders'>,
   account: SecretReader,
-): SecretSource {
+): CredentialObjects {
   const isReadable = (namespace: string, name: string): boolean =>
     namespace === account.namespace && secretReaders.mayRead(account, name);
   return {
-    get: (namespace, name) => {
-      const secret = secrets.get(namespace, name);
-      return secret && isReadable(namespace, name) ? secret : undefined;
+    secrets: {
+      get: (namespace, name) => {
+        const secret = secrets.get(namespace, name);
+        return secret && isReadable(namespace, name) ? secret : undefined;
+      },
     },
+    configMaps,
   };
 }
 
@@ -73,29 +82,53 @@ const DER_SEQUENCE = 0x30;
  * out: a bad secret also keeps good ones from being taken.
  */
 export class CredentialReader {
-  readonly #read = new WeakMap<Secret, Credential>();
+  readonly #read = new WeakMap<Secret | ConfigMap, Credential>();
 
-  /** The credential of a name in a namespace; roots may be in `<name>-cacert` instead. */
-  credential(secrets: SecretSource, namespace: string, name: string): Credential {
+  /**
+   * What a name stands for that somebody of a namespace writes; roots may be in `<name>-cacert`
+   * instead. Of other namespaces nothing is read.
+   */
+  credential(
+    { secrets, configMaps }: CredentialObjects,
+    namespace: string,
+    written: string,
+  ): Credential {
+    const place = parseCredentialResource(credentialResource(written), namespace);
+    if (place?.namespace !== namespace) return NOTHING;
+    const { name } = place;
+    if (place.kind === 'ConfigMap') return this.#authoritiesOf(configMaps.get(namespace, name));
     const own = this.#contentOf(secrets.get(namespace, name));
     const beside = this.#contentOf(secrets.get(namespace, `${name}${ROOTS_SUFFIX}`));
     return { keyPair: own.keyPair, trust: beside.trust ?? own.trust };
   }
 
   #contentOf(secret: Secret | undefined): Credential {
-    if (!secret) return { keyPair: undefined, trust: undefined };
+    if (!secret) return NOTHING;
     let content = this.#read.get(secret);
     if (!content) {
-      content = { keyPair: readKeyPair(secret), trust: readTrust(secret) };
+      const values = valuesOf(secret);
+      content = { keyPair: readKeyPair(values), trust: readTrust(values) };
       this.#read.set(secret, content);
     }
     return content;
   }
+
+  #authoritiesOf(configMap: ConfigMap | undefined): Credential {
+    if (!configMap) return NOTHING;
+    const known = this.#read.get(configMap);
+    const content = known ?? { ...NOTHING, trust: readTrust(configMap.data ?? {}) };
+    this.#read.set(configMap, content);
+    return content;
+  }
 }
 
-function readKeyPair(secret: Secret): KeyPair | undefined {
-  const certificates = textOf(secret, 'certificate');
-  const privateKey = textOf(secret, 'privateKey');
+const NOTHING: Credential = { keyPair: undefined, trust: undefined };
+
+type Values = Readonly<Record<string, string>>;
+
+function readKeyPair(values: Values): KeyPair | undefined {
+  const certificates = textOf(values, 'certificate');
+  const privateKey = textOf(values, 'privateKey');
   if (certificates === undefined || privateKey === undefined) return undefined;
   try {
     const [own] = parseCertificates(certificates);
@@ -106,15 +139,15 @@ function readKeyPair(secret: Secret): KeyPair | undefined {
   return { certificates, privateKey };
 }
 
-function readTrust(secret: Secret): Trust | undefined {
-  const roots = textOf(secret, 'roots');
+function readTrust(values: Values): Trust | undefined {
+  const roots = textOf(values, 'roots');
   if (roots === undefined) return undefined;
   try {
     if (parseCertificates(roots).length === 0) return undefined;
   } catch {
     return undefined;
   }
-  const crl = textOf(secret, 'crl');
+  const crl = textOf(values, 'crl');
   return crl === undefined || isCrl(crl) ? { roots, crl } : undefined;
 }
 
@@ -140,7 +173,12 @@ function parseCertificates(pem: string): readonly X509Certificate[] {
   return (pem.match(PEM_CERTIFICATE) ?? []).map((block) => new X509Certificate(block));
 }
 
-function textOf({ data = {} }: Secret, value: keyof typeof VALUES): string | undefined {
-  const key = VALUES[value].find((name) => Object.hasOwn(data, name) && data[name] !== '');
-  return key === undefined ? undefined : Buffer.from(data[key] ?? '', 'base64').toString('utf8');
+function valuesOf({ data = {} }: Secret): Values {
+  const decoded = (value: string): string => Buffer.from(value, 'base64').toString('utf8');
+  return Object.fromEntries(Object.entries(data).map(([name, value]) => [name, decoded(value)]));
+}
+
+function textOf(values: Values, value: keyof typeof VALUES): string | undefined {
+  const key = VALUES[value].find((name) => Object.hasOwn(values, name) && values[name] !== '');
+  return key === undefined ? undefined : values[key];
 }

@@ -11,6 +11,7 @@ import type { Report } from '#policy/findings.ts';
 import { clientTls } from '#policy/tls/client-tls.ts';
 import { type ConnectionTls, connectionTls, type TlsConflict } from '#policy/tls/connection-tls.ts';
 import { CredentialReader, cannotRead } from '#policy/tls/credential.ts';
+import { credentialResource, parseCredentialResource } from '#policy/tls/credential-name.ts';
 import {
   type ClientRule,
   ClientRules,
@@ -57,6 +58,8 @@ function unreadable(rule: DestinationRule, mesh: MeshSnapshot): readonly string[
     .filter(({ labels }) => labelsMatch(matchLabels, labels));
   const found = callers.flatMap((caller) =>
     names
+      .map((name) => parseCredentialResource(credentialResource(name), caller.namespace))
+      .flatMap((place) => (place?.kind === 'Secret' ? [place.name] : []))
       .filter((name) => !mesh.secretReaders.mayRead(caller, name))
       .map((name) => cannotRead(caller.serviceAccount, name)),
   );

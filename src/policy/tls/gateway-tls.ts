@@ -1,3 +1,5 @@
+import { isOwnCertificate } from '#policy/tls/credential-name.ts';
+
 /** `tls` of a server of a Gateway, as far as it ends TLS (Istio, "ServerTLSSettings"). */
 export interface ServerTls {
   readonly mode?: 'SIMPLE' | 'MUTUAL' | 'OPTIONAL_MUTUAL' | 'ISTIO_MUTUAL';
@@ -73,6 +75,7 @@ function secretsOf({ credentialName, credentialNames = [] }: ServerTls): readonl
 
 function certificatesOf(tls: ServerTls): GatewayTls['certificates'] {
   const names = secretsOf(tls);
+  if (names.some(isOwnCertificate)) return { from: 'workload' };
   if (names.length > 0) return { from: 'secrets', names };
   const several = tls.tlsCertificates ?? [];
   const pairs = (several.length > 0 ? several : [tls]).flatMap(

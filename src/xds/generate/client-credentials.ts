@@ -6,7 +6,7 @@ import {
   type Credential,
   CredentialReader,
   type KeyPair,
-  readableSecrets,
+  readableCredentials,
   type Trust,
 } from '#policy/tls/credential.ts';
 import { credentialNames } from '#policy/tls/destination-rules.ts';
@@ -50,8 +50,8 @@ export class ClientCredentials {
     const asked = credentialNames(mesh.destinationRules, { namespace, labels });
     const names = served.length === 0 ? asked : [...new Set([...asked, ...served])];
     if (names.length === 0) return NO_SECRETS;
-    const secrets = readableSecrets(mesh, proxy);
-    const find = (name: string) => this.#reader.credential(secrets, namespace, name);
+    const readable = readableCredentials(mesh, proxy);
+    const find = (name: string) => this.#reader.credential(readable, namespace, name);
     const found = names.map((name) => [name, find(name)] as const);
     const parts = found.map(([name, { keyPair, trust }]) => [
       name,

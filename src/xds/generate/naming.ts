@@ -1,3 +1,5 @@
+import { credentialResource } from '#policy/tls/credential-name.ts';
+
 /** Names of clusters that are not of a service, as Istio writes them. */
 export const CLUSTER_NAMES = {
   /** Where an outbound connection was going anyway. */
@@ -38,8 +40,11 @@ export function meshServerName(port: number, subset: string, host: string): stri
   return `outbound_.${port}_.${subset}_.${host}`;
 }
 
-/** Names of the secrets that stand for a Secret of the API, as Istio writes them. */
+/** Names of the secrets that stand for objects of the API, as Istio writes them. */
 export const CREDENTIAL = {
-  keyPair: (name: string) => `kubernetes://${name}`,
-  roots: (name: string) => `kubernetes://${name}-cacert`,
+  keyPair: (name: string) => credentialResource(name),
+  roots: (name: string) => {
+    const resource = credentialResource(name);
+    return resource.startsWith('configmap://') ? resource : `${resource}-cacert`;
+  },
 } as const;

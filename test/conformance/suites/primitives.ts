@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseAddressRange } from '#policy/authz/address-range.ts';
 import { cidrRange } from '#xds/generate/authz/matchers.ts';
-import { CREDENTIAL } from '#xds/generate/naming.ts';
 import { caseNames } from '../case-names.ts';
 import { jsonDifference } from '../json-difference.ts';
 import type { CaseResult, ConformanceSuite } from '../suite.ts';
@@ -25,13 +24,6 @@ const addressBlock: PrimitiveCheck = ({ fields }) => {
   return jsonDifference(want, { addressPrefix, prefixLen });
 };
 
-const secretName: PrimitiveCheck = ({ name, fields }) =>
-  jsonDifference(fields.want, CREDENTIAL.keyPair(name));
-
-const ofGatewaySecrets = absent(
-  'a gateway gets Secrets of its own namespace, by what an object says of it',
-);
-
 /** How to check the rows of each test of Istio; those of one subject in one file. */
 const CHECKS: Readonly<Record<string, PrimitiveCheck>> = {
   ...PROTOCOL_CHECKS,
@@ -43,9 +35,6 @@ const CHECKS: Readonly<Record<string, PrimitiveCheck>> = {
   ...SECRET_RIGHT_CHECKS,
   ...MESH_CONFIG_CHECKS,
   TestConvertAddressToCidr: addressBlock,
-  TestToResourceName: secretName,
-  TestToKubernetesGatewayResource: ofGatewaySecrets,
-  TestParseResourceName: ofGatewaySecrets,
 };
 
 /** Small functions: given → wanted. */

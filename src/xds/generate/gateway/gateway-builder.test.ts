@@ -164,3 +164,28 @@ test('what stands before the gateway is believed, and nobody else', () => {
   assert.doesNotMatch(textOf(2), /"remove":"x-forwarded-for"/);
   assert.match(textOf(0, true), /proxy_protocol/);
 });
+
+test('callers are verified by a ConfigMap of the namespace, with no right to Secrets needed', () => {
+  const configMap = (namespace: string, values: Readonly<Record<string, string>>) => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'ca', namespace },
+    data: values,
+  });
+  const server = https(
+    "mode: MUTUAL, credentialName: own, caCertCredentialName: 'configmap://edge/ca'",
+  );
+  const secret = secretObject('edge', 'own', { cert: pair.certificate, key: pair.privateKey });
+  const by = (...more: readonly ApiObject[]) => gatewayOf(server, [ENTRY, secret, ...more]);
+  assert.deepEqual(by(configMap('edge', { 'ca.crt': authority.root })).secrets, [
+    'configmap://edge/ca',
+    'kubernetes://own',
+  ]);
+  for (const others of [
+    [],
+    [configMap('shop', { 'ca.crt': authority.root })],
+    [configMap('edge', { 'ca.crt': 'no certificate' })],
+    [configMap('edge', { other: authority.root })],
+  ])
+    assert.deepEqual(by(...others).names, [], 'nobody is let in unverified');
+});
