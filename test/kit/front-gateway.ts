@@ -131,10 +131,14 @@ const policies = ({ plain, secured, kube, raw }: FrontPorts) => {
     `{ from: [{ source: { namespaces: [default] } }], ${to('hosts: [i.example.com]')} }`,
     `{ from: [{ source: { ipBlocks: [127.0.0.1] } }], to: [{ operation: { ports: ['${raw}'] } }] }`,
   ];
+  const header = (name: string, value: string) =>
+    `{ to: [{ operation: { paths: [/in/claims] } }], when: [{ key: "request.headers[${name}]", values: ["${value}"] }] }`;
+  const headers = [header('x-who', 'bad'), header('x-level', '7'), header('x-payload', 'mine')];
   const gate = 'principals: [cluster.local/ns/edge/sa/gate]';
   return [
     policy('deny', 'edge', `action: DENY, rules: [${deny}]`),
     policy('allow', 'edge', `rules: [${allow}]`),
+    policy('claims', 'greet', `action: DENY, rules: [${headers}]`),
     policy(
       'hello',
       'greet',
@@ -146,7 +150,11 @@ kind: RequestAuthentication
 metadata: { name: users, namespace: edge }
 spec:
   selector: { matchLabels: { app: gate } }
-  jwtRules: [{ issuer: "${ISSUER.issuer}", jwks: '${ISSUER.keySet}' }]
+  jwtRules:
+    - issuer: "${ISSUER.issuer}"
+      jwks: '${ISSUER.keySet}'
+      outputPayloadToHeader: x-payload
+      outputClaimToHeaders: [{ header: x-who, claim: sub }, { header: x-level, claim: level.of }]
 `,
   ];
 };

@@ -156,6 +156,32 @@ spec: { jwtRules: [{ issuer: i, jwksUri: https://i/keys, forwardOriginalToken: $
     assert.match(line(...shop, ...rule('edge', false)), /^deny/);
   });
 
+  it('gets claims in headers from the gateway alone', () => {
+    const rule = `
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: users, namespace: edge }
+spec:
+  jwtRules:
+    - issuer: i
+      jwksUri: https://i/keys
+      outputPayloadToHeader: x-payload
+      outputClaimToHeaders: [{ header: X-Who, claim: user.name }, { header: x-age, claim: age }]
+`;
+    const when = (name: string, value: string) =>
+      `{ key: "request.headers[${name}]", values: ["${value}"] }`;
+    const needs = `[${when('x-who', 'me')}, ${when('x-age', '7')}, ${when('x-payload', '*')}]`;
+    const objects = [...objectsOf(rule), ...policyOf('shop', `{ rules: [{ when: ${needs} }] }`)];
+    const forged = { 'x-who': 'me', 'x-age': '7', 'x-payload': 'x' };
+    const line = (claims: object, headers = {}) =>
+      onlySaid({ ...A_HOST, headers, token: { claims: { iss: 'i', ...claims } } }, { objects })
+        ?.line ?? '';
+    assert.match(line({ user: { name: 'me' }, age: 7 }), /^allow/);
+    assert.match(line({ user: { name: 'you' }, age: 7 }), /^deny/);
+    assert.match(line({ age: 7 }, forged), /^deny/);
+    assert.match(onlySaid({ ...A_HOST, headers: forged }, { objects })?.line ?? '', /^deny/);
+  });
+
   it('takes, with the profile istio, the address that the gateway tells', () => {
     const objects = policyOf(
       'shop',

@@ -39,6 +39,7 @@ import { targetsOf } from '#policy/decide/find-targets.ts';
 import type { Layer, PolicyObject } from '#policy/decide/layer.ts';
 import { type ReceivedRequest, receivedRequest } from '#policy/decide/received-request.ts';
 import { judgeToken, type TokenResult } from '#policy/decide/token.ts';
+import { withTokenHeaders } from '#policy/decide/token-headers.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 
 /** A rule that is enforced somewhere in the mesh. */
@@ -146,7 +147,8 @@ export class Decider {
     const principals = entered ? 'peer' : tokensOfPort(tokens, to.workloadPort).binding;
     const peer = entered?.peer ?? (connection.carriesIdentity ? call.from.identity : undefined);
     const isTls = entered ? entered.serverName !== undefined : connection.carriesIdentity;
-    const received = receivedRequest(call, settings, peer, isTls);
+    const arrived = receivedRequest(call, settings, peer, isTls);
+    const received = { ...arrived, headers: withTokenHeaders(arrived.headers, call.token, token) };
     const { proxyProtocol } = settings.gatewayTopology;
     const isTold = entered !== undefined && proxyProtocol;
     const facts = requestOf(call, { peer, entered, isTold }, token, received);

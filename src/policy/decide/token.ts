@@ -10,7 +10,7 @@ import {
 } from '#policy/authn/jwt.ts';
 import { areTellable } from '#policy/authn/trigger-paths.ts';
 import { canonicalPath, withoutFragment } from '#policy/authz/request-path.ts';
-import type { Call } from '#policy/decide/call.ts';
+import type { Call, GivenToken } from '#policy/decide/call.ts';
 import type { Layer } from '#policy/decide/layer.ts';
 import { type TokenSource, tokenSources } from '#policy/decide/token-sources.ts';
 import { HARDENING } from '#policy/hardening.ts';
@@ -24,6 +24,8 @@ export interface TokenResult {
   readonly claims: Claims | undefined;
   /** The rule that takes the token, if one does. */
   readonly rule?: TokenRule;
+  /** The rules that look at the request. */
+  readonly asked?: readonly TokenRule[];
   /** What would help, where the request is refused. */
   readonly advice: string | undefined;
 }
@@ -66,6 +68,20 @@ export function judgeToken(call: TokenCall, context: TokenContext): TokenResult 
   const target = withoutFragment(http.target, hardening);
   const rules = rulesFor(tokens, target && canonicalPath(target, pathNormalization));
   if (rules.length === 0) return pass('no token is asked for on this path');
+  return { ...judgedBy(rules, token, { tokens, sources, context }), asked: rules };
+}
+
+function judgedBy(
+  rules: readonly TokenRule[],
+  token: GivenToken | undefined,
+  by: {
+    readonly tokens: PortTokens;
+    readonly sources: readonly TokenSource[];
+    readonly context: TokenContext;
+  },
+): TokenResult {
+  const { tokens, sources, context } = by;
+  const { hardening } = context.mesh.settings;
   const required = requiredOf(rules, tokens, context);
   if (token === undefined) {
     if (required.length === 0) return pass('no token is needed, and there is none');
