@@ -2,6 +2,7 @@
 // the policies from before or by those from after, and soon by those from after.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { ChangingPolicy, REQUEST_KINDS, type RequestKind } from '../kit/changing-policy.ts';
 import { waitUntil } from '../kit/wait-until.ts';
@@ -81,6 +82,25 @@ test('a policy that changes under load', { timeout: 240_000 }, async (t: TestCon
     await policy.withoutTcp();
     await waitUntil(() => silent.closed && talking.closed, 'both are cut');
     await waitUntil(async () => (await policy.tcp()) === undefined, 'new ones are refused');
+  });
+
+  await t.test('who comes back all the time is not let in by the old policy for good', async () => {
+    await policy.remove();
+    await waitUntil(() => policy.tcp(), 'a connection that is allowed');
+    const came: Socket[] = [];
+    let isOver = false;
+    const coming = Array.from({ length: 4 }, async () => {
+      while (!isOver) {
+        const socket = await policy.tcp();
+        if (socket) came.push(socket.resume());
+      }
+    });
+    await policy.withoutTcp();
+    await waitUntil(() => came.length > 0 && came.every((one) => one.closed), 'all are cut');
+    await waitUntil(async () => (await policy.tcp()) === undefined, 'new ones are refused');
+    isOver = true;
+    await Promise.all(coming);
+    await waitUntil(() => came.every((one) => one.closed), 'nobody is left');
   });
 
   await t.test('connections to a port of which nothing new is said go on', async () => {
