@@ -141,9 +141,8 @@ class Router {
       )
       .map((to): Target => (subset === '' ? to : { ...to, subset }));
     if (targets.length === 0) return this.#toNowhere(way, `${name}, where no workload is`);
-    const reason = `leads ${way.share} to ${name}${this.#asWhat(http)}`;
     const { object, field } = way;
-    const said = `${shownObject(object)} ${reason}`;
+    const said = `${shownObject(object)} leads ${way.share} to ${name}${this.#asWhat(http)}`;
     const { called, http: asked } = this.request;
     const route: TakenRoute = {
       called: { service: called.service, port: called.port, http: asked },
@@ -169,10 +168,9 @@ class Router {
 
   /** Policies of the mesh are not asked about what leaves it. */
   #leaving(way: Way, name: string): Call {
-    const what = `leads ${way.share} to ${name}, outside of the mesh`;
-    const reason = `${shownObject(way.object)} ${what}`;
+    const { object, field, share } = way;
+    const reason = `${shownObject(object)} leads ${share} to ${name}, outside of the mesh`;
     const answer = 'the server outside of the mesh gets it';
-    const { object, field } = way;
     const layer = { outcome: 'pass', reason, object, field } as const;
     return endedAtProxy(this.request, layer, { answer, advice: undefined });
   }
