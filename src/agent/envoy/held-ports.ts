@@ -97,12 +97,13 @@ export class HeldPorts implements Component {
     const { port } = said;
     const same = [...this.#said].filter(([, other]) => other?.port === port);
     const holding = same.filter(([, other]) => other?.what === 'port');
-    this.#log.info('open connections are ended: what let them in is not in force any more', {
+    for (const [held] of holding) held.destroy();
+    // Without another policy the port, or the Envoy, is gone.
+    if (holding.length === same.length) return;
+    this.#log.info('open connections to a port are ended: its policy changed', {
       port: Number(port),
     });
-    for (const [held] of holding) held.destroy();
-    // Envoy is about to hold the port again: its connections may be from before. Without another
-    // policy the port, or the Envoy, is gone.
-    if (holding.length === 0 && same.length > 0) this.#late.add(port);
+    // Envoy is about to hold the port again: its connections may be from before.
+    if (holding.length === 0) this.#late.add(port);
   }
 }
