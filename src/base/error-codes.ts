@@ -33,6 +33,7 @@ export const ERROR_CODES = {
   CA_KEY_UNUSABLE: 'The key or certificate of the authority cannot be used.',
   CA_OIDC_RULES_INVALID: 'The rules for tokens of OIDC issuers are wrong.',
   CA_IMPERSONATION_REFUSED: 'A caller asked for the identity of another that it may not have.',
+  CA_LISTS_REFUSED: 'A server below sent revocation lists that it has no right to send.',
   CA_INTERMEDIATE_REFUSED: 'An authority below this one is not signed for this caller.',
   CA_UPSTREAM_FAILED: 'The authority above this server gave no certificate that can be used.',
   CA_IDENTITY_REVOKED: 'An identity that is revoked gets no certificates.',

@@ -198,6 +198,10 @@ export const LIMITS = {
   accessRightsMax: 20_000,
   /** Such comparisons: these rights, each with every rule that the writer has. */
   accessComparisonsMax: 5_000_000,
+  /** Certificates that filters refuse because one server below revoked them. */
+  siteRevocationsMax: 300,
+  /** Questions of servers below that wait for news at one time. */
+  siteWaitsMax: 256,
   /** Certificates that one revocation list names. */
   crlCertificatesMax: 3000,
 } as const;

@@ -6,6 +6,7 @@ import { Metrics } from '#base/metrics.ts';
 import { CrlPublisher } from '#ca/crl-publisher.ts';
 import { KeySigner } from '#ca/key-signer.ts';
 import { ListFiles } from '#ca/lists/list-files.ts';
+import { type OtherList, readOtherList } from '#ca/lists/other-lists.ts';
 import type { Signer } from '#ca/signer.ts';
 import type { RevokedCertificate } from '#pki/build-crl.ts';
 import { isListOf, parseCrlsPem } from '#pki/crl.ts';
@@ -27,7 +28,7 @@ function signerOf(...path: readonly [ChainAuthority, ...ChainAuthority[]]): Sign
 
 async function setUp(
   t: Parameters<typeof temporaryDirectory>[0],
-  { isOn = true, isBelow = false } = {},
+  { isOn = true, isForced = false, isBelow = false } = {},
 ) {
   const clock = new FakeClock(Date.now());
   const root = makeAuthority();
@@ -41,15 +42,17 @@ async function setUp(
     crlPem: '',
   };
   const revoked: RevokedCertificate[] = [];
+  const others = { lists: [] as OtherList[], isComplete: true, revoked: [] };
   let changes = 0;
   const metrics = new Metrics();
   const directory = join(temporaryDirectory(t), 'lists');
   const open = (registry: Metrics): CrlPublisher =>
     new CrlPublisher(
-      { validityMs: 91 * DAY_MS, isOn },
+      { validityMs: 91 * DAY_MS, isOn, isForced },
       {
         roots: mesh as never,
         files: new ListFiles(directory, { log }),
+        others: { news: () => others },
         revocations: () => revoked.length,
         revoked: () => revoked,
         onChange: () => {
@@ -76,7 +79,19 @@ async function setUp(
   };
   const gauge = async (name: string) =>
     Number(new RegExp(`bulwark_ca_${name} (\\d+)`).exec(await metrics.text())?.[1]);
-  return { clock, root, below, mesh, revoked, lists, gauge, reopen, use, changes: () => changes };
+  return {
+    clock,
+    root,
+    below,
+    mesh,
+    revoked,
+    others,
+    lists,
+    gauge,
+    reopen,
+    use,
+    changes: () => changes,
+  };
 }
 
 const listsIn = ({ content }: CrlPublisher) =>
@@ -241,4 +256,44 @@ test('when signing fails the old list stays, and it is tried again', async (t) =
   signer.signCrl = signCrl;
   clock.advance(60_000);
   await waitUntil(() => namedBy(lists, root)?.length === 2, 'the list with both');
+});
+
+/** The list of a server below the same root, as it was taken. */
+function otherList(root: ChainAuthority, serials: readonly string[]) {
+  const site = makeAuthority({}, root);
+  const issuers = [site.certificate, root.certificate] as const;
+  const read = readOtherList({ pem: crlOf(site, serials), issuers, at: Date.now() });
+  return { site, list: read as OtherList };
+}
+
+test('lists of other servers go out with the own, when either names somebody', async (t) => {
+  const { lists, others, root, revoked } = await setUp(t);
+  const { site, list } = otherList(root, []);
+  others.lists = [list];
+  revoked.push(REVOKED);
+  await lists.update();
+  assert.deepEqual([namedBy(lists, root), namedBy(lists, site)], [['ab'], []]);
+  assert.equal(lists.content.isLeafOnly, false, 'there is one for each authority of each chain');
+  revoked.pop();
+  const other = otherList(root, ['cd']);
+  others.lists = [other.list];
+  await lists.update();
+  assert.deepEqual([namedBy(lists, root), namedBy(lists, other.site)], [[], ['cd']]);
+});
+
+test('while another server may sign and sent no list none goes out, and that is told', async (t) => {
+  const { lists, others, revoked, gauge } = await setUp(t);
+  revoked.push(REVOKED);
+  others.isComplete = false;
+  await lists.update();
+  assert.equal(lists.content.crlPem, '');
+  assert.equal(await gauge('crl_missing_issuers'), 1);
+  others.isComplete = true;
+  await lists.update();
+  assert.notEqual(lists.content.crlPem, '');
+  const forced = await setUp(t, { isForced: true });
+  forced.others.isComplete = false;
+  forced.revoked.push(REVOKED);
+  await forced.lists.update();
+  assert.notEqual(forced.lists.content.crlPem, '', 'unless that is asked for');
 });

@@ -7,6 +7,7 @@ import { CERTIFICATE_BACKDATE_MS } from '#ca/issuer.ts';
 import { type IssuerList, issuerKey } from '#ca/lists/issuer-list.ts';
 import { coverWithLists, type GivenList, readGivenLists } from '#ca/lists/list-cover.ts';
 import type { ListFiles } from '#ca/lists/list-files.ts';
+import type { OtherAuthorities, OtherNews, OwnLists } from '#ca/lists/other-lists.ts';
 import { declareRevocationMetrics } from '#ca/metrics.ts';
 import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
 import type { Signer } from '#ca/signer.ts';
@@ -19,6 +20,8 @@ export interface CrlPublisherOptions {
   readonly validityMs: number;
   /** Whether lists are given out; they are kept in any case. */
   readonly isOn: boolean;
+  /** Whether they are even while those of another server are missing. */
+  readonly isForced?: boolean;
 }
 
 export interface CrlPublisherDeps {
@@ -28,6 +31,10 @@ export interface CrlPublisherDeps {
   readonly revocations: () => number;
   /** The certificates that are revoked now, those first that a list needs most. */
   readonly revoked: () => readonly RevokedCertificate[];
+  /** The authorities of other servers below the same roots; left out when there are none. */
+  readonly others?: Pick<OtherAuthorities, 'news'>;
+  /** Told, often, of all lists of this server. */
+  readonly onLists?: (own: Pick<OwnLists, 'isComplete' | 'lists'>) => void;
   /** Called when `content` is another one. */
   readonly onChange: () => void;
   readonly clock: Clock;
@@ -78,6 +85,7 @@ export class CrlPublisher implements Component {
   #isGivenUnused = false;
   #timer: Timer | undefined;
   #signing: Promise<void> = Promise.resolve();
+  #isStarted = false;
   #isClosed = false;
 
   constructor(options: CrlPublisherOptions, deps: CrlPublisherDeps) {
@@ -96,8 +104,12 @@ export class CrlPublisher implements Component {
     return this.#content;
   }
 
-  /** To be called when something was revoked or is over, and when the roots changed. */
+  /**
+   * To be called when something was revoked or is over, and when the roots changed; before the
+   * start it does nothing: what is on disk has to be known first.
+   */
   update(): Promise<void> {
+    if (!this.#isStarted) return Promise.resolve();
     this.#signing = this.#signing.then(() => this.#update());
     return this.#signing;
   }
@@ -111,6 +123,7 @@ export class CrlPublisher implements Component {
   async start(): Promise<void> {
     for (const list of await this.#deps.files.read())
       this.#lists.set(issuerKey(list.issuers[0]), { ...list, stamp: '' });
+    this.#isStarted = true;
     await this.update();
   }
 
@@ -144,6 +157,7 @@ export class CrlPublisher implements Component {
     this.#timer = clock.after(delayMs, () => void this.update());
     const before = this.#content;
     this.#content = this.#compose();
+    this.#deps.onLists?.({ lists: [...this.#lists.values()], isComplete: this.#isComplete() });
     if (!isSame(before, this.#content)) onChange();
   }
 
@@ -220,27 +234,43 @@ export class CrlPublisher implements Component {
     this.#isGivenUnused = areUnused;
   }
 
+  /** Whether there is a list for each authority of this server that may have signed leaves. */
+  #isComplete(): boolean {
+    return this.#signers().every(({ issuers: [one] }) => this.#lists.has(issuerKey(one)));
+  }
+
   #compose(): TrustedContent {
     const { roots, clock, log, revoked } = this.#deps;
     const given = this.#given();
-    const paths = [...this.#signers(), ...this.#lists.values()].map(({ issuers }) => issuers);
-    const cover = coverWithLists({ paths, own: this.#lists, given, at: clock.now() });
+    const others = this.#deps.others?.news() ?? NO_OTHERS;
+    const all = [...this.#signers(), ...this.#lists.values(), ...others.lists];
+    const lists = new Map<string, IssuerList>(
+      others.lists.map((list) => [issuerKey(list.issuers[0]), list]),
+    );
+    for (const [key, list] of this.#lists) lists.set(key, list);
+    const paths = all.map(({ issuers }) => issuers);
+    const cover = coverWithLists({ paths, own: lists, given, at: clock.now() });
     const count = revoked().length;
     const own = this.#signers().flatMap(
       ({ issuers: [one] }) => this.#lists.get(issuerKey(one)) ?? [],
     );
-    const isNamed = count > 0 || own.some(({ stamp }) => stamp !== NOTHING);
+    const isNamed =
+      count > 0 ||
+      own.some(({ stamp }) => stamp !== NOTHING) ||
+      others.lists.some(({ revokedSerials }) => revokedSerials.length > 0);
     const isNeeded = isNamed || (given.length > 0 && !cover.isLeafOnly);
-    const isComplete = cover.missing.length === 0;
-    const isOut = this.#options.isOn && isNeeded && isComplete;
-    const missing = this.#options.isOn && isNeeded ? cover.missing.length : 0;
+    const hasOthers = others.isComplete || this.#options.isForced === true;
+    const missingCount = cover.missing.length + (hasOthers ? 0 : 1);
+    const isOut = this.#options.isOn && isNeeded && missingCount === 0;
+    const missing = this.#options.isOn && isNeeded ? missingCount : 0;
     if (missing > 0 && this.#figures.missing === 0)
       log.error('an authority has no revocation list, so none is given out', {
         serials: cover.missing.map(({ serial }) => serial),
+        ofOtherServers: !others.isComplete,
       });
     this.#tellOfGiven(given.length > 0 && cover.isLeafOnly);
     this.#figures = {
-      thisUpdateAt: isOut ? Math.min(...own.map(signedAt)) : 0,
+      thisUpdateAt: isOut ? Math.min(...own.map(({ thisUpdateAt: at }) => at)) : 0,
       nextUpdateAt: isOut ? cover.nextUpdateAt : 0,
       missing,
       leftOut: Math.max(0, count - LIMITS.crlCertificatesMax),
@@ -254,10 +284,7 @@ export class CrlPublisher implements Component {
 }
 
 const NOTHING = stampOf([]);
-
-function signedAt({ thisUpdateAt }: IssuerList): number {
-  return thisUpdateAt;
-}
+const NO_OTHERS: OtherNews = { lists: [], isComplete: true, revoked: [] };
 
 function stampOf(revoked: readonly RevokedCertificate[]): string {
   const entries = revoked.map(({ serial, reason, revokedAt }) => [serial, reason, revokedAt]);

@@ -36,6 +36,8 @@ export function refusalOf(error: unknown): CsrRefusal | undefined {
       };
     case 'CA_INTERMEDIATE_REFUSED':
       return signing(GRPC_STATUS.permissionDenied, error.message, 'INTERMEDIATE_REFUSED');
+    case 'CA_LISTS_REFUSED':
+      return signing(GRPC_STATUS.permissionDenied, error.message, 'LISTS_REFUSED');
     case 'PKI_MALFORMED':
       return unreadable('certificate signing request is not properly encoded');
     case 'PKI_UNSUPPORTED':

@@ -26,7 +26,7 @@ export interface CsrServiceDeps {
   readonly authenticator: Authenticator;
   readonly issuer: Pick<Issuer, 'issueForWorkload'>;
   readonly impersonation: Pick<Impersonation, 'identityFor'>;
-  readonly intermediates: Pick<Intermediates, 'checkProof' | 'issue' | 'rootsFor'>;
+  readonly intermediates: Pick<Intermediates, 'checkProof' | 'issue' | 'listsFor' | 'rootsFor'>;
   readonly rate: IssuanceRate;
   readonly journal: Pick<IssuanceJournal, 'record'>;
   /** Whether an identity was taken back: it gets no certificates, however it proves itself. */
@@ -69,7 +69,7 @@ async function createCertificate(
   bytes: Uint8Array,
   call: GrpcCall,
   parts: ServiceParts,
-): Promise<IssuedCertificate['chain']> {
+): Promise<readonly string[]> {
   const { metrics, refusals } = parts;
   metrics.requests.add();
   const caller = await authenticate(call, parts);
@@ -78,7 +78,7 @@ async function createCertificate(
     const { address: peer, verifiedCertificate } = call.peer;
     const certificate = caller.method === 'certificate' ? verifiedCertificate : undefined;
     const isAgent = call.metadata[AGENT_MARK] !== undefined;
-    return await issue(bytes, { caller, peer, certificate, isAgent }, parts);
+    return await issue(bytes, { caller, peer, certificate, isAgent, signal: call.signal }, parts);
   } catch (error) {
     const refusal = refusalOf(error);
     if (!refusal) throw error;
@@ -96,6 +96,8 @@ interface Asking {
   readonly certificate?: Uint8Array | undefined;
   /** Whether it says that it is an agent, which will come back after a restart of this server. */
   readonly isAgent: boolean;
+  /** Aborts when the call ends. */
+  readonly signal: AbortSignal;
   /** What the certificate is for, when it is not for a workload. */
   readonly use?: string;
 }
@@ -105,7 +107,7 @@ async function issue(
   bytes: Uint8Array,
   asking: Asking,
   parts: ServiceParts,
-): Promise<IssuedCertificate['chain']> {
+): Promise<readonly string[]> {
   const request = decode(bytes);
   const authority = wishOf(request, 'BulwarkAuthority');
   if (authority !== '') return serveAuthority(authority, request, asking, parts);
@@ -122,13 +124,13 @@ async function issue(
   return issued.chain;
 }
 
-/** For a server below this one: the roots alone, or a certificate to sign with. */
+/** For a server below this one: the roots alone, lists, or a certificate to sign with. */
 async function serveAuthority(
   wish: string,
   request: IstioCertificateRequest,
   asking: Asking,
   parts: ServiceParts,
-): Promise<IssuedCertificate['chain']> {
+): Promise<readonly string[]> {
   const { intermediates, rate, metrics, log } = parts;
   const { caller } = asking;
   const { identity, method } = caller;
@@ -139,6 +141,11 @@ async function serveAuthority(
   if (wish === 'roots') {
     const report = wishOf(request, 'BulwarkSite');
     return [intermediates.rootsFor({ identity, report, proof: asking.certificate })];
+  }
+  if (wish === 'lists') {
+    if (asking.certificate) intermediates.checkProof(asking.certificate);
+    const text = wishOf(request, 'BulwarkLists');
+    return [await intermediates.listsFor({ identity, text, signal: asking.signal })];
   }
   if (wish !== 'intermediate') {
     const message = `nobody knows the kind of authority ${JSON.stringify(wish.slice(0, 64))}`;

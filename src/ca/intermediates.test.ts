@@ -173,6 +173,7 @@ async function issueBelow(
       signer: () => signer,
       trustBundle: () => '' as PemText,
       sites: { certified: async () => {}, heard: () => {} },
+      lists: { exchange: async () => '' },
       roots: () => [],
       clock: systemClock,
       random: systemRandom,

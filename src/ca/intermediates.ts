@@ -4,6 +4,7 @@ import type { RandomSource } from '#base/random.ts';
 import { CERTIFICATE_BACKDATE_MS } from '#ca/issuer.ts';
 import { SerialNumbers } from '#ca/serial.ts';
 import type { IntermediateTemplate, Signer } from '#ca/signer.ts';
+import type { SiteLists } from '#ca/sites/site-lists.ts';
 import { readSiteReport } from '#ca/sites/site-report.ts';
 import type { Sites } from '#ca/sites/sites.ts';
 import { buildName } from '#pki/build-certificate.ts';
@@ -29,6 +30,8 @@ export interface IntermediatesDeps {
   readonly trustBundle: () => PemText;
   /** Who has an authority below this one. */
   readonly sites: Pick<Sites, 'certified' | 'heard'>;
+  /** Their revocation lists. */
+  readonly lists: Pick<SiteLists, 'exchange'>;
   /** The roots as certificates. */
   readonly roots: () => readonly Certificate[];
   readonly clock: Clock;
@@ -42,6 +45,15 @@ export interface SiteLook {
   readonly report: string;
   /** The client certificate, DER, when that is its proof. */
   readonly proof: Uint8Array | undefined;
+}
+
+/** A server below that sends its lists. */
+export interface ListExchange {
+  readonly identity: SpiffeId;
+  /** What it sends (`ListOffer`). */
+  readonly text: string;
+  /** Aborts when it does not wait any more. */
+  readonly signal: AbortSignal;
 }
 
 /** The certificate of an authority below this one. */
@@ -80,6 +92,15 @@ export class Intermediates {
   }
 
   /**
+   * Takes the revocation lists of a server below, and gives those of the others.
+   * @throws BulwarkError CA_INTERMEDIATE_REFUSED, CA_LISTS_REFUSED
+   */
+  async listsFor({ identity, text, signal }: ListExchange): Promise<string> {
+    this.#check(identity);
+    return this.#deps.lists.exchange(identity, text, signal);
+  }
+
+  /**
    * @param request who asks, and the key whose possession it proved
    * @throws BulwarkError CA_INTERMEDIATE_REFUSED, CA_KEY_UNUSABLE (the issuer expired),
    *   CA_SIGN_FAILED
@@ -101,7 +122,7 @@ export class Intermediates {
     const der = await signer.signIntermediate(template);
     const certificate = verified(der, template, issuers[0]);
     const above = issuers.slice(0, -1).map((one) => encodePem('CERTIFICATE', one.der));
-    await this.#deps.sites.certified(request.identity, certificate.notAfterAt);
+    await this.#deps.sites.certified(request.identity, [certificate, ...issuers]);
     const chain = [encodePem('CERTIFICATE', der), ...above, this.#deps.trustBundle()];
     return { certificate, chain };
   }

@@ -3,7 +3,7 @@ import type { Clock } from '#base/clock.ts';
 import { formatDurationMs } from '#base/duration.ts';
 import { BulwarkError } from '#base/errors.ts';
 import type { RandomSource } from '#base/random.ts';
-import { SerialNumbers } from '#ca/serial.ts';
+import { SerialNumbers, serialPrefix } from '#ca/serial.ts';
 import { SignatureBudget } from '#ca/signature-budget.ts';
 import type { LeafTemplate, Signer } from '#ca/signer.ts';
 import { verifyIssued } from '#ca/verify-issued.ts';
@@ -145,8 +145,9 @@ export class Issuer {
     ttlMs: number,
     names: SubjectAltNames,
     purposes: readonly TlsPurpose[],
-    { publicKey, endAt }: { readonly publicKey: PublicKey; readonly endAt: number },
+    { publicKey, state }: { readonly publicKey: PublicKey; readonly state: SignerState },
   ): LeafTemplate {
+    const { endAt } = state;
     const now = this.#deps.clock.now();
     if (now >= endAt) {
       throw new BulwarkError('CA_KEY_UNUSABLE', 'the certificate of the authority has expired', {
@@ -155,7 +156,7 @@ export class Issuer {
       });
     }
     return {
-      serial: this.#serials.next(),
+      serial: this.#serials.next(state.serialPrefix),
       notBeforeAt: wholeSeconds(now - CERTIFICATE_BACKDATE_MS),
       notAfterAt: wholeSeconds(Math.min(now + ttlMs, endAt)),
       names,
@@ -171,13 +172,13 @@ export class Issuer {
     publicKey: PublicKey,
   ): Promise<IssuedCertificate> {
     const state = this.#signing();
-    const { signer, endAt, chain } = state;
+    const { signer, chain } = state;
     if (state.isHalted) {
       throw new BulwarkError('CA_SIGN_FAILED', 'signing has stopped after a wrong signature', {
         remedy: 'check the machine and the key, then restart the server',
       });
     }
-    const template = this.#template(ttlMs, names, purposes, { publicKey, endAt });
+    const template = this.#template(ttlMs, names, purposes, { publicKey, state });
     const der = await signer.sign(template);
     const certificate = verifyIssued(der, template, signer.issuers[0]);
     if (this.#budget.takes()) verifyOrHalt(certificate, state);
@@ -191,6 +192,8 @@ interface SignerState {
   readonly signer: Signer;
   /** The first moment at which a certificate above the leaves is no longer valid. */
   readonly endAt: number;
+  /** What serials begin with; '' below a root, whose serials need not be told from others. */
+  readonly serialPrefix: string;
   readonly key: PublicKey;
   /** The certificates above the leaves, PEM, the root last. */
   readonly chain: readonly PemText[];
@@ -203,6 +206,7 @@ function stateOf(signer: Signer): SignerState {
   return {
     signer,
     endAt: Math.min(...issuers.map(({ notAfterAt }) => notAfterAt)),
+    serialPrefix: issuers.length > 1 ? serialPrefix(issuers[0]) : '',
     key: importPublicKey(parsePublicKey(issuers[0].spki)),
     chain: issuers.map(({ der }) => encodePem('CERTIFICATE', der)),
     isHalted: false,

@@ -12,6 +12,7 @@ const SIGN_ERRORS = [
   'RATE_LIMITED',
   'NOT_RECORDED',
   'INTERMEDIATE_REFUSED',
+  'LISTS_REFUSED',
 ] as const;
 
 /** Why a certificate was not signed. */
@@ -187,4 +188,36 @@ export function declareRevocationMetrics(
     'When the first revocation list expires, in seconds since 1970; 0 while none is given out.',
     () => figures().nextUpdateAt / 1000,
   );
+}
+
+/**
+ * What is told of the revocation lists of the servers below.
+ * @param figures.oldest seconds since the site was heard that is silent for longest; 0 = no sites
+ */
+export function declareSiteListMetrics(
+  metrics: Metrics,
+  { oldest }: { readonly oldest: () => number },
+) {
+  const refused = metrics.counter({
+    name: 'bulwark_ca_site_lists_refused_total',
+    help: 'Revocation lists of servers below that were not their own, not good, or older ones.',
+  });
+  refused.inc({}, 0);
+  const name = 'bulwark_ca_site_lists_age_seconds';
+  const help = 'Seconds since the server below sent its lists that is silent for longest.';
+  metrics.gaugeOf({ name, help }, oldest);
+  return { refused };
+}
+
+/**
+ * What is told of the revocation lists of the server above.
+ * @param figures.age seconds since it was heard last; 0 = there is none above
+ */
+export function declareUpstreamListMetrics(
+  metrics: Metrics,
+  { age }: { readonly age: () => number },
+): void {
+  const name = 'bulwark_ca_upstream_lists_age_seconds';
+  const help = 'Seconds since the server above was heard of its revocation lists.';
+  metrics.gaugeOf({ name, help }, age);
 }

@@ -48,11 +48,16 @@ export type CaCredential = Secret<string> | OwnCertificate;
 export interface CertificateAuthority {
   /**
    * Has a request signed.
+   * @param signal ends the call
    * @returns PEM texts, leaf first, root last: not checked yet
    * @throws BulwarkError AGENT_CA_UNREACHABLE (try again), CA_UNAUTHENTICATED (the proof),
    * GRPC_FAILED (anything else   that it answers), FILES_UNREADABLE (the root file)
    */
-  sign(request: CertificateRequest, credential: CaCredential): Promise<readonly string[]>;
+  sign(
+    request: CertificateRequest,
+    credential: CaCredential,
+    signal?: AbortSignal,
+  ): Promise<readonly string[]>;
   close(): void;
 }
 
@@ -70,6 +75,13 @@ interface Method<Q, R> {
   readonly path: string;
   readonly encode: (request: Q) => Buffer;
   readonly decode: (bytes: Uint8Array) => R;
+}
+
+interface CallOptions {
+  /** Names in lower case. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** Ends the connection, and every call on it. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 const SIGN: Method<CertificateRequest, readonly string[]> = {
@@ -108,11 +120,18 @@ export class CaClient implements CertificateAuthority, TokenAuthority {
     this.#clock = deps.clock;
   }
 
-  async sign(request: CertificateRequest, credential: CaCredential): Promise<readonly string[]> {
+  async sign(
+    request: CertificateRequest,
+    credential: CaCredential,
+    signal?: AbortSignal,
+  ): Promise<readonly string[]> {
     const mark = request.isAgent ? AGENT_MARK : {};
-    if (!(credential instanceof Secret)) return this.#callAs(credential, SIGN, request, mark);
+    if (!(credential instanceof Secret)) {
+      const options = { metadata: mark, signal };
+      return this.#callAs(credential, SIGN, request, options);
+    }
     const metadata = { ...mark, authorization: `Bearer ${credential.reveal()}` };
-    return this.#call(await this.#connected(), { ...SIGN, request }, metadata);
+    return this.#call(await this.#connected(), { ...SIGN, request }, { metadata, signal });
   }
 
   async issueToken(audience: readonly string[], own: OwnCertificate): Promise<IssuedToken> {
@@ -124,17 +143,19 @@ export class CaClient implements CertificateAuthority, TokenAuthority {
     own: OwnCertificate,
     method: Method<Q, R>,
     request: Q,
-    metadata: Readonly<Record<string, string>> = {},
+    options: CallOptions = {},
   ): Promise<R> {
     const client = await this.#connected(own);
-    return this.#call(client, { ...method, request }, metadata).finally(() => client.close());
+    return this.#call(client, { ...method, request }, options).finally(() => client.close());
   }
 
   async #call<Q, R>(
     client: GrpcClient,
     { path, encode, decode, request }: Method<Q, R> & { readonly request: Q },
-    metadata: Readonly<Record<string, string>> = {},
+    { metadata = {}, signal }: CallOptions = {},
   ): Promise<R> {
+    const end = (): void => client.close();
+    signal?.addEventListener('abort', end);
     try {
       const options = { timeoutMs: CALL_MS_MAX, metadata };
       return decode(await client.unary(path, encode(request), options));
@@ -142,6 +163,8 @@ export class CaClient implements CertificateAuthority, TokenAuthority {
       const error = asCallError(cause);
       if (isUnreachable(error)) this.close();
       throw this.#failure(error);
+    } finally {
+      signal?.removeEventListener('abort', end);
     }
   }
 

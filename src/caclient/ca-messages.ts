@@ -7,11 +7,13 @@ export interface CertificateRequest {
   readonly validitySeconds: number;
   /**
    * What a server below another one asks for, with the metadata `BulwarkAuthority`: a certificate
-   * to sign with, or the roots alone. Left out for the certificate of a workload.
+   * to sign with, the roots alone, or revocation lists. Left out for the certificate of a workload.
    */
-  readonly authority?: 'intermediate' | 'roots';
+  readonly authority?: 'intermediate' | 'lists' | 'roots';
   /** What such a server says of its mesh, with the metadata `BulwarkSite`. */
   readonly site?: string;
+  /** The lists that such a server has, with the metadata `BulwarkLists`. */
+  readonly lists?: string;
   /** Whether an agent asks, for a workload that it will tell the server about. */
   readonly isAgent?: boolean;
 }
@@ -21,12 +23,12 @@ export interface CertificateRequest {
  * MB of memory and 0.1 s at its start, for three fields.
  */
 export function encodeCertificateRequest(request: CertificateRequest): Buffer {
-  const { csr, validitySeconds, authority, site } = request;
+  const { csr, validitySeconds, authority, site, lists } = request;
   const writer = new BinaryWriter();
   writer.tag(1, WireType.LengthDelimited).string(csr);
   writer.tag(3, WireType.Varint).int64(validitySeconds);
   // A google.protobuf.Struct: a map of texts to values, of which field 3 is a text.
-  const wishes = { BulwarkAuthority: authority, BulwarkSite: site };
+  const wishes = { BulwarkAuthority: authority, BulwarkSite: site, BulwarkLists: lists };
   const entries = Object.entries(wishes).filter(([, wish]) => wish !== undefined);
   if (entries.length > 0) writer.tag(4, WireType.LengthDelimited).fork();
   for (const [name, wish = ''] of entries) {

@@ -8,11 +8,14 @@ import type { RandomSource } from '#base/random.ts';
 import type { Settings } from '#base/settings-table.ts';
 import { Issuer } from '#ca/issuer.ts';
 import { ListFiles } from '#ca/lists/list-files.ts';
+import type { OtherAuthorities } from '#ca/lists/other-lists.ts';
 import { type CaMetrics, declareCaMetrics, declareExpiryMetrics } from '#ca/metrics.ts';
 import { PluggedInAuthority } from '#ca/plugged-in/plugged-in-authority.ts';
 import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
 import { RootSet } from '#ca/roots/root-set.ts';
+import { SiteLists } from '#ca/sites/site-lists.ts';
 import { Sites } from '#ca/sites/sites.ts';
+import type { ListExchange } from '#ca/upstream/list-exchange.ts';
 import type { DataPaths } from '#controlplane/data-folder.ts';
 import { accountIdentities } from '#controlplane/trusted-accounts.ts';
 import { openUpstream } from '#controlplane/upstream.ts';
@@ -33,6 +36,10 @@ export interface Authority {
   readonly roots: MeshRoots;
   /** Servers below this one. */
   readonly sites: Sites;
+  /** Their revocation lists. */
+  readonly siteLists: SiteLists;
+  /** The lists of all other servers below the same roots. */
+  readonly others: OtherAuthorities;
   /** Where the last revocation list of each authority is kept. */
   readonly listFiles: ListFiles;
   /** What is to run with the server. */
@@ -59,7 +66,10 @@ export async function openAuthority(
 ): Promise<Authority> {
   const { paths } = options;
   await ensurePrivateDirectory(paths.ca);
-  const { roots, components } = await openRoots(settings, options, deps);
+  const { roots, components, exchange } = await openRoots(settings, options, deps);
+  const sites = await openSites(settings, options, deps);
+  const directory = join(paths.ca, 'site-lists');
+  const siteLists = await SiteLists.open({ directory }, { ...deps, sites });
   const issuer = new Issuer(
     { ttlMs: settings.workloadCertTtl, ttlMsMax: settings.workloadCertTtlMax },
     { ...deps, signer: () => roots.signer, trustBundle: () => roots.bundlePem },
@@ -73,7 +83,9 @@ export async function openAuthority(
     issuer,
     metrics: declareCaMetrics(deps.metrics),
     roots,
-    sites: await openSites(settings, options, deps),
+    sites,
+    siteLists,
+    others: exchange ?? siteLists,
     listFiles: new ListFiles(join(paths.ca, 'lists'), deps),
     components,
     get rootPem() {
@@ -98,7 +110,7 @@ async function openRoots(
   settings: Settings,
   options: { readonly paths: DataPaths; readonly trustDomain: TrustDomain },
   deps: AuthorityDeps,
-): Promise<Pick<Authority, 'roots' | 'components'>> {
+): Promise<Pick<Authority, 'roots' | 'components'> & { readonly exchange?: ListExchange }> {
   const { paths, trustDomain } = options;
   if (settings.caCertificates !== undefined) {
     const directory = settings.caCertificates;
@@ -106,8 +118,9 @@ async function openRoots(
     return { roots: authority, components: [authority] };
   }
   if (settings.upstreamCa !== undefined) {
-    const authority = await openUpstream(settings, { directory: paths.ca, trustDomain }, deps);
-    return { roots: authority, components: [authority] };
+    const below = { directory: paths.ca, trustDomain };
+    const { authority, exchange } = await openUpstream(settings, below, deps);
+    return { roots: authority, components: [authority, exchange], exchange };
   }
   const aliases = settings.trustDomainAliases.map(parseTrustDomain);
   const rootOptions = { directory: paths.ca, trustDomain, aliases, ttlMs: settings.rootCertTtl };

@@ -17,7 +17,7 @@ export function openDelegation(
   const { trustDomain } = mesh.settings;
   const identitiesOf = (setting: 'intermediateAuthorities' | 'trustedNodeAccounts') =>
     accountIdentities(setting, settings[setting], trustDomain);
-  const { roots, sites } = authority;
+  const { roots, sites, siteLists } = authority;
   const intermediates = new Intermediates(
     {
       identities: identitiesOf('intermediateAuthorities'),
@@ -28,6 +28,7 @@ export function openDelegation(
       signer: () => roots.signer,
       trustBundle: () => roots.bundlePem,
       sites,
+      lists: siteLists,
       roots: () => roots.roots.map(({ certificate }) => certificate),
       clock,
       random,

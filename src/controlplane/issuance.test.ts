@@ -10,6 +10,7 @@ import { Metrics } from '#base/metrics.ts';
 import { systemRandom } from '#base/random.ts';
 import { resolveSettings } from '#base/settings.ts';
 import { declareCaMetrics } from '#ca/metrics.ts';
+import { SiteLists } from '#ca/sites/site-lists.ts';
 import { Sites } from '#ca/sites/sites.ts';
 import { openIssuance } from '#controlplane/issuance.ts';
 import { Mesh } from '#controlplane/mesh.ts';
@@ -34,11 +35,13 @@ async function setUp(t: TestContext, flags: Parameters<typeof resolveSettings>[0
   const { issuer, roots } = await openCsrService(t);
   const path = join(temporaryDirectory(t), 'sites.json');
   const sites = await Sites.open({ path, identities: new Set(), ttlMs: 1 }, common);
+  const lists = { directory: join(temporaryDirectory(t), 'lists') };
+  const siteLists = await SiteLists.open(lists, { ...common, sites, metrics: new Metrics() });
   const { tokenAuthenticator } = openIssuance(settings, {
     ...common,
     mesh,
     tokens,
-    authority: { issuer, roots, sites, metrics: declareCaMetrics(new Metrics()) },
+    authority: { issuer, roots, sites, siteLists, metrics: declareCaMetrics(new Metrics()) },
     journal: { record: async () => {}, list: () => [], each: () => [] },
     oidcRules: [],
     revocation: new RevocationCheck(mesh),

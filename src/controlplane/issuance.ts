@@ -24,7 +24,7 @@ import type { Store } from '#store/store.ts';
 /** What certificates are given out with. */
 export interface IssuanceParts {
   readonly mesh: Mesh;
-  readonly authority: Pick<Authority, 'issuer' | 'metrics' | 'roots' | 'sites'>;
+  readonly authority: Pick<Authority, 'issuer' | 'metrics' | 'roots' | 'siteLists' | 'sites'>;
   readonly store: Store;
   readonly tokens: ServiceAccountTokens;
   readonly journal: IssuanceJournal;

@@ -34,6 +34,7 @@ function setUp(crlPem: string) {
     },
     {
       authority: {
+        others: {},
         roots: {
           onArrival: (listener: typeof arrive) => {
             arrive = listener;

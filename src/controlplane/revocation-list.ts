@@ -5,12 +5,13 @@ import type { Settings } from '#base/settings-table.ts';
 import { CrlPublisher } from '#ca/crl-publisher.ts';
 import type { IssuanceJournal } from '#ca/journal/journal.ts';
 import type { Authority } from '#controlplane/authority.ts';
+import type { Mesh } from '#controlplane/mesh.ts';
 import type { RevocationCheck } from '#controlplane/revocation.ts';
 import type { RevokedCertificate } from '#pki/build-crl.ts';
 import type { TrustServer } from '#xds/serve/trust-server.ts';
 
 export interface RevocationListDeps {
-  readonly authority: Pick<Authority, 'roots' | 'listFiles'>;
+  readonly authority: Pick<Authority, 'roots' | 'listFiles' | 'others'>;
   readonly journal: IssuanceJournal;
   readonly revocation: RevocationCheck;
   readonly onChange: () => void;
@@ -30,27 +31,54 @@ export function certificateLifeMsMax({ workloadCertTtlMax }: Settings): number {
 
 /** The revocation lists of the mesh, with all that the mesh and the journal know. */
 export function revocationList(settings: Settings, deps: RevocationListDeps): CrlPublisher {
+  const { revocationLists: lists } = settings;
   return new CrlPublisher(
-    { validityMs: certificateLifeMsMax(settings) + DAY_MS, isOn: areListsOn(settings) },
+    {
+      validityMs: certificateLifeMsMax(settings) + DAY_MS,
+      isOn: lists !== 'off',
+      isForced: lists === 'on',
+    },
     {
       ...deps,
       roots: deps.authority.roots,
       files: deps.authority.listFiles,
+      others: deps.authority.others,
+      onLists: (own) =>
+        deps.authority.others.publishOwn({ ...own, revoked: deps.revocation.revocations.all }),
       revocations: () => deps.revocation.revocations.all.length,
       revoked: () => revokedCertificates(deps),
     },
   );
 }
 
-/** Where others sign below the same root, a list of ours alone would end what they vouch for. */
-function areListsOn({ revocationLists, ...settings }: Settings): boolean {
-  if (revocationLists !== 'automatic') return revocationLists === 'on';
-  return settings.intermediateAuthorities.length === 0 && settings.upstreamCa === undefined;
+/**
+ * What other servers revoke is refused here, too, from now on.
+ * @param changed to be called whenever that is something else
+ */
+export function followOthers(
+  {
+    authority: { others },
+    mesh,
+    crl,
+  }: {
+    readonly authority: Pick<Authority, 'others'>;
+    readonly mesh: Mesh;
+    readonly crl: CrlPublisher;
+  },
+  changed: () => void,
+): void {
+  const take = (): void => mesh.model.useOtherRevocations(others.news().revoked);
+  take();
+  others.onNews(() => {
+    take();
+    changed();
+    void crl.update();
+  });
 }
 
 /**
- * Serials as they were revoked, and those of revoked identities that are valid still: the ones that
- * live longest first, for a list that cannot hold all.
+ * Serials as they were revoked here, and our own of revoked identities that are valid still: the
+ * ones that live longest first, for a list that cannot hold all.
  */
 function revokedCertificates({
   revocation,
@@ -58,8 +86,9 @@ function revokedCertificates({
 }: RevocationListDeps): readonly RevokedCertificate[] {
   const bySerial = new Map<string, RevokedCertificate>();
   const { all } = revocation.revocations;
-  for (const { serial, reason, revokedAt } of all)
-    if (serial !== undefined) bySerial.set(serial, { serial, reason, revokedAt });
+  for (const { serial, reason, revokedAt, from } of all)
+    if (serial !== undefined && from === undefined)
+      bySerial.set(serial, { serial, reason, revokedAt });
   const issued = all.flatMap(({ identity, reason, revokedAt }) =>
     (identity === undefined ? [] : revocation.namesOf(identity))
       .flatMap((name) => journal.list({ identity: name }))
@@ -70,7 +99,7 @@ function revokedCertificates({
   return [...bySerial.values()];
 }
 
-const ANNOUNCE_MS_MAX = 10_000;
+const ANNOUNCE_MS_MAX = 8000;
 
 /**
  * Before a new authority signs, every workload that is there has its list: without it, it would
@@ -80,10 +109,17 @@ export function announceArrivals(
   { lists, trust }: { readonly lists: CrlPublisher; readonly trust: TrustServer },
   { authority, clock, log }: Pick<RevocationListDeps, 'authority' | 'clock' | 'log'>,
 ): void {
+  const areTaken = async (): Promise<boolean> =>
+    lists.content.crlPem === '' || (await haveAllTaken(trust, clock));
   authority.roots.onArrival?.(async (signer) => {
     await lists.announce(signer);
-    if (lists.content.crlPem === '' || (await haveAllTaken(trust, clock))) return;
+    const [isTaken] = await Promise.all([areTaken(), authority.others.announce?.()]);
+    if (isTaken) return;
     log.warn('not every workload has the lists of the new authority', { waitMs: ANNOUNCE_MS_MAX });
+  });
+  authority.others.whenTaken?.(async () => {
+    await lists.update();
+    await areTaken();
   });
 }
 

@@ -29,7 +29,7 @@ import type { MtlsEvidence } from '#controlplane/mtls-view.ts';
 import { serverReflection } from '#controlplane/reflection.ts';
 import { requestFaults } from '#controlplane/request-faults.ts';
 import { RevocationCheck } from '#controlplane/revocation.ts';
-import { announceArrivals, revocationList } from '#controlplane/revocation-list.ts';
+import { announceArrivals, followOthers, revocationList } from '#controlplane/revocation-list.ts';
 import type { ServingCertificate, ServingMaterial } from '#controlplane/serving-certificate.ts';
 import type { OwnStanding } from '#controlplane/site-proof.ts';
 import { trustBundles } from '#controlplane/trust-bundles.ts';
@@ -196,10 +196,8 @@ export class XdsFront implements Component {
   trustEvidence() {
     const { peers, version } = this.trust;
     const evidence = { peers: peers.all(), proxies: this.proxies(), version };
-    return { ...evidence, rootsPem: this.#rootsPem } satisfies Omit<
-      OwnStanding,
-      keyof SignerStanding
-    >;
+    const rootsPem = this.#rootsPem;
+    return { ...evidence, rootsPem } satisfies Omit<OwnStanding, 'unheard' | keyof SignerStanding>;
   }
 
   /** What is known of how workloads follow the names of the trust domain. */
@@ -218,9 +216,10 @@ export class XdsFront implements Component {
     const { issuerKeys, lists } = this.#deps;
     issuerKeys.onChange(onChange);
     lists.onChange({ lists: onChange, mesh: () => issuerKeys.meshChanged() });
-    const changed = (): void => lists.meshChanged();
+    followOthers({ ...this.#deps, crl: this.#crl }, onChange);
     const config = new MeshConfigWatch({ store, mesh, onChange, log });
-    const feed = new ModelFeed({ store, model: mesh.model, onChange: changed, log });
+    const meshChanged = (): void => lists.meshChanged();
+    const feed = new ModelFeed({ store, model: mesh.model, onChange: meshChanged, log });
     const grpc = this.#grpcServer(present(serving.material, 'the serving certificate'));
     this.#grpc = grpc;
     serving.onRenewed((material) => grpc.updateTls(this.#tls(material)));

@@ -18,7 +18,7 @@ import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { NamespacedObjects } from '#model/namespaced-objects.ts';
 import { emptyObjectParts, OBJECT_PARTS, type ObjectPart } from '#model/object-parts.ts';
 import { ObjectTable } from '#model/object-table.ts';
-import { Revocations } from '#model/revocations.ts';
+import { type Revocation, Revocations } from '#model/revocations.ts';
 import { EVERY_READER, type SecretReaders } from '#model/secret-readers.ts';
 import { labelsMatch } from '#model/selector.ts';
 import type { Service } from '#model/service.ts';
@@ -60,6 +60,7 @@ export class MeshModel {
   readonly #services = new WeakMap<ApiObject, readonly Service[]>();
   readonly #versions = new WeakMap<ApiObject, number>();
   #endpoints: ReadonlyMap<Service, ServiceEndpoints> = new Map();
+  #others: readonly Revocation[] = [];
   #pending: Pending = { namespaces: new Map(), entries: new Map() };
   #snapshot: MeshSnapshot;
 
@@ -129,6 +130,14 @@ export class MeshModel {
     this.#snapshot = { ...before, secretReaders, version: before.version + 1 };
   }
 
+  /** Takes in what other servers revoke; the same list as before is no change. */
+  useOtherRevocations(others: readonly Revocation[]): void {
+    const areNone = this.#others.length === 0 && others.length === 0;
+    if (areNone || this.#others === others) return;
+    this.#others = others;
+    getOrAdd(this.#pending.namespaces, certificateRevocation.id, () => new Set()).add('');
+  }
+
   /** Takes settings in that may change while the mesh runs; names of its domains may not. */
   useSettings(settings: MeshSettings): void {
     const before = this.snapshot();
@@ -176,7 +185,8 @@ export class MeshModel {
   #nextRevocations(before: Revocations): Revocations {
     const { id } = certificateRevocation;
     if (this.#changedNamespaces(id).size === 0) return before;
-    return before.next(this.#objects.in(id, '').values() as Iterable<CertificateRevocation>);
+    const objects = this.#objects.in(id, '').values() as Iterable<CertificateRevocation>;
+    return before.next(objects, this.#others);
   }
 
   #nextTrustBundles(before: TrustBundles): TrustBundles {

@@ -17,6 +17,8 @@ export interface Revocation {
   readonly reason: RevocationReason;
   /** When it was revoked, wall-clock milliseconds. */
   readonly revokedAt: number;
+  /** The server that said so; left out when it is an object of this one. */
+  readonly from?: string;
 }
 
 /**
@@ -42,10 +44,13 @@ export class Revocations {
     return new Revocations([], '');
   }
 
-  /** What these objects revoke, after this. */
-  next(objects: Iterable<CertificateRevocation>): Revocations {
+  /**
+   * What these objects revoke, after this.
+   * @param others what other servers revoke, whose number is bounded where they are heard
+   */
+  next(objects: Iterable<CertificateRevocation>, others: readonly Revocation[] = []): Revocations {
     const newest = [...objects].sort(olderFirst).slice(-LIMITS.revocationsMax);
-    const all = newest.map(readRevocation);
+    const all = [...newest.map(readRevocation), ...others];
     const known = new Set(this.all.map(keyOf));
     const added = all.findLast((one) => !known.has(keyOf(one)));
     return new Revocations(all, added ? keyOf(added) : this.marker);

@@ -35,6 +35,7 @@ test('what was written is read', () => {
   const [crl] = parseCrlsPem(crlPem(REVOKED));
   assert.deepEqual(crl?.revokedSerials, ['abc', `1${'f'.repeat(32)}`]);
   assert.equal(crl?.thisUpdateAt, AT);
+  assert.equal(crl?.number, 300n);
   assert.equal(crl?.nextUpdateAt, AT + 7 * DAY_MS);
   assert.deepEqual(Buffer.from(crl?.issuer ?? []), Buffer.from(name));
   assert.deepEqual(parseCrlsPem(crlPem([]))[0]?.revokedSerials, []);

@@ -2,6 +2,7 @@ import { isBulwarkError } from '#base/errors.ts';
 import type { Certificate } from '#pki/certificate.ts';
 import { DerReader } from '#pki/der-read.ts';
 import { contextTag, TAG } from '#pki/der-write.ts';
+import { OID } from '#pki/object-ids.ts';
 import { decodePem } from '#pki/pem.ts';
 import { parsePublicKey } from '#pki/public-key.ts';
 import {
@@ -20,6 +21,8 @@ export interface CertificateList {
   readonly thisUpdateAt: number;
   /** After this moment verifiers refuse everything that the authority signed; undefined = never. */
   readonly nextUpdateAt: number | undefined;
+  /** Grows with each list of the authority (RFC 5280 section 5.2.3); undefined when it has none. */
+  readonly number: bigint | undefined;
   /** Lower case hex, without leading zeros. */
   readonly revokedSerials: readonly string[];
   readonly signatureAlgorithm: SignatureAlgorithm;
@@ -76,9 +79,24 @@ function parseTbs(tbs: Uint8Array) {
   const revokedSerials = fields.nextIs(TAG.sequence)
     ? parseRevoked(fields.inside(TAG.sequence))
     : [];
-  if (fields.nextIs(EXTENSIONS_TAG)) fields.contents(EXTENSIONS_TAG);
+  const number = fields.nextIs(EXTENSIONS_TAG)
+    ? parseNumber(fields.inside(EXTENSIONS_TAG).inside(TAG.sequence))
+    : undefined;
   fields.end();
-  return { issuer, thisUpdateAt, nextUpdateAt, revokedSerials };
+  return { issuer, thisUpdateAt, nextUpdateAt, number, revokedSerials };
+}
+
+function parseNumber(extensions: DerReader): bigint | undefined {
+  let number: bigint | undefined;
+  while (!extensions.isAtEnd) {
+    const extension = extensions.inside(TAG.sequence);
+    const id = extension.oid();
+    if (extension.nextIs(TAG.boolean)) extension.boolean();
+    const value = extension.inside(TAG.octetString);
+    if (id === OID.crlNumber)
+      number = BigInt(`0x${Buffer.from(value.unsignedInteger()).toString('hex') || '0'}`);
+  }
+  return number;
 }
 
 function parseRevoked(list: DerReader): readonly string[] {

@@ -1,6 +1,6 @@
 import { buildAuthority } from '#pki/build-authority.ts';
 import { buildCertificate, buildName, EMPTY_NAME } from '#pki/build-certificate.ts';
-import { buildCrl } from '#pki/build-crl.ts';
+import { buildCrl, type CrlTemplate } from '#pki/build-crl.ts';
 import { type Certificate, parseCertificate } from '#pki/certificate.ts';
 import { leafExtensions, namesExtension } from '#pki/extensions.ts';
 import { generateKeyPair, type KeyChoice, type KeyPair, privateKeyToPem } from '#pki/keys.ts';
@@ -92,14 +92,17 @@ export function makeLeaf(
 export function crlOf(
   { certificate, keys }: ChainAuthority,
   serials: readonly string[],
-  { nextUpdateAt = Date.now() + 30 * 24 * HOUR_MS }: { readonly nextUpdateAt?: number } = {},
+  {
+    nextUpdateAt = Date.now() + 30 * 24 * HOUR_MS,
+    thisUpdateAt = Date.now() - HOUR_MS,
+    number = Date.now(),
+  }: Partial<Omit<CrlTemplate, 'revoked'>> = {},
 ): string {
   const { subject: name, subjectKeyId: keyId } = certificate;
-  const thisUpdateAt = Date.now() - HOUR_MS;
   const revoked = serials.map(
     (one) => ({ serial: one, revokedAt: thisUpdateAt, reason: 'unspecified' }) as const,
   );
-  const template = { number: Date.now(), thisUpdateAt, nextUpdateAt, revoked };
+  const template = { number, thisUpdateAt, nextUpdateAt, revoked };
   const { privateKey } = keys;
   return encodePem('X509 CRL', buildCrl(template, { name, keyId, privateKey }));
 }

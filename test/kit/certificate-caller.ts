@@ -9,8 +9,9 @@ import { KubeClient } from '#kubeclient/kube-client.ts';
 import { readKubeconfig } from '#kubeclient/kubeconfig.ts';
 import { type Certificate, parseCertificatesPem } from '#pki/certificate.ts';
 import { buildCsr } from '#pki/csr.ts';
-import { generateKeyPair } from '#pki/keys.ts';
+import { generateKeyPair, type KeyPair, privateKeyToPem } from '#pki/keys.ts';
 import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
+import type { TestCertificate } from './test-authority.ts';
 import { TEST_TRUST_DOMAIN } from './test-root.ts';
 
 const REVOCATIONS = '/apis/bulwark.mesh/v1alpha1/certificaterevocations';
@@ -49,11 +50,25 @@ export class CertificateCaller {
 
   /** A new certificate for a key, by a token: that of the account when none is given. */
   async sign(keys = generateKeyPair(), token?: string): Promise<Certificate> {
+    const [leaf = ''] = await this.#chain(keys, token);
+    return parseCertificatesPem(leaf)[0] ?? assert.fail('no certificate');
+  }
+
+  /** A new certificate with its key and those above it, as somebody shows it. */
+  async certificate(): Promise<TestCertificate & { readonly serial: string }> {
+    const keys = generateKeyPair();
+    const chain = await this.#chain(keys);
+    const certificate = chain.slice(0, -1).join('');
+    const [leaf = assert.fail('no certificate')] = parseCertificatesPem(certificate);
+    const privateKey = privateKeyToPem(keys.privateKey).reveal();
+    return { certificate, privateKey, serial: leaf.serial };
+  }
+
+  async #chain(keys: KeyPair, token?: string): Promise<readonly string[]> {
     this.#token ??= new Secret(await this.requestToken());
     const csr = buildCsr(IDENTITY, keys);
     const proof = token === undefined ? this.#token : new Secret(token);
-    const [leaf = ''] = await this.#authority.sign({ csr, validitySeconds: 3600 }, proof);
-    return parseCertificatesPem(leaf)[0] ?? assert.fail('no certificate');
+    return this.#authority.sign({ csr, validitySeconds: 3600 }, proof);
   }
 
   /** Revokes a certificate. */

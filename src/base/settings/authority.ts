@@ -63,7 +63,7 @@ export const AUTHORITY_SETTINGS = table({
     env: ['BULWARK_REVOCATION_LISTS'],
     default: 'automatic',
     choices: ['automatic', 'on', 'off'],
-    doc: 'Whether peers check revocation lists in handshakes while something is revoked. They then refuse certificates of authorities that this server has no list for: automatic is off where it knows of others below its root (intermediateAuthorities, upstreamCa).',
+    doc: 'Whether peers check revocation lists in handshakes while something is revoked. They then refuse certificates of authorities that this server has no list for: with automatic none go out while a server below (intermediateAuthorities) or above (upstreamCa) has sent none; on does not wait for them.',
     scope: ['server'],
   },
   upstreamCa: {

@@ -1,4 +1,5 @@
 import { type IssuerList, issuerKey } from '#ca/lists/issuer-list.ts';
+import { splitLists } from '#ca/lists/other-lists.ts';
 import type { Signer } from '#ca/signer.ts';
 import type { Certificate } from '#pki/certificate.ts';
 import { type CertificateList, isListOf, parseCrlsPem } from '#pki/crl.ts';
@@ -41,8 +42,9 @@ const GIVEN_MARGIN_MS = 24 * 3_600_000;
 /** Reads lists that came as PEM; '' = none. */
 export function readGivenLists(pem: string): readonly GivenList[] {
   if (pem === '') return [];
-  const blocks = pem.match(/-----BEGIN X509 CRL-----[^-]*-----END X509 CRL-----/g) ?? [];
-  return blocks.flatMap((block) => parseCrlsPem(block).map((list) => ({ ...list, pem: block })));
+  return splitLists(pem).flatMap((block) =>
+    parseCrlsPem(block).map((list) => ({ ...list, pem: block })),
+  );
 }
 
 /**

@@ -52,11 +52,11 @@ export class ListFiles {
   }
 
   /** Removes the list of this authority, if there is one. */
-  async remove(list: IssuerList): Promise<void> {
+  async remove(list: Pick<IssuerList, 'issuers'>): Promise<void> {
     await rm(this.#path(list), { force: true });
   }
 
-  #path({ issuers }: IssuerList): string {
+  #path({ issuers }: Pick<IssuerList, 'issuers'>): string {
     return join(this.#directory, `${issuerKey(issuers[0])}${ENDING}`);
   }
 }

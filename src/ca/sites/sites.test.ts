@@ -3,9 +3,10 @@ import { statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { createLogger } from '#base/log.ts';
-import { Sites } from '#ca/sites/sites.ts';
+import { type SiteAuthority, Sites } from '#ca/sites/sites.ts';
 import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
 import { FakeClock } from '../../../test/fakes/fake-clock.ts';
+import { makeAuthority } from '../../../test/kit/authority-chain.ts';
 import { temporaryDirectory } from '../../../test/kit/temp-directory.ts';
 
 const EDGE = parseSpiffeId('spiffe://cluster.local/ns/sites/sa/edge');
@@ -23,26 +24,42 @@ function set(t: TestContext) {
   return { clock, path, open, lines };
 }
 
+/** The chain of an authority below a root. */
+function authorityUntil(notAfterAt: number): SiteAuthority['issuers'] {
+  const validity = { notBeforeAt: 0, notAfterAt };
+  const root = makeAuthority(validity);
+  return [makeAuthority(validity, root).certificate, root.certificate];
+}
+
 describe('servers below this one', () => {
   it('are known until their authority is over, over a restart too', async (t) => {
     const { open, clock, path } = set(t);
-    const notAfterAt = clock.now() + 5000;
+    const issuers = authorityUntil(clock.now() + 5000);
+    const [{ notAfterAt, serial }] = issuers;
     const sites = await open();
-    await sites.certified(EDGE, notAfterAt);
+    await sites.certified(EDGE, issuers);
     sites.heard(EDGE, REPORT);
     assert.deepEqual(sites.all(), [{ identity: EDGE, notAfterAt, report: REPORT }]);
     assert.equal(statSync(path).mode & 0o777, 0o600);
     const again = await open();
     assert.deepEqual(again.all(), [{ identity: EDGE, notAfterAt, report: undefined }]);
+    assert.deepEqual(
+      again.authorities().map(({ identity, issuers: [one] }) => [identity, one.serial]),
+      [[EDGE, serial]],
+    );
     clock.advance(5001);
     assert.deepEqual(again.all(), []);
+    assert.equal(again.authorities().length, 1, 'clocks differ');
+    clock.advance(3_600_000);
+    assert.deepEqual(again.authorities(), []);
   });
 
   it('are not waited for once they may not have an authority any more', async (t) => {
     const { open, clock } = set(t);
     const sites = await open();
-    await sites.certified(FORMER, clock.now() + 5000);
+    await sites.certified(FORMER, authorityUntil(clock.now() + 5000));
     assert.deepEqual(sites.all(), []);
+    assert.equal(sites.authorities().length, 1, 'what it signed is still alive');
   });
 
   it('count from the first question on, when they are from before this was kept', async (t) => {

@@ -66,6 +66,7 @@ export class UpstreamAuthority implements Component, MeshRoots {
   readonly #backoff: Backoff;
   readonly #count: (result: 'ok' | 'failed') => void;
   readonly #listeners: (() => Promise<void>)[] = [];
+  readonly #arrivals: ((signer: Signer) => Promise<void>)[] = [];
   readonly #closing = new AbortController();
   #grant: UpstreamGrant;
   #set: CaSet;
@@ -135,6 +136,11 @@ export class UpstreamAuthority implements Component, MeshRoots {
     this.#listeners.push(listener);
   }
 
+  /** Calls `listener` before a new intermediate signs, and waits for it. */
+  onArrival(listener: (signer: Signer) => Promise<void>): void {
+    this.#arrivals.push(listener);
+  }
+
   /** @throws BulwarkError CA_ROTATION_REFUSED always: the server above says which root is used */
   async step(): Promise<void> {
     const message = `the root of this mesh is that of the server at ${this.#options.address}`;
@@ -197,6 +203,7 @@ export class UpstreamAuthority implements Component, MeshRoots {
     // A root that is new above signs before the old one goes: then this server moves below it.
     const set = clock.now() < this.#renewAt ? this.#soundBelowFirst(grown) : undefined;
     const next = set ? { grant: grown, set } : await this.#obtain(before);
+    if (!set) await this.#announce(next.set.signer);
     await writeGrant(this.#options.path, next.grant);
     this.#take(next.grant, next.set);
     this.#tellLog(set ? 'the roots above have changed' : 'a new intermediate is used');
@@ -206,6 +213,15 @@ export class UpstreamAuthority implements Component, MeshRoots {
   async #obtain(before: readonly Standing[]): Promise<SoundGrant> {
     const { grant, set } = await obtainGrant(this.#options, this.#deps);
     return { grant: { ...grant, before }, set };
+  }
+
+  /** Whoever does not know the new authority yet refuses what it signs, while there are lists. */
+  async #announce(signer: Signer): Promise<void> {
+    for (const listener of this.#arrivals) {
+      await listener(signer).catch((error: unknown) =>
+        this.#deps.log.error('the new intermediate could not be announced', { error }),
+      );
+    }
   }
 
   /** What the server above is told of this mesh. */

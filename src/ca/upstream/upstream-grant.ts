@@ -75,8 +75,8 @@ export async function askRoots(deps: GrantDeps, site: string): Promise<string> {
 }
 
 /** Says what an operator can mend, whatever was wrong. */
-async function asking<T>(
-  { credential }: GrantDeps,
+export async function asking<T>(
+  { credential }: Pick<GrantDeps, 'credential'>,
   ask: (credential: CaCredential) => Promise<T>,
 ): Promise<T> {
   try {
