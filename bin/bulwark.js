@@ -2,7 +2,7 @@
 // The command `bulwark`: plain JavaScript that any Node from 18 on runs. Under Node 24 it goes on
 // in this process; under an older one it hands over to the Node 24 that the set-up brought.
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import * as module from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -52,6 +52,23 @@ function keepHeapSmall() {
   setFlagsFromString('--optimize-for-size');
 }
 
+/**
+ * The file with all modules of an agent, when the set-up made one of what is there now
+ * (tools/setup/agent-bundle.js).
+ */
+function agentBundle() {
+  try {
+    const inputs = JSON.parse(readFileSync(join(root, 'gen/agent/inputs.json'), 'utf8'));
+    const isAsBefore = inputs.every(({ path, size, mtimeMs }) => {
+      const now = statSync(join(root, path));
+      return now.size === size && now.mtimeMs === mtimeMs;
+    });
+    return isAsBefore ? join(root, 'gen/agent/bundle.cjs') : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Runs this file again under another Node, which then behaves as if it had been called itself. */
 function handOver(node) {
   const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
@@ -72,10 +89,13 @@ if (!existsSync(join(root, 'node_modules')) || !existsSync(join(root, 'gen/.key'
   refuse('this checkout is not set up');
 } else if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR) {
   const command = process.argv.slice(2).find((argument) => !argument.startsWith('-'));
-  if (RESIDENT.includes(command)) keepHeapSmall();
+  const isResident = RESIDENT.includes(command);
+  if (isResident) keepHeapSmall();
   module.enableCompileCache(join(root, 'node_modules/.bulwark/compile-cache'));
   hideExperimentalWarnings();
-  await import('../src/cli/main.ts');
+  const bundle = isResident ? agentBundle() : undefined;
+  if (bundle) await module.createRequire(import.meta.url)(bundle);
+  else await import('../src/cli/main.ts');
 } else {
   const node = join(root, 'node_modules/.bin/node');
   if (existsSync(node)) handOver(node);

@@ -40,7 +40,8 @@ function runTarget(node, target, args) {
 
 const [name = '', ...args] = process.argv.slice(2);
 try {
-  const ready = await setup({ root, report: (line) => process.stderr.write(`setup: ${line}\n`) });
+  const report = (line) => process.stderr.write(`setup: ${line}\n`);
+  const ready = await setup({ root, report, isAsked: name === 'setup' });
   const target = TARGETS[name];
   if (name === 'setup') process.stderr.write(`setup: ready (${ready.summary})\n`);
   else if (target) runTarget(ready.node, target, args);

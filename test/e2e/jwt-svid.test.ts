@@ -46,6 +46,9 @@ test('a workload gets a token that another one verifies', { timeout: 240_000 }, 
   const { sub, exp = 0, iat = 0 } = decodeJwt(svid);
   assert.equal(sub, 'spiffe://cluster.local/ns/shop/sa/web');
   assert.equal(exp - iat, 120);
+  // What verifies tokens comes from the control plane a moment after the certificate.
+  const isAnswered = async () => (await pay.validate(svid, 'pay')).code !== GRPC_STATUS.unavailable;
+  await waitUntil(isAnswered, 'the keys of tokens', { withinMs: 60_000 });
   assert.deepEqual(await pay.validate(svid, 'pay'), { code: GRPC_STATUS.ok, identity: sub });
   assert.equal((await pay.validate(svid, 'ship')).code, GRPC_STATUS.invalidArgument);
   assert.equal((await web.fetch({})).code, GRPC_STATUS.invalidArgument);

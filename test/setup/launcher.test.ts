@@ -1,7 +1,15 @@
 // bin/bulwark.js starts the command line under Node 24, whichever Node it is started with, or says
 // what is missing.
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -30,6 +38,8 @@ if (what === 'warn') {
 } else process.exitCode = 7;
 console.log(JSON.stringify({ parent: process.ppid, args: process.argv.slice(2) }));
 `;
+
+const BUNDLE = "module.exports = (async () => console.log('bundle', process.argv[2]))();";
 
 /** A checkout, set up, with the launcher and that command line. */
 function checkout(t: TestContext): string {
@@ -76,6 +86,24 @@ describe('the launcher', () => {
     await launched.waitForLine((line) => line.includes('wait') || undefined, WAIT_MS);
     await launched.stop();
     assert.deepEqual(launched.exit, { code: 3, signal: null });
+  });
+
+  test('runs agents from one file, unless that was made of other sources', async (t) => {
+    const root = checkout(t);
+    mkdirSync(join(root, 'gen/agent'));
+    const { size, mtimeMs } = statSync(join(root, 'src/cli/main.ts'));
+    const inputs = [{ path: 'src/cli/main.ts', size, mtimeMs }];
+    writeFileSync(join(root, 'gen/agent/inputs.json'), JSON.stringify(inputs));
+    writeFileSync(join(root, 'gen/agent/bundle.cjs'), BUNDLE);
+    const said = async (command: string): Promise<string> =>
+      (await run(process.execPath, [launcherOf(root), command])).stdout.toString();
+    for (const command of ['agent', 'run', 'gateway'])
+      assert.equal(await said(command), `bundle ${command}\n`);
+    assert.match(await said('server'), /^\{/);
+    utimesSync(join(root, 'src/cli/main.ts'), 1, 1);
+    assert.match(await said('agent'), /^\{/);
+    writeFileSync(join(root, 'gen/agent/inputs.json'), 'half writ');
+    assert.match(await said('agent'), /^\{/);
   });
 
   test('keeps experimental warnings to itself, and no others', async (t) => {
