@@ -9,7 +9,7 @@ import { type ChainAuthority, crlOf, makeAuthority } from '../kit/authority-chai
 import { bulwark } from '../kit/bulwark.ts';
 import { caFilesOf, writeCaFiles } from '../kit/ca-files.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
-import { answersFresh, startHandshakes } from '../kit/fresh-handshakes.ts';
+import { answersFresh, calmHandshakes, startHandshakes } from '../kit/fresh-handshakes.ts';
 import { accountsYaml, serviceYaml, strictYaml, workloadOf, yamlOf } from '../kit/mesh-objects.ts';
 import { callPeer } from '../kit/peer-call.ts';
 import { RealMesh, waitForRenewals } from '../kit/real-mesh.ts';
@@ -58,7 +58,7 @@ async function refusesRevokedServer({ mesh, port, web, cert }: Mesh): Promise<vo
   const pid = await mesh.agentPid('web');
   process.kill(pid, 'SIGSTOP');
   try {
-    assert.ok(await answersFresh(port));
+    await waitUntil(() => answersFresh(port), 'it answers');
     await cert('revoke', '--serial', serial);
     await waitUntil(async () => !(await answersFresh(port)), 'the server is refused', {
       withinMs: WITHIN_MS,
@@ -77,7 +77,7 @@ async function refusesRevokedClient({ outputCerts, web, caller, cert }: Mesh): P
   const stolen = { certificate: read('cert-chain.pem'), privateKey: read('key.pem') };
   const port = (await web()).ports.inbound[0]?.listen ?? 0;
   const call = () => callPeer({ port, certificate: stolen, alpn: ['istio'], data: ASK }, /200/);
-  assert.match((await call()).text, /200/);
+  await waitUntil(async () => /200/.test((await call()).text), 'it is taken');
   const { serial } = (await caller()).certificate;
   await cert('revoke', '--serial', serial);
   await waitUntil(async () => /revoked/i.test((await call()).error ?? ''), 'it is revoked', {
@@ -102,6 +102,7 @@ test('below several levels of authorities', { timeout: 240_000 }, async (t) => {
 
   await t.test('another authority takes over, and no handshake fails', async () => {
     await cert('revoke', '--serial', 'ab12');
+    await calmHandshakes(t, port);
     const handshakes = startHandshakes(t, port);
     writeCaFiles(directory, below(root, middle).files);
     await Promise.all([
@@ -132,7 +133,7 @@ test('lists that come with an authority', { timeout: 240_000 }, async (t) => {
 
   await t.test('end no handshake, and what is revoked here is refused', async () => {
     assert.ok((await mesh.metric('bulwark_ca_crl_next_update_timestamp')) > 0);
-    assert.ok(await answersFresh(port));
+    await waitUntil(() => answersFresh(port), 'it answers');
     await refusesRevokedServer(set);
   });
 
@@ -158,6 +159,7 @@ test('while the root is replaced', { timeout: 240_000 }, async (t) => {
   await cert('revoke', '--serial', 'ab12');
   for (const step of ['prepare', 'activate', 'taint', 'revoke'] as const) {
     await t.test(`${step} leaves no handshake without its list`, async () => {
+      await calmHandshakes(t, port);
       const handshakes = startHandshakes(t, port);
       const command = bulwark(['ca', 'rotate', step, '--kubeconfig', mesh.kubeconfig]);
       await command.ended;

@@ -1,5 +1,7 @@
 import type { TestContext } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { KeepAliveClient } from './keep-alive-client.ts';
+import { waitUntil } from './wait-until.ts';
 
 /** Asks on a connection of its own: behind a TCP listener, that is a handshake of its own. */
 export async function answersFresh(port: number): Promise<boolean> {
@@ -34,4 +36,19 @@ export function startHandshakes(t: Pick<TestContext, 'after'>, port: number) {
   };
   t.after(() => stop());
   return { stop };
+}
+
+/** How long connections are left alone before that counts as calm, milliseconds. */
+const CALM_MS = 1500;
+
+/**
+ * Waits until handshakes succeed one after the other: a change of what is revoked ends all open
+ * connections of TCP once, when it has reached the server.
+ */
+export async function calmHandshakes(t: Pick<TestContext, 'after'>, port: number): Promise<void> {
+  await waitUntil(async () => {
+    const handshakes = startHandshakes(t, port);
+    await pause(CALM_MS);
+    return (await handshakes.stop(20)).failed === 0;
+  }, 'no connection is ended any more');
 }
