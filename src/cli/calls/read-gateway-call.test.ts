@@ -36,7 +36,7 @@ describe('a gateway on the command line', () => {
     const { line, what } =
       onlySaid({ through: 'edge/kube', host: 'near.example.com', path: '/near' }) ?? {};
     assert.equal(what, 'outside → edge/kube:8000 GET near.example.com/near');
-    const rule = 'HTTPRoute edge/near redirects such requests';
+    const rule = 'HTTPRoute edge/near redirects';
     assert.equal(line, `deny: ${rule} [route at edge/kube]`);
   });
 

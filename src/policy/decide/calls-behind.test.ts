@@ -122,6 +122,13 @@ spec: { jwtRules: [{ issuer: i, jwksUri: https://i/keys }] }
     const barred = { through: 'edge/kube', host: 'barred.example.com', to: 'shop/web' };
     assert.match(onlySaid(barred)?.answer ?? '', /^404 from the gateway/);
     assert.match(onlySaid(barred)?.line ?? '', /no route of the gateway is for the host "barred/);
+    const helps = (spelling: Parameters<typeof askThrough>[0]) =>
+      askThrough(spelling).ends[0]?.decision.advice ?? '';
+    const route = 'HTTPRoute shop/barred has routes for it';
+    const named = 'take routes of namespace shop for this host';
+    assert.equal(helps(barred), `${route}: let the gateway edge/kube ${named}`);
+    assert.match(helps({ host: 'nobody.test' }), /^name edge\/front in a VirtualService/);
+    assert.match(helps({ through: 'edge/kube', host: 'near.example.com' }), /^add a route/);
   });
 });
 

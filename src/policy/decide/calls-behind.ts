@@ -14,6 +14,7 @@ import {
   waysOfConnection,
 } from '#policy/decide/route-ways.ts';
 import type { TokenResult } from '#policy/decide/token.ts';
+import { adviceOnUnserved } from '#policy/decide/unbound-routes.ts';
 import { boundServices, tcpRoute, tlsRoutes } from '#policy/gateway/bound-services.ts';
 import { type GatewayHost, gatewayHosts } from '#policy/gateway/gateway-hosts.ts';
 import { seenByGateways } from '#policy/gateway/gateway-mesh.ts';
@@ -67,13 +68,19 @@ export function callsBehind(
   const hosts = servedHosts(entered, from, mesh);
   const served = servedHost(hosts.keys(), host);
   const found = served === undefined ? undefined : hosts.get(served);
-  if (!found) return [unserved(onward, `no route of the gateway is for the host "${host}"`)];
+  if (!found) {
+    const advice = adviceOnUnserved({ host, servers: entered.servers, namespace }, mesh);
+    return [unserved(onward, `no route of the gateway is for the host "${host}"`, advice)];
+  }
   const scheme = schemeOf(entered, headers, mesh);
   if (found.requiresTls && scheme !== 'https') return [redirected(onward)];
   const query = pathWithQuery(facts).slice(facts.path.length + 1);
   const request = { facts, query, scheme, claims: token?.claims };
   const chosen = found.routes.find(({ match }) => !match || requestMatches(match, request));
-  if (!chosen) return [unserved(onward, `no route of the host "${served}" takes such requests`)];
+  if (!chosen) {
+    const advice = 'add a route for such requests';
+    return [unserved(onward, `no route of the host "${served}" takes such requests`, advice)];
+  }
   const { object, route, match } = chosen;
   const ways = waysOf({ object, chosen: { ...route, met: match } }, onward, facts, mesh);
   return meant(ways, onward, call);
@@ -216,9 +223,7 @@ function schemeOf(
   return isTrusted && told !== undefined ? told.toLowerCase() : way;
 }
 
-function unserved(request: RequestAtProxy, reason: string): Call {
-  const { namespace, name } = request.called.service;
-  const advice = `name ${namespace}/${name} among \`gateways\` of a VirtualService for such requests; its status says why it is not taken`;
+function unserved(request: RequestAtProxy, reason: string, advice: string): Call {
   const said = { outcome: 'deny', reason } as const;
   return endedAtProxy(request, said, { answer: `404 from ${PROXY}`, advice });
 }

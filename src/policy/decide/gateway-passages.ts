@@ -3,7 +3,7 @@ import type { Service } from '#model/service.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Caller, Target } from '#policy/decide/call.ts';
 import { destinationsAt, type LedRequests } from '#policy/decide/calls-behind.ts';
-import { gatewayTargets } from '#policy/decide/find-gateways.ts';
+import { gatewayOf, gatewayTargets } from '#policy/decide/find-gateways.ts';
 import { NO_REACH, type Reach } from '#policy/decide/reach.ts';
 import { type BoundServer, serverWay } from '#policy/gateway/gateway-ports.ts';
 
@@ -26,8 +26,8 @@ export function gatewayPassages(mesh: MeshSnapshot): ReadonlyMap<string, Gateway
   for (const at of gatewayTargets(mesh)) {
     const { identity, namespace, labels, address } = at.workload;
     const from: Caller = { identity, namespace, labels, address };
-    const name = `outside through ${at.service.namespace}/${at.service.name}`;
     for (const server of at.entrance?.servers ?? []) {
+      const name = `outside through ${gatewayOf(server)}`;
       const led = Map.groupBy(destinationsAt(server, from, mesh), ({ service, port }) =>
         passageKey(service, port.port),
       );

@@ -9,8 +9,9 @@ import type { AuthzFacts } from '#policy/authz/request.ts';
 import type { Call, Caller, GivenToken, TakenRoute, Target } from '#policy/decide/call.ts';
 import { targetsOf } from '#policy/decide/find-targets.ts';
 import { type PolicyObject, shownObject } from '#policy/decide/layer.ts';
+import { writtenObject } from '#policy/decide/written-object.ts';
 import type { PlainRoute } from '#policy/gateway/bound-services.ts';
-import { isDerived, writtenName } from '#policy/gateway/derived-gateways.ts';
+import { isDerived } from '#policy/gateway/derived-gateways.ts';
 import { changedRequest } from '#policy/routing/changed-request.ts';
 import type { ChosenRoute, RouteChoice } from '#policy/routing/choose-route.ts';
 import { answersPreflight } from '#policy/routing/preflight.ts';
@@ -55,7 +56,7 @@ export function waysOfConnection(
 ): readonly Call[] {
   const router = new Router(request, mesh);
   const { namespace = '' } = object.metadata;
-  const by = { object: objectOf(object), field };
+  const by = { object: writtenObject(object), field };
   return sharesOf(route, 100).flatMap(({ place, percent }) => {
     const way = { ...by, share: shareText(percent, 'connections') };
     return router.leading(place.destination, { namespace, way, http: undefined });
@@ -208,7 +209,7 @@ class RequestRouter {
   }
 
   calls({ object, chosen }: RouteChoice): readonly Call[] {
-    const of = objectOf(object);
+    const of = writtenObject(object);
     if (!chosen) {
       const advice = `add a route that takes it to ${shownObject(of)}`;
       const way = { object: of, field: 'spec.http', share: 'such requests' };
@@ -286,15 +287,8 @@ function shareText(percent: number, of = 'requests'): string {
   return percent >= 100 ? `such ${of}` : `${Number(percent.toFixed(2))} % of such ${of}`;
 }
 
-/** An object by what its users wrote: HTTPRoutes are VirtualServices here. */
-function objectOf({ kind, metadata }: RouteChoice['object']): PolicyObject {
-  const { name, namespace = '' } = metadata;
-  if (!isDerived(name)) return { kind, namespace, name };
-  return { kind: 'HTTPRoute', namespace, name: writtenName(name) };
-}
-
 /** Rules of an HTTPRoute come to several routes each. */
 function writtenAt({ object, index }: ChosenRoute['written']): Omit<Way, 'share'> {
   const field = isDerived(object.metadata.name) ? 'spec.rules' : `spec.http[${index}]`;
-  return { object: objectOf(object), field };
+  return { object: writtenObject(object), field };
 }
