@@ -24,6 +24,7 @@ describe('a value that no request can have', () => {
     ['request.auth.principal', 'me', 'write "me/*"'],
     ['namespaces', 'cluster.local/ns/shop', undefined],
     ['source.namespace', 'a/b', undefined],
+    ['connection.sni', 'A.example.com', 'write "a.example.com"'],
     ['methods', 'POST ', 'write "POST"'],
     ['request.headers[x]', ' a', 'write "a"'],
   ];

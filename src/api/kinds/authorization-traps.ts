@@ -27,6 +27,14 @@ const host: FindTrap = (value) =>
       )
     : undefined;
 
+const serverName: FindTrap = (value) =>
+  /[A-Z]/.test(value)
+    ? trap(
+        'server names are compared in small letters: this matches none',
+        meant(value.toLowerCase()),
+      )
+    : undefined;
+
 const PRINCIPAL = '<trust domain>/ns/<namespace>/sa/<account>';
 
 const principal: FindTrap = (value) => {
@@ -58,6 +66,7 @@ const TRAPS: Readonly<Record<string, FindTrap>> = {
   principals: principal,
   requestPrincipals: requestPrincipal,
   namespaces: namespace,
+  'connection.sni': serverName,
   'source.principal': principal,
   'request.auth.principal': requestPrincipal,
   'source.namespace': namespace,

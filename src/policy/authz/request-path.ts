@@ -50,9 +50,9 @@ export function canonicalPath(target: string, paths: PathNormalization): string 
   return mergesSlashes ? merged(resolved) : resolved;
 }
 
-/** The host and port of a target in absolute form; undefined for one that names none. */
+/** The host and port of a target in absolute form, without a user; undefined for other forms. */
 export function hostOfTarget(target: string): string | undefined {
-  return ORIGIN.exec(target)?.[1];
+  return ORIGIN.exec(target)?.[1]?.replace(/^.*@/s, '');
 }
 
 const ORIGIN = /^https?:\/\/([^/?]*)/i;

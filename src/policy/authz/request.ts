@@ -38,7 +38,7 @@ export interface AuthzRequest {
     /** The port of the workload. */
     readonly port: number;
   };
-  /** The server name of the TLS handshake. */
+  /** The server name of the TLS handshake, in any letter case. */
   readonly serverName?: string | undefined;
   /** Undefined for a connection that is not HTTP. */
   readonly http?: HttpFacts | undefined;
@@ -85,8 +85,8 @@ export function factsOf(
   if (target === undefined) return undefined;
   const path = http === undefined ? '' : canonicalPath(target, paths);
   const dropped = http?.headers ? connectionOptions(http.headers) : [];
-  if (path === undefined || dropped === undefined) return undefined;
   const host = hostOfTarget(target) ?? http?.host;
+  if (path === undefined || dropped === undefined || host === '') return undefined;
   let headers: ReadonlyMap<string, readonly string[]> | undefined;
   return {
     identity: source.identity ?? '',
@@ -95,7 +95,8 @@ export function factsOf(
     remoteIp: source.originalAddress ?? source.address,
     destinationIp: destination.address ?? '',
     port: destination.port,
-    serverName: request.serverName ?? '',
+    // Envoy keeps it so.
+    serverName: request.serverName?.toLowerCase() ?? '',
     host: host ?? '',
     method: http?.method ?? '',
     path,
