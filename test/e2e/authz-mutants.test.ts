@@ -57,7 +57,7 @@ const MUTANTS: readonly Mutant[] = [
   mutant(
     'condition-test.ts',
     'a principal is compared with its scheme',
-    "identity.replace(/^spiffe:\\/\\//, '')",
+    'identity.slice(SCHEME.length)',
     'identity',
   ),
   mutant(

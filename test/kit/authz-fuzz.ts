@@ -11,7 +11,7 @@ import { enlarged } from './large-policies.ts';
 import { ROLES_LABELS, roles } from './roles-arbitrary.ts';
 
 const AUTHORIZATIONS = Number(process.env.BULWARK_TEST_AUTHORIZATIONS ?? 40);
-const REQUESTS_EACH = 84;
+const REQUESTS_EACH = 54;
 const CONNECTIONS_AT_ONCE = 8;
 
 /** The sort in which principals are end users (`principalBinding: USE_ORIGIN`). */
