@@ -89,7 +89,7 @@ describe('the guide page about denials', () => {
     const section = sections.find(({ title }) => title === 'Through a gateway');
     const policy = join(temporaryDirectory(t), 'policy.yaml');
     writeFileSync(policy, section?.yaml ?? '');
-    assert.equal(section?.commands.length, 4);
+    assert.equal(section?.commands.length, 5);
     for (const shown of section?.commands ?? []) {
       const { code, text, stderr } = await outputOf(shown.command, { 'policy.yaml': policy });
       assert.equal(code, 3, stderr);

@@ -8,7 +8,7 @@ import {
   isAllowed,
   spellingOf,
 } from '#cli/calls/call-flags.ts';
-import { usage } from '#cli/calls/call-spelling.ts';
+import { OUTSIDE, usage } from '#cli/calls/call-spelling.ts';
 import { decisionJson, explanationText } from '#cli/calls/decision-text.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 
@@ -39,7 +39,13 @@ export function registerExplainCommand(program: Command, context: CliContext): v
     const called = to ?? (isOfHost ? undefined : logged?.to);
     if (caller === undefined || (called === undefined && through === undefined))
       throw usage('say --from and --to, or --access-log');
-    const spelling = { ...logged, ...withoutGaps(spellingOf(flags, caller, called)) };
+    const spelling = {
+      ...logged,
+      to: called,
+      // Whose request was read had whatever certificate the gateway asks for.
+      ...(through !== undefined && logged && caller === OUTSIDE && { certificate: '' }),
+      ...withoutGaps(spellingOf(flags, caller, called)),
+    };
     const { mesh, decided } = await decideCall(command, context, flags, spelling);
     if (logged?.said !== undefined) context.stdout.write(`The log says: ${logged.said}\n`);
     const answers = distinct(decided);

@@ -76,7 +76,7 @@ export function endedAtProxy(
   { answer, advice }: Pick<TakenRoute, 'advice'> & { readonly answer: string },
 ): Call {
   const { from, http, token, called: to, via } = request;
-  const called = { service: to.service, port: to.port, http };
+  const called = { service: to.service, port: to.port, http: via ? via.http : http };
   const route: TakenRoute = { called, layer: { layer: 'route', ...layer }, answer, advice };
   return { from, to, http, token, route, ...(via && { via }) };
 }
@@ -144,7 +144,8 @@ class Router {
     if (targets.length === 0) return this.#toNowhere(way, `${name}, where no workload is`);
     const { object, field } = way;
     const said = `${shownObject(object)} leads ${way.share} to ${name}${this.#asWhat(http)}`;
-    const { called, http: asked } = this.request;
+    const { called, http: own } = this.request;
+    const asked = via ? via.http : own;
     const route: TakenRoute = {
       called: { service: called.service, port: called.port, http: asked },
       layer: { layer: 'route', outcome: 'pass', reason: said, object, field },
