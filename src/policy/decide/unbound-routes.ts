@@ -16,7 +16,7 @@ export interface UnservedHost {
   readonly namespace: string;
 }
 
-/** What helps: an object that has such routes and is not taken, or else where one names gateways. */
+/** What helps: an object with such routes that is not taken, or else where one names gateways. */
 export function adviceOnUnserved(
   { host, servers, namespace: own }: UnservedHost,
   mesh: MeshSnapshot,
