@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { readMeshConfig } from '#api/mesh-config.ts';
+import { readMeshConfig, readProxyConfig } from '#api/mesh-config.ts';
 import { errorsOf, warningsOf } from '../../test/kit/object-verdict.ts';
 
 const messages = (text: string): string[] =>
@@ -60,5 +60,44 @@ describe('the mesh configuration', () => {
     assert.match(errorsOf(configMap('istio', 'enableAutoMtls: 1'))[0] ?? '', /^data\[mesh\]/);
     assert.match(warningsOf(configMap('istio', 'rootNamespace: a'))[0] ?? '', /no effect/);
     assert.deepEqual(errorsOf(configMap('other', 'enableAutoMtls: 1')), []);
+  });
+});
+
+describe('the configuration of the proxies of a workload', () => {
+  const source = 'gatewayTopology: { numTrustedProxies: 2 }';
+
+  test('is read as Istio writes it, YAML or JSON', () => {
+    const config = { gatewayTopology: { numTrustedProxies: 2 } };
+    assert.deepEqual(readProxyConfig(source, 'a'), { config, diagnostics: [] });
+    assert.deepEqual(readProxyConfig(JSON.stringify(config), 'a').config, config);
+    assert.deepEqual(readProxyConfig('', 'a'), { config: {}, diagnostics: [] });
+  });
+
+  test('is not taken when a part of it cannot be', () => {
+    for (const text of ['gatewayTopology: { numTrustedProxies: -1 }', '{', 'a text']) {
+      const { config, diagnostics } = readProxyConfig(text, 'a');
+      assert.deepEqual(config, {}, text);
+      assert.equal(diagnostics[0]?.severity, 'error', text);
+    }
+  });
+
+  test('is checked where it is written: on a WorkloadEntry and in a WorkloadGroup', () => {
+    const metadata = { name: 'a', namespace: 'b' };
+    const of = (text: string) => ({ 'proxy.istio.io/config': text });
+    const entry = (text: string) => ({
+      kind: 'WorkloadEntry',
+      metadata: { ...metadata, annotations: of(text) },
+      spec: { address: '10.0.0.1' },
+    });
+    const group = (text: string) => ({
+      kind: 'WorkloadGroup',
+      metadata,
+      spec: { metadata: { annotations: of(text) }, template: {} },
+    });
+    for (const object of [entry, group]) {
+      assert.deepEqual(errorsOf(object(source)), []);
+      assert.match(errorsOf(object('{'))[0] ?? '', /annotations\[proxy.istio.io\/config\]/);
+      assert.match(warningsOf(object('concurrency: 2'))[0] ?? '', /unknown field/);
+    }
   });
 });

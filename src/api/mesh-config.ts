@@ -19,6 +19,50 @@ const tlsConfig = {
   ),
 };
 
+const proxyConfig = object('What proxies are started with; only what is here counts.', {
+  gatewayTopology: object('What stands before the gateways.', {
+    numTrustedProxies: integer('Proxies whose word about the caller’s address is taken.', {
+      minimum: 0,
+      maximum: 100,
+    }),
+    proxyProtocol: object('Connections begin with the caller’s address (PROXY protocol).', {}),
+  }),
+});
+
+/** Istio's ProxyConfig, as far as it counts here. */
+export interface ProxyConfig extends ValueOf<typeof proxyConfig> {}
+
+/** The annotation by which an object says it of the proxies of its workloads. */
+export const PROXY_CONFIG = 'proxy.istio.io/config';
+
+/**
+ * Reads the configuration of the proxies of a workload, which goes over that of the mesh.
+ * @param source YAML or JSON, as Istio has it in its annotation
+ * @param field where it stands, for diagnostics
+ */
+export function readProxyConfig(source: string, field: string) {
+  const { documents, diagnostics: unreadable } = readDocuments(source, { source: field });
+  const diagnostics: Diagnostic[] = unreadable.map(at(field));
+  const config = checkSchema(proxyConfig, documents[0]?.value ?? {}, field, {
+    unknownFields: 'warning',
+    full: false,
+    report: (diagnostic) => diagnostics.push(diagnostic),
+  }) as ProxyConfig;
+  const isBroken = diagnostics.some(({ severity }) => severity === 'error');
+  return { config: isBroken ? {} : config, diagnostics };
+}
+
+/** Reports what is wrong with the configuration of proxies in annotations. */
+export function checkProxyConfig(
+  annotations: Readonly<Record<string, string>> | undefined,
+  field: string,
+  report: (diagnostic: Diagnostic) => void,
+): void {
+  const source = annotations?.[PROXY_CONFIG];
+  if (source === undefined) return;
+  readProxyConfig(source, `${field}[${PROXY_CONFIG}]`).diagnostics.forEach(report);
+}
+
 const meshConfig = object('Settings of the mesh that may change while it runs.', {
   enableAutoMtls: flag('Mutual TLS to every endpoint that can, with nothing configured.', {
     nullable: true,
@@ -41,15 +85,7 @@ const meshConfig = object('Settings of the mesh that may change while it runs.',
   }),
   tlsDefaults: object('TLS that proxies open to servers outside of the mesh.', tlsConfig),
   extensionProviders: list('What policies of action CUSTOM can ask.', extensionProvider),
-  defaultConfig: object('What proxies are started with; only what is here counts.', {
-    gatewayTopology: object('What stands before the gateways.', {
-      numTrustedProxies: integer('Proxies whose word about the caller’s address is taken.', {
-        minimum: 0,
-        maximum: 100,
-      }),
-      proxyProtocol: object('Connections begin with the caller’s address (PROXY protocol).', {}),
-    }),
-  }),
+  defaultConfig: proxyConfig,
   localityLbSetting: {
     ...localityLbSetting,
     description: 'Preference of near endpoints; checked, and has no effect yet.',

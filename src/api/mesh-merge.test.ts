@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { mergeMeshConfig, mergeProxyConfig } from '#api/mesh-merge.ts';
+import { mergeMeshConfig } from '#api/mesh-merge.ts';
+
+const mergeProxyConfig = (base: object, overlay: object): unknown =>
+  mergeMeshConfig({ defaultConfig: base }, { defaultConfig: overlay }).defaultConfig;
 
 const own = { name: 'own', envoyExtAuthzGrpc: { service: 'own.a', port: 1 } };
 const other = { name: 'other', envoyExtAuthzGrpc: { service: 'other.a', port: 1 } };

@@ -7,7 +7,7 @@ const MERGED_MAPS = ['proxyMetadata', 'proxyHeaders'] as const;
  * The configuration of a proxy with another one on top of it, as Istio merges `defaultConfig` of
  * the mesh with what is said of one proxy: what the other one does not name stays.
  */
-export function mergeProxyConfig(base: Fields, overlay: Fields): Fields {
+function mergeProxyConfig(base: Fields, overlay: Fields): Fields {
   return {
     ...base,
     ...overlay,

@@ -1,5 +1,6 @@
 import type { MeshConfig } from '#api/mesh-config.ts';
 import { extensionProviders } from '#model/extension-provider.ts';
+import { writtenTopology } from '#model/gateway-topology.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { MeshTlsLimits, TlsLimits } from '#model/tls-limits.ts';
 
@@ -24,18 +25,13 @@ export function configuredSettings(
 ): Partial<Configured> {
   const { mode } = outboundTrafficPolicy ?? {};
   const { normalization = 'DEFAULT' } = pathNormalization ?? {};
-  const { gatewayTopology } = config.defaultConfig ?? {};
+  const gatewayTopology = writtenTopology(config.defaultConfig ?? {});
   return {
     ...(typeof enableAutoMtls === 'boolean' && { autoMtls: enableAutoMtls }),
     ...(mode && { outboundTraffic: mode }),
     ...(normalization !== 'DEFAULT' && { pathNormalization: normalization }),
     tls: configuredTls(config, started.tls),
-    ...(gatewayTopology && {
-      gatewayTopology: {
-        trustedProxies: gatewayTopology.numTrustedProxies ?? 0,
-        proxyProtocol: gatewayTopology.proxyProtocol !== undefined,
-      },
-    }),
+    ...(gatewayTopology && { gatewayTopology }),
     extensionProviders: extensionProviders(config.extensionProviders ?? []),
   };
 }

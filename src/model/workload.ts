@@ -1,5 +1,8 @@
 import type { WorkloadEntry, WorkloadEntrySpec } from '#api/kinds/workload-entry.ts';
+import { PROXY_CONFIG, readProxyConfig } from '#api/mesh-config.ts';
 import { isBulwarkError } from '#base/errors.ts';
+import { writtenTopology } from '#model/gateway-topology.ts';
+import type { GatewayTopology } from '#model/mesh-settings.ts';
 import { type SpiffeId, type TrustDomain, workloadSpiffeId } from '#spiffe/spiffe-id.ts';
 
 /** A running instance: a WorkloadEntry, or an endpoint written into a ServiceEntry. */
@@ -32,6 +35,8 @@ export interface Workload {
   readonly locality: string;
   /** Share of the load, at least 1. */
   readonly weight: number;
+  /** Of a gateway: what stands before it, where its object says so. */
+  readonly gatewayTopology?: GatewayTopology;
 }
 
 /**
@@ -53,7 +58,7 @@ export function readWorkloadEntry(object: WorkloadEntry, trustDomain: TrustDomai
   const { name, namespace = '', labels, annotations } = object.metadata;
   const spec = { ...object.spec, labels: { ...object.spec.labels, ...labels } };
   const applicationPorts = parsePorts(annotations?.[APPLICATION_PORTS] ?? '');
-  return readInstance({ name, namespace, spec, trustDomain, applicationPorts });
+  return readInstance({ name, namespace, spec, trustDomain, applicationPorts, annotations });
 }
 
 /** What `readInstance` needs. */
@@ -63,11 +68,17 @@ export interface InstanceSource {
   readonly spec: WorkloadEntrySpec;
   readonly trustDomain: TrustDomain;
   readonly applicationPorts: Readonly<Record<string, number>>;
+  readonly annotations?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A workload of its parts: for endpoints that are not objects of their own. */
 export function readInstance(source: InstanceSource): Workload {
-  const { name, namespace, spec, trustDomain, applicationPorts } = source;
+  const { name, namespace, spec, trustDomain, applicationPorts, annotations } = source;
+  const written = annotations?.[PROXY_CONFIG];
+  const gatewayTopology =
+    written === undefined
+      ? undefined
+      : writtenTopology(readProxyConfig(written, PROXY_CONFIG).config);
   const labels = spec.labels ?? {};
   const serviceAccount = spec.serviceAccount ?? '';
   const mode = labels[TLS_MODE];
@@ -83,6 +94,7 @@ export function readInstance(source: InstanceSource): Workload {
     mtlsCapable: mode === undefined ? serviceAccount !== '' : mode === 'istio',
     locality: spec.locality ?? '',
     weight: Math.max(1, spec.weight ?? 1),
+    ...(gatewayTopology && { gatewayTopology }),
   };
 }
 

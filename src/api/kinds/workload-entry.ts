@@ -2,6 +2,7 @@ import { ageColumn, fieldColumn } from '#api/columns.ts';
 import { checkWorkloadEntry } from '#api/kinds/endpoint-rules.ts';
 import { defineIstioKind } from '#api/kinds/istio-kind.ts';
 import type { IstioStatus } from '#api/kinds/istio-status.ts';
+import { checkProxyConfig } from '#api/mesh-config.ts';
 import type { ApiObject } from '#api/object.ts';
 import { integer, map, object, text, type ValueOf } from '#api/schema.ts';
 
@@ -51,5 +52,8 @@ export const workloadEntry = defineIstioKind<WorkloadEntry>({
   spec: workloadEntrySpec,
   specRequired: true,
   columns: [ageColumn, fieldColumn('Address', '.spec.address', 'Address of the workload.')],
-  check: (object, report) => checkWorkloadEntry(object.spec, 'spec', report),
+  check: (object, report) => {
+    checkProxyConfig(object.metadata.annotations, 'metadata.annotations', report);
+    checkWorkloadEntry(object.spec, 'spec', report);
+  },
 });

@@ -5,6 +5,7 @@ import { checkEndpoint, checkPort } from '#api/kinds/endpoint-rules.ts';
 import { defineIstioKind } from '#api/kinds/istio-kind.ts';
 import type { IstioStatus } from '#api/kinds/istio-status.ts';
 import { workloadEntrySpec } from '#api/kinds/workload-entry.ts';
+import { checkProxyConfig } from '#api/mesh-config.ts';
 import { checkLabels } from '#api/metadata.ts';
 import type { ApiObject } from '#api/object.ts';
 import { integer, list, map, object, text, type ValueOf } from '#api/schema.ts';
@@ -106,6 +107,7 @@ function checkProbe(probe: WorkloadProbe, report: Report): void {
 function check(object: WorkloadGroup, report: Report): void {
   const { metadata, template, probe: readiness } = object.spec;
   checkLabels(metadata?.labels ?? {}, 'spec.metadata.labels', report);
+  checkProxyConfig(metadata?.annotations, 'spec.metadata.annotations', report);
   // An entry gets its address when it registers, so the template need not have one.
   checkEndpoint(template, 'spec.template', report);
   if (readiness !== undefined) checkProbe(readiness, report);

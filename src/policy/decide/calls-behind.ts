@@ -1,7 +1,9 @@
 import type { VirtualService } from '#api/kinds/virtual-service.ts';
 import type { HttpMatch } from '#api/kinds/virtual-service-match.ts';
+import { topologyAt } from '#model/gateway-topology.ts';
 import type { Service, ServicePort } from '#model/service.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
+import type { Workload } from '#model/workload.ts';
 import { type AuthzFacts, factsOf } from '#policy/authz/request.ts';
 import type { BehindGateway, Call, Caller, GivenToken, Target } from '#policy/decide/call.ts';
 import { type EnteredGateway, hostName, routesRequests } from '#policy/decide/enter-gateway.ts';
@@ -72,7 +74,7 @@ export function callsBehind(
     const advice = adviceOnUnserved({ host, servers: entered.servers, namespace }, mesh);
     return [unserved(onward, `no route of the gateway is for the host "${host}"`, advice)];
   }
-  const scheme = schemeOf(entered, headers, mesh);
+  const scheme = schemeOf(entered, headers, to.workload, mesh);
   if (found.requiresTls && scheme !== 'https') return [redirected(onward)];
   const query = pathWithQuery(facts).slice(facts.path.length + 1);
   const request = { facts, query, scheme, claims: token?.claims };
@@ -216,10 +218,11 @@ function forwarded({ token }: Call, judged: TokenResult | undefined): GivenToken
 function schemeOf(
   { way }: EnteredGateway,
   headers: ReceivedRequest['headers'],
+  gateway: Workload,
   { settings }: MeshSnapshot,
 ): string {
   const [told] = headers['x-forwarded-proto'] ?? [];
-  const isTrusted = settings.gatewayTopology.trustedProxies > 0;
+  const isTrusted = topologyAt(gateway, settings).trustedProxies > 0;
   return isTrusted && told !== undefined ? told.toLowerCase() : way;
 }
 

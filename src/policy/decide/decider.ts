@@ -1,3 +1,4 @@
+import { topologyAt } from '#model/gateway-topology.ts';
 import { meshTrustDomains } from '#model/mesh-settings.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import { TokenPolicies, tokensOfPort } from '#policy/authn/jwt.ts';
@@ -149,7 +150,7 @@ export class Decider {
     const isTls = entered ? entered.serverName !== undefined : connection.carriesIdentity;
     const arrived = receivedRequest(call, settings, peer, isTls);
     const received = { ...arrived, headers: withTokenHeaders(arrived.headers, call.token, token) };
-    const { proxyProtocol } = settings.gatewayTopology;
+    const { proxyProtocol } = topologyAt(to.workload, settings);
     const isTold = entered !== undefined && proxyProtocol;
     const facts = requestOf(call, { peer, entered, isTold }, token, received);
     const request: AuthzRequest = { ...facts, principals };

@@ -169,8 +169,9 @@ function workloadsOf(gateways: readonly Gateway[], mesh: MeshSnapshot): readonly
     const { name, namespace = '' } = metadata;
     const labels = { ...spec.template.labels, ...spec.metadata?.labels };
     const template = { ...spec.template, labels };
-    const read = { name, namespace, spec: template, trustDomain, applicationPorts: {} };
-    const workload = readInstance(read);
+    const { annotations } = spec.metadata ?? {};
+    const read = { name, namespace, spec: template, trustDomain, annotations };
+    const workload = readInstance({ ...read, applicationPorts: {} });
     const isThere = running.some((one) => one.identity === workload.identity);
     return workload.identity !== undefined && !isThere && serves(workload) ? [workload] : [];
   });

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { topologyAt } from '#model/gateway-topology.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { Call } from '#policy/decide/call.ts';
 import { HARDENING } from '#policy/hardening.ts';
@@ -29,13 +30,13 @@ const CLIENT_CERTIFICATE = 'x-forwarded-client-cert';
  */
 export function receivedRequest(
   { from, to, http }: Call,
-  { hardening, gatewayTopology }: Pick<MeshSettings, 'hardening' | 'gatewayTopology'>,
+  settings: Pick<MeshSettings, 'hardening' | 'gatewayTopology'>,
   peer: string | undefined,
   isTls: boolean,
 ): ReceivedRequest {
-  const { callerAddressIsPeers, proxyHeadersAreStripped } = HARDENING[hardening];
+  const { callerAddressIsPeers, proxyHeadersAreStripped } = HARDENING[settings.hardening];
   const isGateway = to.entrance !== undefined;
-  const trusted = isGateway ? gatewayTopology.trustedProxies : 0;
+  const trusted = isGateway ? topologyAt(to.workload, settings).trustedProxies : 0;
   const isStripped = (name: string): boolean =>
     proxyHeadersAreStripped && isProxyHeader(name) && !(trusted > 0 && name === FORWARDED_FOR);
   const headers = new Map<string, readonly string[]>();

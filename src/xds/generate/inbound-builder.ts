@@ -57,7 +57,8 @@ export function servedWorkload(proxy: ProxyNode, mesh: MeshSnapshot): Workload {
   const { explicit } = proxy;
   const named = (of: 'port' | 'listen'): Readonly<Record<string, number>> =>
     Object.fromEntries((explicit?.inbound ?? []).map((port) => [port.name, port[of]]));
-  return readInstance({
+  const known = workloadOfProxy(proxy, mesh);
+  const instance = readInstance({
     name: proxy.workloadName,
     namespace: proxy.namespace,
     trustDomain,
@@ -66,9 +67,11 @@ export function servedWorkload(proxy: ProxyNode, mesh: MeshSnapshot): Workload {
       address: explicit?.inboundAddress ?? proxy.addresses[0] ?? '',
       labels: labelsOfProxy(proxy, mesh),
       serviceAccount: proxy.serviceAccount,
-      ports: explicit ? named('listen') : (workloadOfProxy(proxy, mesh)?.ports ?? {}),
+      ports: explicit ? named('listen') : (known?.ports ?? {}),
     },
   });
+  const { gatewayTopology } = known ?? {};
+  return { ...instance, ...(gatewayTopology && { gatewayTopology }) };
 }
 
 /**

@@ -165,6 +165,24 @@ test('what stands before the gateway is believed, and nobody else', () => {
   assert.match(textOf(0, true), /proxy_protocol/);
 });
 
+test('what stands before one gateway is as its object says, over what the mesh says', () => {
+  const server = "{ port: { number: 80, name: http, protocol: HTTP }, hosts: ['*'] }";
+  const settings = { gatewayTopology: { trustedProxies: 1, proxyProtocol: true } };
+  const textOf = (config: string) => {
+    const annotations = { 'proxy.istio.io/config': config };
+    const entry = { ...ENTRY, metadata: { ...ENTRY.metadata, annotations } };
+    return gatewayOf(server, [entry], BASE, settings).text;
+  };
+  const own = textOf('gatewayTopology: { numTrustedProxies: 3 }');
+  assert.match(own, /"xff_num_trusted_hops":3/);
+  assert.doesNotMatch(own, /proxy_protocol/);
+  for (const other of ['', '{', 'concurrency: 2']) {
+    assert.match(textOf(other), /"xff_num_trusted_hops":1/);
+    assert.match(textOf(other), /proxy_protocol/);
+  }
+  assert.match(textOf('gatewayTopology: {}'), /"remove":"x-forwarded-for"/);
+});
+
 test('callers are verified by a ConfigMap of the namespace, with no right to Secrets needed', () => {
   const configMap = (namespace: string, values: Readonly<Record<string, string>>) => ({
     apiVersion: 'v1',

@@ -1,3 +1,4 @@
+import { topologyAt } from '#model/gateway-topology.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
@@ -112,7 +113,7 @@ export class GatewayBuilder {
             port: servers[0]?.server.port.number ?? listen,
             chains,
             context,
-            topology: mesh.settings.gatewayTopology,
+            topology: topologyAt(workload, mesh.settings),
           }),
         ),
       routes: plans.flatMap(({ plan }) => plan.routes).map((route) => this.#routes.get(route)),

@@ -1,5 +1,5 @@
 import { parse } from 'yaml';
-import { mergeMeshConfig, mergeProxyConfig } from '#api/mesh-merge.ts';
+import { mergeMeshConfig } from '#api/mesh-merge.ts';
 import { jsonDifference } from '../../json-difference.ts';
 import type { PrimitiveCheck } from './row.ts';
 
@@ -17,8 +17,9 @@ const meshConfig: PrimitiveCheck = ({ fields }) =>
   jsonDifference(read(fields.out), mergeMeshConfig(MERGED_INTO, read(fields.in)));
 
 const proxyConfig: PrimitiveCheck = ({ fields }) => {
-  const merged = mergeProxyConfig(read(fields.base), read(fields.overlay));
-  return jsonDifference(read(fields.result), merged);
+  const [base, overlay] = [read(fields.base), read(fields.overlay)];
+  const merged = mergeMeshConfig({ defaultConfig: base }, { defaultConfig: overlay });
+  return jsonDifference(read(fields.result), merged.defaultConfig);
 };
 
 /** Settings of the mesh and of proxies, merged. */
