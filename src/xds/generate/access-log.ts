@@ -11,109 +11,30 @@ import { AccessLogType } from '#gen/envoy-api/envoy/data/accesslog/v3/accesslog_
 import { ExpressionFilterSchema } from '#gen/envoy-api/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.js';
 import { StdoutAccessLogSchema } from '#gen/envoy-api/envoy/extensions/access_loggers/stream/v3/stream_pb.js';
 import type { MeshSettings } from '#model/mesh-settings.ts';
-import { verdictPrefix } from '#xds/generate/authz/external-check.ts';
-import { AUDIT_PREFIX, CUSTOM_PLACES, ENFORCED_PREFIX } from '#xds/generate/authz/filters.ts';
+import {
+  commonFields,
+  connectionFields,
+  type LogSource,
+  type PathFate,
+  requestFields,
+} from '#xds/generate/access-log-fields.ts';
 import { GATE_PEER_KEY } from '#xds/generate/authz/gate-matcher.ts';
 import { typedConfig } from '#xds/generate/proto-values.ts';
 
 /** Which requests are written down. */
 export type LoggedRequests = MeshSettings['accessLog'];
 
-/** Where a line comes from. */
-export interface LogSource {
-  /** `inbound` = calls to the workload, `outbound` = its own calls. */
-  readonly direction: 'inbound' | 'outbound';
-  /** The workload's port (inbound) or the service port (outbound); 0 = any. */
-  readonly port: number;
-}
-
-/**
- * The path of a request as it came. Where routes may rewrite it, that is in a header, which callers
- * must not be able to set; elsewhere it is the path itself, whatever a caller claims. Without its
- * query.
- */
-export const PATH_AS_SENT = {
-  rewritten: '%PATH(NQ:ORIG_OR_PATH)',
-  kept: '%PATH(NQ:PATH)',
-} as const;
-
-/**
- * Facts of the connection, for lines of both protocols. `kind` tells our lines from Envoy's own on
- * its output.
- */
-function commonFields(source: LogSource): JsonObject {
-  return {
-    kind: 'access',
-    direction: source.direction,
-    port: source.port,
-    start_time: '%START_TIME%',
-    duration_ms: '%DURATION%',
-    bytes_received: '%BYTES_RECEIVED%',
-    bytes_sent: '%BYTES_SENT%',
-    response_flags: '%RESPONSE_FLAGS%',
-    connection_termination_details: '%CONNECTION_TERMINATION_DETAILS%',
-    peer: '%DOWNSTREAM_PEER_URI_SAN%',
-    downstream_remote_address: '%DOWNSTREAM_REMOTE_ADDRESS%',
-    downstream_local_address: '%DOWNSTREAM_LOCAL_ADDRESS%',
-    downstream_transport_failure_reason: '%DOWNSTREAM_TRANSPORT_FAILURE_REASON%',
-    requested_server_name: '%REQUESTED_SERVER_NAME%',
-    upstream_cluster: '%UPSTREAM_CLUSTER%',
-    upstream_host: '%UPSTREAM_HOST%',
-    upstream_transport_failure_reason: '%UPSTREAM_TRANSPORT_FAILURE_REASON%',
-  };
-}
-
-/** Never a query string or header beyond these: they carry secrets. */
-const HTTP_FIELDS: JsonObject = {
-  method: '%REQ(:METHOD)%',
-  authority: '%REQ(:AUTHORITY)%',
-  protocol: '%PROTOCOL%',
-  response_code: '%RESPONSE_CODE%',
-  response_code_details: '%RESPONSE_CODE_DETAILS%',
-  grpc_status: '%GRPC_STATUS%',
-  request_id: '%REQ(X-REQUEST-ID)%',
-  // W3C Trace Context: the trace that the caller made the request in.
-  traceparent: '%REQ(TRACEPARENT)%',
-};
-
-const HTTP_RBAC = 'envoy.filters.http.rbac';
-const NETWORK_RBAC = 'envoy.filters.network.rbac';
-
-/** The rules of policies that matched, by the keys of their filters. */
-function policyFields(filter: string, auditKey: string): JsonObject {
-  const checks = CUSTOM_PLACES.map((place) => [
-    `custom_policy_${place}`,
-    `%DYNAMIC_METADATA(${filter}:${verdictPrefix(place)}shadow_effective_policy_id)%`,
-  ]);
-  return {
-    audit_policy: `%DYNAMIC_METADATA(${filter}:${auditKey})%`,
-    ...Object.fromEntries(checks),
-  };
-}
-
-const HTTP_POLICIES: JsonObject = {
-  ...policyFields(HTTP_RBAC, `${AUDIT_PREFIX}enforced_effective_policy_id`),
-  allow_policy: `%DYNAMIC_METADATA(${HTTP_RBAC}:${ENFORCED_PREFIX.allow}enforced_effective_policy_id)%`,
-};
-const TCP_POLICIES = policyFields(NETWORK_RBAC, `${AUDIT_PREFIX}shadow_effective_policy_id`);
-
 /** Lines about requests. `paths`: what becomes of their paths on the way. */
 export function httpAccessLog(
   source: LogSource,
   logged: LoggedRequests,
-  paths: keyof typeof PATH_AS_SENT,
+  paths: PathFate,
 ): AccessLog {
   // The application's own error answers are written down where it is called, not once more by each
   // caller.
   const isInbound = source.direction === 'inbound';
   const noteworthy = isInbound ? [...FAILED_HTTP, AUDITED] : [FLAGGED];
-  const path = `${PATH_AS_SENT[paths]}%`;
-  const fields = {
-    ...commonFields(source),
-    ...HTTP_FIELDS,
-    path,
-    ...(isInbound && HTTP_POLICIES),
-  };
+  const fields = requestFields(source, paths);
   return jsonLines(fields, logged === 'all' ? [] : noteworthy);
 }
 
@@ -121,7 +42,7 @@ export function httpAccessLog(
 export function tcpAccessLog(source: LogSource, logged: LoggedRequests): AccessLog {
   const isInbound = source.direction === 'inbound';
   const noteworthy = isInbound ? [...FAILED_TCP, ENDED_AUDITED] : FAILED_TCP;
-  const fields = { ...commonFields(source), ...(isInbound && TCP_POLICIES) };
+  const fields = connectionFields(source);
   return jsonLines(fields, logged === 'all' ? [ENDED] : noteworthy);
 }
 

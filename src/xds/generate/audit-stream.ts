@@ -15,8 +15,8 @@ import {
   ENDED_AUDITED,
   expression,
   FAILED_STATUS,
-  PATH_AS_SENT,
 } from '#xds/generate/access-log.ts';
+import { PATH_AS_SENT, type PathFate } from '#xds/generate/access-log-fields.ts';
 import { JWT_PAYLOAD } from '#xds/generate/authn/jwt.ts';
 import { verdictPrefix } from '#xds/generate/authz/external-check.ts';
 import { AUDIT_PREFIX, CUSTOM_PLACES, ENFORCED_PREFIX } from '#xds/generate/authz/filters.ts';
@@ -80,13 +80,10 @@ const TCP_TAGS: Tags = {
 };
 
 /**
- * What is streamed about requests; `paths` as for the lines about them. Cheap conditions come first: a request that is fine is looked at
- * by its status alone.
+ * What is streamed about requests; `paths` as for the lines about them. Cheap conditions come
+ * first: a request that is fine is looked at by its status alone.
  */
-export function httpAuditStreams(
-  audit: AuditStreams,
-  paths: keyof typeof PATH_AS_SENT,
-): readonly AccessLog[] {
+export function httpAuditStreams(audit: AuditStreams, paths: PathFate): readonly AccessLog[] {
   const denied = anyOf([
     REFUSED_BY_FILTER,
     all([FAILED_STATUS, expression('response.code_details.startsWith("rbac_access_denied")')]),

@@ -18,6 +18,7 @@ import { HARDENING } from '#policy/hardening.ts';
 import { PATH_NORMALIZATIONS } from '#policy/path-normalization.ts';
 import { PROXY_HEADER_PREFIXES, PROXY_HEADERS } from '#policy/proxy-headers.ts';
 import { httpAccessLog, type LoggedRequests, plaintextLog } from '#xds/generate/access-log.ts';
+import type { PathFate } from '#xds/generate/access-log-fields.ts';
 import { type AuditStreams, httpAuditStreams } from '#xds/generate/audit-stream.ts';
 import { denialReplies, type RuleDenial } from '#xds/generate/authz/denials.ts';
 import {
@@ -123,7 +124,7 @@ const OUTSIDE_HTTP2 = {
 };
 
 /** What is common to managers that judge their callers. */
-function judging(input: JudgingInput, paths: 'rewritten' | 'kept'): ManagerInit {
+function judging(input: JudgingInput, paths: PathFate): ManagerInit {
   const { proxyHeadersAreStripped } = HARDENING[input.hardening];
   return {
     ...common(input),

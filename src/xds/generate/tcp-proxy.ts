@@ -8,12 +8,8 @@ import {
   TcpProxySchema,
   UpstreamConnectMode,
 } from '#gen/envoy-api/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';
-import {
-  type LoggedRequests,
-  type LogSource,
-  plaintextLog,
-  tcpAccessLog,
-} from '#xds/generate/access-log.ts';
+import { type LoggedRequests, plaintextLog, tcpAccessLog } from '#xds/generate/access-log.ts';
+import type { LogSource } from '#xds/generate/access-log-fields.ts';
 import { duration, typedConfig } from '#xds/generate/proto-values.ts';
 
 /** A TCP proxy to one cluster. */
