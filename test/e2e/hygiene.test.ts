@@ -1,6 +1,6 @@
 // What the running demo mesh leaves lying around: nothing that it should not.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { connect as connectHttp2, type IncomingHttpHeaders } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -27,7 +27,8 @@ function filesBelow(folder: string): readonly string[] {
 }
 
 function holdsKey(path: string): boolean {
-  const text = readFileSync(path, 'latin1');
+  // What is written whole has another name before.
+  const text = existsSync(path) ? readFileSync(path, 'latin1') : '';
   return /PRIVATE KEY|client-key-data/.test(text);
 }
 

@@ -103,7 +103,9 @@ export async function startAgent(
 /** The content of every plain file below a folder. */
 export function filesBelow(folder: string): ReadonlyMap<string, string> {
   const names = readdirSync(folder, { recursive: true }).map(String);
-  const plain = names.map((name) => join(folder, name)).filter((path) => statSync(path).isFile());
+  const isPlain = (path: string): boolean =>
+    statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+  const plain = names.map((name) => join(folder, name)).filter(isPlain);
   return new Map(plain.map((path) => [path, readFileSync(path, 'utf8')]));
 }
 
