@@ -40,6 +40,21 @@ describe('an alarm', () => {
     alarm.ring();
   });
 
+  it('keeps the process alive while anybody waits, and no longer', async () => {
+    const { clock, alarm } = setUp();
+    const other = new Alarm(clock);
+    const kept = (): number =>
+      process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length;
+    const before = kept();
+    const both = [alarm.wait(100), other.wait(200)];
+    assert.equal(kept(), before + 1);
+    clock.advance(100);
+    assert.equal(kept(), before + 1);
+    clock.advance(100);
+    assert.equal(kept(), before);
+    await Promise.all(both);
+  });
+
   it('ends a wait that is still on when the next one begins', async () => {
     const { clock, alarm } = setUp();
     const first = alarm.wait(100);

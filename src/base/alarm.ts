@@ -3,6 +3,10 @@ import type { Clock } from '#base/clock.ts';
 /** The longest delay that setInterval takes. */
 const INTERVAL_MS_MAX = 2 ** 31 - 1;
 
+/** One for all waits: there may be thousands. */
+let waits = 0;
+let keepAlive: NodeJS.Timeout | undefined;
+
 /**
  * A wait that somebody may end early, one at a time: as `delay` with a signal, at a tenth of its
  * cost, for those who wait again and again.
@@ -19,11 +23,13 @@ export class Alarm {
   wait(delayMs: number): Promise<void> {
     this.ring();
     return new Promise((resolve) => {
-      const alive = setInterval(() => {}, INTERVAL_MS_MAX);
+      waits += 1;
+      keepAlive ??= setInterval(() => {}, INTERVAL_MS_MAX);
       const finish = (): void => {
         timer.cancel();
-        clearInterval(alive);
         this.#finish = undefined;
+        waits -= 1;
+        if (waits === 0) endKeepAlive();
         resolve();
       };
       const timer = this.#clock.after(delayMs, finish);
@@ -35,4 +41,9 @@ export class Alarm {
   ring(): void {
     this.#finish?.();
   }
+}
+
+function endKeepAlive(): void {
+  clearInterval(keepAlive);
+  keepAlive = undefined;
 }

@@ -1,4 +1,5 @@
-import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { BinaryReader } from '@bufbuild/protobuf/wire';
+import { encodeMessage, field } from '#base/message-writer.ts';
 
 /** What is sent to the certificate authority (istio.v1.auth.IstioCertificateRequest). */
 export interface CertificateRequest {
@@ -24,22 +25,15 @@ export interface CertificateRequest {
  */
 export function encodeCertificateRequest(request: CertificateRequest): Buffer {
   const { csr, validitySeconds, authority, site, lists } = request;
-  const writer = new BinaryWriter();
-  writer.tag(1, WireType.LengthDelimited).string(csr);
-  writer.tag(3, WireType.Varint).int64(validitySeconds);
+  const fields = [field(1, csr), field(3, validitySeconds)];
   // A google.protobuf.Struct: a map of texts to values, of which field 3 is a text.
   const wishes = { BulwarkAuthority: authority, BulwarkSite: site, BulwarkLists: lists };
   const entries = Object.entries(wishes).filter(([, wish]) => wish !== undefined);
-  if (entries.length > 0) writer.tag(4, WireType.LengthDelimited).fork();
-  for (const [name, wish = ''] of entries) {
-    writer.tag(1, WireType.LengthDelimited).fork();
-    writer.tag(1, WireType.LengthDelimited).string(name);
-    writer.tag(2, WireType.LengthDelimited).fork();
-    writer.tag(3, WireType.LengthDelimited).string(wish);
-    writer.join().join();
-  }
-  if (entries.length > 0) writer.join();
-  return Buffer.from(writer.finish());
+  const struct = entries.map(([name, wish = '']) =>
+    field(1, [field(1, name), field(2, [field(3, wish)])]),
+  );
+  if (struct.length > 0) fields.push(field(4, struct));
+  return encodeMessage(...fields);
 }
 
 /**

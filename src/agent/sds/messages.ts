@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
-import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { BinaryReader } from '@bufbuild/protobuf/wire';
+import { encodeMessage, field, type MessageField } from '#base/message-writer.ts';
 
 /**
  * The messages of SDS on the wire, by hand: a dozen fields of envoy.service.discovery.v3 and of
@@ -107,18 +108,14 @@ export function encodeDeltaResponse(
   removed: readonly string[],
   nonce: string,
 ): Buffer {
-  const writer = new BinaryWriter();
-  for (const { name, version, secret } of resources) {
-    writer.tag(2, WireType.LengthDelimited).fork();
-    writer.tag(1, WireType.LengthDelimited).string(version);
-    writeAny(writer, 2, secret);
-    writer.tag(3, WireType.LengthDelimited).string(name);
-    writer.join();
-  }
-  writer.tag(4, WireType.LengthDelimited).string(SECRET_TYPE_URL);
-  writer.tag(5, WireType.LengthDelimited).string(nonce);
-  for (const name of removed) writer.tag(6, WireType.LengthDelimited).string(name);
-  return Buffer.from(writer.finish());
+  return encodeMessage(
+    ...resources.map(({ name, version, secret }) =>
+      field(2, [field(1, version), field(2, anyOf(SECRET_TYPE_URL, secret)), field(3, name)]),
+    ),
+    field(4, SECRET_TYPE_URL),
+    field(5, nonce),
+    ...removed.map((name) => field(6, name)),
+  );
 }
 
 /** A DiscoveryResponse (state of the world). */
@@ -127,22 +124,18 @@ export function encodeWorldResponse(
   version: string,
   nonce: string,
 ): Buffer {
-  const writer = new BinaryWriter();
-  writer.tag(1, WireType.LengthDelimited).string(version);
-  for (const { secret } of resources) writeAny(writer, 2, secret);
-  writer.tag(4, WireType.LengthDelimited).string(SECRET_TYPE_URL);
-  writer.tag(5, WireType.LengthDelimited).string(nonce);
-  return Buffer.from(writer.finish());
+  return encodeMessage(
+    field(1, version),
+    ...resources.map(({ secret }) => field(2, anyOf(SECRET_TYPE_URL, secret))),
+    field(4, SECRET_TYPE_URL),
+    field(5, nonce),
+  );
 }
 
 /** A Secret with a tls_certificate: private key and chain, both PEM. */
 export function encodeTlsCertificate(name: string, chainPem: string, keyPem: string): Uint8Array {
-  const writer = new BinaryWriter();
-  writer.tag(1, WireType.LengthDelimited).string(name);
-  writer.tag(2, WireType.LengthDelimited).fork();
-  writeInlineBytes(writer, 1, chainPem);
-  writeInlineBytes(writer, 2, keyPem);
-  return writer.join().finish();
+  const certificate = [field(1, inlineBytes(chainPem)), field(2, inlineBytes(keyPem))];
+  return encodeMessage(field(1, name), field(2, certificate));
 }
 
 /** What peers are verified against, PEM. */
@@ -159,15 +152,10 @@ export function encodeValidationContext(
   name: string,
   { rootsPem, crlPem = '', isLeafOnly = true }: ValidationContext,
 ): Uint8Array {
-  const writer = new BinaryWriter();
-  writer.tag(1, WireType.LengthDelimited).string(name);
-  writer.tag(4, WireType.LengthDelimited).fork();
-  writeInlineBytes(writer, 1, rootsPem);
-  if (crlPem !== '') {
-    writeInlineBytes(writer, 7, crlPem);
-    if (isLeafOnly) writer.tag(14, WireType.Varint).bool(true);
-  }
-  return writer.join().finish();
+  const context = [field(1, inlineBytes(rootsPem))];
+  if (crlPem !== '') context.push(field(7, inlineBytes(crlPem)));
+  if (crlPem !== '' && isLeafOnly) context.push(field(14, 1));
+  return encodeMessage(field(1, name), field(4, context));
 }
 
 /**
@@ -178,35 +166,20 @@ export function encodeSpiffeContext(
   name: string,
   rootsPemByDomain: ReadonlyMap<string, string>,
 ): Uint8Array {
-  const config = new BinaryWriter();
-  for (const [trustDomain, rootsPem] of rootsPemByDomain) {
-    config.tag(1, WireType.LengthDelimited).fork();
-    config.tag(1, WireType.LengthDelimited).string(trustDomain);
-    writeInlineBytes(config, 2, rootsPem);
-    config.join();
-  }
-  const writer = new BinaryWriter();
-  writer.tag(1, WireType.LengthDelimited).string(name);
-  writer.tag(4, WireType.LengthDelimited).fork();
-  writer.tag(12, WireType.LengthDelimited).fork();
-  writer.tag(1, WireType.LengthDelimited).string('envoy.tls.cert_validator.spiffe');
-  writer.tag(2, WireType.LengthDelimited).fork();
-  writer.tag(1, WireType.LengthDelimited).string(SPIFFE_VALIDATOR_URL);
-  writer.tag(2, WireType.LengthDelimited).bytes(config.finish());
-  return writer.join().join().join().finish();
+  const domains = [...rootsPemByDomain].map(([trustDomain, rootsPem]) =>
+    field(1, [field(1, trustDomain), field(2, inlineBytes(rootsPem))]),
+  );
+  const config = anyOf(SPIFFE_VALIDATOR_URL, domains);
+  const validator = [field(1, 'envoy.tls.cert_validator.spiffe'), field(2, config)];
+  return encodeMessage(field(1, name), field(4, [field(12, validator)]));
 }
 
-/** A google.protobuf.Any that holds a Secret. */
-function writeAny(writer: BinaryWriter, field: number, secret: Uint8Array): void {
-  writer.tag(field, WireType.LengthDelimited).fork();
-  writer.tag(1, WireType.LengthDelimited).string(SECRET_TYPE_URL);
-  writer.tag(2, WireType.LengthDelimited).bytes(secret);
-  writer.join();
+/** A google.protobuf.Any. */
+function anyOf(typeUrl: string, content: Uint8Array | readonly MessageField[]): MessageField[] {
+  return [field(1, typeUrl), field(2, content)];
 }
 
 /** An envoy.config.core.v3.DataSource with inline_bytes. */
-function writeInlineBytes(writer: BinaryWriter, field: number, text: string): void {
-  writer.tag(field, WireType.LengthDelimited).fork();
-  writer.tag(2, WireType.LengthDelimited).bytes(Buffer.from(text));
-  writer.join();
+function inlineBytes(text: string): MessageField[] {
+  return [field(2, text)];
 }
