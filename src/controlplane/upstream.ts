@@ -56,6 +56,7 @@ export async function openUpstream(
     { ...deps, client: listClient, credential, roots },
   );
   authority.onChange(async () => exchange.rootsChanged());
+  exchange.onNews(() => authority.lookAt(exchange.news().lists));
   return { authority, exchange };
 }
 

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { parseCertificatesPem } from '#pki/certificate.ts';
 import { CertificateCaller } from '../kit/certificate-caller.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { accountsYaml, serviceYaml, strictYaml, workloadOf, yamlOf } from '../kit/mesh-objects.ts';
@@ -93,6 +94,24 @@ test('a revocation between servers', { timeout: 240_000 }, async (t) => {
     await above.command('cert', 'unrevoke', '--identity', DEFAULT_ACCOUNT);
     const isBack = async () => !(await isRefused());
     await waitUntil(isBack, 'it gets one again', { withinMs: WITHIN_MS });
+  });
+
+  await t.test('of a site ends what it signed, until it has another authority', async (t) => {
+    const caller = await connect(t, below);
+    const { port } = meshes['of the server below'];
+    const call = (certificate: Awaited<ReturnType<typeof caller.certificate>>) =>
+      callPeer({ port, certificate, data: httpRequest('/') });
+    const before = await caller.certificate();
+    assert.equal(statusOf(await call(before)), 200);
+    const [, intermediate] = parseCertificatesPem(before.certificate);
+    const revoke = await connect(t, above);
+    await revoke.revoke('site', intermediate?.serial ?? '');
+    const isRefused = async () => /revoked/i.test((await call(before)).error ?? '');
+    await waitUntil(isRefused, 'what it signed is refused', { withinMs: WITHIN_MS });
+    const isBack = async () => statusOf(await call(await caller.certificate())) === 200;
+    await waitUntil(isBack, 'it signs with another', { withinMs: WITHIN_MS });
+    assert.equal(await isRefused(), true);
+    await revoke.unrevoke('site');
   });
 
   await t.test(

@@ -22,6 +22,7 @@ test('a bundle without lists revokes nothing, one with a list what it names', ()
     isTrusted: true,
     isCurrent: true,
     isRevoked: true,
+    isAuthorityRevoked: false,
   });
 });
 
@@ -58,5 +59,6 @@ test('below an intermediate its list is needed, and those above it when they are
   assert.throws(() => standing(good, false), missing);
   assert.equal(standing(good + crlOf(root, []), false).isRevoked, false);
   const ofMiddle = crlOf(root, [middle.certificate.serial]);
-  assert.equal(standing(good + ofMiddle, false).isRevoked, true, 'its authority is');
+  const { isRevoked, isAuthorityRevoked } = standing(good + ofMiddle, false);
+  assert.deepEqual([isRevoked, isAuthorityRevoked], [true, true], 'its authority is');
 });

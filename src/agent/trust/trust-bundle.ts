@@ -24,6 +24,8 @@ export interface BundleStanding {
   readonly isCurrent: boolean;
   /** Whether one of its lists names it: peers with this bundle will refuse it, too. */
   readonly isRevoked: boolean;
+  /** Whether one of them names an authority above it: another certificate may be no better. */
+  readonly isAuthorityRevoked: boolean;
 }
 
 /**
@@ -56,6 +58,7 @@ export function examineBundle(
     isTrusted,
     isCurrent: vouches(roots.slice(0, 1)),
     isRevoked: leaf !== undefined && isNamed([leaf, ...above], lists),
+    isAuthorityRevoked: isNamed(above, lists),
   };
 }
 

@@ -160,7 +160,10 @@ export class WorkloadTrust {
       const message = 'peers no longer trust the root above the certificate';
       this.#options.renewSoon({ reason: 'RootDistrusted', message }, 0);
     } else if (standing.isRevoked) {
-      this.#options.renewSoon({ reason: 'Revoked', message: 'the certificate is revoked' }, 0);
+      const message = 'the certificate is revoked';
+      // The next one may be from the same authority, until the server has another.
+      const delayMs = standing.isAuthorityRevoked ? random.fraction() * RENEWAL_SPREAD_MS : 0;
+      this.#options.renewSoon({ reason: 'Revoked', message }, delayMs);
     } else if (!standing.isCurrent) {
       const message = 'another root signs now';
       const delayMs = random.fraction() * RENEWAL_SPREAD_MS;

@@ -1,6 +1,6 @@
 import { isBulwarkError } from '#base/errors.ts';
 import { LIMITS } from '#base/limits.ts';
-import type { IssuerList } from '#ca/lists/issuer-list.ts';
+import { type IssuerList, issuerKey } from '#ca/lists/issuer-list.ts';
 import type { RevocationReason } from '#pki/build-crl.ts';
 import { type Certificate, parseCertificatesPem } from '#pki/certificate.ts';
 import { type CertificateList, isListOf, parseCrlsPem } from '#pki/crl.ts';
@@ -94,6 +94,15 @@ export function readOtherList({ pem, issuers, at }: ReceivedList): OtherList | s
   if (thisUpdateAt > at) return 'it is from the future';
   if (nextUpdateAt <= at) return 'it has expired';
   return { issuers, pem, thisUpdateAt, nextUpdateAt, number, revokedSerials };
+}
+
+/** Whether the list of the authority above it names an authority: the first of these. */
+export function isListed(
+  [own, above]: readonly [Certificate, ...Certificate[]],
+  lists: readonly OtherList[],
+): boolean {
+  const list = lists.find(({ issuers: [one] }) => above && issuerKey(one) === issuerKey(above));
+  return list?.revokedSerials.includes(own.serial) ?? false;
 }
 
 /** The certificates of a chain, the authority first; undefined when the text is none. */

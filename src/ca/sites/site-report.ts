@@ -18,6 +18,17 @@ export interface SiteReport {
   readonly missing: readonly { readonly name: string; readonly reason: string }[];
 }
 
+/** What is said until it is set who knows: nobody is proven to trust anything. */
+export function reportNothing({
+  signerKeyId,
+  rootAbove,
+}: {
+  readonly signerKeyId: string;
+  readonly rootAbove: (authorityKeyId: string) => string | undefined;
+}): SiteReport {
+  return { trusted: [], standsOn: [rootAbove(signerKeyId) ?? ''], missingCount: 0, missing: [] };
+}
+
 /** Workloads that a report names. */
 export const SITE_MISSING_NAMED = 10;
 const REPORT_LENGTH_MAX = 16_384;

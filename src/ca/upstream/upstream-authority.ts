@@ -5,12 +5,13 @@ import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { RandomSource } from '#base/random.ts';
+import { isListed, type OtherList } from '#ca/lists/other-lists.ts';
 import { declareUpstreamMetrics } from '#ca/metrics.ts';
 import { subjectOf } from '#ca/plugged-in/ca-problem.ts';
 import { type CaSet, parseCaSet } from '#ca/plugged-in/ca-set.ts';
 import type { MeshRoots, SignerStanding } from '#ca/roots/mesh-roots.ts';
 import type { Signer } from '#ca/signer.ts';
-import { encodeSiteReport, type SiteReport } from '#ca/sites/site-report.ts';
+import { encodeSiteReport, reportNothing, type SiteReport } from '#ca/sites/site-report.ts';
 import {
   filesOf,
   isUnsound,
@@ -25,6 +26,7 @@ import {
   type GrantOptions,
   obtainGrant,
   type SoundGrant,
+  standingOf,
 } from '#ca/upstream/upstream-grant.ts';
 import { parseCertificatesPem } from '#pki/certificate.ts';
 import type { PemText } from '#pki/pem.ts';
@@ -71,6 +73,10 @@ export class UpstreamAuthority implements Component, MeshRoots {
   #grant: UpstreamGrant;
   #set: CaSet;
   #renewAt = 0;
+  /** The serial of an intermediate that was found revoked. */
+  #revoked = '';
+  /** Ends the pause before the next look. */
+  #wake = new AbortController();
   #report: (standing: SignerStanding) => SiteReport = reportNothing;
   #running: Promise<void> = Promise.resolve();
 
@@ -121,22 +127,18 @@ export class UpstreamAuthority implements Component, MeshRoots {
     }));
   }
 
-  /** Who signs now. */
   get signer(): Signer {
     return this.#set.signer;
   }
 
-  /** The roots that peers are verified against, PEM, the one above the signer first. */
   get bundlePem(): PemText {
     return this.#set.bundlePem;
   }
 
-  /** Calls `listener` after each change, one after the other. */
   onChange(listener: () => Promise<void>): void {
     this.#listeners.push(listener);
   }
 
-  /** Calls `listener` before a new intermediate signs, and waits for it. */
   onArrival(listener: (signer: Signer) => Promise<void>): void {
     this.#arrivals.push(listener);
   }
@@ -151,6 +153,21 @@ export class UpstreamAuthority implements Component, MeshRoots {
 
   reportWith(report: (standing: SignerStanding) => SiteReport): void {
     this.#report = report;
+  }
+
+  /**
+   * An intermediate that the server above has revoked is replaced at once, if that gives another:
+   * peers refuse whatever it signs.
+   * @param lists those of the others
+   */
+  lookAt(lists: readonly OtherList[]): void {
+    const { issuers } = this.#set.signer;
+    const [{ serial }] = issuers;
+    if (this.#revoked === serial || !isListed(issuers, lists)) return;
+    this.#revoked = serial;
+    this.#deps.log.error('the intermediate of this server is revoked', { serial });
+    this.#renewAt = 0;
+    this.#wake.abort();
   }
 
   async start(): Promise<void> {
@@ -168,6 +185,7 @@ export class UpstreamAuthority implements Component, MeshRoots {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       let pauseMs = this.#lookMs();
+      this.#wake = new AbortController();
       try {
         await this.#refresh();
         this.#backoff.reset();
@@ -183,7 +201,8 @@ export class UpstreamAuthority implements Component, MeshRoots {
           error,
         });
       }
-      if (!signal.aborted) await delay(clock, pauseMs, signal);
+      const ended = AbortSignal.any([signal, this.#wake.signal]);
+      if (!ended.aborted) await delay(clock, pauseMs, ended);
     }
   }
 
@@ -277,16 +296,4 @@ export class UpstreamAuthority implements Component, MeshRoots {
       roots: this.#set.roots.map(({ serial }) => serial),
     });
   }
-}
-
-function standingOf({ signer, roots }: CaSet): Standing {
-  return {
-    authority: signer.issuers[0].subjectKeyId ?? '',
-    root: roots[0].subjectKeyId ?? '',
-  };
-}
-
-/** Until it is set who knows: nobody is proven to trust anything. */
-function reportNothing({ signerKeyId, rootAbove }: SignerStanding): SiteReport {
-  return { trusted: [], standsOn: [rootAbove(signerKeyId) ?? ''], missingCount: 0, missing: [] };
 }

@@ -4,6 +4,7 @@ import { type CaSet, parseCaSet } from '#ca/plugged-in/ca-set.ts';
 import {
   filesOf,
   isUnsound,
+  type Standing,
   splitAnswer,
   type UpstreamGrant,
 } from '#ca/upstream/upstream-files.ts';
@@ -72,6 +73,14 @@ export async function askRoots(deps: GrantDeps, site: string): Promise<string> {
   throw new BulwarkError('CA_UPSTREAM_FAILED', 'the upstream authority did not name its roots', {
     remedy: 'check that upstreamCa is a Bulwark server',
   });
+}
+
+/** Which root an authority stands on. */
+export function standingOf({ signer, roots }: CaSet): Standing {
+  return {
+    authority: signer.issuers[0].subjectKeyId ?? '',
+    root: roots[0].subjectKeyId ?? '',
+  };
 }
 
 /** Says what an operator can mend, whatever was wrong. */
