@@ -9,8 +9,8 @@ import { median } from '../median.ts';
 
 const IDENTITIES = 100;
 const ROUNDS = 3;
-/** Long enough for what starting left behind to be collected. */
-const REST_MS = 5000;
+/** Long enough for what starting left behind to be collected: V8 looks when little happens. */
+const REST_MS = 30_000;
 const BARE =
   "require('node:tls'); require('node:http2'); process.stdout.write('up'); setInterval(() => {}, 1e6)";
 const NAMES = Array.from({ length: IDENTITIES }, (_, index) => `app-${index}`);

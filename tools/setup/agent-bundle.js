@@ -56,7 +56,12 @@ export async function ensureAgentBundle({ root, report, node }) {
     writeFileSync(join(made, 'bundle.cjs'), bundle.text);
     writeFileSync(join(made, 'inputs.json'), JSON.stringify(bundle.inputs));
     rmSync(place, { recursive: true, force: true });
-    renameSync(made, place);
+    try {
+      renameSync(made, place);
+    } catch (error) {
+      // Otherwise another set-up was first, and its result is the same.
+      if (!existsSync(join(place, 'inputs.json'))) throw error;
+    }
     return true;
   } finally {
     rmSync(work, { recursive: true, force: true });
