@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { TestContext } from 'node:test';
+import { after, before, type TestContext } from 'node:test';
 import type { ApiAnswer, ApiClient } from './api-client.ts';
 import { startApiServer, type TestApiServer } from './api-server.ts';
 import { temporaryDirectory } from './temp-directory.ts';
@@ -30,6 +30,32 @@ export async function startTeamServer(test: Pick<TestContext, 'after'>): Promise
   await created(bindIn('team1-ns', 'team1', 'ClusterRole/admin', 'Group/team1', api.admin));
   await created(bindIn('team2-ns', 'team2', 'ClusterRole/edit', 'User/bo', api.admin));
   return { api, person, ana: person('ana', 'team1', 'visitors'), bo: person('bo', 'team2') };
+}
+
+/** One for all tests of a file, from before the first until after the last. */
+export function teamSuite(): TeamServer {
+  const closers: (() => unknown)[] = [];
+  let started: TeamServer | undefined;
+  before(async () => {
+    const suite = { after: (close: () => unknown) => void closers.unshift(close) };
+    started = await startTeamServer(suite as never);
+  });
+  after(async () => {
+    for (const close of closers) await close();
+  });
+  const server = (): TeamServer => started ?? assert.fail('the first test has not begun');
+  return {
+    get api() {
+      return server().api;
+    },
+    get ana() {
+      return server().ana;
+    },
+    get bo() {
+      return server().bo;
+    },
+    person: (user, ...groups) => server().person(user, ...groups),
+  };
 }
 
 /** What was created. @throws AssertionError when it was refused */
