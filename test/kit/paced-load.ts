@@ -14,7 +14,7 @@ export interface PacedCounts {
   /** By status; 0 = no answer. */
   readonly answers: ReadonlyMap<number, number>;
   readonly sent: number;
-  /** Answered later than `LATE_MS` after they were due. */
+  /** Answered later than `LATE_MS` after they were due, or not sent: too many were waiting. */
   readonly late: number;
   /** The first few answers other than 200, in words. */
   readonly others: readonly string[];
@@ -30,11 +30,14 @@ interface Counts {
 /** What the answer of a busy machine may take; counted from when the request was due. */
 const LATE_MS = 1000;
 const TICK_MS = 4;
+/** Requests that wait for an answer at the same time: of one connection, or of all new ones. */
+const WAITING_MAX = { connection: 8, others: 32 } as const;
 const OTHERS_MAX = 5;
 
 /**
  * Asks at a fixed rate, whether or not answers come: a server that stands still for a moment gets
- * all that was due meanwhile, as from many independent users.
+ * what was due meanwhile, as from many independent users. On a machine that cannot keep up the rate
+ * falls: answers that nobody waits for any more would be failures of the test alone.
  */
 export class PacedLoad {
   readonly #options: PacedLoadOptions;
@@ -52,6 +55,11 @@ export class PacedLoad {
     this.#timer = setInterval(() => this.#sendDue(), TICK_MS);
   }
 
+  /** Requests that were sent since the last `restart`. */
+  get sent(): number {
+    return this.#counts.sent;
+  }
+
   /** Counts from now on only what is sent from now on. Gives what was counted until now. */
   restart(): PacedCounts {
     const before = this.#counts;
@@ -67,11 +75,19 @@ export class PacedLoad {
     return this.#counts;
   }
 
+  get #waitingMax(): number {
+    return this.#clients.length * WAITING_MAX.connection || WAITING_MAX.others;
+  }
+
   #sendDue(): void {
     const { requestsPerSecond } = this.#options;
     const elapsedMs = performance.now() - this.#startedAt;
     const wanted = Math.floor((elapsedMs / 1000) * requestsPerSecond);
     for (; this.#due < wanted; this.#due += 1) {
+      if (this.#open.size >= this.#waitingMax) {
+        this.#counts.late += 1;
+        continue;
+      }
       const dueAt = this.#startedAt + (this.#due / requestsPerSecond) * 1000;
       const one = this.#send(dueAt).finally(() => this.#open.delete(one));
       this.#open.add(one);
