@@ -1,7 +1,7 @@
 // What objects of the Gateway API come to.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { gatewayObjects } from '#policy/gateway/gateway-mesh.ts';
+import { seenByGateways } from '#policy/gateway/gateway-mesh.ts';
 import { testMesh } from '../../../test/kit/mesh.ts';
 import { objectsOf } from '../../../test/kit/objects.ts';
 
@@ -21,7 +21,7 @@ spec: { parentRefs: [{ name: g, namespace: edge }], ${spec} }
 
 function derived(...documents: readonly string[]) {
   const mesh = testMesh(objectsOf(documents.join('---'))).model.snapshot();
-  const { gateways, virtualServices } = gatewayObjects(mesh, 'cluster.local');
+  const { gateways, virtualServices } = seenByGateways(mesh);
   const [gateway, route] = [gateways.all()[0], virtualServices.all()[0]];
   return { gateway, servers: gateway?.spec?.servers ?? [], route, http: route?.spec?.http ?? [] };
 }

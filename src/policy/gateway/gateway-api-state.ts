@@ -10,7 +10,7 @@ import {
 } from '#policy/gateway/derived-gateways.ts';
 import { parentsOf } from '#policy/gateway/derived-routes.ts';
 import { lackingSecrets } from '#policy/gateway/gateway-findings.ts';
-import { gatewayObjects } from '#policy/gateway/gateway-mesh.ts';
+import { seenByGateways } from '#policy/gateway/gateway-mesh.ts';
 import { type BoundServer, gatewayPorts } from '#policy/gateway/gateway-ports.ts';
 import { commonHosts, hostsForNamespace } from '#policy/gateway/server-hosts.ts';
 import { GATEWAY_NAME } from '#policy/target-references.ts';
@@ -43,7 +43,7 @@ export class GatewayApiStates {
   readonly #servers = new Map<Workload, readonly BoundServer[]>();
 
   constructor(mesh: MeshSnapshot) {
-    this.#mesh = { ...mesh, ...gatewayObjects(mesh, mesh.settings.clusterDomain) };
+    this.#mesh = seenByGateways(mesh);
   }
 
   /** Undefined for a Gateway of another controller. */

@@ -5,17 +5,17 @@ import { controllerOf, derivedGateway, derivedName } from '#policy/gateway/deriv
 import { derivedRoute, type Parent, parentsOf } from '#policy/gateway/derived-routes.ts';
 
 /** What gateways are made from. */
-export type GatewayObjects = Pick<MeshSnapshot, 'gateways' | 'virtualServices'>;
+type GatewayObjects = Pick<MeshSnapshot, 'gateways' | 'virtualServices'>;
 
 /** What that comes from. */
-export type GatewayApiObjects = GatewayObjects &
+type GatewayApiObjects = GatewayObjects &
   Pick<MeshSnapshot, 'kubernetesGateways' | 'gatewayClasses' | 'httpRoutes' | 'namespaces'>;
 
 /**
  * The Gateways and VirtualServices of a mesh with what its objects of the Gateway API come to
  * (derived-gateways, derived-routes). Without such objects, the very same indexes.
  */
-export function gatewayObjects(mesh: GatewayApiObjects, clusterDomain: string): GatewayObjects {
+function gatewayObjects(mesh: GatewayApiObjects, clusterDomain: string): GatewayObjects {
   const { gateways, virtualServices, kubernetesGateways, gatewayClasses, namespaces } = mesh;
   const served = kubernetesGateways
     .all()
@@ -44,12 +44,31 @@ export function gatewayObjects(mesh: GatewayApiObjects, clusterDomain: string): 
 }
 
 const seen = new WeakMap<MeshSnapshot, MeshSnapshot>();
+/** The last objects by the Gateways that they come from, with what else they were made of. */
+const made = new WeakMap<
+  MeshSnapshot['kubernetesGateways'],
+  { readonly from: readonly unknown[]; readonly objects: GatewayObjects }
+>();
 
-/** A mesh as its gateways see it: with what its objects of the Gateway API come to. */
+/**
+ * A mesh as its gateways see it: with what its objects of the Gateway API come to. The indexes are
+ * the same ones as long as nothing that they come from changed.
+ */
 export function seenByGateways(mesh: MeshSnapshot): MeshSnapshot {
-  const known = seen.get(mesh) ?? { ...mesh, ...gatewayObjects(mesh, mesh.settings.clusterDomain) };
+  const known = seen.get(mesh) ?? { ...mesh, ...objectsOf(mesh) };
   seen.set(mesh, known);
   return known;
+}
+
+function objectsOf(mesh: MeshSnapshot): GatewayObjects {
+  const { gateways, virtualServices, gatewayClasses, httpRoutes, namespaces, settings } = mesh;
+  const { clusterDomain } = settings;
+  const from = [gateways, virtualServices, gatewayClasses, httpRoutes, namespaces, clusterDomain];
+  const last = made.get(mesh.kubernetesGateways);
+  if (last?.from.every((part, index) => part === from[index])) return last.objects;
+  const objects = gatewayObjects(mesh, clusterDomain);
+  made.set(mesh.kubernetesGateways, { from, objects });
+  return objects;
 }
 
 function withMore<T extends ApiObject>(

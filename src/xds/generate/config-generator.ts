@@ -4,6 +4,7 @@ import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
 import { bindingsOf, TokenPolicies } from '#policy/authn/jwt.ts';
 import type { Authorizer, WorkloadAuthorization } from '#policy/authz/selection.ts';
+import { seenByGateways } from '#policy/gateway/gateway-mesh.ts';
 import { JwtConfigs } from '#xds/generate/authn/filter.ts';
 import { isOfQuestion } from '#xds/generate/authz/agent-configs.ts';
 import { asksAgent } from '#xds/generate/authz/agent-question.ts';
@@ -151,7 +152,7 @@ export class ConfigGenerator {
     { authorization }: InboundPolicy,
     mesh: MeshSnapshot,
   ): ProxyTraffic {
-    const seen = this.#gateways.seenByGateways(mesh);
+    const seen = seenByGateways(mesh);
     const secrets = this.#credentials.secretsOf(proxy, mesh, gatewayCredentials(workload, seen));
     const { identity, gateway: place } = proxy;
     const client = { identity, interception: 'explicit', secrets } as const;

@@ -1,5 +1,4 @@
 import { topologyAt } from '#model/gateway-topology.ts';
-import type { MeshSettings } from '#model/mesh-settings.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import type { Workload } from '#model/workload.ts';
 import {
@@ -8,7 +7,6 @@ import {
   tcpRoute,
   tlsRoutes,
 } from '#policy/gateway/bound-services.ts';
-import { gatewayObjects } from '#policy/gateway/gateway-mesh.ts';
 import {
   type BoundServer,
   type GatewayPort,
@@ -17,7 +15,7 @@ import {
 } from '#policy/gateway/gateway-ports.ts';
 import { serverNamesOf } from '#policy/gateway/server-hosts.ts';
 import { virtualServicesFor } from '#policy/routing/virtual-services.ts';
-import { BuildCache, IdentityCache } from '#xds/generate/build-cache.ts';
+import { BuildCache } from '#xds/generate/build-cache.ts';
 import type { ClientSecrets } from '#xds/generate/client-credentials.ts';
 import { buildGatewayListener, type GatewayChain } from '#xds/generate/gateway/gateway-listener.ts';
 import {
@@ -61,39 +59,6 @@ interface PortPlan {
 export class GatewayBuilder {
   readonly #listeners = new BuildCache(buildGatewayListener);
   readonly #routes = new BuildCache(buildOutboundRoute);
-  readonly #objects = new IdentityCache(
-    (
-      settings: MeshSettings,
-      ...[gateways, virtualServices, kubernetesGateways, gatewayClasses, httpRoutes, namespaces]: [
-        MeshSnapshot['gateways'],
-        MeshSnapshot['virtualServices'],
-        MeshSnapshot['kubernetesGateways'],
-        MeshSnapshot['gatewayClasses'],
-        MeshSnapshot['httpRoutes'],
-        MeshSnapshot['namespaces'],
-      ]
-    ) =>
-      gatewayObjects(
-        { gateways, virtualServices, kubernetesGateways, gatewayClasses, httpRoutes, namespaces },
-        settings.clusterDomain,
-      ),
-  );
-
-  /** The mesh as gateways see it: with what objects of the Gateway API come to. */
-  seenByGateways(mesh: MeshSnapshot): MeshSnapshot {
-    const { settings, gateways, virtualServices, kubernetesGateways, httpRoutes } = mesh;
-    const { gatewayClasses, namespaces } = mesh;
-    const found = this.#objects.get(
-      settings,
-      gateways,
-      virtualServices,
-      kubernetesGateways,
-      gatewayClasses,
-      httpRoutes,
-      namespaces,
-    );
-    return { ...mesh, ...found };
-  }
 
   /** What a workload that is a gateway serves. A port on which nothing can pass is not opened. */
   build(input: GatewayInput): GatewayTraffic {
