@@ -49,8 +49,9 @@ export function registerWouldDenyCommand(program: Command, context: CliContext):
   addSettingOptions(command, ['kubeconfig']).action(async (flags: WouldDenyFlags) => {
     const now = systemClock.now();
     const sinceMs = readSince(flags.since, now);
-    const recorded = await readRecorded(command, context, sinceMs);
+    // First what is cheap to correct: files that are not there, or wrong.
     const change = await readMeshChange(command, context, flags);
+    const recorded = await readRecorded(command, context, sinceMs);
     const result = replay(recorded.calls, change, now);
     const basis = { ...recorded.basis, unrecorded: unrecordedParts(change.changed) };
     context.stdout.write(
