@@ -40,7 +40,7 @@ export interface Pod {
   /** The beginning of a command line that runs something as the pod's proxy. */
   readonly asProxy: readonly string[];
   /** Starts the pod's program with these arguments and waits until it says that it serves. */
-  serve(...args: readonly string[]): Promise<void>;
+  serve(...args: readonly string[]): Promise<{ readonly ended: Promise<void> }>;
   /** Runs the pod's program with these arguments to its end, and gives what it prints. */
   call<T>(...args: readonly string[]): T;
 }
@@ -109,6 +109,7 @@ export class PodNetwork {
         const child = new ManagedProcess({ name, command, args: [...before, ...args] });
         this.#test.after(() => child.kill());
         await child.waitForLine((line) => (line === 'serving' ? line : undefined), 60_000);
+        return { ended: child.ended };
       },
       call: (...args) => JSON.parse(run(command, ...before, ...args)),
     };

@@ -7,6 +7,7 @@
  *   get URL [HEADERS]     asks, prints { status, body } as JSON
  *   send HOST PORT TEXT   sends, prints what comes back until a close or TEXT itself
  *   hear HOST PORT TEXT   the same, without sending anything
+ *   keep HOST PORT TEXT   sends, and when something came back keeps the connection, until it ends
  */
 import { once } from 'node:events';
 import { createServer, get } from 'node:http';
@@ -69,6 +70,14 @@ async function exchange(host: string, port: number, text: string, sent: string):
   console.log(JSON.stringify({ answer }));
 }
 
+async function keep(host: string, port: number, text: string): Promise<void> {
+  const socket = connect(port, host);
+  socket.write(text);
+  await once(socket, 'data');
+  console.log('serving');
+  await once(socket.resume(), 'close');
+}
+
 const [command, ...args] = process.argv.slice(2);
 const [first = '', second = '', third = ''] = args;
 if (command === 'http') serveHttp(first, Number(second));
@@ -76,5 +85,6 @@ else if (command === 'tcp') serveTcp(Number(first));
 else if (command === 'get') await ask(first, JSON.parse(second || '{}'));
 else if (command === 'greet') greet(Number(first), second);
 else if (command === 'send') await exchange(first, Number(second), third, third);
+else if (command === 'keep') await keep(first, Number(second), third);
 else if (command === 'hear') await exchange(first, Number(second), third, '');
 else throw new Error(`there is no command ${command}`);

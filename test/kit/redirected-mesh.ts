@@ -46,13 +46,17 @@ export class RedirectedMesh {
     this.mesh = testMesh(objectsOf(yaml), settings);
   }
 
-  /** Adds the pod of workload `NAME-1` of the account NAMESPACE/NAME. */
-  async add(namespace: string, name: string): Promise<MeshPod> {
+  /**
+   * Adds the pod of workload `NAME-1` of the account NAMESPACE/NAME.
+   * @param holdSocket ProxyNode.holdSocket; with it nothing ends only because it drains
+   */
+  async add(namespace: string, name: string, holdSocket?: string): Promise<MeshPod> {
     const pod = this.#network.add(true);
     const opened = await openRedirectedProxy(
       this.#test,
       { mesh: this.mesh, authority: this.#authority, pod },
-      { namespace, serviceAccount: name, workloadName: `${name}-1` },
+      { namespace, serviceAccount: name, workloadName: `${name}-1`, holdSocket },
+      holdSocket === undefined ? 1 : 600,
     );
     this.#proxies.push(opened);
     return { ...opened, pod };

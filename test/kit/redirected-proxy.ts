@@ -38,6 +38,7 @@ export async function openRedirectedProxy(
   t: TestContext,
   { mesh, authority, pod }: { mesh: TestMesh; authority: TestAuthority; pod: Pod },
   changes: Partial<ProxyNode>,
+  drainSeconds = 1,
 ): Promise<RedirectedProxy> {
   const proxy = testProxy({ ...changes, addresses: [pod.address] });
   const xds = await StreamXds.start(t);
@@ -45,7 +46,7 @@ export async function openRedirectedProxy(
   xds.publishSecrets({ own, roots: authority.root });
   const publish = (): void => xds.publish(mesh.generator.snapshotFor(proxy, mesh.model.snapshot()));
   publish();
-  const drain = ['--drain-strategy', 'immediate', '--drain-time-s', '1'];
+  const drain = ['--drain-strategy', 'immediate', '--drain-time-s', String(drainSeconds)];
   const args = [...drain, '--file-flush-interval-msec', '10'];
   const envoy = await startEnvoy(t, { bootstrap: xds.bootstrap, through: pod.asProxy, args });
   await envoy.ready();

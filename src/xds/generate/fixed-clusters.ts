@@ -4,7 +4,7 @@ import {
   Cluster_LbPolicy,
   ClusterSchema,
 } from '#gen/envoy-api/envoy/config/cluster/v3/cluster_pb.js';
-import { heldBy } from '#xds/generate/held-port.ts';
+import { heldAt, heldBy } from '#xds/generate/held-port.ts';
 import { httpProtocolOptions, type UpstreamHttp } from '#xds/generate/http-protocol.ts';
 import {
   CLUSTER_NAMES,
@@ -122,11 +122,7 @@ export function buildInboundCluster(input: InboundClusterInput): XdsResource {
                 case: 'endpoint',
                 value: {
                   address: socketAddress('127.0.0.1', port),
-                  ...(holdSocket !== undefined && {
-                    healthCheckConfig: {
-                      address: { address: { case: 'pipe', value: { path: holdSocket } } },
-                    },
-                  }),
+                  ...(holdSocket !== undefined && heldAt(holdSocket)),
                 },
               },
             },

@@ -69,18 +69,25 @@ describe('ports whose open connections end with their policy', () => {
     );
   });
 
-  it('are none where no agent says that it holds them, or connections are redirected', () => {
-    for (const proxy of [
-      testProxy(EXPLICIT),
-      testProxy({ labels: { app: 'app' }, holdSocket: '/run/hold.sock' }),
-    ]) {
+  it('are none where no agent says that it holds them', () => {
+    for (const proxy of [testProxy(EXPLICIT), testProxy({ labels: { app: 'app' } })]) {
       const clusters = [...clustersOf(testMesh(SERVICE), proxy)];
       assert.ok(clusters.some(([name]) => name.startsWith('inbound|')));
       for (const [name, cluster] of clusters) {
-        assert.ok(!name.startsWith('policy|'), name);
+        assert.ok(!name.startsWith('policy|') && !name.startsWith('gate|'), name);
         assert.equal(cluster.health_checks, undefined, name);
       }
     }
+  });
+
+  it('are behind gates where connections are redirected, those that nobody names too', () => {
+    const proxy = testProxy({ labels: { app: 'app' }, holdSocket: '/run/hold.sock' });
+    const clusters = clustersOf(testMesh(SERVICE), proxy);
+    const held = [...clusters].filter(([, cluster]) => cluster.health_checks !== undefined);
+    assert.deepEqual(
+      held.map(([name]) => name.replace(/[\w-]{16}$/, 'VERSION')).sort(),
+      [0, 81, 82].flatMap((port) => [`gate|${port}`, `policy|${port}|VERSION`]).sort(),
+    );
   });
 
   it('have a new cluster for a new policy, and the cluster to the application stays', () => {

@@ -5,6 +5,7 @@ import {
   ClusterSchema,
 } from '#gen/envoy-api/envoy/config/cluster/v3/cluster_pb.js';
 import type { HealthCheckSchema } from '#gen/envoy-api/envoy/config/core/v3/health_check_pb.js';
+import type { EndpointSchema } from '#gen/envoy-api/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import { duration, type Init } from '#xds/generate/proto-values.ts';
 import { encodeResource, TYPE_URL, type XdsResource } from '#xds/resource.ts';
 
@@ -52,6 +53,13 @@ export function heldBy(said: string): Init<typeof HealthCheckSchema> {
       case: 'tcpHealthCheck',
       value: { send: payload(said), receive: [payload('ok')] },
     },
+  };
+}
+
+/** For an endpoint: where its check goes instead of to the endpoint itself. */
+export function heldAt(socket: string): Pick<Init<typeof EndpointSchema>, 'healthCheckConfig'> {
+  return {
+    healthCheckConfig: { address: { address: { case: 'pipe', value: { path: socket } } } },
   };
 }
 

@@ -5,7 +5,6 @@ import type { MeshSnapshot } from '#model/snapshot.ts';
 import { readInstance, type Workload } from '#model/workload.ts';
 import { tokensOfPort, type WorkloadTokens } from '#policy/authn/jwt.ts';
 import { type InboundMode, type InboundMtls, modeOfPort } from '#policy/authn/mtls-mode.ts';
-import { peerVerdict } from '#policy/authz/peer-verdict.ts';
 import type { TrafficRules, WorkloadAuthorization } from '#policy/authz/selection.ts';
 import { HARDENING } from '#policy/hardening.ts';
 import { asksAgent } from '#xds/generate/authz/agent-question.ts';
@@ -14,13 +13,12 @@ import { httpMarker } from '#xds/generate/authz/extension-configs.ts';
 import { type PortsOfPolicy, tcpPolicyAt } from '#xds/generate/authz/tcp-policy.ts';
 import { BuildCache } from '#xds/generate/build-cache.ts';
 import { buildInboundCluster, INBOUND_PASSTHROUGH } from '#xds/generate/fixed-clusters.ts';
-import { buildHeldPolicy } from '#xds/generate/held-port.ts';
+import { GateBuilder, gatedToEnd, mayCarryTcp } from '#xds/generate/gate-builder.ts';
 import type { InboundContext, InboundPort, TcpHandling } from '#xds/generate/inbound-chains.ts';
 import { buildExplicitInbound, buildVirtualInbound } from '#xds/generate/inbound-listener.ts';
 import { type WorkloadPort, workloadPorts } from '#xds/generate/inbound-ports.ts';
 import type { MtlsModes } from '#xds/generate/mtls-modes.ts';
 import { CLUSTER_NAMES, inboundClusterName, REDIRECT_PORTS } from '#xds/generate/naming.ts';
-import { buildGate, buildGateCluster } from '#xds/generate/tcp-gate.ts';
 import type { ExplicitPorts, ProxyNode } from '#xds/proxy-node.ts';
 import type { XdsResource } from '#xds/resource.ts';
 
@@ -82,9 +80,7 @@ export class InboundBuilder {
   readonly #settings: MeshSettings;
   readonly #modes: MtlsModes;
   readonly #clusters = new BuildCache(buildInboundCluster);
-  readonly #heldPolicies = new BuildCache(buildHeldPolicy);
-  readonly #gates = new BuildCache(buildGate);
-  readonly #gateClusters = new BuildCache(buildGateCluster);
+  readonly #gates = new GateBuilder();
   readonly #explicit = new BuildCache(buildExplicitInbound);
   readonly #virtual = new BuildCache(buildVirtualInbound);
 
@@ -108,7 +104,7 @@ export class InboundBuilder {
     const said = { mtls, tokens, rules: authorization.tcp, tcpAt };
     return explicit
       ? this.#buildExplicit({ ...proxy, explicit }, ports, said, context)
-      : this.#buildRedirected(ports, said, context);
+      : this.#buildRedirected(proxy, ports, said, context);
   }
 
   /** What the chains of a workload, or of a gateway, have in common. */
@@ -165,17 +161,27 @@ export class InboundBuilder {
   ): InboundTraffic {
     const served = ports.map((port) => {
       const listen = explicit.inbound.find((said) => said.port === port.port)?.listen ?? 0;
-      return { listen, port: numberedPort(port, said), protocol: port.protocol };
+      return { listen, port: numberedPort(port, said) };
     });
     const address = explicit.inboundAddress;
-    const gated = served.map(({ port }) => port).filter(({ isGated }) => isGated);
+    const numbered = served.map(({ port }) => port);
+    const held = numbered.filter((port) => holdSocket !== undefined && mayCarryTcp(port));
+    const gates = this.#gates.build(numbered, said.rules, context);
     return {
       clusters: [
-        ...served.flatMap(({ port, protocol }) => this.#heldCluster(port, protocol, holdSocket)),
-        ...gated.map(({ port }) => this.#gateClusters.get(port)),
+        ...ports.map(({ port, protocol }) =>
+          this.#clusters.get({
+            port,
+            http2: PROTOCOLS[protocol].http2,
+            interception: 'explicit',
+            ...(held.some((one) => one.port === port) && { holdSocket }),
+          }),
+        ),
+        ...held.map((port) => this.#gates.policyOf(port, holdSocket ?? '')),
+        ...gates.clusters,
       ],
       listeners: [
-        ...this.#gatesOf(gated, said, context),
+        ...gates.listeners,
         ...served.map(({ listen, port }) => this.#explicit.get({ address, listen, port, context })),
       ],
       ports: ports.map(({ port }) => port),
@@ -183,6 +189,7 @@ export class InboundBuilder {
   }
 
   #buildRedirected(
+    { holdSocket }: ProxyNode,
     declared: readonly WorkloadPort[],
     said: PortPolicies,
     context: InboundContext,
@@ -206,18 +213,17 @@ export class InboundBuilder {
           ...said.tcpAt(port),
         }),
       );
-    const numbered = [...ports.map((port) => numberedPort(port, said)), ...undeclared];
-    const listener = this.#virtual.get({
-      ports: numbered.sort((a, b) => a.port - b.port),
-      other: {
-        port: undefined,
-        ...inMode(said.mtls.mode, passthrough),
-        principal: said.tokens.common.binding,
-        ...said.tcpAt({ beside: numbered.map(({ port }) => port) }),
-      },
-      context,
-    });
-    const gated = numbered.filter(({ isGated }) => isGated);
+    const numbered = [...ports.map((port) => numberedPort(port, said)), ...undeclared]
+      .sort((a, b) => a.port - b.port)
+      .map((port) => gatedToEnd(port, holdSocket));
+    const other: InboundPort = {
+      port: undefined,
+      ...inMode(said.mtls.mode, passthrough),
+      principal: said.tokens.common.binding,
+      ...said.tcpAt({ beside: numbered.map(({ port }) => port) }),
+    };
+    const others = gatedToEnd(other, holdSocket);
+    const gates = this.#gates.build([...numbered, others], said.rules, context, holdSocket);
     return {
       clusters: [
         INBOUND_PASSTHROUGH,
@@ -225,42 +231,14 @@ export class InboundBuilder {
           const { http2 } = PROTOCOLS[protocol];
           return this.#clusters.get({ port, http2, interception: 'redirect' });
         }),
-        ...gated.map(({ port }) => this.#gateClusters.get(port)),
+        ...gates.clusters,
       ],
-      listeners: [...this.#gatesOf(gated, said, context), listener],
+      listeners: [
+        ...gates.listeners,
+        this.#virtual.get({ ports: numbered, other: others, context }),
+      ],
       ports: numbered.map(({ port }) => port),
     };
-  }
-
-  #gatesOf(
-    gated: readonly NumberedPort[],
-    { rules }: PortPolicies,
-    { accessLog, audit }: InboundContext,
-  ): readonly XdsResource[] {
-    return gated.map(({ port, cluster, tcpPolicy }) => {
-      const verdict = peerVerdict(rules, port);
-      return this.#gates.get({ port, cluster, verdict, tcpPolicy, accessLog, audit });
-    });
-  }
-
-  /**
-   * The cluster of a port in explicit mode, and what its open TCP connections hang by. An
-   * ORIGINAL_DST cluster, as with redirection, has no endpoints of which a check could be about
-   * something else: there connections end when their chain drains.
-   */
-  #heldCluster(
-    { port, tcpPolicy }: NumberedPort,
-    protocol: WorkloadPort['protocol'],
-    socket: string | undefined,
-  ): XdsResource[] {
-    const { handling, http2 } = PROTOCOLS[protocol];
-    const holdSocket = handling === 'http' || handling === 'none' ? undefined : socket;
-    return [
-      this.#clusters.get({ port, http2, interception: 'explicit', holdSocket }),
-      ...(holdSocket === undefined
-        ? []
-        : [this.#heldPolicies.get({ socket: holdSocket, port, tcpPolicy })]),
-    ];
   }
 }
 
@@ -275,7 +253,7 @@ function numberedPort({ port, protocol }: WorkloadPort, said: PortPolicies): Num
   const tcp = said.tcpAt(port);
   const inbound = { port, ...inMode(modeOfPort(said.mtls, port), how), principal, ...tcp };
   const isGated = tcp.tcpWaitsForCaller && PROTOCOLS[inbound.protocol].serverFirst;
-  return isGated ? { ...inbound, isGated } : inbound;
+  return isGated ? { ...inbound, gate: 'judging' } : inbound;
 }
 
 /** A port that no caller may reach takes connections of any kind and closes them. */

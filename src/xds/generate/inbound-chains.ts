@@ -64,8 +64,11 @@ export interface InboundPort extends TcpHandling {
   readonly cluster: string;
   /** Whose identity principals of policies are about. */
   readonly principal: PrincipalBinding;
-  /** Whether callers are judged before the application may greet them (tcp-gate). */
-  readonly isGated?: boolean;
+  /**
+   * What its connections pass that are not HTTP (tcp-gate): `judging` callers before the
+   * application may greet them, or only there so that they can be ended; undefined = nothing.
+   */
+  readonly gate?: 'judging' | 'passing';
 }
 
 /** One way in which a connection may arrive. */
@@ -214,16 +217,16 @@ function httpFilter(port: InboundPort, { tls }: Arrival, context: InboundContext
 
 function tcpFilters(port: InboundPort, { tls }: Arrival, context: InboundContext): Filter[] {
   const waitsForCaller = port.tcpWaitsForCaller && !PROTOCOLS[port.protocol].serverFirst;
-  const isGated = port.isGated === true && port.port !== undefined;
+  const { gate } = port;
   return [
-    ...(isGated ? [GATE_FACTS] : []),
+    ...(gate ? [GATE_FACTS] : []),
     ...networkAuthzFilters(),
     tcpProxy({
-      cluster: isGated ? gateName(port.port) : port.cluster,
+      cluster: gate ? gateName(port.port ?? 0) : port.cluster,
       source: { direction: 'inbound', port: port.port ?? 0 },
       accessLog: context.accessLog,
       waitsForCaller,
-      waitsForHandshake: isGated && tls === 'mesh',
+      waitsForHandshake: gate === 'judging' && tls === 'mesh',
       audit: tcpAuditStreams(context.audit),
       inbound: { statPrefix: statPrefix(port, tls), isPlaintext: tls === 'none' },
     }),

@@ -24,6 +24,7 @@ import {
   GATE_PEER_KEY,
   gateMatcher,
 } from '#xds/generate/authz/gate-matcher.ts';
+import { heldAt, heldBy } from '#xds/generate/held-port.ts';
 import { CLUSTER_NAMES } from '#xds/generate/naming.ts';
 import { duration, type Init, typedConfig } from '#xds/generate/proto-values.ts';
 import { tcpProxy } from '#xds/generate/tcp-proxy.ts';
@@ -38,7 +39,8 @@ export interface GateInput {
   readonly port: number;
   /** Where connections go that are let through. */
   readonly cluster: string;
-  readonly verdict: PeerVerdict;
+  /** Who passes; undefined = everybody. */
+  readonly verdict: PeerVerdict | undefined;
   /** TcpHandling. */
   readonly tcpPolicy: string;
   readonly accessLog: LoggedRequests;
@@ -87,13 +89,24 @@ export const GATE_FACTS: Filter = create(FilterSchema, {
   }),
 });
 
+/** The cluster that leads to a gate. Plain JSON values: it is a cache key. */
+export interface GateClusterInput {
+  readonly port: number;
+  /** The unix socket of the agent that ends its connections; undefined = nobody does. */
+  readonly holdSocket: string | undefined;
+}
+
 /** The cluster that leads to a gate. */
-export function buildGateCluster(port: number): XdsResource {
+export function buildGateCluster({ port, holdSocket }: GateClusterInput): XdsResource {
   const name = gateName(port);
   const cluster: Init<typeof ClusterSchema> = {
     name,
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
     connectTimeout: duration(CONNECT_TIMEOUT_MS),
+    ...(holdSocket !== undefined && {
+      healthChecks: [heldBy(`port ${port}`)],
+      closeConnectionsOnHostHealthFailure: true,
+    }),
     loadAssignment: {
       clusterName: name,
       endpoints: [
@@ -111,6 +124,7 @@ export function buildGateCluster(port: number): XdsResource {
                       },
                     },
                   },
+                  ...(holdSocket !== undefined && heldAt(holdSocket)),
                 },
               },
             },
@@ -134,7 +148,8 @@ export function buildGateCluster(port: number): XdsResource {
 /** The gate: a listener inside of the proxy. It judges callers before the application sees them. */
 export function buildGate(input: GateInput): XdsResource {
   const name = gateName(input.port);
-  const denying = input.verdict.steps.flatMap(({ deniedBy }) => deniedBy ?? []);
+  const { verdict } = input;
+  const denying = verdict?.steps.flatMap(({ deniedBy }) => deniedBy ?? []) ?? [];
   const listener = create(ListenerSchema, {
     name,
     listenerSpecifier: { case: 'internalListener', value: {} },
@@ -144,10 +159,10 @@ export function buildGate(input: GateInput): XdsResource {
         configType: typedConfig(OriginalDstSchema, {}),
       },
     ],
-    filterChainMatcher: gateMatcher(input.verdict),
+    ...(verdict && { filterChainMatcher: gateMatcher(verdict) }),
     filterChains: [
       chain(ALLOW_CHAIN, input, input.cluster),
-      ...[undefined, ...denying].map((rule) =>
+      ...(verdict ? [undefined, ...denying] : []).map((rule) =>
         chain(denyChain(rule), input, CLUSTER_NAMES.blackHole),
       ),
     ],
