@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import type { Diagnostic } from '#api/diagnostic.ts';
 import { type AuthorizationPolicy, authorizationPolicy } from '#api/kinds/authorization-policy.ts';
 import { valueTrap } from '#api/kinds/authorization-traps.ts';
+import { type ServiceRole, serviceRole } from '#api/kinds/service-role.ts';
 
 describe('a value that no request can have', () => {
   const cases: readonly (readonly [about: string, bad: string, remedy: string | undefined])[] = [
@@ -72,6 +73,28 @@ describe('a value that no request can have', () => {
         'warning spec.rules[0].from[0].source.principals[0]',
         'warning spec.rules[0].to[0].operation.notPaths[1]',
         'warning spec.rules[0].when[0].notValues[0]',
+      ],
+    );
+  });
+
+  it('is told in roles of the older API, too, where methods of gRPC are no mistake', () => {
+    const role: ServiceRole = {
+      apiVersion: 'rbac.istio.io/v1alpha1',
+      kind: 'ServiceRole',
+      metadata: { name: 'viewer', namespace: 'shop' },
+      spec: {
+        rules: [
+          { services: ['web'], methods: ['get', 'POST'], paths: ['photos', 'photo.Service/Get'] },
+        ],
+      },
+    };
+    const found: Diagnostic[] = [];
+    serviceRole.check?.(role, (one) => found.push(one));
+    assert.deepEqual(
+      found.map(({ severity, field, remedy }) => [severity, field, remedy]),
+      [
+        ['warning', 'spec.rules[0].methods[0]', 'write "GET"'],
+        ['warning', 'spec.rules[0].paths[0]', 'write "/photos"'],
       ],
     );
   });

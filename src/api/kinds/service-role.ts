@@ -2,6 +2,7 @@ import { isIpBlock } from '#api/address.ts';
 import { ageColumn } from '#api/columns.ts';
 import { forbidden, invalid, required, violates, warning } from '#api/field-error.ts';
 import type { Report } from '#api/kind.ts';
+import { valueTrap } from '#api/kinds/authorization-traps.ts';
 import { defineIstioKind } from '#api/kinds/istio-kind.ts';
 import type { IstioStatus } from '#api/kinds/istio-status.ts';
 import { constraintKeyProblem } from '#api/kinds/role-key.ts';
@@ -68,8 +69,8 @@ export function checkAccessRule(rule: AccessRule, field: string, report: Report)
       report(violates(field, `${name} and ${notName} do not go together`));
   }
   for (const name of ['services', 'hosts', 'notHosts', 'methods', 'notMethods', 'paths'] as const)
-    checkFilled(rule[name], `${field}.${name}`, report);
-  checkFilled(rule.notPaths, `${field}.notPaths`, report);
+    checkTexts(rule[name], name, field, report);
+  checkTexts(rule.notPaths, 'notPaths', field, report);
   for (const name of ['ports', 'notPorts'] as const) {
     for (const [index, port] of (rule[name] ?? []).entries()) {
       if (port >= 0 && port <= PORT_MAX) continue;
@@ -82,9 +83,19 @@ export function checkAccessRule(rule: AccessRule, field: string, report: Report)
   warnOfGrpc(rule, field, report);
 }
 
-function checkFilled(texts: readonly string[] | undefined, field: string, report: Report): void {
+function checkTexts(
+  texts: readonly string[] | undefined,
+  name: keyof AccessRule,
+  field: string,
+  report: Report,
+): void {
   for (const [index, value] of (texts ?? []).entries()) {
-    if (value === '') report(invalid(`${field}[${index}]`, value, 'must not be empty'));
+    const at = `${field}.${name}[${index}]`;
+    // Methods of gRPC stand among paths, without a slash before them.
+    const mayBeGrpc = name.toLowerCase().endsWith('paths') && value.includes('.');
+    const trap = mayBeGrpc ? undefined : valueTrap(name, value);
+    if (value === '') report(invalid(at, value, 'must not be empty'));
+    else if (trap) report(warning(at, `${JSON.stringify(value)}: ${trap.message}`, trap.remedy));
   }
 }
 
