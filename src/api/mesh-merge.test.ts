@@ -34,6 +34,9 @@ describe('the configuration of a proxy on top of that of the mesh', () => {
       proxyMetadata: { merged: 'override', default: 'foo', override: 'bar' },
       proxyHeaders: { requestId: { disabled: false }, server: { disabled: true } },
     });
+    const undefinedOne = { proxyHeaders: { forwardedClientCert: 'UNDEFINED', server: null } };
+    const certified = { proxyHeaders: { forwardedClientCert: 'SANITIZE', server: {} } };
+    assert.deepEqual(mergeProxyConfig(certified, undefinedOne), certified);
     assert.equal(base.proxyMetadata.merged, 'original', 'nothing is changed in place');
   });
 });

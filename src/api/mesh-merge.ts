@@ -14,7 +14,7 @@ function mergeProxyConfig(base: Fields, overlay: Fields): Fields {
     ...Object.fromEntries(
       MERGED_MAPS.filter((name) => isFields(base[name]) && isFields(overlay[name])).map((name) => [
         name,
-        { ...fields(base[name]), ...fields(overlay[name]) },
+        { ...fields(base[name]), ...withoutAbsent(fields(overlay[name])) },
       ]),
     ),
   };
@@ -53,9 +53,9 @@ function byName(base: readonly unknown[], overlay: readonly unknown[]): readonly
   return [...named.values()];
 }
 
-/** YAML writes a field without a value as null: nothing is said of it. */
+/** YAML writes a field without a value as null, and Istio as UNDEFINED: nothing is said of it. */
 function present(value: unknown): boolean {
-  return value !== undefined && value !== null;
+  return value !== undefined && value !== null && value !== 'UNDEFINED';
 }
 
 function withoutAbsent(object: Fields): Fields {
