@@ -14,6 +14,8 @@ async function main(argv: readonly string[], context: CliContext): Promise<numbe
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),
       writeErr: (text) => context.stderr.write(text),
+      // As all else that goes wrong is said.
+      outputError: (text, write) => write(text.replace(/^error: /, 'bulwark: ')),
     });
   const chosen = argv.find((argument) => !argument.startsWith('-'));
   for (const { name, summary, load } of COMMANDS) {
