@@ -119,6 +119,18 @@ it('patches from many sides at once lose nothing', async () => {
   assert.deepEqual(Object.keys(data).sort(), keys.sort());
 });
 
+it('warns of what is hardly meant, with what may be', async () => {
+  const rules = [{ to: [{ operation: { paths: ['admin'] } }] }];
+  const denied = { metadata: { name: 'odd' }, spec: { rules } };
+  const path = POLICIES.replace('peerauthentications', 'authorizationpolicies');
+  const { status, headers } = await admin.post(path, denied);
+  assert.equal(status, 201);
+  assert.match(
+    String(headers.warning),
+    /"admin\\?": a path begins with .* \(write \\"\/admin\\"\)/,
+  );
+});
+
 it('refuses unknown fields when strict, warns when told to, and says which', async () => {
   const typo = { ...policy('typo', 'STRICT'), spec: { mtlss: {} } };
   const strict = await admin.post(`${POLICIES}?fieldValidation=Strict`, typo);
