@@ -21,6 +21,14 @@ export async function freePort(): Promise<number> {
   }
 }
 
+/** Flags of `bulwark server` for ports that nobody else takes while it is away. */
+export async function serverPorts(): Promise<readonly string[]> {
+  const flags: string[] = [];
+  for (const name of ['api', 'secure', 'monitoring'])
+    flags.push(`--${name}-port`, String(await freePort()));
+  return flags;
+}
+
 /**
  * Takes the UDP port of the same number, which nothing here uses: only one process can, and it ends
  * with the process.

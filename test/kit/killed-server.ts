@@ -15,6 +15,7 @@ import { bulwark } from './bulwark.ts';
 import { CertificateCaller } from './certificate-caller.ts';
 import type { ManagedProcess } from './child-process.ts';
 import { FAULT_ENV } from './fault-names.ts';
+import { serverPorts } from './free-port.ts';
 import { ROOT_TTL_MS, TEST_TRUST_DOMAIN } from './test-root.ts';
 
 const PRELOAD = new URL('fault-points.ts', import.meta.url).href;
@@ -39,6 +40,7 @@ export class KilledServer {
   /** What was asked for and not answered when the server died. */
   #pending: { revocation?: string; revoked?: string; step?: RootsView['next'] } = {};
   #runs = 0;
+  #ports: Promise<readonly string[]> | undefined;
 
   /** @param data the data folder; may be new */
   constructor(test: Pick<TestContext, 'after'>, data: string) {
@@ -67,7 +69,8 @@ export class KilledServer {
       [FAULT_ENV.log]: log,
       [FAULT_ENV.at]: point,
     };
-    const ports = ['--secure-port', '0', '--monitoring-port', '0', '--root-rotation', 'manual'];
+    this.#ports ??= serverPorts();
+    const ports = [...(await this.#ports), '--root-rotation', 'manual'];
     const server = bulwark(['server', '--data', this.#data, ...ports], env);
     this.#test.after(() => server.stop());
     this.#pending = {};

@@ -13,7 +13,7 @@ import { KubeClient } from '#kubeclient/kube-client.ts';
 import { readKubeconfig } from '#kubeclient/kubeconfig.ts';
 import { bulwark } from './bulwark.ts';
 import type { ManagedProcess } from './child-process.ts';
-import { freePort } from './free-port.ts';
+import { serverPorts } from './free-port.ts';
 import { KeepAliveClient } from './keep-alive-client.ts';
 import { objectsOf } from './objects.ts';
 import { SecondOpinion } from './second-opinion.ts';
@@ -193,14 +193,6 @@ export class RealMesh {
       return { ...found, ports, certificate, envoy };
     };
   }
-}
-
-/** Ports that nobody else takes while the server is away. */
-async function serverPorts(): Promise<readonly string[]> {
-  const flags: string[] = [];
-  for (const name of ['api', 'secure', 'monitoring'])
-    flags.push(`--${name}-port`, String(await freePort()));
-  return flags;
 }
 
 /** A workload that is ready. */

@@ -18,9 +18,11 @@ export interface DemoServerOptions {
   readonly data: string;
   /** How long certificates live, as a setting. */
   readonly certTtl: string;
+  /** Flags for its ports; any that are free when left out. */
+  readonly ports?: () => Promise<readonly string[]>;
 }
 
-const START_MS_MAX = 30_000;
+const START_MS_MAX = 60_000;
 
 /** Starts a command of ours as a process. */
 export function bulwark(
@@ -36,6 +38,7 @@ export function bulwark(
 export class DemoServer {
   readonly #options: DemoServerOptions;
   #process: ManagedProcess | undefined;
+  #ports: Promise<readonly string[]> | undefined;
   #client: KubeClient | undefined;
   #objectsBeforeKill: ReadonlySet<string> = new Set();
 
@@ -63,7 +66,8 @@ export class DemoServer {
   /** Starts it, on the same data folder each time. */
   async start(): Promise<void> {
     const { root, data, certTtl } = this.#options;
-    const ports = ['--secure-port', '0', '--monitoring-port', '0'];
+    this.#ports ??= this.#options.ports?.();
+    const ports = (await this.#ports) ?? ['--secure-port', '0', '--monitoring-port', '0'];
     const args = ['server', '--data', data, ...ports, '--workload-cert-ttl', certTtl];
     this.#process = bulwark(root, { name: 'server', args });
     await this.#process.waitForLine((line) => line === 'ready' || undefined, START_MS_MAX);

@@ -2,7 +2,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 import { ManagedProcess } from '../../test/kit/child-process.ts';
-import { freePort } from '../../test/kit/free-port.ts';
+import { freePort, serverPorts } from '../../test/kit/free-port.ts';
 import { type HttpAnswer, KeepAliveClient } from '../../test/kit/keep-alive-client.ts';
 import { waitUntil } from '../../test/kit/wait-until.ts';
 import { AgentStatusReader, type WorkloadView } from './agent-status.ts';
@@ -28,7 +28,7 @@ export interface DemoWorldOptions {
   readonly report: (step: string) => void;
 }
 
-const START_MS_MAX = 30_000;
+const START_MS_MAX = 60_000;
 
 /**
  * A mesh on this machine: a server, an agent for each team, an Envoy and an application for each
@@ -46,7 +46,13 @@ export class DemoWorld {
   constructor(options: DemoWorldOptions) {
     this.#options = options;
     const { root, directory, certTtl } = options;
-    this.server = new DemoServer({ root, data: join(directory, 'data'), certTtl });
+    this.server = new DemoServer({
+      root,
+      data: join(directory, 'data'),
+      certTtl,
+      // It is killed, and comes back to them.
+      ports: serverPorts,
+    });
   }
 
   /** Processes of the world that run, for `--keep` and for reports. */
