@@ -6,6 +6,7 @@ import { isBulwarkError } from '#base/errors.ts';
 import type { CallSpelling } from '#cli/calls/call-spelling.ts';
 import { callText } from '#cli/calls/decision-text.ts';
 import { A_HOST, askThrough, onlySaid, policyOf } from '../../../test/kit/gateway-calls.ts';
+import { objectsOf } from '../../../test/kit/objects.ts';
 
 function refuses(spelling: Partial<CallSpelling>, message: RegExp): void {
   assert.throws(
@@ -93,6 +94,22 @@ describe('the listener of a gateway', () => {
     assert.match(onlySaid({ ...call, from: foreign }, world)?.line ?? '', /is not one of the mesh/);
     // Nobody is known who calls in clear.
     assert.match(onlySaid({ ...A_HOST, from: 'far/lone' }, world)?.line ?? '', /^deny: no rule/);
+  });
+
+  it('takes nobody who is revoked, and leads no call of a gateway that is', () => {
+    const revoked = (account: string) =>
+      objectsOf(`
+apiVersion: bulwark.mesh/v1alpha1
+kind: CertificateRevocation
+metadata: { name: gone }
+spec: { identity: "spiffe://cluster.local/ns/${account}" }
+`);
+    const call = { through: 'edge/front:443', host: 'mesh.example.com', from: 'far/lone' };
+    const told = onlySaid(call, { objects: revoked('far/sa/lone') });
+    assert.deepEqual([told?.layer, told?.at], ['revocation', 'edge/front']);
+    const gateway = onlySaid(A_HOST, { objects: revoked('edge/sa/gate') });
+    assert.deepEqual([gateway?.layer, gateway?.at], ['revocation', undefined]);
+    assert.match(onlySaid(A_HOST, { objects: revoked('far/sa/lone') })?.line ?? '', /^allow/);
   });
 
   it('leads on by name what it does not read, and serves no other', () => {
