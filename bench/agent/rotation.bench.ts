@@ -28,7 +28,7 @@ import type { BenchResult } from '../bench-result.ts';
 import { median } from '../median.ts';
 
 const IDENTITIES = 1000;
-const ROUNDS = 15;
+const ROUNDS = 11;
 const WARM_UP_ROUNDS = 10;
 const DAY_MS = 86_400_000;
 /** About as many bytes as the signed part of a request or certificate has. */
