@@ -118,7 +118,7 @@ const ATTACKS: readonly Attack[] = [
         request: http({ host }),
         ...DENIED,
       })),
-      ...['secret.com:8080', 'secret.com.', 'Secret.Com.:80'].map((host) => ({
+      ...['secret.com:8080', 'secret.com:', 'secret.com.', 'Secret.Com.:80'].map((host) => ({
         request: http({ host }),
         ...CLOSED_BY_STRICT,
       })),

@@ -74,9 +74,9 @@ describe('an expression', () => {
 
   it('of a host takes any letter case, a trailing dot, and any port unless one is named', () => {
     const pattern = (value: string) => hostPattern(parseTextMatch(value));
-    for (const host of ['b.foo', 'B.FOO', 'b.foo.', 'b.foo:80', 'b.foo.:80'])
+    for (const host of ['b.foo', 'B.FOO', 'b.foo.', 'b.foo:80', 'b.foo.:80', 'b.foo:'])
       assert.equal(matches(pattern('b.foo'), host), true, host);
-    for (const host of ['bxfoo', 'a.b.foo', 'b.foo.x', 'b.foo:', 'b.foo:80:80', 'b.foo..'])
+    for (const host of ['bxfoo', 'a.b.foo', 'b.foo.x', 'b.foo::', 'b.foo:80:80', 'b.foo..'])
       assert.equal(matches(pattern('b.foo'), host), false, host);
     assert.equal(matches(pattern('b.foo:80'), 'b.foo.:80'), true);
     assert.equal(matches(pattern('b.foo:80'), 'b.foo:8080'), false);

@@ -34,7 +34,7 @@ export function trustDomainPattern(match: TextMatch): string {
 
 /**
  * A host whatever its letter case, with or without a trailing dot and, unless the policy names one,
- * a port.
+ * a port, which may be empty (RFC 3986 section 3.2.3).
  */
 export function hostPattern(match: TextMatch): string {
   if (match.match === 'present') return '.+';
@@ -42,7 +42,7 @@ export function hostPattern(match: TextMatch): string {
   const [, name = '', port] = /^(.*?)\.?(?::(\d+))?$/s.exec(match.value) ?? [];
   if (match.match === 'prefix') return `(?i:${escapePattern(match.value)}.*)`;
   const text = match.match === 'exact' ? escapePattern(name) : `.*${escapePattern(name)}`;
-  return `(?i:${text})\\.?${port === undefined ? '(:[0-9]+)?' : `:${port}`}`;
+  return `(?i:${text})\\.?${port === undefined ? '(:[0-9]*)?' : `:${port}`}`;
 }
 
 /** What Envoy's template operators match: the `pchar` of RFC 3986 section 3.3. */

@@ -30,7 +30,7 @@ export interface RuleKey {
 const SCHEME = 'spiffe://';
 /** Hosts whose spellings are known: any letter case, a dot at the end, a port. */
 const PLAIN_HOST = /^[\w-]+(?:\.[\w-]+)*(?::\d+)?$/;
-const HOST_END = /\.?(?::\d+)?$/;
+const HOST_END = /\.?(?::\d*)?$/;
 
 /** For each condition of a clause that has keys, these. */
 export function clauseKeys(clause: Clause<Condition>): readonly (readonly RuleKey[])[] {
