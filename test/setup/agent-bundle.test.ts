@@ -23,6 +23,7 @@ const SOURCES = {
     import { readFileSync } from 'node:fs';
     import tls, { createSecureContext } from 'node:tls';
     import { Command } from 'commander';
+    import { isMessage } from '@bufbuild/protobuf';
     import { BinaryWriter } from '@bufbuild/protobuf/wire';
     import * as shapes from '#base/shapes.ts';
     import { COMMANDS } from '#cli/commands.ts';
@@ -33,6 +34,7 @@ const SOURCES = {
       await (await load()).answer(),
       tls.createSecureContext === createSecureContext,
       typeof new Command().parse,
+      isMessage({}),
       new BinaryWriter().uint32(300).finish().length,
       new shapes.Square(2).area,
       shapes.all.length,
@@ -105,7 +107,7 @@ describe('the bundle of agents', () => {
     assert.equal((await make(root)).made, true);
     for (const command of ['agent', 'server']) {
       const expected = await runs(root, 'src/cli/main.ts', command);
-      assert.match(expected, /(agent|server).* true function 2 4 2 ü😀 made\n$/u);
+      assert.match(expected, /(agent|server).* true function false 2 4 2 ü😀 made\n$/u);
       assert.equal(await runs(root, 'gen/agent/bundle.cjs', command), expected);
     }
     const text = readFileSync(join(root, 'gen/agent/bundle.cjs'), 'latin1');

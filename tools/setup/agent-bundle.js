@@ -86,6 +86,10 @@ const REQUIRE = /\brequire\((?:"([^"\n]+)"|'([^'\n]+)')\)/g;
 const DYNAMIC_IMPORT =
   /Promise\.resolve\(\)\.then\(\(\) => __importStar\(require\((?:"([^"\n]+)"|'([^'\n]+)')\)\)\)/g;
 
+const PROTOBUF = 'node_modules/@bufbuild/protobuf/dist';
+const WIRE_FILE = `${PROTOBUF}/cjs/wire/binary-encoding.js`;
+const WIRE_MEMBERS = ['BinaryReader', 'BinaryWriter', 'WireType'];
+
 /** Modules by number, each as a function; the entry is number 0. */
 class Bundle {
   #root;
@@ -130,10 +134,11 @@ module.exports = __module(0);\n`;
         const isOther = name.startsWith('#cli/commands/') && !RESIDENT.includes(commandOf(name));
         return isOther ? `import(${JSON.stringify(name)})` : all;
       })
-      .replace(
-        REQUIRE,
-        (all, ...[double, single]) => this.#reference(double ?? single, path) ?? all,
-      )
+      .replace(REQUIRE, (...[all, double, single, , whole]) => {
+        const name = double ?? single;
+        const wanted = isWireOnly(name, whole) ? join(this.#root, WIRE_FILE) : name;
+        return this.#reference(wanted, path) ?? all;
+      })
       .replaceAll('import.meta.url', `__urlOf(${JSON.stringify(path)})`);
     // The command line waits for its command at its top level.
     const kind = path === ENTRY ? 'async function' : 'function';
@@ -142,6 +147,9 @@ module.exports = __module(0);\n`;
   }
 
   #reference(name, from) {
+    // As generated messages import it, which are left to Node; loaded when the first is needed.
+    if (name === '@bufbuild/protobuf' && isOurs(from))
+      return `require(__root + '/${PROTOBUF}/esm/index.js')`;
     const found = this.#resolve(name, from);
     if (found === undefined) return undefined;
     if (found.startsWith('node:')) return `process.getBuiltinModule(${JSON.stringify(found)})`;
@@ -178,6 +186,16 @@ module.exports = __module(0);\n`;
     }
     return false;
   }
+}
+
+/**
+ * Whether a module of ours takes from this package only what one file of it has. The rest, with all
+ * the descriptors of protobuf, would be more than an agent is.
+ */
+function isWireOnly(name, text) {
+  if (name !== '@bufbuild/protobuf/wire') return false;
+  const used = [...text.matchAll(/\bwire_\d+\.(\w+)/g)].map(([, member]) => member);
+  return used.length > 0 && used.every((member) => WIRE_MEMBERS.includes(member));
 }
 
 function isOurs(path) {
