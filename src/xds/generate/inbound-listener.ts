@@ -56,9 +56,10 @@ export interface VirtualInboundInput {
 const FIRST_BYTES_MS = { short: 1000, long: 15_000 } as const;
 
 /**
- * The listener of one application port: nothing is redirected, so peers connect to it. Agents choose
- * its port among free ones, and have to hear when another process was quicker: with `SO_REUSEPORT`,
- * which Envoy sets otherwise, two Envoys of a user would share the port and its connections.
+ * The listener of one application port: nothing is redirected, so peers connect to it. Agents
+ * choose its port among free ones, and have to hear when another process was quicker: with
+ * `SO_REUSEPORT`, which Envoy sets otherwise, two Envoys of a user would share the port and its
+ * connections.
  */
 export function buildExplicitInbound(input: ExplicitInboundInput): XdsResource {
   const { address, listen, port, context } = input;
