@@ -51,8 +51,8 @@ test('a server below another one', { timeout: 240_000 }, async (t) => {
   const above = new RealMesh(t);
   const below = new RealMesh(t);
   const aboveArgs = [
-    ...['--intermediate-authorities', 'istio-system/edge', '--intermediate-cert-ttl', '20s'],
-    ...['--workload-cert-ttl', '6s', '--secure-port', '0'],
+    ...['--intermediate-authorities', 'istio-system/edge', '--intermediate-cert-ttl', '40s'],
+    ...['--workload-cert-ttl', '6s'],
   ];
   await above.startServer(...aboveArgs);
   await above.apply(accountsYaml('istio-system', 'edge', 'stranger'));
