@@ -25,8 +25,8 @@ export interface HeldPolicyInput {
 const CONNECT_MS_MAX = 1000;
 /** An agent that is busy is no reason to end connections. */
 const ANSWER_MS_MAX = 30_000;
-/** After its connection ended the agent is asked again, and then now and then. */
-const AGAIN_MS = { first: 20, later: 250 };
+/** After its connection ended the agent is asked again; without connections nobody is in a hurry. */
+const AGAIN_MS = { used: 20, unused: 250 };
 /** While all is well nobody needs to ask: that a connection ends is noticed. */
 const IDLE_MS = 24 * 3_600_000;
 
@@ -43,9 +43,9 @@ export function heldBy(said: string): Init<typeof HealthCheckSchema> {
     interval: duration(IDLE_MS),
     healthyEdgeInterval: duration(IDLE_MS),
     noTrafficHealthyInterval: duration(IDLE_MS),
-    unhealthyEdgeInterval: duration(AGAIN_MS.first),
-    unhealthyInterval: duration(AGAIN_MS.later),
-    noTrafficInterval: duration(AGAIN_MS.later),
+    unhealthyEdgeInterval: duration(AGAIN_MS.used),
+    unhealthyInterval: duration(AGAIN_MS.used),
+    noTrafficInterval: duration(AGAIN_MS.unused),
     unhealthyThreshold: 1,
     healthyThreshold: 1,
     reuseConnection: true,
