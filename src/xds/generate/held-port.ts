@@ -25,7 +25,7 @@ export interface HeldPolicyInput {
 const CONNECT_MS_MAX = 1000;
 /** An agent that is busy is no reason to end connections. */
 const ANSWER_MS_MAX = 30_000;
-/** After its connection ended the agent is asked again; without connections nobody is in a hurry. */
+/** After its connection ended the agent is asked again; nobody is in a hurry where nobody came. */
 const AGAIN_MS = { used: 20, unused: 250 };
 /** While all is well nobody needs to ask: that a connection ends is noticed. */
 const IDLE_MS = 24 * 3_600_000;
