@@ -43,9 +43,9 @@ function hideExperimentalWarnings() {
  * Keeps the process small: the part of the heap for new objects stays at its first size, 1 MB,
  * instead of growing to 16 MB; V8 keeps less code; and of its two compilers that optimize, only the
  * lighter one is used, which is as good for what agents do. Costs more, and shorter, collections;
- * saves 20 MB, and 16 MB more with a hundred identities (bench/agent/memory.bench.ts). Code that was
- * compiled before counts for the flags of its time: Node's own modules come compiled, and would be
- * compiled anew after this; ours are kept in a cache for each set of flags, so this comes before
+ * saves 20 MB, and 16 MB more with a hundred identities (bench/agent/memory.bench.ts). Code that
+ * was compiled before counts for the flags of its time: Node's own modules come compiled, and would
+ * be compiled anew after this; ours are kept in a cache for each set of flags, so this comes before
  * that is opened.
  */
 function keepHeapSmall() {
