@@ -19,7 +19,7 @@ const { groups } = parse(read('alerts/prometheus.yaml')) as {
 const rules = groups.flatMap((group) => group.rules);
 
 /** Words of PromQL that look like names of metrics. */
-const WORDS = new Set(['and', 'increase', 'time', 'm', 'h']);
+const WORDS = new Set(['and', 'or', 'increase', 'time', 'm', 'h']);
 
 /** The metrics that an expression looks at. */
 function metricsIn(expr: string): readonly string[] {
