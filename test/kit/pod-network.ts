@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -53,11 +53,16 @@ export class PodNetwork {
   readonly #test: Pick<TestContext, 'after'>;
   readonly #prefix = `bw${randomBytes(3).toString('hex')}`;
   readonly #directory: string;
+  /** The program of the pods, where their user may read it: the sources may be root's alone. */
+  readonly #program: string;
   #pods = 0;
 
   constructor(test: Pick<TestContext, 'after'>) {
     this.#test = test;
     this.#directory = temporaryDirectory(test);
+    chmodSync(this.#directory, 0o755);
+    this.#program = join(this.#directory, 'pod-program.mts');
+    copyFileSync(PROGRAM, this.#program);
     this.#addNamespace(this.#hub);
     this.#in(this.#hub, 'ip', 'link', 'add', 'bridge', 'type', 'bridge');
     this.#in(this.#hub, 'ip', 'link', 'set', 'bridge', 'up');
@@ -100,7 +105,7 @@ export class PodNetwork {
   #podOf(name: string, address: string): Pod {
     const inside = ['ip', 'netns', 'exec', name];
     const user = ['setpriv', `--reuid=${APPLICATION_USER}`, `--regid=${APPLICATION_USER}`];
-    const asUser = [...inside, ...user, '--clear-groups', process.execPath, PROGRAM];
+    const asUser = [...inside, ...user, '--clear-groups', process.execPath, this.#program];
     const [command = '', ...before] = asUser;
     return {
       address,
