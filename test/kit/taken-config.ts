@@ -50,7 +50,13 @@ export function notTaken(
         return wanted !== undefined && wanted !== one.version_info;
       })
       .map(nameOf);
+  // A filter that is new is asked for when its listener is there already.
+  const known = new Set(configs.flatMap(({ ecds_filters: filters = [] }) => filters.map(nameOf)));
+  const unknown = configs
+    .flatMap(({ dynamic_listeners: listeners = [] }) => discoveredIn(listeners))
+    .filter((name) => !known.has(name) && of(TYPE_URL.extensionConfig).has(name));
   return [
+    ...unknown,
     ...whole('Listeners', TYPE_URL.listener),
     ...whole('Clusters', TYPE_URL.cluster),
     ...configs.flatMap((dump) => [
@@ -63,6 +69,14 @@ export function notTaken(
       ].map((one) => `${nameOf(one)}, which warms`),
     ]),
   ];
+}
+
+/** The names of all filters in a part of a dump whose configurations come by discovery. */
+function discoveredIn(part: unknown): readonly string[] {
+  if (typeof part !== 'object' || part === null) return [];
+  const { name, config_discovery: isDiscovered } = part as Readonly<Record<string, unknown>>;
+  const inside = Object.values(part).flatMap(discoveredIn);
+  return isDiscovered && typeof name === 'string' ? [name, ...inside] : inside;
 }
 
 function nameOf({ name, cluster, ecds_filter, route_config }: Dumped): string {
