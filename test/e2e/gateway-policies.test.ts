@@ -11,7 +11,7 @@ import { startHttpAuthorizer } from '../kit/authorizer-service.ts';
 import { CertificateCaller } from '../kit/certificate-caller.ts';
 import { startEchoApp, startTcpApp } from '../kit/echo-app.ts';
 import { freePort } from '../kit/free-port.ts';
-import { groupYaml } from '../kit/mesh-objects.ts';
+import { groupYaml, outsideYaml } from '../kit/mesh-objects.ts';
 import { callPeer, httpRequest, statusOf } from '../kit/peer-call.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import type { TestCertificate } from '../kit/test-authority.ts';
@@ -53,13 +53,7 @@ spec:
   selector: { app: hello }
   ports: [{ name: http, port: 80, targetPort: http }, { name: tcp, port: 90, targetPort: tcp }]
 ---
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: outside, namespace: 4-edge }
-spec:
-  gatewayClassName: bulwark
-  listeners:
-    - { name: web, port: ${http}, protocol: HTTP, allowedRoutes: { namespaces: { from: All } } }
+${outsideYaml('4-edge', http)}
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute

@@ -7,7 +7,7 @@ import { bulwark } from '../kit/bulwark.ts';
 import { type SeenRequest, startEchoApp } from '../kit/echo-app.ts';
 import { freePort } from '../kit/free-port.ts';
 import { secretObject } from '../kit/https-app.ts';
-import { groupYaml, secretReaderYaml } from '../kit/mesh-objects.ts';
+import { groupYaml, outsideYaml, secretReaderYaml } from '../kit/mesh-objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { testAuthority } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
@@ -71,13 +71,7 @@ spec:
   gateways: [edge/vault]
   http: [{ route: [{ destination: { host: hello-world, port: { number: 80 } } }] }]
 ---
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: outside, namespace: edge }
-spec:
-  gatewayClassName: bulwark
-  listeners:
-    - { name: web, port: ${kube}, protocol: HTTP, allowedRoutes: { namespaces: { from: All } } }
+${outsideYaml('edge', kube)}
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute

@@ -1,4 +1,4 @@
-import { groupYaml, yamlOf } from './mesh-objects.ts';
+import { groupYaml, outsideYaml, yamlOf } from './mesh-objects.ts';
 import { TokenIssuer } from './token-issuer.ts';
 
 /** Who signs the tokens that the gateway takes. */
@@ -33,13 +33,7 @@ ${server('i', secured, 'HTTPS', 'i.example.com', tlsOf('ISTIO_MUTUAL'))}
 ${server('raw', raw, 'TCP', "'*'")}
 ${server('shut', shut, 'TCP', "'*'")}
 ---
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: outside, namespace: edge }
-spec:
-  gatewayClassName: bulwark
-  listeners:
-    - { name: web, port: ${kube}, protocol: HTTP, allowedRoutes: { namespaces: { from: All } } }
+${outsideYaml('edge', kube)}
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute

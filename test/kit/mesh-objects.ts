@@ -84,3 +84,15 @@ metadata: { name: secrets-of-${account}, namespace: ${namespace} }
 roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: 'bulwark:gateway' }
 subjects: [{ kind: ServiceAccount, name: ${account} }]
 `;
+
+/** The Gateway `outside` of the Gateway API, which takes HTTP on a port for routes of everybody. */
+export const outsideYaml = (namespace: string, port: number): string =>
+  `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: outside, namespace: ${namespace} }
+spec:
+  gatewayClassName: bulwark
+  listeners:
+    - { name: web, port: ${port}, protocol: HTTP, allowedRoutes: { namespaces: { from: All } } }
+`.trim();
