@@ -25,6 +25,7 @@ async function intake(t: TestContext) {
   const calls: ToldCall[] = [];
   const samples: ToldCall[] = [];
   const left: LeftOut[] = [];
+  const proven: string[] = [];
   const clock = new FakeClock();
   const made = new CallIntake({
     clock,
@@ -35,6 +36,7 @@ async function intake(t: TestContext) {
       if (typeof namespace !== 'string')
         throw new GrpcStatusError(GRPC_STATUS.unauthenticated, 'authentication failure');
       const identity = workloadSpiffeId({ trustDomain, namespace, serviceAccount: 'app' });
+      proven.push(identity);
       return { identity, namespace, serviceAccount: 'app' };
     },
     onCall: (call) => calls.push(call),
@@ -44,7 +46,7 @@ async function intake(t: TestContext) {
   const { client } = await serveGrpc(t, made.service);
   const open = (namespace?: string) =>
     client.stream(PATH, namespace === undefined ? {} : { metadata: { namespace } });
-  return { made, clock, calls, samples, left, open };
+  return { made, clock, calls, samples, left, proven, open };
 }
 
 function message(options: {
@@ -154,5 +156,17 @@ describe('the intake of calls', () => {
     assert.equal((await bad.outcome).code, GRPC_STATUS.unauthenticated);
     made.close();
     assert.equal((await good.outcome).code, GRPC_STATUS.unavailable);
+  });
+
+  it('ends the stream of who is revoked before the first message came', async (t) => {
+    const { made, calls, proven, open } = await intake(t);
+    const [good, bad] = [open('default'), open('other')];
+    await waitUntil(() => proven.length === 2, 'both are open');
+    made.endStreams((_, identity) => identity.includes('/ns/other/'));
+    bad.send(message({ namespace: 'other' }));
+    assert.equal((await bad.outcome).code, GRPC_STATUS.unauthenticated);
+    good.send(message({}));
+    await waitUntil(() => calls.length === 1, 'the other goes on');
+    assert.equal(calls[0]?.workload.namespace, 'default');
   });
 });

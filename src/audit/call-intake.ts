@@ -18,6 +18,7 @@ import { type Node, NodeSchema } from '#gen/envoy-api/envoy/config/core/v3/base_
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
 import { AUDIT_STREAM } from '#xds/audit-tags.ts';
 import type { ProxyCaller } from '#xds/node-metadata.ts';
+import { CallerChecks } from '#xds/serve/caller-checks.ts';
 import { nodeOfStream } from '#xds/serve/stream-node.ts';
 
 export interface CallIntakeDeps {
@@ -62,11 +63,8 @@ export class CallIntake {
 
   /** Ends the streams of those that are not believed any more; they are asked anew who they are. */
   endStreams(isOver: (call: GrpcCall, identity: SpiffeId) => boolean): void {
-    for (const stream of this.#streams) {
-      const { identity } = stream;
-      if (identity !== undefined && isOver(stream.call, identity))
-        stream.end(GRPC_STATUS.unauthenticated, 'authentication failure');
-    }
+    for (const stream of this.#streams)
+      stream.checks.ask((identity) => isOver(stream.call, identity));
   }
 
   /** Ends all streams and takes no more. */
@@ -97,7 +95,10 @@ class CallStream {
   readonly #deps: CallIntakeDeps;
   readonly #rates: CallRates;
   readonly #first = Promise.withResolvers<StreamedCalls>();
-  #identity: SpiffeId | undefined;
+  /** Asks whether the stream is to end because of whose calls come on it. */
+  readonly checks = new CallerChecks<SpiffeId>(() =>
+    this.end(GRPC_STATUS.unauthenticated, 'authentication failure'),
+  );
   #early: StreamedCalls[] | undefined = [];
   #workload: RecordedWorkload | undefined;
   #isSample = false;
@@ -121,11 +122,6 @@ class CallStream {
     this.#open().catch((error) => this.#fail(error));
   }
 
-  /** Whose calls come on it, once that is proven. */
-  get identity(): SpiffeId | undefined {
-    return this.#identity;
-  }
-
   get call(): GrpcCall {
     return this.#stream.call;
   }
@@ -144,8 +140,9 @@ class CallStream {
     if (name !== AUDIT_STREAM.records && name !== AUDIT_STREAM.traffic)
       throw new GrpcStatusError(GRPC_STATUS.invalidArgument, 'there is no such log');
     this.#isSample = name === AUDIT_STREAM.traffic;
-    this.#identity = caller.identity;
     this.#workload = { namespace, name: workloadName, identity: caller.identity };
+    // Which drops those that came early.
+    this.checks.known(caller.identity);
     const early = this.#early ?? [];
     this.#early = undefined;
     for (const message of early) this.#take(message, this.#workload);

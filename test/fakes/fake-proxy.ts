@@ -29,6 +29,8 @@ export interface FakeProxyOptions {
 
 /** The other end of a delta stream without a network: says what a test says, keeps what it gets. */
 export class FakeProxy {
+  /** The method that proxies call. */
+  static readonly path = PATH;
   readonly responses: SeenResponse[] = [];
   /** How the server ended the stream. */
   ended: { readonly status: GrpcStatusCode; readonly message: string } | 'reset' | undefined;

@@ -4,6 +4,7 @@ import { GRPC_STATUS, GrpcStatusError } from '#base/grpc/grpc.ts';
 import { TYPE_URL } from '#xds/resource.ts';
 import { FakeProxy } from '../../../test/fakes/fake-proxy.ts';
 import { adsHarness, nodeMessage, settle } from '../../../test/kit/ads-harness.ts';
+import { serveGrpc } from '../../../test/kit/grpc-server.ts';
 
 const { cluster: CDS } = TYPE_URL;
 
@@ -75,6 +76,22 @@ test('a stream without a request ends after a while', async () => {
   clock.advance(1);
   const ended = { status: GRPC_STATUS.deadlineExceeded, message: 'no request came' };
   assert.deepEqual(proxy.ended, ended);
+});
+
+test('who says that nothing more will come is let go, known or not', async (t) => {
+  const { server } = adsHarness({
+    authenticate: async () => {
+      throw new GrpcStatusError(GRPC_STATUS.unauthenticated, 'authentication failure');
+    },
+  });
+  const { client } = await serveGrpc(t, server.service);
+  const unknown = client.stream(FakeProxy.path);
+  unknown.finish();
+  await unknown.outcome;
+  const known = await serveGrpc(t, adsHarness().server.service);
+  const stream = known.client.stream(FakeProxy.path);
+  stream.finish();
+  assert.equal((await stream.outcome).code, GRPC_STATUS.ok);
 });
 
 test('the control plane is told of a proxy before it gets anything, and of its end', async () => {

@@ -140,10 +140,7 @@ export class AdsServer {
 
   /** Ends the streams of those that are not to have any more; they are asked anew who they are. */
   endStreams(isOver: (call: GrpcCall, node: ProxyNode) => boolean): void {
-    for (const stream of this.#open) {
-      if (stream.node && isOver(stream.call, stream.node))
-        stream.end(GRPC_STATUS.unauthenticated, 'authentication failure');
-    }
+    for (const stream of this.#streams) stream.checks.ask((node) => isOver(stream.call, node));
   }
 
   /** Ends all streams and takes no more: proxies go to another server, or come back. */

@@ -17,6 +17,7 @@ import {
 } from '#gen/envoy-api/envoy/service/discovery/v3/discovery_pb.js';
 import type { ProxyNode } from '#xds/proxy-node.ts';
 import type { AdsServerDeps } from '#xds/serve/ads-server.ts';
+import { CallerChecks } from '#xds/serve/caller-checks.ts';
 import type { ClusterEndpoints } from '#xds/serve/cluster-recovery.ts';
 import { DeltaStream } from '#xds/serve/delta-stream.ts';
 import type { XdsMetrics } from '#xds/serve/metrics.ts';
@@ -60,6 +61,10 @@ export class ProxyStream implements Markable, StreamContext {
   readonly clock: Clock;
   readonly diffs: ResourceDiffs;
   readonly endpoints: ClusterEndpoints;
+  /** Asks whether the stream is to end because of whose it is. */
+  readonly checks = new CallerChecks<ProxyNode>(() =>
+    this.end(GRPC_STATUS.unauthenticated, 'authentication failure'),
+  );
   log: Logger;
   #early: DeltaDiscoveryRequest[] = [];
   #firstRequest = Promise.withResolvers<DeltaDiscoveryRequest>();
@@ -81,7 +86,7 @@ export class ProxyStream implements Markable, StreamContext {
     this.log = log.child({ peer: stream.call.peer.address });
     this.#connectedAt = clock.now();
     stream.onMessage = (message) => this.#receive(message);
-    stream.onEnd = () => this.#close();
+    stream.onEnd = () => this.end(GRPC_STATUS.ok, '');
     this.#firstRequest.promise.catch(() => {});
     this.#firstRequestTimer = clock.after(FIRST_REQUEST_MS_MAX, () =>
       this.end(GRPC_STATUS.deadlineExceeded, 'no request came'),
@@ -170,6 +175,7 @@ export class ProxyStream implements Markable, StreamContext {
     this.#delta = new DeltaStream(this);
     this.#shared.opened(this);
     this.log.info('proxy connected', { identity: node.identity });
+    this.checks.known(node);
     this.update();
     const early = this.#early;
     this.#early = [];

@@ -12,7 +12,8 @@ import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
 import { TYPE_URL } from '#xds/resource.ts';
 import { TrustPeers } from '#xds/serve/trust-peers.ts';
 import { trustResource } from '#xds/serve/trust-resource.ts';
-import { type TrustCaller, TrustServer } from '#xds/serve/trust-server.ts';
+import { TrustServer } from '#xds/serve/trust-server.ts';
+import type { TrustCaller } from '#xds/serve/trust-stream.ts';
 import { FakeClock } from '../../../test/fakes/fake-clock.ts';
 import { serveGrpc } from '../../../test/kit/grpc-server.ts';
 import { waitUntil } from '../../../test/kit/wait-until.ts';
@@ -34,7 +35,12 @@ type Init = MessageInitShape<typeof DeltaDiscoveryRequestSchema>;
 async function setUp(t: TestContext, caller: TrustCaller = CALLER) {
   const clock = new FakeClock(Date.UTC(2026, 0));
   const resource = trustResource({ rootsPem: 'roots', crlPem: 'lists' });
-  const deps = { authenticate: async () => caller, clock, log: silentLogger };
+  const proven = Promise.withResolvers<void>();
+  const authenticate = async () => {
+    proven.resolve();
+    return caller;
+  };
+  const deps = { authenticate, clock, log: silentLogger };
   const server = new TrustServer(resource, deps);
   const { client } = await serveGrpc(t, server.service);
   const stream = client.stream(PATH);
@@ -47,7 +53,7 @@ async function setUp(t: TestContext, caller: TrustCaller = CALLER) {
     );
   const read = async (index: number) =>
     fromBinary(DeltaDiscoveryResponseSchema, await stream.message(index));
-  return { clock, server, stream, send, read };
+  return { clock, server, proven: proven.promise, stream, send, read };
 }
 
 const begin: Init = { node: NODE, resourceNamesSubscribe: ['ROOTCA'] };
@@ -118,6 +124,28 @@ describe('the server of trust', () => {
     clock.advance(1);
     assert.equal((await stream.outcome).code, GRPC_STATUS.unauthenticated);
     assert.equal(server.peers.all()[0]?.isConnected, false);
+  });
+
+  it('ends the streams of those who are not to have any more, and of no others', async (t) => {
+    const { server, send, read, stream } = await setUp(t);
+    send(begin);
+    await read(0);
+    server.endStreams(({ serial }) => serial === '2');
+    server.endStreams((_, identity) => identity.endsWith('/sa/db'));
+    assert.equal(server.peers.all()[0]?.isConnected, true);
+    server.endStreams(({ serial }, identity) => serial === '1' && identity.endsWith('/sa/web'));
+    assert.equal((await stream.outcome).code, GRPC_STATUS.unauthenticated);
+    assert.equal(server.peers.all()[0]?.isConnected, false);
+  });
+
+  it('ends the stream of who is revoked before the first request came', async (t) => {
+    const { server, proven, send, stream } = await setUp(t);
+    await proven;
+    server.endStreams(({ serial }) => serial === '1');
+    send(begin);
+    assert.equal((await stream.outcome).code, GRPC_STATUS.unauthenticated);
+    assert.deepEqual(server.peers.all(), []);
+    assert.deepEqual(stream.messages, []);
   });
 
   it('keeps who broke off until its certificate has expired, and forgets who said farewell', async (t) => {
