@@ -30,7 +30,9 @@ export type DenialCause =
   /** The token of the end user. */
   | 'token'
   /** Its certificate or identity is revoked. */
-  | 'revoked';
+  | 'revoked'
+  /** Its certificate has an identity and another name. */
+  | 'names';
 
 /** A request, or a connection that is not HTTP, that was denied or that an AUDIT policy matches. */
 export interface AccessRecord {

@@ -45,6 +45,8 @@ describe('a call as a proxy tells it', () => {
     assert.deepEqual(denied(of(RULE)), ['denied', 'rule', 'shop/no', 2]);
     assert.deepEqual(denied(of('none')), ['denied', 'no-allow', undefined, undefined]);
     assert.deepEqual(denied(of('bulwark-revoked[bad]')), ['denied', 'revoked', 'bad', undefined]);
+    const names = denied(of('bulwark-several-names'));
+    assert.deepEqual(names, ['denied', 'names', undefined, undefined]);
     const asked = `istio-ext-authz-web-${RULE}`;
     const provider = denied('ext_authz_denied', { flags: 'UAEX', asked: `- ${asked}` });
     assert.deepEqual(provider, ['denied', 'provider', 'shop/no', 2]);

@@ -12,6 +12,8 @@ const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
 const DENIED = /^rbac_access_denied_matched_policy\[(.*)\]$/s;
 /** What a revoked peer is denied by, in the place of a policy. */
 const REVOKED = /^bulwark-revoked\[(.*)\]$/s;
+/** The same of certificates with an identity and another name. */
+const SEVERAL_NAMES = 'bulwark-several-names';
 /** Istio's name for a rule that a provider is asked about. */
 const ASKED = /istio-ext-authz-\S*?-(ns\[\S*)/g;
 /** Version, trace id, parent id, flags (W3C Trace Context). */
@@ -83,6 +85,7 @@ function verdictOf(facts: Facts): Verdict {
   if (denied !== undefined) {
     const revocation = REVOKED.exec(denied)?.[1];
     if (revocation !== undefined) return { cause: 'revoked', policy: revocation, detail };
+    if (denied === SEVERAL_NAMES) return { cause: 'names', detail };
     if (denied === 'none') return { cause: 'no-allow', detail };
     return { cause: 'rule', ...parseRuleId(denied), detail };
   }

@@ -64,8 +64,8 @@ test('identities of another trust domain', { timeout: 240_000 }, async (t) => {
     const third = { ...foreign, name: 'third.test' };
     await server.apply(trustBundleOf(third.name, { bundle: third.root }));
     await server.apply(allowPrincipal('*'));
-    const as = async (id: string) => {
-      const certificate = foreign.issue({ uris: [id] });
+    const as = async (...uris: string[]) => {
+      const certificate = foreign.issue({ uris });
       return statusOf(await callPeer({ port: listen, certificate, data: httpRequest('/') }));
     };
     await waitUntil(
@@ -75,6 +75,10 @@ test('identities of another trust domain', { timeout: 240_000 }, async (t) => {
     );
     for (const domain of [FEDERATION.server, FEDERATION.caller, 'nobody.test'])
       assert.notEqual(await as(`spiffe://${domain}/ns/shop/sa/web`), 200, domain);
+    // Envoy verifies by the first name, and its rules match any.
+    const own = `spiffe://${third.name}/ns/a/sa/b`;
+    for (const domain of [FEDERATION.server, FEDERATION.caller])
+      assert.equal(await as(own, `spiffe://${domain}/ns/shop/sa/web`), 403, domain);
   });
 
   await t.test('are refused when they are revoked here, and let in when that is over', async () => {

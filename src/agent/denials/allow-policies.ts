@@ -64,6 +64,9 @@ function collect(value: unknown, names: Set<string>): void {
   for (const entry of Object.values(object)) collect(entry, names);
 }
 
+/** What lets callers on to the policies who are not revoked: no policy. */
+const NOT_REVOKED = 'bulwark-not-revoked';
+
 /** Leaves dry-run rules out: they deny nothing. */
 function collectFromFilter(filter: Json, names: Set<string>): void {
   const rules = filter.rules as Json | undefined;
@@ -77,8 +80,9 @@ function collectFromFilter(filter: Json, names: Set<string>): void {
 function collectActions(value: unknown, names: Set<string>): void {
   if (typeof value !== 'object' || value === null) return;
   const object = value as Json;
-  const isAction = /\.rbac\.v3\.Action$/.test(String(object['@type'] ?? ''));
-  if (isAction && isAllow(object.action) && typeof object.name === 'string') names.add(object.name);
+  const { '@type': type, action, name } = object;
+  const isAllowing = /\.rbac\.v3\.Action$/.test(String(type ?? '')) && isAllow(action);
+  if (isAllowing && typeof name === 'string' && name !== NOT_REVOKED) names.add(name);
   for (const entry of Object.values(object)) collectActions(entry, names);
 }
 

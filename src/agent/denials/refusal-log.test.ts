@@ -166,6 +166,15 @@ describe('the record of a refusal', () => {
     assert.deepEqual(policies, []);
   });
 
+  it('says that the certificate has several names', async () => {
+    const { log } = setUp();
+    const details = 'rbac_access_denied_matched_policy[bulwark-several-names]';
+    await log.take(JSON.stringify({ ...LINE, response_code_details: details }));
+    const { reason, policies } = log.recent[0] ?? {};
+    assert.equal(reason, 'the certificate has several names: an identity is exactly one');
+    assert.deepEqual(policies, []);
+  });
+
   it('is counted always, logged up to a rate, and kept up to a number', async () => {
     const { log, clock, lines, metrics } = setUp();
     for (let count = 0; count < 120; count += 1) await log.take(JSON.stringify(LINE));
@@ -229,7 +238,8 @@ describe("Envoy's dump of its policies", () => {
         },
       },
     });
-    const matcher = { matcher_list: { matchers: [action('tree'), action('not', 'DENY')] } };
+    const actions = [action('tree'), action('not', 'DENY'), action('bulwark-not-revoked')];
+    const matcher = { matcher_list: { matchers: actions } };
     const { policies } = dumpOf([rbac(undefined, { matcher })]);
     assert.deepEqual(await policies.names(), ['tree']);
   });

@@ -35,6 +35,8 @@ const MESSAGES: Readonly<Record<Refusal['kind'], string>> = {
 
 /** What a revoked peer is denied by, in the place of a policy; 1 = the CertificateRevocation. */
 const REVOKED = /^bulwark-revoked\[(.*)\]$/;
+/** The same of certificates with an identity and another name. */
+const SEVERAL_NAMES = 'bulwark-several-names';
 
 /**
  * Turns lines of an Envoy's access log into records of what it refused: counted all, logged up to a
@@ -85,6 +87,10 @@ export class RefusalLog {
     const revocation = REVOKED.exec(policy ?? '')?.[1];
     if (revocation !== undefined) {
       const reason = `the peer is revoked (CertificateRevocation ${revocation})`;
+      return { ...refusal, policies: [], reason };
+    }
+    if (policy === SEVERAL_NAMES) {
+      const reason = 'the certificate has several names: an identity is exactly one';
       return { ...refusal, policies: [], reason };
     }
     if (policy !== undefined) {

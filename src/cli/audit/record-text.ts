@@ -63,6 +63,7 @@ const CAUSES: Readonly<Record<NonNullable<AccessRecord['cause']>, string>> = {
   provider: 'a provider',
   token: 'the token',
   revoked: 'CertificateRevocation',
+  names: 'several names in the certificate',
 };
 
 function decidedBy({ cause, policy, rule, auditedBy, auditRule }: AccessRecord): string {

@@ -9,6 +9,7 @@ import {
 import type { RevokedPeer } from '#policy/authz/revoked-peers.ts';
 import {
   type CallerInput,
+  choice,
   IDENTITY_INPUT,
   nested,
   SERIAL_INPUT,
@@ -16,11 +17,16 @@ import {
 } from '#xds/generate/authz/caller-look-up.ts';
 import { pack } from '#xds/generate/proto-values.ts';
 
+/** The name of the refusal of certificates with an identity and another name. */
+const SEVERAL_NAMES = 'bulwark-several-names';
+
 /**
- * Refuses many revoked peers at the cost of one: two look-ups in maps, of the serial and of the
- * identity, where rules are tried one after another. Callers without a certificate pass. Envoy
- * hands over all URI names of a certificate as one text; certificates of the mesh have one, so it
- * is the identity.
+ * Refuses revoked peers at the cost of one, however many they are: two look-ups in maps, of the
+ * serial and of the identity. Callers without a certificate pass. Envoy hands over all URI names of
+ * a certificate as one text, and its other matchers take any of them for the identity, also where
+ * another one decided by whose roots the certificate is verified. So a SPIFFE id beside another
+ * name is refused (SPIFFE X.509-SVID section 2: exactly one), revoked or not. Names of other kinds,
+ * which callers from outside of the mesh may have, are nobody's identity.
  */
 export function revokedMatcher(peers: readonly RevokedPeer[]): Matcher {
   const serials = peers.flatMap(({ name, serials: all }) => all.map((one) => [one, name] as const));
@@ -29,7 +35,16 @@ export function revokedMatcher(peers: readonly RevokedPeer[]): Matcher {
   );
   const allow = action('ALLOW', 'bulwark-not-revoked');
   const byIdentity = lookUp(IDENTITY_INPUT, identities, allow);
-  return withCertificate(lookUp(SERIAL_INPUT, serials, byIdentity), allow);
+  const bySerial = lookUp(SERIAL_INPUT, serials, byIdentity);
+  return withCertificate(refuseSeveralNames(bySerial), allow);
+}
+
+function refuseSeveralNames(otherwise: Matcher_OnMatch): Matcher_OnMatch {
+  const several = { matchPattern: { case: 'contains', value: ',' } } as const;
+  const isIdentity = { matchPattern: { case: 'contains', value: 'spiffe://' } } as const;
+  const refused = action('DENY', SEVERAL_NAMES);
+  const withIdentity = nested(choice(IDENTITY_INPUT, isIdentity, refused, otherwise));
+  return nested(choice(IDENTITY_INPUT, several, withIdentity, otherwise));
 }
 
 /** Looks for what `input` gives in a map; what is not there goes on to `otherwise`. */
