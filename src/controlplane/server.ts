@@ -165,7 +165,10 @@ export class ControlPlane implements Component {
       [ADMIN_PATHS.lists]: () => lists.view(),
       [ADMIN_PATHS.mesh]: () => ({ settings: mesh.settings }) satisfies MeshView,
       [ADMIN_PATHS.mtls]: () => mtlsView(xds.mtlsEvidence()),
-      [ADMIN_PATHS.trustDomain]: () => trustDomainView(xds.domainEvidence(), store),
+      [ADMIN_PATHS.trustDomain]: () => {
+        const evidence = xds.domainEvidence();
+        return trustDomainView({ ...evidence, unheard: unheard.among(evidence) }, store);
+      },
     };
     const actions = {
       [ADMIN_PATHS.roots]: rotation.act.bind(rotation),

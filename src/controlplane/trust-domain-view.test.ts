@@ -39,7 +39,7 @@ const proxy = (changes: Partial<ProxyStatus> = {}): ProxyStatus => ({
 const empty = { list: async () => ({ items: [], resourceVersion: '1' }) };
 
 async function reasons(changes: Partial<DomainEvidence>): Promise<string[]> {
-  const all = { settings, version: 'v2', peers: [peer()], proxies: [proxy()] };
+  const all = { settings, version: 'v2', peers: [peer()], proxies: [proxy()], unheard: [] };
   const { missing } = await trustDomainView({ ...all, ...changes }, empty);
   return missing.map(({ reason }) => reason);
 }
@@ -80,6 +80,15 @@ describe('who does not follow the names of the trust domain', () => {
   });
 });
 
+describe('after a start', () => {
+  it('agents of which only the journal knows are waited for, as in a rotation', async () => {
+    const { identity } = names('old.test');
+    const unheard = [{ name: 'web.shop', identity, reason: 'not heard', issuerKeyId: 'root' }];
+    assert.deepEqual(await reasons({ peers: [], proxies: [], unheard }), ['not heard']);
+    assert.deepEqual(await reasons({ peers: [], proxies: [], unheard: [] }), []);
+  });
+});
+
 describe('the view of a change', () => {
   const policy = (name: string, principal: string): ApiObject =>
     ({
@@ -100,7 +109,7 @@ describe('the view of a change', () => {
       resourceVersion: '1',
     }),
   };
-  const evidence = { settings, version: 'v2', peers: [peer()], proxies: [proxy()] };
+  const evidence = { settings, version: 'v2', peers: [peer()], proxies: [proxy()], unheard: [] };
 
   it('counts a workload once and lists what names an alias', async () => {
     const view = await trustDomainView(evidence, store);

@@ -1,6 +1,7 @@
 import type { MissingTrustView, NamingObjectView, TrustDomainView } from '#admin/contract.ts';
 import { KINDS } from '#api/kinds.ts';
 import type { ApiObject } from '#api/object.ts';
+import type { UnheardAgent } from '#controlplane/unheard-agents.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import { parseWorkloadId, type SpiffeId } from '#spiffe/spiffe-id.ts';
 import type { Store } from '#store/store.ts';
@@ -12,6 +13,8 @@ export interface DomainEvidence {
   readonly settings: Pick<MeshSettings, 'trustDomain' | 'trustDomainAliases'>;
   readonly peers: readonly TrustPeer[];
   readonly proxies: readonly ProxyStatus[];
+  /** Agents that have not come back since the start. */
+  readonly unheard: readonly UnheardAgent[];
   /** The version of the roots that all should have. */
   readonly version: string;
 }
@@ -41,7 +44,7 @@ function missingForDomain(evidence: DomainEvidence): readonly MissingTrustView[]
   const proxies = new Map(evidence.proxies.map((proxy) => [workloadKey(proxy), proxy]));
   const peers = new Map(evidence.peers.map((peer) => [workloadKey(peer), peer]));
   const keys = [...new Set([...peers.keys(), ...proxies.keys()])];
-  return keys.flatMap((key) => {
+  const here = keys.flatMap((key) => {
     const peer = peers.get(key);
     const proxy = proxies.get(key);
     const reason = reasonOf(evidence, peer, proxy);
@@ -49,6 +52,10 @@ function missingForDomain(evidence: DomainEvidence): readonly MissingTrustView[]
     if (reason === undefined || one === undefined) return [];
     return [{ name: `${one.workloadName}.${one.namespace}`, identity: one.identity, reason }];
   });
+  return [
+    ...here,
+    ...evidence.unheard.map(({ name, identity, reason }) => ({ name, identity, reason })),
+  ];
 }
 
 function reasonOf(

@@ -73,6 +73,14 @@ it('whoever is here with an earlier certificate of the identity does not speak f
   assert.deepEqual(names(peer('web', 'renewed-since')), []);
 });
 
+it('an agent is back under any name of the trust domain', async () => {
+  const old = parseSpiffeId('spiffe://old.test/ns/shop/sa/web');
+  const { names } = await started(record('web', 'new'), record('web', 'old', { identity: old }));
+  assert.deepEqual(names(), ['web.shop']);
+  assert.deepEqual(names(peer('web', 'new')), []);
+  assert.deepEqual(names({ ...peer('web', 'old'), identity: old }), ['web.shop']);
+});
+
 it('a proxy without a word of its agent counts for itself', async () => {
   const { unheard } = await started(record('web', 'a'));
   const proxies = [{ nodeId: 'n', identity: idOf('web'), namespace: 'shop', workloadName: 'web' }];

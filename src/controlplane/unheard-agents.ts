@@ -6,7 +6,7 @@ import type { KnownProxy } from '#controlplane/trust-proof.ts';
 import { parseSpiffeId, parseWorkloadId, type SpiffeId } from '#spiffe/spiffe-id.ts';
 import { type TrustPeer, workloadKey } from '#xds/serve/trust-peers.ts';
 
-/** An identity of which agents have a certificate, and the last one did not come back yet. */
+/** An account of which agents have a certificate, and the last one did not come back yet. */
 export interface UnheardAgent {
   /** `<service account>.<namespace>`. */
   readonly name: string;
@@ -23,7 +23,7 @@ export interface UnheardAgentsDeps {
 }
 
 interface Issued {
-  /** The last certificate of each identity. */
+  /** The last certificate of each account, under whichever name of the trust domain. */
   readonly last: ReadonlyMap<string, IssuanceRecord>;
   /** The others, by serial. */
   readonly earlier: ReadonlySet<string>;
@@ -82,21 +82,21 @@ export class UnheardAgents implements Component {
     const known = new Set(peers.map(workloadKey));
     // These count by themselves: they say nothing of what they trust.
     const heard = new Set<string>(
-      proxies.flatMap((proxy) => (known.has(workloadKey(proxy)) ? [] : [proxy.identity])),
+      proxies.flatMap((proxy) => (known.has(workloadKey(proxy)) ? [] : [accountOf(proxy)])),
     );
-    for (const { identity, certificate } of peers)
-      if (!earlier.has(certificate.serial)) heard.add(identity);
-    return [...last.values()].flatMap((one) => (heard.has(one.identity) ? [] : [this.#view(one)]));
+    for (const peer of peers) if (!earlier.has(peer.certificate.serial)) heard.add(accountOf(peer));
+    return [...last].flatMap(([account, one]) => (heard.has(account) ? [] : [this.#view(one)]));
   }
 
   #read(): Issued {
     const last = new Map<string, IssuanceRecord>();
     const earlier = new Set<string>();
     for (const record of this.#deps.journal.each()) {
-      const { method, isAgent, issuedAt, identity, serial } = record;
+      const { method, isAgent, issuedAt, serial } = record;
       if (method === 'control-plane' || isAgent === false || issuedAt >= this.#startedAt) continue;
-      if (last.has(identity)) earlier.add(serial);
-      else last.set(identity, record);
+      const account = accountOf(record);
+      if (last.has(account)) earlier.add(serial);
+      else last.set(account, record);
     }
     return { last, earlier };
   }
@@ -107,4 +107,10 @@ export class UnheardAgents implements Component {
     const reason = `it has a certificate and was not heard since the start; waiting until ${this.until}`;
     return { name: `${serviceAccount}.${namespace}`, identity, reason, issuerKeyId };
   }
+}
+
+/** Whoever got another name in a change of the trust domain is who it was. */
+function accountOf({ identity }: { readonly identity: string }): string {
+  const workload = parseWorkloadId(parseSpiffeId(identity));
+  return workload ? `${workload.namespace}/${workload.serviceAccount}` : identity;
 }

@@ -201,7 +201,7 @@ export class XdsFront implements Component {
   }
 
   /** What is known of how workloads follow the names of the trust domain. */
-  domainEvidence(): DomainEvidence {
+  domainEvidence(): Omit<DomainEvidence, 'unheard'> {
     return { ...this.trustEvidence(), settings: this.#deps.mesh.settings };
   }
 
