@@ -8,6 +8,8 @@ export type RegisterCommand = (program: Command, context: CliContext) => void;
 interface CommandEntry {
   readonly name: string;
   readonly summary: string;
+  /** Whether it serves others until it is told to end. */
+  readonly runsLong?: true;
   load(): Promise<RegisterCommand>;
 }
 
@@ -16,21 +18,25 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'server',
     summary: 'run the control plane: API server, certificate authority, xDS',
+    runsLong: true,
     load: async () => (await import('#cli/commands/server.ts')).registerServerCommand,
   },
   {
     name: 'agent',
     summary: 'run the node agent: keys, certificates and an Envoy for each workload',
+    runsLong: true,
     load: async () => (await import('#cli/commands/agent.ts')).registerAgentCommand,
   },
   {
     name: 'run',
     summary: 'run one application with its own agent and Envoy',
+    runsLong: true,
     load: async () => (await import('#cli/commands/run.ts')).registerRunCommand,
   },
   {
     name: 'gateway',
     summary: 'run a gateway: an Envoy that takes calls from outside of the mesh',
+    runsLong: true,
     load: async () => (await import('#cli/commands/gateway.ts')).registerGatewayCommand,
   },
   {

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, it } from 'node:test';
-import { bulwark } from '../../test/kit/bulwark.ts';
+import { bulwark, runBulwark, unreadBulwark } from '../../test/kit/bulwark.ts';
+import { temporaryDirectory } from '../../test/kit/temp-directory.ts';
+import { waitUntil } from '../../test/kit/wait-until.ts';
 
 describe('a command line that makes no sense', () => {
   const cases = [
@@ -17,4 +20,50 @@ describe('a command line that makes no sense', () => {
       assert.match(child.lines.join('\n'), expected);
     });
   }
+});
+
+describe('a command whose output nobody reads', () => {
+  it('ends as at SIGPIPE, without a word', async () => {
+    const child = unreadBulwark(['validate', '--help'], 'stdout');
+    let said = '';
+    child.stderr?.on('data', (chunk) => {
+      said += chunk;
+    });
+    const [code] = await once(child, 'close');
+    assert.equal(code, 141);
+    assert.equal(said, '');
+  });
+
+  it('goes on when it is only not heard what was wrong', async () => {
+    const child = unreadBulwark(['validate', '--nosuch'], 'stderr');
+    const [code] = await once(child, 'close');
+    assert.equal(code, 64);
+  });
+
+  it('goes on serving when it serves', async (t) => {
+    const data = temporaryDirectory(t);
+    const ports = ['--secure-port', '0', '--monitoring-port', '0'];
+    const args = ['server', '--data', data, ...ports, '--log-level', 'debug'];
+    const child = unreadBulwark(args, 'stdout', 'stderr');
+    t.after(() => child.kill('SIGKILL'));
+    const asked = () => runBulwark(['status', '--kubeconfig', `${data}/admin.kubeconfig`]);
+    await waitUntil(async () => (await asked()).code === 0, 'the server answers');
+    assert.equal(child.exitCode, null);
+    const ended = once(child, 'close');
+    child.kill('SIGTERM');
+    const [code] = await ended;
+    assert.equal(code, 0);
+  });
+});
+
+describe('bulwark --version', () => {
+  it('is bulwark version', async () => {
+    const [flag, short, command] = await Promise.all([
+      runBulwark(['--version']),
+      runBulwark(['-V']),
+      runBulwark(['version']),
+    ]);
+    assert.match(command.stdout, /^bulwark \d/);
+    assert.deepEqual([flag, short], [command, command]);
+  });
 });

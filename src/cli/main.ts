@@ -3,12 +3,16 @@ import { describeError, isBulwarkError } from '#base/errors.ts';
 import { createLogger, LOG_LEVELS, type LogLevel } from '#base/log.ts';
 import { COMMANDS } from '#cli/commands.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
+import { endWithReaders } from '#cli/lost-readers.ts';
+
+const VERSION_FLAGS = ['-V', '--version'];
 
 /** Runs one command line (without program name) and gives its exit code. */
 async function main(argv: readonly string[], context: CliContext): Promise<number> {
   const program = new Command('bulwark')
     .description('Identity, mutual TLS and authorization for every service, with the real Envoy.')
     .helpCommand(false)
+    .option(VERSION_FLAGS.join(', '), 'print the version')
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
@@ -17,7 +21,7 @@ async function main(argv: readonly string[], context: CliContext): Promise<numbe
       // As all else that goes wrong is said.
       outputError: (text, write) => write(text.replace(/^error: /, 'bulwark: ')),
     });
-  const chosen = argv.find((argument) => !argument.startsWith('-'));
+  const chosen = chosenName(argv);
   for (const { name, summary, load } of COMMANDS) {
     if (name === chosen) (await load())(program, context);
     else program.command(name).description(summary);
@@ -29,6 +33,16 @@ async function main(argv: readonly string[], context: CliContext): Promise<numbe
   } catch (error) {
     return exitCodeOf(error, context);
   }
+}
+
+function chosenName(argv: readonly string[]): string | undefined {
+  return argv.find((argument) => !argument.startsWith('-'));
+}
+
+/** `bulwark --version` is `bulwark version`. */
+function withoutVersionFlag(argv: readonly string[]): readonly string[] {
+  const [first = '', ...others] = argv;
+  return VERSION_FLAGS.includes(first) ? ['version', ...others] : argv;
 }
 
 function exitCodeOf(error: unknown, context: CliContext): number {
@@ -50,11 +64,17 @@ function endingSignal(): AbortSignal {
   return ending.signal;
 }
 
+const argv = withoutVersionFlag(process.argv.slice(2));
+const { stdout, stderr } = process;
+endWithReaders(
+  { stdout, stderr, exit: (code) => process.exit(code) },
+  { runsLong: COMMANDS.some(({ name, runsLong }) => runsLong && name === chosenName(argv)) },
+);
 let signal: AbortSignal | undefined;
-process.exitCode = await main(process.argv.slice(2), {
+process.exitCode = await main(argv, {
   env: process.env,
-  stdout: process.stdout,
-  stderr: process.stderr,
+  stdout,
+  stderr,
   // Made at first use: a command that does not look at it ends at once, as the system does it.
   get signal() {
     signal ??= endingSignal();
