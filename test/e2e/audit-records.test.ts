@@ -6,46 +6,22 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { AccessRecord, AuditView, ChangeRecord } from '#admin/audit.ts';
 import { ADMIN_PATHS } from '#admin/contract.ts';
-import { run as runProcess } from '../../tools/setup/processes.js';
 import { bulwark as startBulwark } from '../kit/bulwark.ts';
 import { startEchoApp, startTcpApp } from '../kit/echo-app.ts';
 import { GuidePage } from '../kit/guide-mesh.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import { applicationYaml, groupYaml, policyYaml, workloadOf, yamlOf } from '../kit/mesh-objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 
-const account = (name: string, port: string) => `
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: ${name}, namespace: shop }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: ${name}, namespace: shop }
-spec: { metadata: { labels: { app: ${name} } }, template: { serviceAccount: ${name}${port} } }
-`;
-
-const OBJECTS = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop }
----
-apiVersion: v1
-kind: Service
-metadata: { name: app, namespace: shop }
-spec:
-  selector: { app: app }
-  ports:
-  - { name: http, port: 80, targetPort: http }
-  - { name: tcp, port: 90, targetPort: tcp }
-${account('app', '')}${account('caller', '')}`;
+const OBJECTS = yamlOf(
+  applicationYaml('shop', 'app', ['http', 'tcp']),
+  groupYaml('shop', 'caller'),
+);
 
 const policies = (http: number, tcp: number) => `
 apiVersion: security.istio.io/v1
@@ -73,22 +49,14 @@ async function startMesh(t: TestContext) {
   await mesh.apply(OBJECTS);
   const http = await startEchoApp(t, 'app');
   const { port: tcp } = await startTcpApp(t);
-  const workload = (name: string, rest: object) => ({
-    namespace: 'shop',
-    serviceAccount: name,
-    name,
-    group: name,
-    mode: 'explicit',
-    ...rest,
-  });
   const ports = [
     { name: 'http', port: http },
     { name: 'tcp', port: tcp },
   ];
   const status = await mesh.startAgent('agent', {
     workloads: [
-      workload('app', { app: { ports } }),
-      workload('caller', { upstreams: ['app.shop.svc.cluster.local:90'] }),
+      workloadOf('app', { group: 'app', app: { ports } }),
+      workloadOf('caller', { group: 'caller', upstreams: ['app.shop.svc.cluster.local:81'] }),
     ],
   });
   const { ports: own } = await status('caller');
@@ -139,12 +107,10 @@ async function makeCalls(
   await rawCall(tcpPort, Buffer.from('hello'));
 }
 
-const later = (path: string) => `
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: later, namespace: shop }
-spec: { action: DENY, rules: [{ to: [{ operation: { paths: [${path}] } }] }] }
-`;
+const later = (path: string): string => {
+  const spec = `{ action: DENY, rules: [{ to: [{ operation: { paths: [${path}] } }] }] }`;
+  return policyYaml('shop', 'later', spec);
+};
 
 /** A line of the page, with any time, port and id in place of those that it shows. */
 function shownLine(line: string): RegExp {
@@ -159,13 +125,8 @@ test('records of calls and of changes', { timeout: 240_000 }, async (t) => {
   await mesh.enforce(policies(http, tcp));
   await makeCalls({ ask, inbound, tcpPort });
   const bulwark = async (...args: readonly string[]) => {
-    const all = ['--disable-warning=ExperimentalWarning', MAIN, ...args];
-    const { code, stdout, stderr } = await runProcess(process.execPath, [
-      ...all,
-      '--kubeconfig',
-      mesh.kubeconfig,
-    ]);
-    return { code, text: stdout.toString(), note: stderr.toString() };
+    const { code, stdout, stderr } = await mesh.tryCommand(...args);
+    return { code, text: stdout, note: stderr };
   };
   const view = async (query: string) =>
     (await mesh.api.expect({ method: 'GET', path: `${ADMIN_PATHS.audit}?${query}` })) as AuditView;

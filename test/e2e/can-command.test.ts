@@ -5,13 +5,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { run } from '../../tools/setup/processes.js';
-import { bulwark } from '../kit/bulwark.ts';
+import { bulwark, runBulwark } from '../kit/bulwark.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { temporaryDirectory } from '../kit/temp-directory.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const MAIN = join(ROOT, 'src/cli/main.ts');
 const SAMPLE = join(ROOT, 'samples/photo');
 const FILES = [
   '01-namespaces',
@@ -30,12 +28,6 @@ metadata: {name: users, namespace: photo-ns}
 spec: {jwtRules: [{issuer: i, jwksUri: "http://127.0.0.1:1/keys"}]}
 `;
 
-async function cli(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-  const options = { cwd: ROOT, env: { ...process.env, ...env } };
-  const { code, stdout, stderr } = await run(process.execPath, [MAIN, ...args], options);
-  return { code, stdout: stdout.toString(), stderr: stderr.toString() };
-}
-
 const TO_DATASTORE = ['--to', 'datastore-ns/datastore', '--path', '/photos'];
 
 describe('questions about policies', () => {
@@ -44,13 +36,13 @@ describe('questions about policies', () => {
     await mesh.startServer('--trust-domain', 'photos.example');
     for (const file of FILES) await mesh.apply(readFileSync(join(SAMPLE, `${file}.yaml`), 'utf8'));
     const env = { KUBECONFIG: mesh.kubeconfig };
-    const can = (from: string) => cli(['can', '--from', from, ...TO_DATASTORE], env);
+    const can = (from: string) => runBulwark(['can', '--from', from, ...TO_DATASTORE], env);
 
     // The sample names principals of cluster.local, and this mesh is another one.
     const backend = await can('photo-ns/photo-backend');
     assert.equal(backend.code, 3, backend.stderr);
     assert.match(backend.stdout, /datastore-callers/);
-    const explained = await cli(
+    const explained = await runBulwark(
       ['explain', '--from', 'photo-ns/photo-backend', ...TO_DATASTORE, '-o', 'json'],
       env,
     );
@@ -66,13 +58,13 @@ describe('questions about policies', () => {
 
     await mesh.apply(USERS);
     const user = ['--from', 'outside', '--to', 'photo-ns/photo-frontend', '--jwt', '{"iss": "i"}'];
-    const { code, stdout } = await cli(['can', ...user], env);
+    const { code, stdout } = await runBulwark(['can', ...user], env);
     assert.equal(code, 3);
     assert.match(stdout, /there are no keys to verify tokens of i /);
 
-    const matrix = await cli(['matrix'], env);
+    const matrix = await runBulwark(['matrix'], env);
     assert.match(matrix.stdout, /^datastore-ns\/datastore:80 +photo-ns\/photo-backend +GET,POST /m);
-    const tests = await cli(['test', join(SAMPLE, 'tests'), '--server'], env);
+    const tests = await runBulwark(['test', join(SAMPLE, 'tests'), '--server'], env);
     assert.equal(tests.code, 0, tests.stdout);
     assert.match(tests.stdout, /Rules exercised: 3 of 3/);
   });
@@ -88,12 +80,12 @@ describe('questions about policies', () => {
       ['test', join(SAMPLE, 'tests'), '--min-coverage', 'all'],
     ];
     for (const args of wrong) {
-      const { code, stderr } = await cli(args);
+      const { code, stderr } = await runBulwark(args);
       assert.equal(code, 64, `${args.join(' ')}: ${stderr}`);
       assert.match(stderr, /^bulwark: \S/m);
     }
     const KUBECONFIG = join(temporaryDirectory(t), 'none');
-    const { code } = await cli(['can', '--from', 'a/b', ...TO_DATASTORE], { KUBECONFIG });
+    const { code } = await runBulwark(['can', '--from', 'a/b', ...TO_DATASTORE], { KUBECONFIG });
     assert.equal(code, 1);
   });
 
@@ -107,7 +99,7 @@ describe('questions about policies', () => {
     );
     const ask = ['--from', 'photo-ns/photo-frontend', '--to', 'photo-ns/photo-backend'];
     const explain = (...files: readonly string[]) =>
-      cli(['explain', '-f', ...files, ...ask, '--path', '/photos']);
+      runBulwark(['explain', '-f', ...files, ...ask, '--path', '/photos']);
     assert.equal((await explain(SAMPLE)).code, 0);
     const { code, stdout } = await explain(SAMPLE, file);
     assert.equal(code, 3);

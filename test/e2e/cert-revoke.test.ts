@@ -3,35 +3,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { KeepAliveClient, SteadyLoad } from '../kit/keep-alive-client.ts';
+import { applicationYaml, groupYaml, workloadOf, yamlOf } from '../kit/mesh-objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-const OBJECTS = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop }
----
-apiVersion: v1
-kind: Service
-metadata: { name: backend, namespace: shop }
-spec: { selector: { app: backend }, ports: [{ name: http, port: 80, targetPort: http }] }
-`;
-
 const ACCOUNTS = ['backend', 'caller', 'thief'];
-const accounts = ACCOUNTS.map(
-  (name) => `
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: ${name}, namespace: shop }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: ${name}, namespace: shop }
-spec: { metadata: { labels: { app: ${name} } }, template: { serviceAccount: ${name} } }
-`,
+const OBJECTS = yamlOf(
+  applicationYaml('shop', 'backend'),
+  groupYaml('shop', 'caller'),
+  groupYaml('shop', 'thief'),
 );
-
 const TARGET = 'http://backend.shop/';
 /** Much longer than it takes (bench/mesh/revocation.bench.ts): busy machines must not fail it. */
 const WITHIN_MS = 10_000;
@@ -39,16 +20,12 @@ const WITHIN_MS = 10_000;
 test('bulwark cert revoke', { timeout: 240_000 }, async (t) => {
   const mesh = new RealMesh(t);
   await mesh.startServer();
-  await mesh.apply(`${OBJECTS}${accounts.join('')}`);
+  await mesh.apply(OBJECTS);
   const http = await startEchoApp(t, 'backend');
-  const workloads = ACCOUNTS.map((name) => ({
-    namespace: 'shop',
-    serviceAccount: name,
-    name,
-    group: name,
-    mode: 'explicit',
-    app: { ports: name === 'backend' ? [{ name: 'http', port: http }] : [] },
-  }));
+  const workloads = ACCOUNTS.map((name) => {
+    const ports = name === 'backend' ? [{ name: 'http', port: http }] : [];
+    return workloadOf(name, { group: name, app: { ports } });
+  });
   const status = await mesh.startAgent('agent', { workloads });
   const portOf = async (name: string) => (await status(name)).ports.httpProxyPort;
   const cert = (...words: readonly string[]) => mesh.command('cert', ...words);

@@ -4,42 +4,25 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { run } from '../../tools/setup/processes.js';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { freePort } from '../kit/free-port.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
 import { Kubectl } from '../kit/kubectl.ts';
+import { applicationYaml, policyYaml, workloadOf, yamlOf } from '../kit/mesh-objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-const MESH = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: web, namespace: shop }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: web, namespace: shop }
-spec: { metadata: { labels: { app: web } }, template: { serviceAccount: web } }
----
-apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop }
-spec: { selector: { app: web }, ports: [{ name: http, port: 80 }] }
----
+const MESH = yamlOf(
+  applicationYaml('shop', 'web'),
+  `
 apiVersion: v1
 kind: ConfigMap
 metadata: { name: istio, namespace: istio-system }
 data:
   mesh: |
     extensionProviders: [{ name: gone, envoyExtAuthzHttp: { service: gone.tools, port: 9000 } }]
-`;
+`,
+);
 /** A provider where nothing listens. */
 const asking = (port: number): string => `
 apiVersion: networking.istio.io/v1
@@ -52,19 +35,16 @@ spec:
   ports: [{ number: 9000, name: http, protocol: HTTP }]
   endpoints: [{ address: 127.0.0.1, ports: { http: ${port} } }]
 ---
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: asking, namespace: shop }
-spec: { action: CUSTOM, provider: { name: gone }, rules: [{}] }
+${policyYaml('shop', 'asking', '{ action: CUSTOM, provider: { name: gone }, rules: [{}] }')}
 `;
-const policy = (app: string, path: string): string => `
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: callers, namespace: shop }
-spec:
-  selector: { matchLabels: { app: ${app} } }
-  rules: [{ to: [{ operation: { paths: ["${path}"] } }] }]
-`;
+const policy = (app: string, path: string): string => {
+  const rule = `{ to: [{ operation: { paths: ["${path}"] } }] }`;
+  return policyYaml(
+    'shop',
+    'callers',
+    `{ selector: { matchLabels: { app: ${app} } }, rules: [${rule}] }`,
+  );
+};
 const OBJECT = 'authorizationpolicy.security.istio.io/callers';
 
 async function startShop(t: TestContext) {
@@ -72,16 +52,13 @@ async function startShop(t: TestContext) {
   await mesh.startServer();
   await mesh.apply(MESH);
   const app = { ports: [{ name: 'http', port: await startEchoApp(t, 'web') }] };
-  const workload = { name: 'web-1', namespace: 'shop', serviceAccount: 'web', group: 'web' };
   const status = await mesh.startAgent('agent', {
     connectionReportInterval: '1s',
-    workloads: [{ ...workload, mode: 'explicit', app }],
+    workloads: [workloadOf('web', { name: 'web-1', group: 'web', app })],
   });
   /** Runs bulwark to its end; gives its exit code and what it said. */
   const bulwark = async (...args: readonly string[]) => {
-    const command = ['--disable-warning=ExperimentalWarning', MAIN, ...args];
-    const all = [...command, '--kubeconfig', mesh.kubeconfig];
-    const { code, stdout, stderr } = await run(process.execPath, all);
+    const { code, stdout, stderr } = await mesh.tryCommand(...args);
     return { code, said: `${stdout}${stderr}` };
   };
   const apply = (yaml: string, ...more: readonly string[]) => {

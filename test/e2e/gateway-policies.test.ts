@@ -11,7 +11,13 @@ import { startHttpAuthorizer } from '../kit/authorizer-service.ts';
 import { CertificateCaller } from '../kit/certificate-caller.ts';
 import { startEchoApp, startTcpApp } from '../kit/echo-app.ts';
 import { freePort } from '../kit/free-port.ts';
-import { groupYaml, outsideYaml } from '../kit/mesh-objects.ts';
+import {
+  applicationYaml,
+  groupYaml,
+  outsideYaml,
+  policyYaml,
+  yamlOf,
+} from '../kit/mesh-objects.ts';
 import { callPeer, httpRequest, statusOf } from '../kit/peer-call.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import type { TestCertificate } from '../kit/test-authority.ts';
@@ -23,10 +29,6 @@ const POLICIES = '/apis/security.istio.io/v1/namespaces/4-edge/authorizationpoli
 const NAMES = ['ask', 'watch', 'no', 'tcp'];
 const GATEWAY_API = '/apis/gateway.networking.k8s.io/v1/namespaces';
 const IDENTITY = 'spiffe://cluster.local/ns/4-edge/sa/gate';
-
-/** A namespace may begin with a number, as the names of chains of workloads do. */
-const account = (...named: Parameters<typeof groupYaml>): string => `${groupYaml(...named)}
----`;
 
 interface Conditions {
   readonly conditions?: readonly { readonly type: string; readonly status: string }[];
@@ -44,15 +46,12 @@ interface Ports {
   readonly provider: number;
 }
 
-const objects = ({ http, tcp, tls, provider }: Ports) => `${account('greet', 'hello')}
-${account('4-edge', 'gate', `, ${GATEWAY_NAME}: outside`)}
-apiVersion: v1
-kind: Service
-metadata: { name: hello, namespace: greet }
-spec:
-  selector: { app: hello }
-  ports: [{ name: http, port: 80, targetPort: http }, { name: tcp, port: 90, targetPort: tcp }]
----
+/** A namespace may begin with a number, as the names of chains of workloads do. */
+const objects = ({ http, tcp, tls, provider }: Ports): string =>
+  yamlOf(
+    applicationYaml('greet', 'hello', ['http', 'tcp']),
+    groupYaml('4-edge', 'gate', `, ${GATEWAY_NAME}: outside`),
+    `
 ${outsideYaml('4-edge', http)}
 ---
 apiVersion: gateway.networking.k8s.io/v1
@@ -79,7 +78,7 @@ metadata: { name: raw, namespace: greet }
 spec:
   hosts: ['*']
   gateways: [4-edge/raw]
-  tcp: [{ route: [{ destination: { host: hello, port: { number: 90 } } }] }]
+  tcp: [{ route: [{ destination: { host: hello, port: { number: 81 } } }] }]
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -99,14 +98,11 @@ data:
     extensionProviders:
       - name: sessions
         envoyExtAuthzHttp: { service: sessions.tools, port: 9000 }
-`;
+`,
+  );
 
-const policy = (name: string, selects: string, rest: string) => `
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: ${name}, namespace: 4-edge }
-spec: { ${selects}, ${rest} }
-`;
+const policy = (name: string, selects: string, rest: string): string =>
+  policyYaml('4-edge', name, `{ ${selects}, ${rest} }`);
 
 function policies(
   way: string,

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { freePort } from '../kit/free-port.ts';
-import { groupYaml } from '../kit/mesh-objects.ts';
+import { applicationYaml, groupYaml, policyYaml, yamlOf } from '../kit/mesh-objects.ts';
 import { callPeer, httpRequest, statusOf } from '../kit/peer-call.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
@@ -12,15 +12,11 @@ import { waitUntil } from '../kit/wait-until.ts';
 const DENIED = '203.0.113.7';
 const ALLOWED = '198.51.100.7';
 
-const objects = (port: number) => `${groupYaml('greet', 'hello')}
----
-${groupYaml('edge', 'gate')}
----
-apiVersion: v1
-kind: Service
-metadata: { name: hello, namespace: greet }
-spec: { selector: { app: hello }, ports: [{ name: http, port: 80, targetPort: http }] }
----
+const objects = (port: number): string =>
+  yamlOf(
+    applicationYaml('greet', 'hello'),
+    groupYaml('edge', 'gate'),
+    `
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: { name: front, namespace: edge }
@@ -40,12 +36,13 @@ apiVersion: v1
 kind: ConfigMap
 metadata: { name: istio, namespace: istio-system }
 data: { mesh: 'defaultConfig: { gatewayTopology: { proxyProtocol: {} } }' }
----
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: abroad, namespace: edge }
-spec: { action: DENY, rules: [{ from: [{ source: { remoteIpBlocks: [203.0.113.0/24] } }] }] }
-`;
+`,
+    policyYaml(
+      'edge',
+      'abroad',
+      '{ action: DENY, rules: [{ from: [{ source: { remoteIpBlocks: [203.0.113.0/24] } }] }] }',
+    ),
+  );
 
 test('a gateway believes the PROXY protocol', { timeout: 240_000 }, async (t) => {
   const mesh = new RealMesh(t);

@@ -7,7 +7,15 @@ import { bulwark } from '../kit/bulwark.ts';
 import { type SeenRequest, startEchoApp } from '../kit/echo-app.ts';
 import { freePort } from '../kit/free-port.ts';
 import { secretObject } from '../kit/https-app.ts';
-import { groupYaml, outsideYaml, secretReaderYaml } from '../kit/mesh-objects.ts';
+import {
+  accountsYaml,
+  applicationYaml,
+  groupYaml,
+  outsideYaml,
+  policyYaml,
+  secretReaderYaml,
+  yamlOf,
+} from '../kit/mesh-objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { testAuthority } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
@@ -18,24 +26,16 @@ const READY_MS_MAX = 60_000;
 const SENSITIVE = 'sensitive.example.com';
 const IN_MESH = 'hello-world.greet';
 
-const group = (...named: Parameters<typeof groupYaml>): string => `${groupYaml(...named)}
----`;
-
 type Ports = Readonly<Record<'http' | 'https' | 'kube' | 'vault', number>>;
 
-const objects = ({ http, https, kube, vault }: Ports) => `${group('greet', 'hello-world')}
-${group('app', 'caller')}
-${group('elsewhere', 'caller')}
-${group('edge', 'gate', `, ${GATEWAY_NAME}: outside`)}
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: vault, namespace: edge }
----
-apiVersion: v1
-kind: Service
-metadata: { name: hello-world, namespace: greet }
-spec: { selector: { app: hello-world }, ports: [{ name: http, port: 80, targetPort: http }] }
----
+const objects = ({ http, https, kube, vault }: Ports): string =>
+  yamlOf(
+    applicationYaml('greet', 'hello-world'),
+    groupYaml('app', 'caller'),
+    groupYaml('elsewhere', 'caller'),
+    groupYaml('edge', 'gate', `, ${GATEWAY_NAME}: outside`),
+    accountsYaml('edge', 'vault'),
+    `
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: { name: front, namespace: edge }
@@ -82,7 +82,8 @@ spec:
   rules:
     - matches: [{ path: { value: /api } }]
       backendRefs: [{ name: hello-world, port: 80 }]
-`;
+`,
+  );
 
 const BINDINGS = '/apis/rbac.authorization.k8s.io/v1/namespaces/edge/rolebindings';
 
@@ -93,12 +94,7 @@ metadata: { name: istio, namespace: istio-system }
 data: { mesh: 'defaultConfig: { gatewayTopology: { numTrustedProxies: 1 } }' }
 `;
 
-const policy = (namespace: string, spec: string) => `
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: p, namespace: ${namespace} }
-spec: ${spec}
-`;
+const policy = (namespace: string, spec: string): string => policyYaml(namespace, 'p', spec);
 
 interface Answer {
   readonly status: number;

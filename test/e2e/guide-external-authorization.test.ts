@@ -5,22 +5,13 @@ import { test } from 'node:test';
 import { startHttpAuthorizer } from '../kit/authorizer-service.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import { accountsYaml, workloadOf } from '../kit/mesh-objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
 const PAGE = new URL('../../docs/guide/external-authorization.md', import.meta.url);
 /** The port of the provider on the page. */
 const PAGE_PORT = '19000';
-
-const BASE = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: web, namespace: shop }
-`;
 
 test('the guide on external authorization', { timeout: 240_000 }, async (t) => {
   const text = readFileSync(PAGE, 'utf8');
@@ -30,10 +21,11 @@ test('the guide on external authorization', { timeout: 240_000 }, async (t) => {
   const authorizer = await startHttpAuthorizer(t);
   const mesh = new RealMesh(t);
   await mesh.startServer();
-  await mesh.apply(BASE);
+  await mesh.apply(accountsYaml('shop', 'web'));
   const ports = [{ name: 'http', port: await startEchoApp(t, 'web') }];
-  const workload = { namespace: 'shop', serviceAccount: 'web', name: 'web', mode: 'explicit' };
-  const status = await mesh.startAgent('web', { workloads: [{ ...workload, app: { ports } }] });
+  const status = await mesh.startAgent('web', {
+    workloads: [workloadOf('web', { app: { ports } })],
+  });
   const client = new KeepAliveClient({ port: (await status('web')).ports.inbound[0]?.listen ?? 0 });
   t.after(() => client.close());
   const ask = (target: string, method = 'GET') => client.ask({ target, method });

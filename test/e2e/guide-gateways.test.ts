@@ -9,6 +9,7 @@ import { startEchoApp } from '../kit/echo-app.ts';
 import { freePort } from '../kit/free-port.ts';
 import { secretObject } from '../kit/https-app.ts';
 import { Kubectl } from '../kit/kubectl.ts';
+import { applicationYaml, groupYaml, yamlOf } from '../kit/mesh-objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { testAuthority } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
@@ -17,40 +18,18 @@ const PAGE = new URL('../../docs/guide/gateways.md', import.meta.url);
 const HOST = 'shop.example.com';
 const READY_MS_MAX = 60_000;
 
-const account = (namespace: string, name: string) => `
-apiVersion: v1
-kind: Namespace
-metadata: { name: ${namespace} }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: ${name}, namespace: ${namespace} }
----`;
-
 /** What the page takes for granted: the shop, and a Gateway of the Gateway API. */
-const objects = (port: number) => `${account('edge', 'front')}${account('shop', 'frontend')}
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: frontend, namespace: shop }
-spec: { metadata: { labels: { app: frontend } }, template: { serviceAccount: frontend } }
----
-apiVersion: v1
-kind: Service
-metadata: { name: frontend, namespace: shop }
-spec: { selector: { app: frontend }, ports: [{ name: http, port: 80, targetPort: http }] }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: front, namespace: edge }
-spec:
-  metadata: { labels: { app: front, gateway.networking.k8s.io/gateway-name: front } }
-  template: { serviceAccount: front }
----
+const objects = (port: number): string =>
+  yamlOf(
+    applicationYaml('shop', 'frontend'),
+    groupYaml('edge', 'front', ', gateway.networking.k8s.io/gateway-name: front'),
+    `
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
 metadata: { name: front, namespace: edge }
 spec: { gatewayClassName: bulwark, listeners: [{ name: web, port: ${port}, protocol: HTTP }] }
-`;
+`,
+  );
 
 async function startShop(t: TestContext) {
   const mesh = new RealMesh(t);

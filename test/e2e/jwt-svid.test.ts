@@ -4,35 +4,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeJwt } from 'jose';
 import { GRPC_STATUS } from '#base/grpc/grpc.ts';
+import { accountsYaml, workloadOf } from '../kit/mesh-objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 import { tokenApi } from '../kit/workload-api.ts';
 
-const OBJECTS = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: web, namespace: shop }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: pay, namespace: shop }
-`;
-const workload = (name: string) => ({
-  namespace: 'shop',
-  serviceAccount: name,
-  name,
-  mode: 'explicit',
-});
-
 test('a workload gets a token that another one verifies', { timeout: 240_000 }, async (t) => {
   const mesh = new RealMesh(t);
   await mesh.startServer('--jwt-svid-ttl', '2m', '--trust-domain-aliases', 'next.test');
-  await mesh.apply(OBJECTS);
-  const status = await mesh.startAgent('a', { workloads: [workload('web'), workload('pay')] });
+  await mesh.apply(accountsYaml('shop', 'web', 'pay'));
+  const status = await mesh.startAgent('a', { workloads: [workloadOf('web'), workloadOf('pay')] });
   const web = tokenApi(t, (await status('web')).workloadSocket);
   const pay = tokenApi(t, (await status('pay')).workloadSocket);
   const { svid } = await waitUntil(

@@ -4,35 +4,29 @@ import { test } from 'node:test';
 import { startHttpAuthorizer } from '../kit/authorizer-service.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import { accountsYaml, policyYaml, yamlOf } from '../kit/mesh-objects.ts';
 import { objectsOf } from '../kit/objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-const OBJECTS = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: web, namespace: shop }
----
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: no-admin, namespace: shop }
-spec: { action: DENY, rules: [{ to: [{ operation: { paths: [/admin] } }] }] }
-`;
+const OBJECTS = yamlOf(
+  accountsYaml('shop', 'web'),
+  policyYaml(
+    'shop',
+    'no-admin',
+    '{ action: DENY, rules: [{ to: [{ operation: { paths: [/admin] } }] }] }',
+  ),
+);
 
 /** A policy that asks a provider about `/asked`. */
-const custom = (provider: string) => `
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: asked, namespace: shop }
-spec:
-  action: CUSTOM
-  provider: { name: ${provider} }
-  rules: [{ to: [{ operation: { paths: [/asked] } }] }]
-`;
+const custom = (provider: string): string => {
+  const rules = '[{ to: [{ operation: { paths: [/asked] } }] }]';
+  return policyYaml(
+    'shop',
+    'asked',
+    `{ action: CUSTOM, provider: { name: ${provider} }, rules: ${rules} }`,
+  );
+};
 
 /** A service outside of the mesh, at a port of this machine. */
 const outside = (name: string, port: number) => `

@@ -4,55 +4,33 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { MtlsPairView, MtlsPortView, MtlsWorkloadView, StrictVerdict } from '#admin/mtls.ts';
-import { run as runProcess } from '../../tools/setup/processes.js';
 import { startEchoApp, startTcpApp } from '../kit/echo-app.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
+import {
+  accountsYaml,
+  applicationYaml,
+  groupYaml,
+  workloadOf,
+  yamlOf,
+} from '../kit/mesh-objects.ts';
 import { httpRequest } from '../kit/peer-call.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 /** A caller without a proxy, on an address of its own. */
 const LEGACY = '127.0.0.2';
 const WINDOW = ['--window', '4s'];
 
-const OBJECTS = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop }
----
-apiVersion: v1
-kind: Namespace
-metadata: { name: legacy }
----
-apiVersion: v1
-kind: Service
-metadata: { name: backend, namespace: shop }
-spec:
-  selector: { app: backend }
-  ports:
-  - { name: http, port: 80, targetPort: http }
-  - { name: tcp-db, port: 3307, targetPort: tcp-db }
----
+const OBJECTS = yamlOf(
+  accountsYaml('legacy'),
+  applicationYaml('shop', 'backend', ['http', 'tcp']),
+  groupYaml('shop', 'caller'),
+  `
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: { name: batch, namespace: legacy }
 spec: { address: ${LEGACY}, labels: { app: batch } }
-`;
-
-const accounts = ['backend', 'caller'].map(
-  (name) => `
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: ${name}, namespace: shop }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: ${name}, namespace: shop }
-spec: { metadata: { labels: { app: ${name} } }, template: { serviceAccount: ${name} } }
 `,
 );
 
@@ -71,10 +49,9 @@ spec: { host: backend, trafficPolicy: { tls: { mode: DISABLE } } }
 `;
 
 /** Runs a command to its end. `note`: what it said beside its output. */
-async function bulwark({ kubeconfig }: RealMesh, ...args: readonly string[]) {
-  const all = ['--disable-warning=ExperimentalWarning', MAIN, ...args, '--kubeconfig', kubeconfig];
-  const { code, stdout, stderr } = await runProcess(process.execPath, all);
-  return { code, text: stdout.toString(), note: stderr };
+async function bulwark(mesh: RealMesh, ...args: readonly string[]) {
+  const { code, stdout, stderr } = await mesh.tryCommand(...args);
+  return { code, text: stdout, note: stderr };
 }
 
 type Port = MtlsPortView & { readonly strict: StrictVerdict };
@@ -88,29 +65,21 @@ interface Status {
 test('bulwark mtls', { timeout: 240_000 }, async (t) => {
   const mesh = new RealMesh(t);
   await mesh.startServer();
-  await mesh.apply(`${OBJECTS}${accounts.join('')}`);
+  await mesh.apply(OBJECTS);
   const http = await startEchoApp(t, 'backend');
   const { port: db } = await startTcpApp(t);
-  const workload = (name: string, ports: readonly object[]) => ({
-    namespace: 'shop',
-    serviceAccount: name,
-    name,
-    group: name,
-    mode: 'explicit',
-    app: { ports },
-  });
   const common = { connectionReportInterval: '1s' };
   const backendPorts = [
     { name: 'http', port: http },
-    { name: 'tcp-db', port: db },
+    { name: 'tcp', port: db },
   ];
   const backend = await mesh.startAgent('backend', {
     ...common,
-    workloads: [workload('backend', backendPorts)],
+    workloads: [workloadOf('backend', { group: 'backend', app: { ports: backendPorts } })],
   });
   const caller = await mesh.startAgent('caller', {
     ...common,
-    workloads: [workload('caller', [])],
+    workloads: [workloadOf('caller', { group: 'caller' })],
   });
   const run = (...args: readonly string[]) => bulwark(mesh, 'mtls', ...args);
   const status = async (...args: readonly string[]): Promise<Status> => {
@@ -179,7 +148,7 @@ test('bulwark mtls', { timeout: 240_000 }, async (t) => {
   });
 
   await t.test('names who holds a plaintext connection that is no HTTP', async () => {
-    const socket = await legacy('tcp-db');
+    const socket = await legacy('tcp');
     socket.write('hello\n');
     const { seen } = await portThat(db, ({ seen }) => (seen?.callers.length ?? 0) > 0);
     assert.equal(seen?.callers[0]?.address, LEGACY);

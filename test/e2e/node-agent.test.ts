@@ -14,6 +14,7 @@ import { parseCertificatesPem } from '#pki/certificate.ts';
 import { buildCsr } from '#pki/csr.ts';
 import { generateKeyPair } from '#pki/keys.ts';
 import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
+import { accountsYaml, yamlOf } from '../kit/mesh-objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
@@ -23,24 +24,20 @@ apiVersion: v1
 kind: Pod
 metadata: { name: ${name}, namespace: shop }
 spec: { nodeName: ${node}, serviceAccountName: ${account}, containers: [{ name: c, image: i }] }
----`;
-const account = (name: string): string => `
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: ${name}, namespace: shop }
----`;
-const OBJECTS = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop }
----${['ztunnel', 'web', 'far', 'vm'].map(account).join('')}
-${pod('agent-1', 'ztunnel', 'n1')}${pod('agent-2', 'ztunnel', 'n2')}${pod('web-1', 'web', 'n1')}
-${pod('far-1', 'far', 'n2')}
+`;
+const OBJECTS = yamlOf(
+  accountsYaml('shop', 'ztunnel', 'web', 'far', 'vm'),
+  pod('agent-1', 'ztunnel', 'n1'),
+  pod('agent-2', 'ztunnel', 'n2'),
+  pod('web-1', 'web', 'n1'),
+  pod('far-1', 'far', 'n2'),
+  `
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry
 metadata: { name: vm, namespace: shop, labels: { kubernetes.io/hostname: n1 } }
 spec: { address: 127.0.0.1, serviceAccount: vm }
-`;
+`,
+);
 
 test('a node agent has certificates for what runs on its node', { timeout: 240_000 }, async (t) => {
   const mesh = new RealMesh(t);
@@ -51,15 +48,7 @@ test('a node agent has certificates for what runs on its node', { timeout: 240_0
   const client = new Client(discovery, credentials.createSsl(roots));
   t.after(() => client.close());
 
-  const tokenOf = async (name: string, podName?: string): Promise<string> => {
-    const boundObjectRef = podName && { kind: 'Pod', apiVersion: 'v1', name: podName };
-    const answer = await mesh.api.expect({
-      method: 'POST',
-      path: `/api/v1/namespaces/shop/serviceaccounts/${name}/token`,
-      body: { spec: { audiences: ['istio-ca'], ...(boundObjectRef ? { boundObjectRef } : {}) } },
-    });
-    return (answer as { status: { token: string } }).status.token;
-  };
+  const tokenOf = (name: string, podName?: string) => mesh.requestToken('shop', name, podName);
   const ask = async (token: string, name: string): Promise<readonly string[]> => {
     const identity = parseSpiffeId(`spiffe://cluster.local/ns/shop/sa/${name}`);
     const request = create(IstioCertificateRequestSchema, {

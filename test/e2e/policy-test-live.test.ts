@@ -5,8 +5,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { run } from '../../tools/setup/processes.js';
+import { runBulwark } from '../kit/bulwark.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
+import { workloadOf } from '../kit/mesh-objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
@@ -31,15 +32,10 @@ test('the cases of the sample are real requests', { timeout: 240_000 }, async (t
   for (const file of [...FILES, ...POLICIES]) await mesh.apply(sample(file));
   for (const [namespace, name] of TIERS) {
     const ports = [{ name: 'http', port: await startEchoApp(t, name) }];
-    const workload = { namespace, serviceAccount: name, name, group: name, mode: 'explicit' };
-    await mesh.startAgent(name, { workloads: [{ ...workload, app: { ports } }] });
+    const workload = workloadOf(name, { namespace, group: name, app: { ports } });
+    await mesh.startAgent(name, { workloads: [workload] });
   }
-  const cli = async (...args: readonly string[]) => {
-    const env = { ...process.env, KUBECONFIG: mesh.kubeconfig };
-    const all = [join(ROOT, 'src/cli/main.ts'), ...args];
-    const { code, stdout, stderr } = await run(process.execPath, all, { cwd: ROOT, env });
-    return { code, stdout: stdout.toString(), stderr: stderr.toString() };
-  };
+  const cli = (...args: readonly string[]) => runBulwark(args, { KUBECONFIG: mesh.kubeconfig });
   const directories = TIERS.map(([, name]) => join(mesh.directory, name));
 
   // The last workload that started is known to the others a moment later.

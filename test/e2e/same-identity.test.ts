@@ -14,6 +14,7 @@ import { generateKeyPair } from '#pki/keys.ts';
 import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
 import { bulwark } from '../kit/bulwark.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
+import { accountsYaml, applicationYaml, policyYaml, yamlOf } from '../kit/mesh-objects.ts';
 import { callPeer, httpRequest, statusOf } from '../kit/peer-call.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import type { TestCertificate } from '../kit/test-authority.ts';
@@ -21,42 +22,21 @@ import { waitUntil } from '../kit/wait-until.ts';
 
 const WITHIN = { withinMs: 60_000, everyMs: 50 };
 const WEB = parseSpiffeId('spiffe://cluster.local/ns/shop/sa/web');
-const OBJECTS = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: web, namespace: shop }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: other, namespace: shop }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: db, namespace: shop }
----
+const OBJECTS = yamlOf(
+  accountsYaml('shop', 'web', 'other'),
+  applicationYaml('shop', 'db'),
+  `
 apiVersion: v1
 kind: Pod
 metadata: { name: web-1, namespace: shop }
 spec: { nodeName: n1, serviceAccountName: web, containers: [{ name: c, image: i }] }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: db, namespace: shop }
-spec:
-  metadata: { labels: { app: db } }
-  template: { serviceAccount: db, ports: { http: 8080 } }
----
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: web-only, namespace: shop }
-spec:
-  selector: { matchLabels: { app: db } }
-  rules: [{ from: [{ source: { principals: [cluster.local/ns/shop/sa/web] } }] }]
-`;
+`,
+  policyYaml(
+    'shop',
+    'web-only',
+    '{ rules: [{ from: [{ source: { principals: [cluster.local/ns/shop/sa/web] } }] }] }',
+  ),
+);
 
 /** Certificates of a running server, by whatever proves who asks. */
 function authorityOf(t: TestContext, mesh: RealMesh) {
@@ -72,16 +52,6 @@ function authorityOf(t: TestContext, mesh: RealMesh) {
     const privateKey = keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
     return { certificate: chain.slice(0, -1).join(''), privateKey };
   };
-}
-
-async function tokenOf(mesh: RealMesh, account: string, pod?: string): Promise<string> {
-  const boundObjectRef = pod && { kind: 'Pod', apiVersion: 'v1', name: pod };
-  const answer = await mesh.api.expect({
-    method: 'POST',
-    path: `/api/v1/namespaces/shop/serviceaccounts/${account}/token`,
-    body: { spec: { audiences: ['istio-ca'], ...(boundObjectRef ? { boundObjectRef } : {}) } },
-  });
-  return (answer as { status: { token: string } }).status.token;
 }
 
 async function joinToken(t: TestContext, mesh: RealMesh): Promise<string> {
@@ -113,7 +83,7 @@ test('pods, machines and mounted Secrets of one account have one identity', asyn
 
   const sign = authorityOf(t, mesh);
   const ways = {
-    'a pod': await sign(await tokenOf(mesh, 'web', 'web-1')),
+    'a pod': await sign(await mesh.requestToken('shop', 'web', 'web-1')),
     'a machine': await sign(await joinToken(t, mesh)),
     'a mounted Secret': await mountedSecret(mesh),
   };
@@ -124,5 +94,5 @@ test('pods, machines and mounted Secrets of one account have one identity', asyn
     assert.equal(await call(certificate), 200, how);
   }
   // Asked for as `web` all the same: the token decides.
-  assert.equal(await call(await sign(await tokenOf(mesh, 'other'))), 403);
+  assert.equal(await call(await sign(await mesh.requestToken('shop', 'other'))), 403);
 });

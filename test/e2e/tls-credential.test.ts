@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { startHttpsApp } from '../kit/https-app.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
-import { secretReaderYaml } from '../kit/mesh-objects.ts';
+import { groupYaml, secretReaderYaml, workloadOf, yamlOf } from '../kit/mesh-objects.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import { type TestAuthority, testAuthority } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
@@ -39,30 +39,15 @@ function partnerObjects(port: number, source: string): string {
   return here;
 }
 
-const CALLER = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: web, namespace: shop }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: web, namespace: shop }
-spec: { metadata: { labels: { app: web } }, template: { serviceAccount: web } }
-`;
-
 /** A mesh with a caller of the partner, which proves itself from `source`. Gives what asks it. */
 async function startCaller(t: TestContext, mesh: RealMesh, port: number, source: string) {
   await mesh.startServer();
-  await mesh.apply(`${CALLER}---\n${partnerObjects(port, source)}`);
-  await mesh.apply(secretReaderYaml('shop', 'web'));
-  const web = { namespace: 'shop', serviceAccount: 'web', name: 'web', group: 'web' };
+  await mesh.apply(
+    yamlOf(groupYaml('shop', 'web'), partnerObjects(port, source), secretReaderYaml('shop', 'web')),
+  );
   const status = await mesh.startAgent('agent', {
     secretDirectories: [mesh.directory],
-    workloads: [{ ...web, mode: 'explicit' }],
+    workloads: [workloadOf('web', { group: 'web' })],
   });
   const client = new KeepAliveClient({ port: (await status('web')).ports.httpProxyPort });
   t.after(() => client.close());

@@ -38,13 +38,8 @@ const rootsOf = (mesh: RealMesh): string => readFileSync(join(mesh.data, 'root-c
 
 /** Puts a token of a service account into a file. */
 async function writeToken(mesh: RealMesh, path: string, account: string): Promise<void> {
-  const [namespace, name] = account.split('/');
-  const answer = (await mesh.api.expect({
-    method: 'POST',
-    path: `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`,
-    body: { spec: { audiences: ['istio-ca'] } },
-  })) as { readonly status: { readonly token: string } };
-  writeFileSync(path, answer.status.token, { mode: 0o600 });
+  const [namespace = '', name = ''] = account.split('/');
+  writeFileSync(path, await mesh.requestToken(namespace, name), { mode: 0o600 });
 }
 
 test('a server below another one', { timeout: 240_000 }, async (t) => {

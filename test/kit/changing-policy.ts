@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test';
 import { startEchoApp, startTcpApp } from './echo-app.ts';
 import { startGrpcApp } from './http2-call.ts';
 import { KeepAliveClient } from './keep-alive-client.ts';
+import { applicationYaml, workloadOf } from './mesh-objects.ts';
 import { RealMesh } from './real-mesh.ts';
 
 /** How a request goes: each on a connection that is open. */
@@ -13,36 +14,6 @@ export type RequestKind = 'HTTP/1.1' | 'HTTP/2' | 'gRPC';
 export const REQUEST_KINDS: readonly RequestKind[] = ['HTTP/1.1', 'HTTP/2', 'gRPC'];
 
 const PORTS = ['http', 'grpc', 'tcp', 'tcp-other'] as const;
-
-const OBJECTS = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: web, namespace: shop }
----
-apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop }
-spec:
-  selector: { app: web }
-  ports:
-    - { name: http, port: 80 }
-    - { name: grpc, port: 81 }
-    - { name: tcp, port: 82 }
-    - { name: tcp-other, port: 83 }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: web, namespace: shop }
-spec:
-  metadata: { labels: { app: web } }
-  template:
-    serviceAccount: web
-    ports: { http: 8080, grpc: 8081, tcp: 8082, tcp-other: 8083 }
-`;
 
 const PATH = '/apis/security.istio.io/v1/namespaces/shop/authorizationpolicies/web';
 
@@ -73,7 +44,7 @@ export class ChangingPolicy {
   static async start(test: Pick<TestContext, 'after'>): Promise<ChangingPolicy> {
     const mesh = new RealMesh(test);
     await mesh.startServer();
-    await mesh.apply(OBJECTS);
+    await mesh.apply(applicationYaml('shop', 'web', PORTS));
     const [http, grpc, tcp, other] = await Promise.all([
       startEchoApp(test, 'web'),
       startGrpcApp(test),
@@ -83,11 +54,10 @@ export class ChangingPolicy {
     const listening = [http, grpc, tcp.port, other.port];
     const appPorts = new Map(PORTS.map((name, at) => [name, listening[at] ?? 0]));
     const ports = [...appPorts].map(([name, port]) => ({ name, port }));
-    const workload = { namespace: 'shop', serviceAccount: 'web', name: 'web', mode: 'explicit' };
     const status = await mesh.startAgent('web', {
       // Longer than tests wait: what ends at a change does not end for that.
       drainDuration: '60s',
-      workloads: [{ ...workload, group: 'web', app: { ports } }],
+      workloads: [workloadOf('web', { group: 'web', app: { ports } })],
     });
     const { inbound } = (await status('web')).ports;
     const taken = new Map(inbound.map(({ name, listen }) => [name, listen]));

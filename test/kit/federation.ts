@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { startEchoApp } from './echo-app.ts';
+import { accountsYaml, applicationYaml, policyYaml, strictYaml, yamlOf } from './mesh-objects.ts';
 import { RealMesh } from './real-mesh.ts';
 
 /** Trust domains of the two meshes: `shop.test` calls, `bank.test` serves. */
@@ -10,40 +11,16 @@ export const FEDERATION = { caller: 'shop.test', server: 'bank.test' } as const;
 /** The host by which the caller knows the service of the other mesh, through an HTTP proxy. */
 export const FEDERATED_HOST = 'http://ledger.bank/';
 
-const ACCOUNTS = (namespace: string, account: string) => `
-apiVersion: v1
-kind: Namespace
-metadata: { name: ${namespace} }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: ${account}, namespace: ${namespace} }
----
-`;
+const SERVER_OBJECTS = yamlOf(
+  applicationYaml('bank', 'ledger'),
+  strictYaml('bank'),
+  allowPrincipal(`${FEDERATION.caller}/ns/shop/sa/web`),
+);
 
-const SERVER_OBJECTS = `${ACCOUNTS('bank', 'ledger')}
-apiVersion: v1
-kind: Service
-metadata: { name: ledger, namespace: bank }
-spec: { selector: { app: ledger }, ports: [{ name: http, port: 80, targetPort: http }] }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: ledger, namespace: bank }
-spec:
-  metadata: { labels: { app: ledger } }
-  template: { serviceAccount: ledger, ports: { http: 8080 } }
----
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: { name: default, namespace: bank }
-spec: { mtls: { mode: STRICT } }
----
-${allowPrincipal(`${FEDERATION.caller}/ns/shop/sa/web`)}
-`;
-
-function callerObjects(port: number): string {
-  return `${ACCOUNTS('shop', 'web')}
+const callerObjects = (port: number): string =>
+  yamlOf(
+    accountsYaml('shop', 'web'),
+    `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: { name: ledger, namespace: shop }
@@ -61,19 +38,14 @@ apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: { name: ledger, namespace: shop }
 spec: { host: ledger.bank, trafficPolicy: { tls: { mode: ISTIO_MUTUAL } } }
-`;
-}
+`,
+  );
 
 /** The policy of the service: only this principal may call. */
 export function allowPrincipal(principal: string): string {
-  return `
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: callers, namespace: bank }
-spec:
-  selector: { matchLabels: { app: ledger } }
-  rules: [{ from: [{ source: { principals: ['${principal}'] } }] }]
-`;
+  const rule = `{ from: [{ source: { principals: ['${principal}'] } }] }`;
+  const spec = `{ selector: { matchLabels: { app: ledger } }, rules: [${rule}] }`;
+  return policyYaml('bank', 'callers', spec);
 }
 
 /** A TrustBundle with this bundle, or what else its spec says. */

@@ -1,4 +1,4 @@
-import { groupYaml, outsideYaml, yamlOf } from './mesh-objects.ts';
+import { applicationYaml, groupYaml, outsideYaml, policyYaml, yamlOf } from './mesh-objects.ts';
 import { TokenIssuer } from './token-issuer.ts';
 
 /** Who signs the tokens that the gateway takes. */
@@ -47,13 +47,6 @@ spec:
 `;
 
 const ROUTES = `
-apiVersion: v1
-kind: Service
-metadata: { name: hello, namespace: greet }
-spec:
-  selector: { app: hello }
-  ports: [{ name: http, port: 80, targetPort: http }]
----
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: hello, namespace: greet }
@@ -101,13 +94,6 @@ roleRef: { apiGroup: rbac.authorization.k8s.io, kind: Role, name: certificates }
 subjects: [{ kind: ServiceAccount, name: gate, namespace: edge }]
 `;
 
-const policy = (name: string, namespace: string, spec: string) => `
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: ${name}, namespace: ${namespace} }
-spec: { ${spec} }
-`;
-
 /** Without ports, rules about HTTP would be about plain connections as well. */
 const policies = ({ plain, secured, kube, raw }: FrontPorts) => {
   const ports = `ports: ['${plain}', '${secured}', '${kube}']`;
@@ -130,13 +116,13 @@ const policies = ({ plain, secured, kube, raw }: FrontPorts) => {
   const headers = [header('x-who', 'bad'), header('x-level', '7'), header('x-payload', 'mine')];
   const gate = 'principals: [cluster.local/ns/edge/sa/gate]';
   return [
-    policy('deny', 'edge', `action: DENY, rules: [${deny}]`),
-    policy('allow', 'edge', `rules: [${allow}]`),
-    policy('claims', 'greet', `action: DENY, rules: [${headers}]`),
-    policy(
-      'hello',
+    policyYaml('edge', 'deny', `{ action: DENY, rules: [${deny}] }`),
+    policyYaml('edge', 'allow', `{ rules: [${allow}] }`),
+    policyYaml('greet', 'claims', `{ action: DENY, rules: [${headers}] }`),
+    policyYaml(
       'greet',
-      `rules: [{ from: [{ source: { ${gate} } }], to: [{ operation: { notPaths: ["/closed*", /in/shut] } }] }]`,
+      'hello',
+      `{ rules: [{ from: [{ source: { ${gate} } }], to: [{ operation: { notPaths: ["/closed*", /in/shut] } }] }] }`,
     ),
     `
 apiVersion: security.istio.io/v1
@@ -169,7 +155,7 @@ spec:
 /** A gateway `edge/front` with servers of every kind, and rules at every layer. */
 export const frontYaml = (ports: FrontPorts, echoPort: number): string =>
   yamlOf(
-    groupYaml('greet', 'hello'),
+    applicationYaml('greet', 'hello'),
     groupYaml('edge', 'gate', ', gateway.networking.k8s.io/gateway-name: outside'),
     SECRETS,
     gateways(ports),

@@ -5,7 +5,7 @@ import { readCall } from '#cli/calls/read-call.ts';
 import type { MeshSettings } from '#model/mesh-settings.ts';
 import { Decider } from '#policy/decide/decider.ts';
 import { testMesh } from './mesh.ts';
-import { groupYaml } from './mesh-objects.ts';
+import { groupYaml, policyYaml } from './mesh-objects.ts';
 import { groupObject, objectsOf, serviceObjects } from './objects.ts';
 
 const LABEL = ', gateway.networking.k8s.io/gateway-name: kube';
@@ -96,12 +96,7 @@ spec:
 
 /** An AuthorizationPolicy `p`. */
 export const policyOf = (namespace: string, spec: string) =>
-  objectsOf(`
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: p, namespace: ${namespace} }
-spec: ${spec}
-`);
+  objectsOf(policyYaml(namespace, 'p', spec));
 
 /** What a test adds to the mesh. */
 export interface GatewayWorld {

@@ -1,7 +1,12 @@
 /** Objects that tests of whole meshes apply, as YAML documents. */
 
 /** Ports of the service and of the application behind it. */
-const PORTS = { http: { port: 80, target: 8080 }, tcp: { port: 81, target: 8081 } } as const;
+const PORTS = {
+  http: { port: 80, target: 8080 },
+  tcp: { port: 81, target: 8081 },
+  grpc: { port: 82, target: 8082 },
+  'tcp-other': { port: 83, target: 8083 },
+} as const;
 
 export type PortName = keyof typeof PORTS;
 
@@ -45,6 +50,13 @@ spec:
 `;
 }
 
+/** The same with the namespace and the account. */
+export const applicationYaml = (
+  namespace: string,
+  name: string,
+  ports?: readonly PortName[],
+): string => yamlOf(accountsYaml(namespace, name), serviceYaml(namespace, name, ports));
+
 /**
  * A namespace with an account and the group of its workloads, of the same name.
  * @param labels more labels, as YAML between braces; '' for none
@@ -61,6 +73,14 @@ spec:
   template: { serviceAccount: ${name} }
 `,
   );
+
+/** An AuthorizationPolicy. @param spec as YAML on one line */
+export const policyYaml = (namespace: string, name: string, spec: string): string => `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: ${name}, namespace: ${namespace} }
+spec: ${spec}
+`;
 
 /** All workloads of a namespace take mutual TLS alone. */
 export const strictYaml = (namespace: string): string => `

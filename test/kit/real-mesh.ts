@@ -11,7 +11,7 @@ import { type AppliedObject, awaitEnforced } from '#cli/enforcement/await-enforc
 import type { ServerAddresses } from '#controlplane/addresses.ts';
 import { KubeClient } from '#kubeclient/kube-client.ts';
 import { readKubeconfig } from '#kubeclient/kubeconfig.ts';
-import { bulwark } from './bulwark.ts';
+import { bulwark, type CommandResult, runBulwark } from './bulwark.ts';
 import type { ManagedProcess } from './child-process.ts';
 import { serverPorts } from './free-port.ts';
 import { KeepAliveClient } from './keep-alive-client.ts';
@@ -106,6 +106,22 @@ export class RealMesh {
     await command.ended;
     assert.equal(command.exit?.code, 0, command.tail());
     return command.lines.join('\n');
+  }
+
+  /** The same of one that may fail: gives how it ended. */
+  tryCommand(...words: readonly string[]): Promise<CommandResult> {
+    return runBulwark([...words, '--kubeconfig', this.kubeconfig]);
+  }
+
+  /** A token of an account, for the authority; bound to a pod when one is named. */
+  async requestToken(namespace: string, account: string, pod?: string): Promise<string> {
+    const boundObjectRef = pod && { kind: 'Pod', apiVersion: 'v1', name: pod };
+    const answer = await this.api.expect({
+      method: 'POST',
+      path: `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`,
+      body: { spec: { audiences: ['istio-ca'], ...(boundObjectRef && { boundObjectRef }) } },
+    });
+    return (answer as { readonly status: { readonly token: string } }).status.token;
   }
 
   /** The process of an agent that was started. */

@@ -1,6 +1,7 @@
 import type { TestContext } from 'node:test';
 import { startEchoApp } from './echo-app.ts';
 import { KeepAliveClient } from './keep-alive-client.ts';
+import { accountsYaml, applicationYaml, yamlOf } from './mesh-objects.ts';
 import { callPeer, httpRequest, statusOf } from './peer-call.ts';
 import { RealMesh } from './real-mesh.ts';
 import { TokenIssuer } from './token-issuer.ts';
@@ -40,33 +41,17 @@ export interface Asked {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-function objects(): string {
-  const accounts = [...SERVERS, ...CALLERS.map((name) => ({ name, namespace: 'default' }))].map(
-    ({ name, namespace }) =>
-      `apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: ${name}, namespace: ${namespace} }\n`,
-  );
-  const services = SERVERS.map(
-    ({ name, namespace }) => `
-apiVersion: v1
-kind: Service
-metadata: { name: ${name}, namespace: ${namespace} }
-spec: { selector: { app: ${name} }, ports: [{ name: http, port: 80 }] }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: ${name}, namespace: ${namespace} }
-spec: { metadata: { labels: { app: ${name} } }, template: { serviceAccount: ${name} } }
-`,
-  );
-  const namespace = 'apiVersion: v1\nkind: Namespace\nmetadata: { name: ns1 }\n';
-  return [namespace, ...accounts, ...services, TOKENS].join('---\n');
-}
+const OBJECTS = yamlOf(
+  accountsYaml('default', ...CALLERS),
+  ...SERVERS.map(({ name, namespace }) => applicationYaml(namespace, name)),
+  TOKENS,
+);
 
 /** A mesh with the services and the accounts of the examples, and what asks one for another. */
 export async function startRoleMesh(t: TestContext) {
   const mesh = new RealMesh(t);
   await mesh.startServer();
-  await mesh.apply(objects());
+  await mesh.apply(OBJECTS);
   const mode = 'explicit';
   const servers = await Promise.all(
     SERVERS.map(async ({ name, namespace }) => {

@@ -3,32 +3,9 @@ import { ADMIN_PATHS, type JwksView } from '#admin/contract.ts';
 import { startEchoApp } from './echo-app.ts';
 import { KeepAliveClient } from './keep-alive-client.ts';
 import type { KeyServer } from './key-server.ts';
+import { applicationYaml, workloadOf } from './mesh-objects.ts';
 import { RealMesh } from './real-mesh.ts';
 import { waitUntil } from './wait-until.ts';
-
-const OBJECTS = `
-apiVersion: v1
-kind: Namespace
-metadata: { name: shop }
----
-apiVersion: v1
-kind: ServiceAccount
-metadata: { name: web, namespace: shop }
----
-apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop }
-spec:
-  selector: { app: web }
-  ports: [{ name: http, port: 80, targetPort: http }]
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: web, namespace: shop }
-spec:
-  metadata: { labels: { app: web } }
-  template: { serviceAccount: web, ports: { http: 8080 } }
-`;
 
 /** A setting of the server, so that issuers of tests may be asked for their keys. */
 export const LOOPBACK = ['--jwks-allowed-addresses', '127.0.0.0/8'] as const;
@@ -49,11 +26,10 @@ export function showKeys(server: KeyServer, keySet: string): void {
 export async function startTokenMesh(t: TestContext, ...settings: readonly string[]) {
   const mesh = new RealMesh(t);
   await mesh.startServer(...LOOPBACK, ...settings);
-  await mesh.apply(OBJECTS);
+  await mesh.apply(applicationYaml('shop', 'web'));
   const ports = [{ name: 'http', port: await startEchoApp(t, 'web') }];
-  const workload = { namespace: 'shop', serviceAccount: 'web', name: 'web', mode: 'explicit' };
   const status = await mesh.startAgent('web', {
-    workloads: [{ ...workload, group: 'web', app: { ports } }],
+    workloads: [workloadOf('web', { group: 'web', app: { ports } })],
   });
   const port = (await status('web')).ports.inbound[0]?.listen ?? 0;
   const client = new KeepAliveClient({ port });
