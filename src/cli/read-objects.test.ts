@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readlinkSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { isBulwarkError } from '#base/errors.ts';
-import { formatDiagnostic, readObjects } from '#cli/read-objects.ts';
+import { formatDiagnostic, readObjects, readText, writeText } from '#cli/read-objects.ts';
 import { temporaryDirectory } from '../../test/kit/temp-directory.ts';
 
 async function* text(content: string): AsyncIterable<string> {
@@ -58,5 +58,29 @@ describe('files of objects', () => {
         (error) => isBulwarkError(error, 'FILES_UNREADABLE') && error.message.includes(name),
       );
     }
+  });
+
+  it('that never end, or are no text, are refused by name', async (t) => {
+    async function* endless(): AsyncIterable<Buffer> {
+      for (;;) yield Buffer.alloc(1024 * 1024, 'a: 1\n');
+    }
+    const refused = (what: RegExp) => (error: unknown) =>
+      isBulwarkError(error, 'FILES_UNREADABLE') && what.test(error.message);
+    await assert.rejects(readObjects(['-'], endless()), refused(/^standard input is larger/));
+    await assert.rejects(readObjects(['/dev/zero'], text('')), refused(/^\/dev\/zero is larger/));
+    const latin1 = join(temporaryDirectory(t), 'latin1.yaml');
+    writeFileSync(latin1, Buffer.from(`# caf\u00e9\n${NAMESPACE}`, 'latin1'));
+    await assert.rejects(readObjects([latin1], text('')), refused(/latin1\.yaml is not UTF-8/));
+  });
+
+  it('are written anew with their permissions, behind a link where they are one', async (t) => {
+    const directory = temporaryDirectory(t);
+    const [file, link] = [join(directory, 'real.yaml'), join(directory, 'link.yaml')];
+    writeFileSync(file, NAMESPACE, { mode: 0o640 });
+    symlinkSync('real.yaml', link);
+    await writeText(link, POLICY);
+    assert.equal(readlinkSync(link), 'real.yaml');
+    assert.equal(await readText(file), POLICY);
+    assert.equal(statSync(file).mode & 0o777, 0o640);
   });
 });

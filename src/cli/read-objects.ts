@@ -1,10 +1,14 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { isUtf8 } from 'node:buffer';
+import { createReadStream } from 'node:fs';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type LocatedDiagnostic, readDocuments, type SourceDocument } from '#api/documents.ts';
 import { namespace } from '#api/kinds/namespace.ts';
 import type { ApiObject } from '#api/object.ts';
 import { validateObject } from '#api/validate.ts';
-import { BulwarkError } from '#base/errors.ts';
+import { BulwarkError, isBulwarkError } from '#base/errors.ts';
+import { writeFileAtomic } from '#base/files.ts';
+import { LIMITS } from '#base/limits.ts';
 
 /** What the files of a command line hold. */
 export interface ObjectsRead {
@@ -30,7 +34,7 @@ export async function readObjects(
   const diagnostics: LocatedDiagnostic[] = [];
   const written = new Map<ApiObject, SourceDocument>();
   for (const file of files) {
-    const text = file === '-' ? await readAll(stdin) : await readText(file);
+    const text = file === '-' ? await textOf(stdin, 'standard input') : await readText(file);
     const reading = readDocuments(text, { source: file === '-' ? 'standard input' : file });
     diagnostics.push(...reading.diagnostics);
     for (const document of reading.documents) {
@@ -44,14 +48,6 @@ export async function readObjects(
   const first = objects.filter(isNamespace);
   const sorted = [...first, ...objects.filter((one) => !isNamespace(one))];
   return { objects: sorted, diagnostics, written };
-}
-
-/**
- * The files of a command line: folders stand for the YAML and JSON files in them.
- * @throws BulwarkError FILES_UNREADABLE
- */
-export async function objectFiles(names: readonly string[]): Promise<readonly string[]> {
-  return (await Promise.all(names.map(expand))).flat();
 }
 
 /** `FILE:LINE:COLUMN: severity: field: message (remedy)`, as compilers write it. */
@@ -81,14 +77,43 @@ async function expand(name: string): Promise<readonly string[]> {
   return entries.map((entry) => join(name, entry));
 }
 
-function readText(file: string): Promise<string> {
-  return readFile(file, 'utf8').catch((cause: unknown) => {
+/**
+ * A file that users write.
+ * @throws BulwarkError FILES_UNREADABLE, also when it is too large or not UTF-8: nobody would know
+ *   what the bytes stand for, nor write them back
+ */
+export async function readText(file: string): Promise<string> {
+  try {
+    return await textOf(createReadStream(file), file);
+  } catch (cause) {
+    if (isBulwarkError(cause)) throw cause;
     throw new BulwarkError('FILES_UNREADABLE', `cannot read ${file}`, { cause });
-  });
+  }
 }
 
-async function readAll(input: AsyncIterable<Buffer | string>): Promise<string> {
+/** Writes such a file anew: with the permissions that it has, and behind a link where it is one. */
+export async function writeText(file: string, text: string): Promise<void> {
+  const { mode } = await stat(file);
+  await writeFileAtomic(await realpath(file), text, mode & 0o777);
+}
+
+async function textOf(input: AsyncIterable<Buffer | string>, name: string): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of input) chunks.push(Buffer.from(chunk));
-  return Buffer.concat(chunks).toString('utf8');
+  let size = 0;
+  for await (const chunk of input) {
+    const bytes = Buffer.from(chunk);
+    chunks.push(bytes);
+    size += bytes.length;
+    if (size > LIMITS.documentBytesMax) {
+      const most = `${LIMITS.documentBytesMax} bytes`;
+      throw new BulwarkError('FILES_UNREADABLE', `${name} is larger than ${most}`, {
+        remedy: 'divide it',
+      });
+    }
+  }
+  const bytes = Buffer.concat(chunks);
+  if (isUtf8(bytes)) return bytes.toString('utf8');
+  throw new BulwarkError('FILES_UNREADABLE', `${name} is not UTF-8`, {
+    remedy: 'save it as UTF-8',
+  });
 }

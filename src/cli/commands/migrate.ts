@@ -4,7 +4,8 @@ import type { ApiObject } from '#api/object.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 import { addMeshOptions, type MeshFlags, type MeshRead, readMesh } from '#cli/mesh/read-mesh.ts';
-import { migratedFiles, nameOf, writeMigratedFiles } from '#cli/migrate/migrate-files.ts';
+import { migratedFiles, nameOf } from '#cli/migrate/migrate-files.ts';
+import { writeText } from '#cli/read-objects.ts';
 import type { MigrationFinding } from '#policy/migrate/draft.ts';
 import { type Migration, migrate } from '#policy/migrate/migrate.ts';
 
@@ -60,7 +61,7 @@ async function migrateMesh(mesh: MeshRead, flags: MigrateFlags, context: CliCont
     );
   } else {
     const files = await migratedFiles(migration, mesh);
-    if (flags.write) await writeMigratedFiles(files);
+    if (flags.write) for (const { file, text } of files) await writeText(file, text);
     else context.stdout.write(files.flatMap(({ documents }) => documents).join('---\n'));
   }
   if (migration.isProven) tell('Proven: every workload is decided about as before.');

@@ -1,11 +1,9 @@
-import { readFile, stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { hasErrors } from '#api/diagnostic.ts';
 import { correctQuotes } from '#api/documents.ts';
 import { BulwarkError } from '#base/errors.ts';
-import { writeFileAtomic } from '#base/files.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
-import { formatDiagnostic, objectFiles, readObjects } from '#cli/read-objects.ts';
+import { filesOf, formatDiagnostic, readObjects, readText, writeText } from '#cli/read-objects.ts';
 
 interface ValidateFlags {
   readonly filename?: readonly string[];
@@ -28,7 +26,7 @@ export function registerValidateCommand(program: Command, context: CliContext): 
       const names = [...given, ...(flags.filename ?? [])];
       if (names.length === 0)
         throw new BulwarkError('CLI_USAGE', 'say which files: bulwark validate FILES');
-      const files = await objectFiles(names);
+      const files = await filesOf(names);
       if (flags.fix) for (const file of files) await fix(file, context);
       const { objects, diagnostics } = await readObjects(files, process.stdin);
       for (const one of diagnostics) context.stderr.write(`${formatDiagnostic(one)}\n`);
@@ -48,11 +46,8 @@ async function fix(file: string, { stderr }: CliContext): Promise<void> {
       remedy: 'give the name of a file to --fix',
     });
   }
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new BulwarkError('FILES_UNREADABLE', `cannot read ${file}`, { cause });
-  });
-  const { corrected, count } = correctQuotes(text);
+  const { corrected, count } = correctQuotes(await readText(file));
   if (count === 0) return;
-  await writeFileAtomic(file, corrected, (await stat(file)).mode & 0o777);
+  await writeText(file, corrected);
   stderr.write(`${file}: ${count} typographic ${count === 1 ? 'text' : 'texts'} corrected\n`);
 }

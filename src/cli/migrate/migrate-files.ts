@@ -1,10 +1,9 @@
-import { readFile, stat } from 'node:fs/promises';
 import { parseDocument } from 'yaml';
 import type { ApiObject } from '#api/object.ts';
 import { BulwarkError } from '#base/errors.ts';
-import { writeFileAtomic } from '#base/files.ts';
 import type { MeshRead, ObjectName } from '#cli/mesh/read-mesh.ts';
 import { bodyAt, type PlacedObject, rewriteText } from '#cli/migrate/rewrite-text.ts';
+import { readText } from '#cli/read-objects.ts';
 import type { Migration } from '#policy/migrate/migrate.ts';
 
 /** A file with new objects in place of older ones. */
@@ -28,7 +27,7 @@ export async function migratedFiles(
   const texts = new Map<string, string>();
   const located = replaced.map((object) => ({ object, place: mustPlace(mesh, object) }));
   for (const { place } of located) {
-    texts.set(place.file, texts.get(place.file) ?? (await readFile(place.file, 'utf8')));
+    texts.set(place.file, texts.get(place.file) ?? (await readText(place.file)));
   }
   const bodyOf = (object: ApiObject): string => {
     const place = mustPlace(mesh, object);
@@ -62,14 +61,6 @@ export async function migratedFiles(
 function notRewritten(file: string, why: string): BulwarkError {
   const remedy = 'write each object as a YAML document of its own';
   return new BulwarkError('API_INVALID', `${file} cannot be rewritten: ${why}; ${remedy}`);
-}
-
-/** Writes the files, with the permissions that they have. */
-export async function writeMigratedFiles(files: readonly MigratedFile[]): Promise<void> {
-  for (const { file, text } of files) {
-    const { mode } = await stat(file);
-    await writeFileAtomic(file, text, mode & 0o777);
-  }
 }
 
 /** An object as `placeOf` takes it. */

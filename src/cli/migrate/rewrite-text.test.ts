@@ -62,6 +62,17 @@ test('other documents stay as they are, byte by byte', () => {
   assert.doesNotMatch(text, /kind: Policy/);
 });
 
+test('a document that only `...` divides from the one before it stays', () => {
+  const next = 'kind: Other\nx: 1\n';
+  const first = rewriteText(`${OLD}...\n${next}`, [placed(7)]);
+  assert.match(first.text, /kind: PeerAuthentication/);
+  assert.ok(first.text.endsWith(`\n...\n${next}`), first.text);
+  const second = rewriteText(`${next}... # end\n${OLD}`, [placed(9)]);
+  assert.ok(second.text.startsWith(`${next}... # end\n`), second.text);
+  assert.match(second.text, /kind: PeerAuthentication/);
+  assert.doesNotMatch(second.text, /kind: Policy/);
+});
+
 test('every comment stays, next to what takes over the meaning', () => {
   const tokens = { ...NEW, kind: 'RequestAuthentication', spec: { jwtRules: [] } };
   const old = OLD.replace('# the end', '  origins: [] # whose tokens\n# the end');

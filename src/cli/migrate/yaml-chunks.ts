@@ -1,6 +1,9 @@
 /** One document of a text, as it is written. */
 export interface YamlChunk {
-  /** The line `---` before it, with what follows on that line; '' where there is none. */
+  /**
+   * The line `---` before it, or `...` at the end of the one before, with what follows on that
+   * line; '' where there is none.
+   */
   readonly head: string;
   readonly body: string;
   /** Lines of the text that it has, the first line being 1; both ends count. */
@@ -8,13 +11,13 @@ export interface YamlChunk {
   readonly lastLine: number;
 }
 
-const MARKER = /^---(\s|$)/;
+const MARKER = /^(---|\.\.\.)(\s|$)/;
 /** A marker with nothing but a comment behind it. */
-const BARE_MARKER = /^---\s*(#.*)?$/;
+const BARE_MARKER = /^(---|\.\.\.)\s*(#.*)?$/;
 
 /**
- * Takes a text of YAML documents apart at its `---` lines, none of which can be part of a document
- * (YAML 1.2.2, 9.1.2). Put together again, the parts are the text.
+ * Takes a text of YAML documents apart at its lines `---` and `...`, none of which can be part of a
+ * document (YAML 1.2.2, 9.1.2). Put together again, the parts are the text.
  */
 export function chunksOf(text: string): readonly YamlChunk[] {
   const lines = text.split(/(?<=\n)/);
