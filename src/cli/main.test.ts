@@ -1,9 +1,23 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { Writable } from 'node:stream';
 import { describe, it } from 'node:test';
+import { Command } from 'commander';
+import { silentLogger } from '#base/log.ts';
+import { COMMANDS } from '#cli/commands.ts';
+import type { CliContext } from '#cli/context.ts';
 import { bulwark, runBulwark, unreadBulwark } from '../../test/kit/bulwark.ts';
 import { temporaryDirectory } from '../../test/kit/temp-directory.ts';
 import { waitUntil } from '../../test/kit/wait-until.ts';
+
+/** Commands are only described, not run. */
+const CONTEXT: CliContext = {
+  env: {},
+  stdout: new Writable(),
+  stderr: new Writable(),
+  signal: new AbortController().signal,
+  logger: () => silentLogger,
+};
 
 describe('a command line that makes no sense', () => {
   const cases = [
@@ -20,6 +34,22 @@ describe('a command line that makes no sense', () => {
       assert.match(child.lines.join('\n'), expected);
     });
   }
+});
+
+describe('the flag --output', () => {
+  it('takes what a command can write, and refuses all else', async () => {
+    const program = new Command().enablePositionalOptions();
+    for (const { load } of COMMANDS) (await load())(program, CONTEXT);
+    const flags = program.commands
+      .flatMap((command) => [command, ...command.commands.flatMap((one) => [one, ...one.commands])])
+      .flatMap(({ options }) => options.filter(({ long }) => long === '--output'));
+    assert.ok(flags.length > 20);
+    for (const { argChoices = [], defaultValue } of flags)
+      assert.ok(argChoices.length > 1 && argChoices.includes(defaultValue));
+    const { code, stderr } = await runBulwark(['matrix', '-o', 'toString']);
+    assert.equal(code, 64);
+    assert.match(stderr, /^bulwark: .*Allowed choices are text, json, dot/);
+  });
 });
 
 describe('a command whose output nobody reads', () => {

@@ -2,7 +2,7 @@ import { Writable } from 'node:stream';
 import { Command } from 'commander';
 import { silentLogger } from '#base/log.ts';
 import { COMMANDS } from '#cli/commands.ts';
-import type { CliContext } from '#cli/context.ts';
+import { type CliContext, EXIT } from '#cli/context.ts';
 import { code, page, table } from './markdown.ts';
 
 /** Commands are only described here, never run. */
@@ -13,6 +13,21 @@ const CONTEXT: CliContext = {
   signal: new AbortController().signal,
   logger: () => silentLogger,
 };
+
+const EXIT_CODES: readonly (readonly string[])[] = [
+  [code(`${EXIT.ok}`), 'It went well; the answer is yes.'],
+  [code(`${EXIT.failed}`), 'It did not: standard error says what, and what to do.'],
+  [
+    code(`${EXIT.denied}`),
+    'The answer is no: a call is denied, a test of policies fails, two meshes differ.',
+  ],
+  [code(`${EXIT.behind}`), 'What was applied is not enforced everywhere, or not within the time.'],
+  [code(`${EXIT.usage}`), 'The command line is wrong.'],
+  [code(`${EXIT.data}`), 'What was given to be checked is wrong.'],
+  [code('69'), 'The set-up is missing: `npm run setup`.'],
+  [code('130'), 'Ended by a second signal, before everything was put in order.'],
+  [code('141'), 'Nobody reads what it writes, as before `| head -1`.'],
+];
 
 function section(command: Command, parents: string): string {
   const name = `${parents} ${command.name()}`;
@@ -40,5 +55,9 @@ export async function cliPage(): Promise<string> {
   const introduction =
     'The commands of `bulwark`. Data goes to standard output, everything else to standard error.';
   const sections = program.commands.map((command) => section(command, 'bulwark'));
-  return page('Command line', '`src/cli/commands/`', [introduction, ...sections]);
+  const codes = [
+    'How a command ended:',
+    table(['exit code', 'what it says'], EXIT_CODES).trimEnd(),
+  ];
+  return page('Command line', '`src/cli/commands/`', [introduction, ...codes, ...sections]);
 }

@@ -8,6 +8,7 @@ import { Metrics } from '#base/metrics.ts';
 import { systemRandom } from '#base/random.ts';
 import { SETTINGS, type SettingName } from '#base/settings-table.ts';
 import type { CliContext } from '#cli/context.ts';
+import { outputOption } from '#cli/output-option.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 import { untilEnded } from '#cli/until-ended.ts';
 
@@ -36,7 +37,7 @@ export function registerAgentCommand(program: Command, context: CliContext): voi
     .description('run the node agent: keys, certificates and an Envoy for each workload')
     .requiredOption('-c, --config <file>', 'YAML file with the workloads, and any settings by name')
     .option('--ready-file <file>', 'write the status (JSON) here once every workload is ready')
-    .option('-o, --output <format>', 'how readiness is said: text or json', 'text');
+    .addOption(outputOption(undefined, 'how readiness is said'));
   addSettingOptions(command, AGENT_SETTINGS).action(async (flags: AgentFlags) => {
     const config = await readAgentConfig(flags.config);
     const settings = await settingsOf(command, context, config.settings);

@@ -9,6 +9,7 @@ import { readSince } from '#cli/audit/since.ts';
 import { usage } from '#cli/calls/call-spelling.ts';
 import { connect } from '#cli/connect.ts';
 import type { CliContext } from '#cli/context.ts';
+import { outputOption } from '#cli/output-option.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 import { formatTable } from '#cli/table.ts';
 import type { KubeClient } from '#kubeclient/kube-client.ts';
@@ -50,11 +51,7 @@ export function registerAuditLogCommand(program: Command, context: CliContext): 
     .option('--tokens', 'tokens of accounts that were asked for, in place of calls')
     .option('--limit <number>', 'the latest so many', '1000')
     .option('--follow', 'go on with what comes from now on')
-    .addOption(
-      new Option('-o, --output <format>', 'a table, or a line of JSON for each record')
-        .choices(['table', 'json'])
-        .default('table'),
-    );
+    .addOption(outputOption(['table', 'json'], 'a table, or a line of JSON for each record'));
   addSettingOptions(command, ['kubeconfig']).action(async (flags: AuditLogFlags) => {
     const since = readSince(flags.since, systemClock.now());
     if (!/^[1-9]\d{0,4}$/.test(flags.limit)) throw usage(`--limit ${flags.limit} is no number`);

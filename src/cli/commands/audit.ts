@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { usage } from '#cli/calls/call-spelling.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 import { addMeshOptions, type MeshFlags, readMesh } from '#cli/mesh/read-mesh.ts';
+import { outputOption } from '#cli/output-option.ts';
 import {
   type AuditedDifference,
   auditHardening,
@@ -9,7 +9,7 @@ import {
 } from '#policy/hardening-audit.ts';
 
 interface AuditFlags extends MeshFlags {
-  readonly output: string;
+  readonly output: keyof typeof WRITERS;
   readonly exitCode?: boolean;
 }
 
@@ -21,11 +21,10 @@ export function registerAuditCommand(program: Command, context: CliContext): voi
   const command = program
     .command('audit')
     .description('what in the mesh is weaker than it could be')
-    .option('-o, --output <format>', 'text or json', 'text')
+    .addOption(outputOption())
     .option('--exit-code', 'exit code 3 when something is');
   addMeshOptions(command).action(async (flags: AuditFlags) => {
     const write = WRITERS[flags.output];
-    if (write === undefined) throw usage(`there is no output "${flags.output}"`);
     const { snapshot } = await readMesh(command, context, flags);
     const audit = auditHardening(snapshot);
     context.stdout.write(write(audit));
@@ -33,10 +32,10 @@ export function registerAuditCommand(program: Command, context: CliContext): voi
   });
 }
 
-const WRITERS: Readonly<Record<string, (audit: HardeningAudit) => string>> = {
+const WRITERS = {
   text: (audit) => `${profileText(audit)}\n${weaknessesText(audit)}`,
   json: (audit) => `${JSON.stringify(audit, null, 2)}\n`,
-};
+} as const satisfies Readonly<Record<string, (audit: HardeningAudit) => string>>;
 
 /** Each difference, what the other profile makes of it, and which policies it is about. */
 function profileText({ profile, differences }: HardeningAudit): string {

@@ -4,6 +4,7 @@ import { trustBundle } from '#api/kinds/trust-bundle.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { connect } from '#cli/connect.ts';
 import type { CliContext } from '#cli/context.ts';
+import { outputOption } from '#cli/output-option.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 import { formatTable } from '#cli/table.ts';
 import { encodePem } from '#pki/pem.ts';
@@ -33,7 +34,7 @@ function addList(bundle: Command, context: CliContext): void {
   const command = bundle
     .command('list')
     .description('list the trust domains whose identities can be verified')
-    .option('-o, --output <format>', 'text or json', 'text');
+    .addOption(outputOption());
   addSettingOptions(command, ['kubeconfig']).action(async ({ output }: ListFlags) => {
     const { bundles } = await read(command, context);
     context.stdout.write(

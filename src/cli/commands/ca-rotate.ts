@@ -11,6 +11,7 @@ import { parseDurationMs } from '#base/duration.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { connect } from '#cli/connect.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
+import { outputOption } from '#cli/output-option.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 import { formatTable } from '#cli/table.ts';
 import { type KubeClient, refusal } from '#kubeclient/kube-client.ts';
@@ -38,13 +39,12 @@ interface StepFlags {
 export function registerRotateCommands(parent: Command, context: CliContext): void {
   const rotate = parent.command('rotate').description('lead the mesh from one root to the next');
   const status = rotate.command('status').description('show the roots and what comes next');
-  addSettingOptions(status.option('-o, --output <format>', 'text or json', 'text'), [
-    'kubeconfig',
-  ]).action(({ output }: Pick<StepFlags, 'output'>) =>
-    withClient(status, context, async (client) => {
-      const view = (await client.expect({ method: 'GET', path: ADMIN_PATHS.roots })) as RootsView;
-      show(view, output, context);
-    }),
+  addSettingOptions(status.addOption(outputOption()), ['kubeconfig']).action(
+    ({ output }: Pick<StepFlags, 'output'>) =>
+      withClient(status, context, async (client) => {
+        const view = (await client.expect({ method: 'GET', path: ADMIN_PATHS.roots })) as RootsView;
+        show(view, output, context);
+      }),
   );
   for (const [step, summary] of STEPS) {
     const command = rotate
@@ -52,7 +52,7 @@ export function registerRotateCommands(parent: Command, context: CliContext): vo
       .description(summary)
       .option('--wait <duration>', 'how long to wait until everybody is ready', '60s')
       .option('--leave-behind <names...>', 'workloads that are not waited for', [])
-      .option('-o, --output <format>', 'text or json', 'text');
+      .addOption(outputOption());
     addSettingOptions(command, ['kubeconfig']).action((flags: StepFlags) =>
       withClient(command, context, (client) => takeStep(client, step, flags, context)),
     );

@@ -10,6 +10,7 @@ import {
 import { usage } from '#cli/calls/call-spelling.ts';
 import { decisionJson, verdictText } from '#cli/calls/decision-text.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
+import { outputOption } from '#cli/output-option.ts';
 
 interface CanFlags extends CallFlags {
   readonly output: string;
@@ -23,7 +24,7 @@ export function registerCanCommand(program: Command, context: CliContext): void 
   const command = program
     .command('can')
     .description('whether a call would be allowed: exit code 0, or 3 when it is denied')
-    .option('-o, --output <format>', 'text or json', 'text');
+    .addOption(outputOption());
   addCallOptions(command).action(async (flags: CanFlags) => {
     const { from, to, output } = flags;
     if (from === undefined || (to === undefined && flags.through === undefined))

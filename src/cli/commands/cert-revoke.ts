@@ -9,6 +9,7 @@ import { systemClock } from '#base/clock.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { connect } from '#cli/connect.ts';
 import type { CliContext } from '#cli/context.ts';
+import { outputOption } from '#cli/output-option.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 import { formatTable } from '#cli/table.ts';
 import { type KubeClient, refusal } from '#kubeclient/kube-client.ts';
@@ -52,7 +53,7 @@ export function addRevocationCommands(cert: Command, context: CliContext): void 
   const list = cert
     .command('revocations')
     .description('show what is revoked')
-    .option('-o, --output <format>', 'text or json', 'text');
+    .addOption(outputOption());
   addSettingOptions(list, ['kubeconfig']).action(({ output }: { readonly output: string }) =>
     withClient(list, async (client) => shown(await all(client), output)),
   );

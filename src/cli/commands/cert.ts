@@ -6,6 +6,7 @@ import { BulwarkError } from '#base/errors.ts';
 import { addRevocationCommands } from '#cli/commands/cert-revoke.ts';
 import { connect } from '#cli/connect.ts';
 import type { CliContext } from '#cli/context.ts';
+import { outputOption } from '#cli/output-option.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 import { formatTable } from '#cli/table.ts';
 
@@ -26,7 +27,7 @@ export function registerCertCommand(program: Command, context: CliContext): void
     .command('list')
     .description('show the certificates that have not expired, the latest first')
     .option('--identity <id>', 'of this identity only: a SPIFFE id, or NAMESPACE/ACCOUNT')
-    .option('-o, --output <format>', 'text or json', 'text');
+    .addOption(outputOption());
   addSettingOptions(list, ['kubeconfig']).action(async ({ identity, output }: ListFlags) => {
     const all = await certificates(list, context);
     const found = all.filter((one) => identity === undefined || isOf(one, identity));
@@ -36,7 +37,7 @@ export function registerCertCommand(program: Command, context: CliContext): void
     .command('show')
     .description('show one certificate, and how it came to be')
     .argument('<serial>', 'its serial, hexadecimal; the beginning is enough')
-    .option('-o, --output <format>', 'text or json', 'text');
+    .addOption(outputOption());
   addSettingOptions(show, ['kubeconfig']).action(async (serial: string, flags: OutputFlags) => {
     const found = theOne(await certificates(show, context), serial);
     context.stdout.write(flags.output === 'json' ? json(found) : linesOf(found));

@@ -10,6 +10,7 @@ import { examineMachine } from '#cli/doctor/machine.ts';
 import { examineRunningAgent } from '#cli/doctor/running-agent.ts';
 import { examineServer } from '#cli/doctor/server.ts';
 import { examineTokens } from '#cli/doctor/tokens.ts';
+import { outputOption } from '#cli/output-option.ts';
 import { addSettingOptions, settingsNearServer } from '#cli/settings-options.ts';
 import { formatTable } from '#cli/table.ts';
 
@@ -33,7 +34,7 @@ export function registerDoctorCommand(program: Command, context: CliContext): vo
     .option('-n, --namespace <name>', 'namespace of a workload, without a configuration')
     .option('--service-account <name>', 'its service account')
     .option('--token-file <file>', 'its token')
-    .option('-o, --output <format>', 'text or json', 'text');
+    .addOption(outputOption());
   addSettingOptions(command, AGENT_SETTINGS).action(async (flags: DoctorFlags) => {
     const findings = await diagnose(command, flags, context);
     const healthy = findings.every(({ state }) => state !== 'failed');

@@ -11,6 +11,7 @@ import {
 import { OUTSIDE, usage } from '#cli/calls/call-spelling.ts';
 import { decisionJson, explanationText } from '#cli/calls/decision-text.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
+import { outputOption } from '#cli/output-option.ts';
 
 interface ExplainFlags extends CallFlags {
   readonly output: string;
@@ -26,7 +27,7 @@ export function registerExplainCommand(program: Command, context: CliContext): v
     .command('explain')
     .description('why a call is allowed or denied: exit code 0, or 3 when it is denied')
     .addOption(accessLogOption())
-    .option('-o, --output <format>', 'text or json', 'text');
+    .addOption(outputOption());
   addCallOptions(command).action(async (flags: ExplainFlags) => {
     const { from, to, output, logLine } = flags;
     const logged = logLine === undefined ? undefined : callOfLogLine(logLine);
@@ -47,13 +48,15 @@ export function registerExplainCommand(program: Command, context: CliContext): v
       ...withoutGaps(spellingOf(flags, caller, called)),
     };
     const { mesh, decided } = await decideCall(command, context, flags, spelling);
-    if (logged?.said !== undefined) context.stdout.write(`The log says: ${logged.said}\n`);
+    const said = logged?.said;
+    if (said !== undefined && output === 'text') context.stdout.write(`The log says: ${said}\n`);
     const answers = distinct(decided);
-    const text =
-      output === 'json'
-        ? `${JSON.stringify({ decisions: answers.map((one) => decisionJson(one, mesh)) }, null, 2)}\n`
-        : answers.map((one) => explanationText(one, mesh)).join('\n');
-    context.stdout.write(text);
+    if (output === 'json') {
+      const decisions = answers.map((one) => decisionJson(one, mesh));
+      context.stdout.write(`${JSON.stringify({ logSays: said, decisions }, null, 2)}\n`);
+    } else {
+      context.stdout.write(answers.map((one) => explanationText(one, mesh)).join('\n'));
+    }
     if (!isAllowed(decided)) process.exitCode = EXIT.denied;
   });
 }

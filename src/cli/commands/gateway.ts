@@ -6,6 +6,7 @@ import { BulwarkError } from '#base/errors.ts';
 import { AGENT_SETTINGS, serveWorkloads } from '#cli/commands/agent.ts';
 import { connect } from '#cli/connect.ts';
 import type { CliContext } from '#cli/context.ts';
+import { outputOption } from '#cli/output-option.ts';
 import { labelOf, nameOf } from '#cli/run/run-options.ts';
 import { ensureGroup, ensureSecretReader } from '#cli/run/service-objects.ts';
 import { addSettingOptions, settingsNearServer } from '#cli/settings-options.ts';
@@ -40,7 +41,7 @@ export function registerGatewayCommand(program: Command, context: CliContext): v
     .option('--bind-address <ip>', 'address to listen on (default: every one of the machine)')
     .option('--token-file <file>', 'token of the service account, instead of a kubeconfig')
     .option('--ready-file <file>', 'write the status (JSON) here once the gateway serves')
-    .option('-o, --output <format>', 'how readiness is said: text or json', 'text');
+    .addOption(outputOption(undefined, 'how readiness is said'));
   addSettingOptions(command, AGENT_SETTINGS).action(async (flags: GatewayFlags) => {
     const settings = await settingsNearServer(command, context);
     const workload = workloadOf(flags);

@@ -4,6 +4,7 @@ import { systemClock } from '#base/clock.ts';
 import { formatDurationMs } from '#base/duration.ts';
 import { connect } from '#cli/connect.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
+import { outputOption } from '#cli/output-option.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 import { formatTable } from '#cli/table.ts';
 
@@ -40,10 +41,7 @@ function add(
     readonly method: 'GET' | 'POST';
   },
 ): void {
-  const command = jwks
-    .command(what.name)
-    .description(what.description)
-    .option('-o, --output <format>', 'text or json', 'text');
+  const command = jwks.command(what.name).description(what.description).addOption(outputOption());
   addSettingOptions(command, ['kubeconfig']).action(async ({ output }: OutputFlags) => {
     const client = await connect(await settingsOf(command, context));
     try {

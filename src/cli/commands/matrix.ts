@@ -1,16 +1,16 @@
 import type { Command } from 'commander';
-import { usage } from '#cli/calls/call-spelling.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 import { changesBetween, type ReachChange } from '#cli/matrix/matrix-changes.ts';
 import { filteredRows, type Grant, grantsOf, type MatrixFilter } from '#cli/matrix/matrix-rows.ts';
 import { addMeshOptions, type MeshFlags, readMesh } from '#cli/mesh/read-mesh.ts';
+import { outputOption } from '#cli/output-option.ts';
 import { formatTable } from '#cli/table.ts';
 import type { MeshSnapshot } from '#model/snapshot.ts';
 import { matrixOf } from '#policy/decide/matrix.ts';
 import { MESH } from '#policy/routing/source-match.ts';
 
 interface MatrixFlags extends MeshFlags, MatrixFilter {
-  readonly output: string;
+  readonly output: keyof typeof WRITERS;
   readonly all?: boolean;
   readonly compare?: readonly string[];
   readonly exitCode?: boolean;
@@ -24,7 +24,7 @@ export function registerMatrixCommand(program: Command, context: CliContext): vo
   const command = program
     .command('matrix')
     .description('who may talk to whom')
-    .option('-o, --output <format>', 'text, json or dot', 'text')
+    .addOption(outputOption(Object.keys(WRITERS)))
     .option('--all', 'also who may not')
     .option('--from <caller>', 'only this caller: NAMESPACE, NAMESPACE/ACCOUNT or outside')
     .option('--to <service>', 'only this service: NAMESPACE or NAMESPACE/SERVICE')
@@ -32,7 +32,6 @@ export function registerMatrixCommand(program: Command, context: CliContext): vo
     .option('--exit-code', 'with --compare: exit code 3 when something is different');
   addMeshOptions(command).action(async (flags: MatrixFlags) => {
     const write = WRITERS[flags.output];
-    if (write === undefined) throw usage(`there is no output "${flags.output}"`);
     const rowsOf = async (mesh: MeshFlags) => {
       const { snapshot } = await readMesh(command, context, mesh);
       for (const note of notesOn(snapshot)) context.stderr.write(`note: ${note}\n`);
@@ -69,14 +68,14 @@ interface Writer {
   changes(changes: readonly ReachChange[]): string;
 }
 
-const WRITERS: Readonly<Record<string, Writer>> = {
+const WRITERS = {
   text: { grants: grantsTable, changes: changesText },
   json: {
     grants: (grants) => `${JSON.stringify({ grants }, null, 2)}\n`,
     changes: (changes) => `${JSON.stringify({ changes }, null, 2)}\n`,
   },
   dot: { grants: grantsGraph, changes: changesGraph },
-};
+} as const satisfies Readonly<Record<string, Writer>>;
 
 function grantsTable(grants: readonly Grant[]): string {
   if (grants.length === 0) return 'Nobody may talk to anybody.\n';

@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { dump } from 'js-yaml';
 import { ADMIN_PATHS } from '#admin/contract.ts';
 import type { MtlsView } from '#admin/mtls.ts';
@@ -8,6 +8,7 @@ import { connect } from '#cli/connect.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 import { type JudgedPort, judgedPorts, pairsOf } from '#cli/mtls/judged-ports.ts';
 import { pairsText, statusText } from '#cli/mtls/mtls-text.ts';
+import { outputOption } from '#cli/output-option.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 
 type Output = 'table' | 'json' | 'yaml';
@@ -70,13 +71,10 @@ export function registerMtlsCommand(program: Command, context: CliContext): void
 }
 
 function addCommon(command: Command): Command {
-  const output = new Option('-o, --output <format>', 'how it is written')
-    .choices(['table', 'json', 'yaml'])
-    .default('table');
   command
     .option('-n, --namespace <name>', 'only of this namespace')
     .option('-A, --all-namespaces', 'of all namespaces, as without -n')
-    .addOption(output);
+    .addOption(outputOption(['table', 'json', 'yaml']));
   return addSettingOptions(command, ['kubeconfig']);
 }
 

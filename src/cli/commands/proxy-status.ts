@@ -7,6 +7,7 @@ import { formatDurationMs } from '#base/duration.ts';
 import { connect } from '#cli/connect.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 import { permissiveNote } from '#cli/mtls/mtls-text.ts';
+import { outputOption } from '#cli/output-option.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 import { formatTable } from '#cli/table.ts';
 import type { KubeClient } from '#kubeclient/kube-client.ts';
@@ -28,7 +29,7 @@ export function registerProxyStatusCommand(program: Command, context: CliContext
     .command('proxy-status')
     .alias('ps')
     .description('show which proxies are connected and whether they took their configuration')
-    .option('-o, --output <format>', 'text or json', 'text');
+    .addOption(outputOption());
   addSettingOptions(command, ['kubeconfig']).action(async ({ output }: ProxyStatusFlags) => {
     const client = await connect(await settingsOf(command, context));
     try {

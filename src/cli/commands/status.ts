@@ -7,6 +7,7 @@ import { BulwarkError } from '#base/errors.ts';
 import { connect } from '#cli/connect.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 import { findingsOfStatus, type Standing, standingOf } from '#cli/enforcement/standing.ts';
+import { outputOption } from '#cli/output-option.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 import { formatTable } from '#cli/table.ts';
 import type { KubeClient } from '#kubeclient/kube-client.ts';
@@ -35,7 +36,7 @@ export function registerStatusCommand(program: Command, context: CliContext): vo
     .command('status [kind] [name]')
     .description('show on how many proxies policies are enforced, and what is wrong with them')
     .option('-n, --namespace <name>', 'only objects of this namespace')
-    .option('-o, --output <format>', 'text or json', 'text');
+    .addOption(outputOption());
   addSettingOptions(command, ['kubeconfig']).action(
     async (kind: string | undefined, name: string | undefined, flags: StatusFlags) => {
       const kinds = kindsNamed(kind);

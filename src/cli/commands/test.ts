@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { hasErrors } from '#api/diagnostic.ts';
 import { readDocuments } from '#api/documents.ts';
@@ -7,16 +6,17 @@ import { BulwarkError, isBulwarkError } from '#base/errors.ts';
 import { usage } from '#cli/calls/call-spelling.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 import { addMeshOptions, type MeshFlags, readMesh } from '#cli/mesh/read-mesh.ts';
+import { outputOption } from '#cli/output-option.ts';
 import { ChangeWatch } from '#cli/policy-tests/change-watch.ts';
 import { LiveCallers } from '#cli/policy-tests/live-callers.ts';
 import { POLICY_TEST, readSuite, type TestSuite } from '#cli/policy-tests/read-suite.ts';
 import { coverageOf, failedCases, REPORTS, type ReportFormat } from '#cli/policy-tests/report.ts';
 import { runSuite, type SuiteResult } from '#cli/policy-tests/run-suite.ts';
-import { filesOf, formatDiagnostic } from '#cli/read-objects.ts';
+import { filesOf, formatDiagnostic, readText } from '#cli/read-objects.ts';
 import { Decider } from '#policy/decide/decider.ts';
 
 interface TestFlags extends MeshFlags {
-  readonly output: string;
+  readonly output: ReportFormat;
   readonly server?: boolean;
   readonly live?: readonly string[];
   readonly watch?: boolean;
@@ -32,7 +32,7 @@ export function registerTestCommand(program: Command, context: CliContext): void
     .command('test')
     .description('try the cases of PolicyTest documents: exit code 0, or 3 when one fails')
     .argument('<file...>', 'files, or folders with them')
-    .option('-o, --output <format>', `one of ${Object.keys(REPORTS).join(', ')}`, 'text')
+    .addOption(outputOption(Object.keys(REPORTS)))
     .option('--server', 'against the policies of a running server, in place of files')
     .option(
       '--live <directory...>',
@@ -83,9 +83,7 @@ async function repeat(
 function choicesOf({ output, minCoverage = '0' }: TestFlags) {
   const minimum = Number(minCoverage);
   if (!(minimum >= 0 && minimum <= 100)) throw usage('--min-coverage is a number from 0 to 100');
-  if (!Object.hasOwn(REPORTS, output))
-    throw usage(`there is no output "${output}"`, `choose ${Object.keys(REPORTS).join(', ')}`);
-  return { report: REPORTS[output as ReportFormat], minimum };
+  return { report: REPORTS[output], minimum };
 }
 
 async function readSuites(
@@ -96,10 +94,7 @@ async function readSuites(
   const suites: TestSuite[] = [];
   let isBroken = false;
   for (const file of files) {
-    const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-      throw new BulwarkError('FILES_UNREADABLE', `cannot read ${file}`, { cause });
-    });
-    const { documents, diagnostics } = readDocuments(text, { source: file });
+    const { documents, diagnostics } = readDocuments(await readText(file), { source: file });
     const readings = documents.filter(({ value }) => value.kind === POLICY_TEST).map(readSuite);
     const found = [...diagnostics, ...readings.flatMap((reading) => reading.diagnostics)];
     for (const one of found) context.stderr.write(`${formatDiagnostic(one)}\n`);

@@ -5,6 +5,7 @@ import { parseDurationMs } from '#base/duration.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { connect } from '#cli/connect.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
+import { outputOption } from '#cli/output-option.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 import type { KubeClient } from '#kubeclient/kube-client.ts';
 
@@ -25,7 +26,7 @@ export function registerTrustDomainCommand(program: Command, context: CliContext
     .command('status')
     .description('show who does not follow the names of the trust domain yet')
     .option('--wait <duration>', 'how long to wait until nobody is missing', '0s')
-    .option('-o, --output <format>', 'text or json', 'text');
+    .addOption(outputOption());
   addSettingOptions(command, ['kubeconfig']).action(async (flags: StatusFlags) => {
     const client = await connect(await settingsOf(command, context));
     try {

@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { CliContext } from '#cli/context.ts';
+import { outputOption } from '#cli/output-option.ts';
 
 /** `bulwark version`: our version and that of the Envoy that the set-up found. */
 export function registerVersionCommand(program: Command, context: CliContext): void {
   program
     .command('version')
     .description('print the version')
-    .option('-o, --output <format>', 'text or json', 'text')
+    .addOption(outputOption())
     .action((options: { output: string }) => {
       const version = field('../../../package.json', 'version') ?? 'unknown';
       const envoy = field('../../../gen/envoy.json', 'version');

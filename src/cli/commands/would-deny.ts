@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { AccessRecord, AuditView, TrafficView } from '#admin/audit.ts';
 import { ADMIN_PATHS } from '#admin/contract.ts';
 import { jsonLine } from '#admin/json-line.ts';
@@ -15,6 +15,7 @@ import { readSince } from '#cli/audit/since.ts';
 import { connect } from '#cli/connect.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 import { readMeshChange } from '#cli/mesh/read-mesh.ts';
+import { outputOption } from '#cli/output-option.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 
 interface WouldDenyFlags {
@@ -41,11 +42,7 @@ export function registerWouldDenyCommand(program: Command, context: CliContext):
     )
     .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
     .option('--since <time>', 'how long ago (24h, 7d), or an instant', '7d')
-    .addOption(
-      new Option('-o, --output <format>', 'how it is written')
-        .choices(['text', 'json'])
-        .default('text'),
-    );
+    .addOption(outputOption());
   addSettingOptions(command, ['kubeconfig']).action(async (flags: WouldDenyFlags) => {
     const now = systemClock.now();
     const sinceMs = readSince(flags.since, now);
