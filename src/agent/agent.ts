@@ -8,6 +8,7 @@ import {
 import type { WorkloadOptions } from '#agent/config/workload-options.ts';
 import { ENVOY_VERSION_TESTED, findEnvoy } from '#agent/envoy/find-envoy.ts';
 import { type AgentMetrics, createAgentMetrics } from '#agent/metrics.ts';
+import { IdleMemory } from '#agent/process/idle-memory.ts';
 import { ProcessGuard } from '#agent/process/process-guard.ts';
 import { RunDirectory } from '#agent/run-directory.ts';
 import { SecretState } from '#agent/secrets/secret-state.ts';
@@ -70,6 +71,7 @@ export class Agent implements Component {
   readonly #deps: AgentDeps;
   readonly #metrics: AgentMetrics;
   readonly #guard: ProcessGuard;
+  readonly #memory: IdleMemory;
   readonly #lanes = new Lanes(CERTIFICATES_AT_ONCE);
   readonly #watchers = new Set<(failure?: unknown) => void>();
   #directory: RunDirectory | undefined;
@@ -83,6 +85,7 @@ export class Agent implements Component {
     this.#deps = deps;
     this.#metrics = createAgentMetrics(deps.metrics);
     this.#guard = new ProcessGuard({}, deps);
+    this.#memory = new IdleMemory(deps);
   }
 
   /**
@@ -240,6 +243,7 @@ export class Agent implements Component {
   }
 
   async #close(options: { readonly drain?: boolean }): Promise<void> {
+    this.#memory.close();
     await Promise.all(this.#workloads.map((workload) => workload.close(options)));
     await this.#guard.close();
     this.#authority?.close();
@@ -250,6 +254,7 @@ export class Agent implements Component {
   }
 
   #tell(failure?: unknown): void {
+    this.#memory.noteWork();
     for (const watcher of this.#watchers) watcher(failure);
   }
 

@@ -23,25 +23,28 @@ function packageOf(specifier: string): string | undefined {
 }
 
 /**
- * What product code imports is a dependency, and pinned exactly; every dependency is used. Packages
- * of Node itself (optionalDependencies) are found by their executable.
+ * What product code imports is a dependency, and pinned exactly; every dependency is used. Those
+ * that a machine may lack (optionalDependencies) are Node itself, found by its executable, and
+ * packages with machine code that the product can do without.
  */
 export function checkDependencies(project: Project): Violation[] {
   const file = project.texts.find(({ path }) => path === MANIFEST);
   if (!file) return [{ path: MANIFEST, line: 0, message: 'is missing' }];
-  const { dependencies = {}, devDependencies = {}, ...rest }: Manifest = JSON.parse(file.text);
+  const manifest: Manifest = JSON.parse(file.text);
+  const { dependencies = {}, devDependencies = {}, optionalDependencies = {} } = manifest;
+  const product = { ...dependencies, ...optionalDependencies };
   const used = new Set<string>();
   const undeclared = project.code.flatMap(({ path, facts }) => {
-    const declared = path.startsWith('src/') && !isTestFile(path) ? dependencies : undefined;
+    const declared = path.startsWith('src/') && !isTestFile(path) ? product : undefined;
     return facts.imports.flatMap(({ specifier, line }) => {
       const name = packageOf(specifier);
       if (name === undefined) return [];
       used.add(name);
-      if (name in (declared ?? { ...dependencies, ...devDependencies })) return [];
+      if (name in (declared ?? { ...product, ...devDependencies })) return [];
       return [{ path, line, message: `${name} is not in package.json for this code` }];
     });
   });
-  const all = { ...dependencies, ...devDependencies, ...rest.optionalDependencies };
+  const all = { ...product, ...devDependencies };
   const loose = Object.entries(all).filter(
     ([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version),
   );
