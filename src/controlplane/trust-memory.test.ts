@@ -65,7 +65,8 @@ describe('the memory of who is out there', () => {
     await killed.memory.flush();
     assert.equal((await open(t, path)).peers.all().length, 1);
     await killed.memory.flush();
-    killed.peers.opened({ ...PEER, nodeId: 'another' }, 'second');
+    const certificate = { ...PEER.certificate, serial: '2' };
+    killed.peers.opened({ ...PEER, nodeId: 'another', certificate }, 'second');
     await killed.memory.flush();
     assert.equal((await open(t, path)).peers.all().length, 2);
   });

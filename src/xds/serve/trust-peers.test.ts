@@ -43,3 +43,36 @@ describe('a workload whose trust domain changes', () => {
     assert.equal(peers.identityOf(introduced('new.test')), undefined);
   });
 });
+
+describe('a workload that calls itself by many names', () => {
+  const named = (name: string, serial: string) => ({
+    ...introduced('old.test', serial),
+    nodeId: `sidecar~10.0.0.1~${name}.shop~shop.svc.cluster.local`,
+  });
+  const left = { isFarewell: false };
+
+  it('is one of those that are away, for each of its certificates', () => {
+    const peers = new TrustPeers(new FakeClock(0));
+    const names = Array.from({ length: 100 }, (_, index) => `web-${index}`);
+    for (const name of names) peers.closed(peers.opened(named(name, '1'), name), name, left);
+    const keys = names.map((name) => peers.opened(named(name, '2'), name));
+    assert.equal(peers.all().length, 100);
+    for (const [index, key] of keys.entries()) peers.closed(key, `web-${index}`, left);
+    assert.deepEqual(
+      peers.all().map(({ nodeId, isConnected }) => [nodeId, isConnected]),
+      [[named('web-99', '2').nodeId, false]],
+    );
+  });
+
+  it('does not push out those with certificates of their own', () => {
+    const peers = new TrustPeers(new FakeClock(0));
+    const away = peers.opened(named('api', '1'), 'api');
+    peers.closed(away, 'api', left);
+    peers.opened(named('web', '2'), 'web');
+    peers.restore([named('job', '3')]);
+    assert.equal(peers.all().length, 3);
+    peers.opened(named('api', '4'), 'again');
+    peers.opened(named('other', '1'), 'other');
+    assert.equal(peers.all().length, 4);
+  });
+});

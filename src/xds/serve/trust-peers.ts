@@ -54,11 +54,15 @@ const RESTORED_MS = 60_000;
 
 /**
  * The workloads that were here. One that vanished stays in the list until its certificate has
- * expired, because its Envoy may still serve; one that said farewell does not.
+ * expired, because its Envoy may still serve; one that said farewell does not. Of those that came
+ * with one certificate, only the last one stays when it vanished: it is one workload, whatever
+ * names it gives itself, and must not fill the list, which a rotation waits for.
  */
 export class TrustPeers {
   readonly #clock: Clock;
   readonly #entries = new Map<string, PeerEntry>();
+  /** By the serial number of a certificate, who came with it last. */
+  readonly #keys = new Map<string, string>();
   readonly #listeners = new Set<() => void>();
   readonly #renameListeners = new Set<(peer: TrustPeer) => void>();
 
@@ -71,7 +75,7 @@ export class TrustPeers {
     const now = this.#clock.now();
     for (const [key, { peer, keptUntil }] of this.#entries) {
       const until = Math.max(peer.certificate.notAfterAt, keptUntil);
-      if (!peer.isConnected && until < now) this.#entries.delete(key);
+      if (!peer.isConnected && until < now) this.#forget(key);
     }
     return [...this.#entries.values()].map(({ peer }) => peer);
   }
@@ -86,7 +90,7 @@ export class TrustPeers {
       const peer = { ...one, isConnected: false, accepted: undefined, refusal: undefined };
       const key = workloadKey(one);
       if (!this.#entries.has(key)) {
-        this.#entries.set(key, { peer, stream: undefined, keptUntil });
+        this.#keep(key, { peer, stream: undefined, keptUntil });
       }
     }
   }
@@ -114,7 +118,7 @@ export class TrustPeers {
     const before = this.#entries.get(key)?.peer;
     const refusal = before?.refusal;
     const peer = { ...introduced, isConnected: true, accepted: undefined, refusal };
-    this.#entries.set(key, { peer, stream, keptUntil: 0 });
+    this.#keep(key, { peer, stream, keptUntil: 0 });
     this.#changed();
     if (before && before.identity !== peer.identity)
       for (const listener of this.#renameListeners) listener(peer);
@@ -139,9 +143,30 @@ export class TrustPeers {
   closed(key: string, stream: unknown, { isFarewell }: { readonly isFarewell: boolean }): void {
     const entry = this.#entries.get(key);
     if (entry?.stream !== stream || !entry) return;
-    if (isFarewell) this.#entries.delete(key);
+    const isLast = this.#keys.get(entry.peer.certificate.serial) === key;
+    if (isFarewell || !isLast) this.#forget(key);
     else entry.peer = { ...entry.peer, isConnected: false };
     this.#changed();
+  }
+
+  #keep(key: string, entry: PeerEntry): void {
+    this.#release(key);
+    const { serial } = entry.peer.certificate;
+    const other = this.#keys.get(serial);
+    if (other !== undefined && this.#entries.get(other)?.peer.isConnected === false)
+      this.#entries.delete(other);
+    this.#entries.set(key, entry);
+    this.#keys.set(serial, key);
+  }
+
+  #forget(key: string): void {
+    this.#release(key);
+    this.#entries.delete(key);
+  }
+
+  #release(key: string): void {
+    const serial = this.#entries.get(key)?.peer.certificate.serial;
+    if (serial !== undefined && this.#keys.get(serial) === key) this.#keys.delete(serial);
   }
 
   #changed(): void {
