@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { ApiObject } from '#api/object.ts';
 import { systemClock } from '#base/clock.ts';
 import { parseDurationMs } from '#base/duration.ts';
-import { BulwarkError, describeError } from '#base/errors.ts';
+import { BulwarkError, describeError, isBulwarkError } from '#base/errors.ts';
 import { applyObject, pathsOf } from '#cli/apply-object.ts';
 import { connect } from '#cli/connect.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
@@ -21,8 +21,8 @@ interface ApplyFlags {
 
 /**
  * `bulwark apply -f FILE`: as `kubectl apply`, for who has no kubectl. Nothing is sent unless every
- * document is valid; what the server refuses does not keep the rest from being applied, and the
- * exit code tells. With `--wait` it ends when the proxies enforce what was applied.
+ * document is valid; what the server refuses does not keep the rest from being applied (that it does
+ * not answer does), and the exit code tells. With `--wait` it ends when the proxies enforce what was applied.
  */
 export function registerApplyCommand(program: Command, context: CliContext): void {
   const command = program
@@ -68,6 +68,8 @@ async function applyAll(
       const changedMs = outcome === 'unchanged' ? undefined : systemClock.monotonicMs();
       if (isEnforced(now)) applied.push({ paths, object: now, changedMs });
     } catch (error) {
+      // No other object would get an answer either.
+      if (isBulwarkError(error, 'CLI_CONNECTION_FAILED')) throw error;
       process.exitCode = EXIT.failed;
       context.stderr.write(`${paths.shown}: ${describeError(error)}\n`);
     }
