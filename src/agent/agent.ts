@@ -84,7 +84,7 @@ export class Agent implements Component {
     this.#options = options;
     this.#deps = deps;
     this.#metrics = createAgentMetrics(deps.metrics);
-    this.#guard = new ProcessGuard({}, deps);
+    this.#guard = new ProcessGuard({ searchPath: options.searchPath }, deps);
     this.#memory = new IdleMemory(deps);
   }
 

@@ -88,7 +88,10 @@ export class WorkloadAgent implements Component {
     this.#deps = { ...deps, log: deps.log.child({ workload: this.name }) };
     this.#sdsSocket = join(directory, 'sds.sock');
     this.#cache = this.#createCache();
-    const onAnswer = (): void => this.#trust.answered();
+    const onAnswer = (): void => {
+      this.#trust.answered();
+      this.#proxy?.secretsTaken();
+    };
     this.#files = this.#createFileSecrets();
     const files = this.#files;
     const sds = { socketPath: this.#sdsSocket, services: [mixerCheckService()] };
@@ -102,8 +105,9 @@ export class WorkloadAgent implements Component {
   async start(): Promise<void> {
     await mkdir(this.#options.directory, { mode: 0o700 });
     await this.#sds.start();
-    // It waits for its secrets by itself; to get up takes it as long as a certificate to come.
-    this.#proxy?.start();
+    // It waits for its secrets by itself, and takes longer to get up than a certificate to come:
+    // so nothing else is done before it is on its way.
+    await this.#proxy?.start();
     await this.#outlets.start();
     const { state, roots } = this.#deps;
     const kept = await state?.read();
@@ -191,7 +195,6 @@ export class WorkloadAgent implements Component {
       key: settings.key,
       onSecret: (secret: WorkloadSecret) => {
         this.#trust.renewed(secret);
-        this.#proxy?.secretsChanged();
         this.#options.onChange();
       },
       onFailure: (error: unknown) => {

@@ -94,14 +94,14 @@ export class WorkloadProxy {
     );
   }
 
-  /** Starts the Envoy, and begins to watch who connects. */
-  start(): void {
+  /** Starts the Envoy, and begins to watch who connects; resolves when it was started. */
+  start(): Promise<void> {
     this.#connections.start();
-    void this.#envoy.start();
+    return this.#envoy.start();
   }
 
-  /** There are new secrets: it may be about to serve. */
-  secretsChanged(): void {
+  /** The Envoy took a secret, or refused one: it may be about to serve. */
+  secretsTaken(): void {
     this.#envoy.lookSoon();
   }
 

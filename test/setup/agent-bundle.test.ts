@@ -21,12 +21,15 @@ const here = (path: string): string => fileURLToPath(new URL(`../../${path}`, im
 const SOURCES = {
   'src/cli/main.ts': `
     import { readFileSync } from 'node:fs';
+    import { createRequire } from 'node:module';
     import tls, { createSecureContext } from 'node:tls';
     import { Command } from 'commander';
     import { isMessage } from '@bufbuild/protobuf';
     import { BinaryWriter } from '@bufbuild/protobuf/wire';
     import * as shapes from '#base/shapes.ts';
     import { COMMANDS } from '#cli/commands.ts';
+    const part = createRequire(import.meta.url);
+    const Registry = part('prom-client/lib/registry');
     const asked = process.argv[2] ?? '';
     const load = COMMANDS[asked as keyof typeof COMMANDS];
     const own = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
@@ -34,6 +37,7 @@ const SOURCES = {
       await (await load()).answer(),
       tls.createSecureContext === createSecureContext,
       typeof new Command().parse,
+      typeof new Registry().metrics,
       isMessage({}),
       new BinaryWriter().uint32(300).finish().length,
       new shapes.Square(2).area,
@@ -107,12 +111,24 @@ describe('the bundle of agents', () => {
     assert.equal((await make(root)).made, true);
     for (const command of ['agent', 'server']) {
       const expected = await runs(root, 'src/cli/main.ts', command);
-      assert.match(expected, /(agent|server).* true function false 2 4 2 ü😀 made\n$/u);
+      assert.match(expected, /(agent|server).* true function function false 2 4 2 ü😀 made\n$/u);
       assert.equal(await runs(root, 'gen/agent/bundle.cjs', command), expected);
     }
     const text = readFileSync(join(root, 'gen/agent/bundle.cjs'), 'latin1');
     assert.doesNotMatch(text, /server from its source/);
     assert.match(text, /^[\0-\x7f]*$/);
+  });
+
+  test('holds the packages that each agent loads, of either kind of modules', async (t) => {
+    const root = checkout(t);
+    await make(root);
+    const inputs = JSON.parse(readFileSync(join(root, 'gen/agent/inputs.json'), 'utf8'));
+    const paths = (inputs as readonly { path: string }[]).map(({ path }) => path);
+    for (const wanted of ['commander/lib/command.js', 'prom-client/lib/registry.js'])
+      assert.ok(
+        paths.some((path) => path.endsWith(`node_modules/${wanted}`)),
+        wanted,
+      );
   });
 
   test('is made again when a source changed, and only then', async (t) => {

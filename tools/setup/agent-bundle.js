@@ -1,4 +1,5 @@
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -20,8 +21,11 @@ const COMPILER = 'node_modules/typescript/bin/tsc';
 const COMPILER_OPTIONS = [
   ['--ignoreConfig', '--noCheck', '--skipLibCheck', '--removeComments'],
   ['--target', 'es2024', '--lib', 'es2024,esnext.disposable', '--types', 'node'],
-  ['--module', 'commonjs', '--moduleResolution', 'bundler', '--esModuleInterop'],
+  ['--module', 'commonjs', '--moduleResolution', 'bundler', '--esModuleInterop', '--allowJs'],
 ].flat();
+
+/** Packages of modules of ECMAScript that the compiler turns, too: those that each agent loads. */
+const TURNED_PACKAGES = ['commander'];
 
 /**
  * All modules of an agent in one file, gen/agent/bundle.cjs, with gen/agent/inputs.json, which says
@@ -40,12 +44,14 @@ export async function ensureAgentBundle({ root, report, node }) {
   try {
     const startedAt = Date.now();
     const options = [...COMPILER_OPTIONS, '--rootDir', root, '--outDir', join(work, 'js')];
+    const packages = TURNED_PACKAGES.map((name) => new TurnedPackage(root, work, name));
+    const entries = [join(root, ENTRY), ...packages.map(({ entry }) => entry)];
     const { code, stderr, stdout } = await run(
       node,
-      [join(root, COMPILER), ...options, join(root, ENTRY)],
+      [join(root, COMPILER), ...options, ...entries],
       { cwd: root },
     );
-    const bundle = code === 0 ? new Bundle(root, join(work, 'js')) : undefined;
+    const bundle = code === 0 ? new Bundle(root, join(work, 'js'), packages) : undefined;
     if (!bundle || bundle.inputs.some(({ mtimeMs }) => mtimeMs > startedAt)) {
       const why = bundle ? 'they changed meanwhile' : `${stdout}${stderr}`.trim().slice(-500);
       report(`agents start from their sources: ${why}`);
@@ -82,6 +88,8 @@ function isFresh(root, manifest) {
 
 /** `require` of a text, as compilers and people write it. */
 const REQUIRE = /\brequire\((?:"([^"\n]+)"|'([^'\n]+)')\)/g;
+/** How a module names the function that it requires others by. */
+const OWN_REQUIRE = /\bconst (\w+) = \(0, node_module_\d+\.createRequire\)\(import\.meta\.url\);/;
 /** What becomes of `import()` of a text. */
 const DYNAMIC_IMPORT =
   /Promise\.resolve\(\)\.then\(\(\) => __importStar\(require\((?:"([^"\n]+)"|'([^'\n]+)')\)\)\)/g;
@@ -90,17 +98,52 @@ const PROTOBUF = 'node_modules/@bufbuild/protobuf/dist';
 const WIRE_FILE = `${PROTOBUF}/cjs/wire/binary-encoding.js`;
 const WIRE_MEMBERS = ['BinaryReader', 'BinaryWriter', 'WireType'];
 
+/** A copy of a package outside of `node_modules`, where the compiler turns nothing. */
+class TurnedPackage {
+  /** The copy of its main module. */
+  entry;
+  #root;
+  #folder;
+  #copy;
+
+  constructor(root, work, name) {
+    const main = createRequire(join(root, ENTRY)).resolve(name);
+    this.#root = root;
+    this.#folder = join(
+      main.slice(0, main.lastIndexOf(`node_modules/${name}/`)),
+      'node_modules',
+      name,
+    );
+    this.#copy = join(work, 'packages', name);
+    this.entry = join(this.#copy, relative(this.#folder, main));
+    const isWanted = (path) => statSync(path).isDirectory() || path.endsWith('.js');
+    cpSync(this.#folder, this.#copy, { recursive: true, filter: isWanted });
+  }
+
+  /** The copy of one of its modules, counted from the root as that is. */
+  copyOf(path) {
+    const inside = relative(this.#folder, join(this.#root, path));
+    return inside.startsWith('..') ? undefined : relative(this.#root, join(this.#copy, inside));
+  }
+}
+
 /** Modules by number, each as a function; the entry is number 0. */
 class Bundle {
   #root;
   #compiled;
+  #packages;
   #numbers = new Map();
   #functions = [];
 
-  /** @param {string} root @param {string} compiled where the compiler put our modules */
-  constructor(root, compiled) {
+  /**
+   * @param {string} root
+   * @param {string} compiled where the compiler put our modules, and those of the packages
+   * @param {readonly TurnedPackage[]} packages
+   */
+  constructor(root, compiled, packages) {
     this.#root = root;
     this.#compiled = compiled;
+    this.#packages = packages;
     this.#add(ENTRY);
   }
 
@@ -128,7 +171,7 @@ module.exports = __module(0);\n`;
     if (known !== undefined) return known;
     const number = this.#numbers.size;
     this.#numbers.set(path, number);
-    const text = this.#textOf(path)
+    const text = withoutOwnRequire(this.#textOf(path))
       .replace(DYNAMIC_IMPORT, (all, ...[double, single]) => {
         const name = double ?? single;
         const isOther = name.startsWith('#cli/commands/') && !RESIDENT.includes(commandOf(name));
@@ -172,13 +215,22 @@ module.exports = __module(0);\n`;
   }
 
   #textOf(path) {
-    const compiled = join(this.#compiled, path.replace(/\.ts$/, '.js'));
-    return readFileSync(isOurs(path) ? compiled : join(this.#root, path), 'utf8');
+    const turned = isOurs(path) ? path : this.#turnedCopyOf(path);
+    const compiled = turned && join(this.#compiled, turned.replace(/\.ts$/, '.js'));
+    return readFileSync(compiled ?? join(this.#root, path), 'utf8');
+  }
+
+  #turnedCopyOf(path) {
+    for (const one of this.#packages) {
+      const copy = one.copyOf(path);
+      if (copy) return copy;
+    }
+    return undefined;
   }
 
   /** Modules of packages that are none are left to Node. */
   #isCommonJs(path) {
-    if (isOurs(path) || path.endsWith('.cjs')) return true;
+    if (isOurs(path) || path.endsWith('.cjs') || this.#turnedCopyOf(path)) return true;
     if (!path.endsWith('.js')) return false;
     for (let folder = dirname(path); folder !== '.'; folder = dirname(folder)) {
       const file = join(this.#root, folder, 'package.json');
@@ -196,6 +248,13 @@ function isWireOnly(name, text) {
   if (name !== '@bufbuild/protobuf/wire') return false;
   const used = [...text.matchAll(/\bwire_\d+\.(\w+)/g)].map(([, member]) => member);
   return used.length > 0 && used.every((member) => WIRE_MEMBERS.includes(member));
+}
+
+/** One that requires others by a function of its own does it by the usual one. */
+function withoutOwnRequire(text) {
+  const [whole, name] = OWN_REQUIRE.exec(text) ?? [];
+  if (!whole) return text;
+  return text.replace(whole, '').replaceAll(new RegExp(`\\b${name}\\((?=["'])`, 'g'), 'require(');
 }
 
 function isOurs(path) {

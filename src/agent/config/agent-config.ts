@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { dirname, resolve } from 'node:path';
@@ -35,12 +35,7 @@ const ADDRESSES_MAX = 16;
  * @throws BulwarkError AGENT_CONFIG_INVALID that names every wrong field, in `data.problems` too
  */
 export async function readAgentConfig(path: string): Promise<AgentConfig> {
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new BulwarkError('AGENT_CONFIG_INVALID', `cannot read the configuration ${path}`, {
-      remedy: 'check the path and its permissions',
-      cause,
-    });
-  });
+  const text = textOf(path);
   if (Buffer.byteLength(text) > LIMITS.documentBytesMax)
     throw configError(path, [`it is larger than ${LIMITS.documentBytesMax} bytes`]);
   let parsed: unknown;
@@ -63,6 +58,17 @@ export async function readAgentConfig(path: string): Promise<AgentConfig> {
   if (problems.length > 0) throw configError(path, problems);
   const { workloads: _, ...settings } = parsed as Record<string, unknown>;
   return { workloads, settings: absolutePaths(settings, directory) };
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new BulwarkError('AGENT_CONFIG_INVALID', `cannot read the configuration ${path}`, {
+      remedy: 'check the path and its permissions',
+      cause,
+    });
+  }
 }
 
 /** Paths in the file count from the file. */

@@ -25,7 +25,7 @@ async function setUp(
   const clock = new FakeClock();
   const logLines: string[] = [];
   const log = createLogger({ level: 'debug', sink: { write: (line) => logLines.push(line) } });
-  const guard = new ProcessGuard({}, { log });
+  const guard = new ProcessGuard({ searchPath: process.env.PATH }, { log });
   await guard.start();
   const plan = { bootstrapPath: 'none', compulsoryPorts: [], ports: [8080] };
   const supervisor = new EnvoySupervisor(

@@ -84,6 +84,7 @@ export class EnvoySupervisor implements Component {
   readonly #deps: SupervisorDeps;
   readonly #backoff: Backoff;
   readonly #closing = new AbortController();
+  readonly #firstRun = Promise.withResolvers<void>();
   #news = new AbortController();
   #running: Promise<void> | undefined;
   #envoy: EnvoyProcess | undefined;
@@ -99,9 +100,10 @@ export class EnvoySupervisor implements Component {
     this.#backoff = new Backoff(RESTART_DELAY, deps.random);
   }
 
-  /** Begins; readiness shows in `status`. */
-  async start(): Promise<void> {
-    this.#running ??= this.#run();
+  /** Begins; resolves when it was started, or could not be. Readiness shows in `status`. */
+  start(): Promise<void> {
+    this.#running ??= this.#run().finally(this.#firstRun.resolve);
+    return this.#firstRun.promise;
   }
 
   /** Looks sooner whether it serves: something came that it waits for. */
@@ -163,6 +165,7 @@ export class EnvoySupervisor implements Component {
       } catch (error) {
         this.#deps.log.error('Envoy was not started', { error });
         this.#change('waiting', { reason: 'StartFailed', message: describeError(error) });
+        this.#firstRun.resolve();
       }
       if (signal.aborted) break;
       if (this.#deps.clock.monotonicMs() - startedAtMs > STABLE_MS) this.#backoff.reset();
@@ -176,6 +179,7 @@ export class EnvoySupervisor implements Component {
     if (this.#closing.signal.aborted) return;
     const envoy = this.#launch(plan);
     this.#envoy = envoy;
+    this.#firstRun.resolve();
     this.#starts += 1;
     if (this.#starts > 1) this.#deps.metrics.envoyRestarts.inc();
     this.#change('starting', { reason: 'Starting', message: 'Envoy starts' });

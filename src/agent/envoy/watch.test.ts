@@ -43,11 +43,13 @@ function setUp(t: TestContext, said: Said, compulsoryPorts: readonly number[] = 
   };
   const admin = {
     get: async (path: string) => {
+      asked.push(path);
       const found = answer(path);
       if (!found) throw new Error('no answer');
       return found;
     },
   } as EnvoyAdmin;
+  const asked: string[] = [];
   const watching = watchEnvoy(
     {
       compulsoryPorts,
@@ -69,7 +71,7 @@ function setUp(t: TestContext, said: Said, compulsoryPorts: readonly number[] = 
     await waitUntil(() => looks.length > before && clock.waitingMs.length > 0, 'a look');
     return looks.at(-1);
   };
-  return { clock, look, looks, hopeless, tell };
+  return { clock, look, looks, asked, hopeless, tell };
 }
 
 function lines(stats: Readonly<Record<string, number>>): string {
@@ -90,6 +92,39 @@ describe('the watch over an Envoy', () => {
     assert.equal(pauses.at(-1), 2000);
     tell();
     await waitUntil(() => (clock.waitingMs[0] ?? 2000) < 40, 'another look');
+  });
+
+  it('asks after news, at once and often, for nothing but whether it serves', async (t) => {
+    const said: Said = { stats: { 'server.state': 2 }, ready: 503 };
+    const { clock, look, looks, asked, tell } = setUp(t, said);
+    await look();
+    const before = clock.monotonicMs();
+    asked.length = 0;
+    tell();
+    await waitUntil(() => asked.length === 1, 'a glance');
+    for (let count = 2; count < 6; count += 1) {
+      await waitUntil(() => clock.waitingMs.length > 0, 'a pause');
+      clock.advance(clock.waitingMs[0] ?? 0);
+      await waitUntil(() => asked.length === count, 'another glance');
+    }
+    assert.deepEqual(new Set(asked), new Set(['/ready']));
+    assert.ok(clock.monotonicMs() - before < 30);
+    assert.equal(looks.length, 1);
+    Object.assign(said, { stats: CONFIGURED, ready: 200 });
+    assert.equal(await look(), undefined);
+  });
+
+  it('looks at everything again when it does not serve soon after news', async (t) => {
+    const { clock, look, looks, tell } = setUp(t, { stats: { 'server.state': 2 }, ready: 503 });
+    await look();
+    const before = clock.monotonicMs();
+    tell();
+    await waitUntil(() => clock.waitingMs[0] !== undefined && clock.waitingMs[0] < 10, 'a glance');
+    while (looks.length === 1) {
+      clock.advance(clock.waitingMs[0] ?? 0);
+      await waitUntil(() => clock.waitingMs.length > 0 || looks.length > 1, 'a glance or a look');
+    }
+    assert.ok(clock.monotonicMs() - before < 300);
   });
 
   it('says what it still waits for, one thing after the other', async (t) => {

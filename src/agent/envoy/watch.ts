@@ -27,6 +27,10 @@ export interface WatchDeps {
  * look makes it longer, then slower, for as long as it takes.
  */
 const START_LOOK_MS = { min: 20, usual: 35, max: 2000, growth: 1.3 };
+/**
+ * Between glances right after news, when it may serve at any moment: these grow to the usual time.
+ */
+const GLANCE_MS = { min: 4, growth: 1.2 };
 /** The usual time of a start, also from the certificate on. */
 const USUAL_START_MS = 1000;
 /** Between looks at one that serves. */
@@ -50,25 +54,40 @@ export async function watchEnvoy(options: WatchOptions, deps: WatchDeps): Promis
   let failedLooks = 0;
   let lookMs = START_LOOK_MS.min;
   let slowAtMs = startedAtMs + USUAL_START_MS;
+  let isGlance = false;
   while (!signal.aborted) {
-    const unready = await look(options, deps, hasServed);
-    if (signal.aborted) return;
-    onLook(unready);
-    hasServed ||= unready === undefined;
-    failedLooks = unready === undefined || !hasServed ? 0 : failedLooks + 1;
-    const isMute =
-      unready?.reason === SILENT &&
-      !hasServed &&
-      clock.monotonicMs() - startedAtMs > START_ANSWER_MS_MAX;
-    if (unready && (isMute || failedLooks >= FAILED_LOOKS_MAX)) onHopeless(unready);
-    const { min, usual, max, growth } = START_LOOK_MS;
+    if (!isGlance || (await isLive(deps.admin))) {
+      const unready = await look(options, deps, hasServed);
+      if (signal.aborted) return;
+      onLook(unready);
+      hasServed ||= unready === undefined;
+      failedLooks = unready === undefined || !hasServed ? 0 : failedLooks + 1;
+      const isMute =
+        unready?.reason === SILENT &&
+        !hasServed &&
+        clock.monotonicMs() - startedAtMs > START_ANSWER_MS_MAX;
+      if (unready && (isMute || failedLooks >= FAILED_LOOKS_MAX)) onHopeless(unready);
+    }
+    const { usual, max } = START_LOOK_MS;
     const mostMs = clock.monotonicMs() < slowAtMs ? usual : max;
+    const { growth } = isGlance ? GLANCE_MS : START_LOOK_MS;
     lookMs = hasServed ? HEALTH_LOOK_MS : Math.min(mostMs, lookMs * growth);
+    isGlance &&= lookMs < usual;
     const news = hasServed ? undefined : options.news?.();
     await delay(clock, lookMs, news ? AbortSignal.any([signal, news]) : signal);
     if (!news?.aborted) continue;
-    lookMs = min;
+    isGlance = true;
+    lookMs = GLANCE_MS.min;
     slowAtMs = clock.monotonicMs() + USUAL_START_MS;
+  }
+}
+
+/** Whether it says that it serves: all that Envoy needs for this answer is at hand. */
+async function isLive(admin: EnvoyAdmin): Promise<boolean> {
+  try {
+    return (await admin.get('/ready')).status === 200;
+  } catch {
+    return false;
   }
 }
 

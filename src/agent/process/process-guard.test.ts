@@ -10,8 +10,7 @@ import { waitUntil } from '../../../test/kit/wait-until.ts';
 const PARENT = `
 import { ProcessGuard } from '#agent/process/process-guard.ts';
 import { silentLogger } from '#base/log.ts';
-const setprivAllowed = process.argv[1] === 'true';
-const guard = new ProcessGuard({ setprivAllowed }, { log: silentLogger });
+const guard = new ProcessGuard({ searchPath: process.argv[1] }, { log: silentLogger });
 await guard.start();
 const options = { stdio: 'ignore', detached: true, deathSignal: 'SIGKILL' };
 const child = guard.spawn('sleep', ['600'], options);
@@ -29,14 +28,12 @@ function isAlive(pid: number): boolean {
 }
 
 describe('a guarded process', () => {
-  for (const setprivAllowed of [true, false]) {
-    const way = setprivAllowed ? 'the kernel or the watcher' : 'the watcher';
+  const ways = { 'the kernel or the watcher': process.env.PATH ?? '', 'the watcher': '' };
+  for (const [way, searchPath] of Object.entries(ways)) {
     it(`ends when its parent is killed, by ${way}`, async (t) => {
-      const parent = spawn(
-        process.execPath,
-        ['--input-type=module', '-e', PARENT, String(setprivAllowed)],
-        { stdio: ['ignore', 'pipe', 'inherit'] },
-      );
+      const parent = spawn(process.execPath, ['--input-type=module', '-e', PARENT, searchPath], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
       t.after(() => parent.kill('SIGKILL'));
       const [line] = (await once(parent.stdout, 'data')) as [Buffer];
       const pid = Number(line.toString());
@@ -47,7 +44,7 @@ describe('a guarded process', () => {
   }
 
   it('that has ended by itself is forgotten, and the guard closes', async () => {
-    const guard = new ProcessGuard({ setprivAllowed: false }, { log: silentLogger });
+    const guard = new ProcessGuard({ searchPath: undefined }, { log: silentLogger });
     await guard.start();
     const child = guard.spawn('true', [], { stdio: 'ignore', deathSignal: 'SIGKILL' });
     const [code] = await once(child, 'exit');

@@ -1,4 +1,6 @@
-import { type ChildProcess, execFile, type SpawnOptions, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 
@@ -6,11 +8,12 @@ import type { Logger } from '#base/log.ts';
 export type DeathSignal = 'SIGKILL' | 'SIGTERM';
 
 export interface ProcessGuardOptions {
-  /** Use setpriv where there is one; else always the watcher. True when left out. */
-  readonly setprivAllowed?: boolean;
+  /** The PATH to look for setpriv on; without it there is always the watcher. */
+  readonly searchPath: string | undefined;
 }
 
-const PROBE_MS_MAX = 5000;
+/** The option of setpriv that is needed, without its hyphens. */
+const OPTION = 'pdeathsig';
 
 /**
  * Reads `add SIGNAL PID` and `remove SIGNAL PID`. The end of its input is our end: it then signals
@@ -35,19 +38,18 @@ for entry in $list; do kill -s "\${entry%%:*}" "\${entry#*:}" 2>/dev/null; done
 export class ProcessGuard implements Component {
   readonly name = 'process guard';
   readonly #log: Logger;
-  readonly #setprivAllowed: boolean;
-  #setpriv = false;
+  readonly #searchPath: string;
+  #setpriv: string | undefined;
   #watcher: ChildProcess | undefined;
 
   constructor(options: ProcessGuardOptions, deps: { readonly log: Logger }) {
-    this.#setprivAllowed = options.setprivAllowed ?? true;
+    this.#searchPath = options.searchPath ?? '';
     this.#log = deps.log;
   }
 
   async start(): Promise<void> {
-    const onLinux = process.platform === 'linux';
-    this.#setpriv = this.#setprivAllowed && onLinux && (await setprivWorks());
-    if (!this.#setpriv) this.#startWatcher();
+    if (process.platform === 'linux') this.#setpriv = findSetpriv(this.#searchPath);
+    if (this.#setpriv === undefined) this.#startWatcher();
   }
 
   /**
@@ -60,8 +62,8 @@ export class ProcessGuard implements Component {
   ): ChildProcess {
     const { deathSignal, ...rest } = options;
     const signal = deathSignal.slice('SIG'.length);
-    if (this.#setpriv)
-      return spawn('setpriv', ['--pdeathsig', signal, '--', command, ...args], rest);
+    if (this.#setpriv !== undefined)
+      return spawn(this.#setpriv, [`--${OPTION}`, signal, '--', command, ...args], rest);
     const child = spawn(command, args, rest);
     const { pid } = child;
     if (pid !== undefined) {
@@ -104,15 +106,19 @@ export class ProcessGuard implements Component {
   }
 }
 
-function setprivWorks(): Promise<boolean> {
-  return new Promise((resolve) => {
-    execFile(
-      'setpriv',
-      ['--pdeathsig', 'KILL', '--', 'true'],
-      { timeout: PROBE_MS_MAX },
-      (error) => {
-        resolve(error === null);
-      },
-    );
-  });
+/**
+ * The setpriv that knows the option; older ones do not, nor does busybox's. That is seen in the
+ * program itself: to start a process takes 5 ms of a start that a user waits for, to read it 0.1.
+ */
+function findSetpriv(searchPath: string): string | undefined {
+  for (const directory of searchPath.split(delimiter).filter(Boolean)) {
+    const path = join(directory, 'setpriv');
+    try {
+      accessSync(path, constants.X_OK);
+      return readFileSync(path, 'latin1').includes(OPTION) ? path : undefined;
+    } catch {
+      // not here
+    }
+  }
+  return undefined;
 }

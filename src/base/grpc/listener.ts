@@ -1,4 +1,4 @@
-import { chmod, lstat, rm, stat } from 'node:fs/promises';
+import { chmodSync, lstatSync, rmSync, type Stats, statSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
@@ -15,7 +15,8 @@ export type ListenAddress =
 
 /**
  * Starts listening. A unix socket is for its owner only, in a directory that nobody else may enter;
- * the file that a dead server left is replaced.
+ * the file that a dead server left is replaced. What it looks at is metadata, which is there at
+ * once: giving way to others for each look would take an agent's start longer than all of them.
  * @throws BulwarkError NET_PORT_TAKEN, NET_LISTEN_FAILED, FILES_TOO_OPEN, FILES_UNWRITABLE
  */
 export async function listen(server: Server, address: ListenAddress): Promise<void> {
@@ -28,7 +29,7 @@ export async function listen(server: Server, address: ListenAddress): Promise<vo
       resolve();
     });
   });
-  if ('path' in address) await chmod(address.path, OWNER_ONLY);
+  if ('path' in address) chmodSync(address.path, OWNER_ONLY);
 }
 
 async function prepareSocketPath(path: string): Promise<void> {
@@ -41,14 +42,14 @@ async function prepareSocketPath(path: string): Promise<void> {
   }
   const directory = dirname(path);
   await ensurePrivateDirectory(directory);
-  const { mode } = await stat(directory);
+  const { mode } = statSync(directory);
   if ((mode & 0o077) !== 0) {
     throw new BulwarkError('FILES_TOO_OPEN', `others may enter ${directory}, the socket's place`, {
       remedy: `chmod 700 ${directory}, or choose a directory of its own`,
       data,
     });
   }
-  const present = await lstat(path).catch(() => undefined);
+  const present = presentAt(path);
   if (!present) return;
   if (!present.isSocket()) {
     throw new BulwarkError('NET_LISTEN_FAILED', `${path} exists and is not a socket`, {
@@ -62,7 +63,15 @@ async function prepareSocketPath(path: string): Promise<void> {
       data,
     });
   }
-  await rm(path, { force: true });
+  rmSync(path, { force: true });
+}
+
+function presentAt(path: string): Stats | undefined {
+  try {
+    return lstatSync(path);
+  } catch {
+    return undefined; // what cannot be looked at cannot be bound either, which is told better
+  }
 }
 
 /** Whether somebody listens on a unix socket. */

@@ -65,7 +65,7 @@ interface Run {
 }
 
 async function run({ program, args, plan, flags, settings, log, context }: Run): Promise<number> {
-  const guard = new ProcessGuard({}, { log });
+  const guard = new ProcessGuard({ searchPath: context.env.PATH }, { log });
   const agent = new Agent(
     { settings, workloads: [plan.workload], searchPath: context.env.PATH },
     { log, clock: systemClock, random: systemRandom, metrics: new Metrics() },
