@@ -22,7 +22,8 @@ const second = new TokenIssuer('https://a').keySet;
 
 type Answer = string | 'down' | Promise<FetchedKeys>;
 
-function fixture(directory: string) {
+function fixture(directory: string, save?: () => Promise<void>) {
+  const folder = new KeyFolder(directory, { log: silentLogger });
   const clock = new FakeClock();
   const answers = new Map<KeySource, Answer>();
   const asked: KeySource[] = [];
@@ -41,7 +42,7 @@ function fixture(directory: string) {
     { refreshMs: 60_000 },
     {
       fetch,
-      folder: new KeyFolder(directory, { log: silentLogger }),
+      folder: save ? Object.assign(folder, { save }) : folder,
       clock,
       random: systemRandom,
       log: createLogger({ level: 'debug', sink: { write: (line) => void lines.push(line) } }),
@@ -143,6 +144,23 @@ describe('keys', () => {
     await after.resolver.tried();
     assert.equal(after.keys(A), first);
     await after.resolver.close();
+  });
+
+  test('are on disk when the server has ended', async (t) => {
+    const saving = Promise.withResolvers<void>();
+    const { resolver, answers } = fixture(temporaryDirectory(t), () => saving.promise);
+    answers.set(A, first);
+    await resolver.start();
+    resolver.want([A]);
+    await resolver.tried();
+    let hasEnded = false;
+    const ended = resolver.close().then(() => {
+      hasEnded = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(hasEnded, false);
+    saving.resolve();
+    await ended;
   });
 
   test('are fetched now when somebody says so', async (t) => {

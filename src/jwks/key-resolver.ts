@@ -6,6 +6,7 @@ import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { RandomSource } from '#base/random.ts';
+import { UnderWay } from '#base/under-way.ts';
 import type { FetchedKeys } from '#jwks/fetch-keys.ts';
 import type { KeptKeys, KeyFolder } from '#jwks/key-folder.ts';
 import { type KeyState, type KeyStatus, newKeyState } from '#jwks/key-state.ts';
@@ -47,6 +48,7 @@ export class KeyResolver implements Component {
   #busy = 0;
   #tried: (() => void)[] = [];
   #isRunning = false;
+  readonly #keeping = new UnderWay();
 
   constructor(options: KeyResolverOptions, deps: KeyResolverDeps) {
     this.#options = options;
@@ -66,10 +68,12 @@ export class KeyResolver implements Component {
     this.#publish();
   }
 
+  /** Ends when what is to be kept is on disk. */
   async close(): Promise<void> {
     this.#isRunning = false;
     for (const { timer } of this.#states.values()) timer?.cancel();
     this.#settle();
+    await this.#keeping.over();
   }
 
   /** From now on these sources are looked after, and no others. */
@@ -207,9 +211,10 @@ export class KeyResolver implements Component {
 
   #keep(keys: KeptKeys): void {
     const { folder, log } = this.#deps;
-    folder.save(keys).catch((error: unknown) => {
+    const keeping = folder.save(keys).catch((error: unknown) => {
       log.error('the keys of an issuer are not kept over a restart', { error });
     });
+    this.#keeping.add(keeping);
   }
 
   #planNext(state: KeyState): void {

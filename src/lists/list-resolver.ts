@@ -6,6 +6,7 @@ import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { RandomSource } from '#base/random.ts';
+import { UnderWay } from '#base/under-way.ts';
 import type { KeptList, ListFolder } from '#lists/list-folder.ts';
 import { declareListMetrics } from '#lists/metrics.ts';
 import { type FetchedList, FetchedLists, type ListSource, listKey } from '#model/fetched-lists.ts';
@@ -68,6 +69,7 @@ export class ListResolver implements Component {
   #busy = 0;
   #tried: (() => void)[] = [];
   #isRunning = false;
+  readonly #keeping = new UnderWay();
 
   constructor(deps: ListResolverDeps) {
     this.#deps = deps;
@@ -82,10 +84,12 @@ export class ListResolver implements Component {
     this.#go();
   }
 
+  /** Ends when what is to be kept is on disk. */
   async close(): Promise<void> {
     this.#isRunning = false;
     for (const state of this.#states.values()) stop(state);
     this.#settle();
+    await this.#keeping.over();
   }
 
   /** From now on these lists are looked after, and no others. */
@@ -194,9 +198,10 @@ export class ListResolver implements Component {
     const fetchedAt = clock.now();
     if (isSame && fetchedAt - state.keptAt < source.ttlMs / KEPT_PARTS) return;
     state.keptAt = fetchedAt;
-    folder.save({ source, entries, fetchedAt }).catch((error: unknown) => {
+    const keeping = folder.save({ source, entries, fetchedAt }).catch((error: unknown) => {
       log.error('a list is not kept over a restart', { error });
     });
+    this.#keeping.add(keeping);
   }
 
   #expire(state: State): void {

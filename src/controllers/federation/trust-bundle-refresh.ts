@@ -7,6 +7,7 @@ import type { Component } from '#base/lifecycle.ts';
 import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import type { RandomSource } from '#base/random.ts';
+import { UnderWay } from '#base/under-way.ts';
 import { type FetchedBundle, fetchBundle } from '#controllers/federation/fetch-bundle.ts';
 import {
   declareFederationMetrics,
@@ -59,7 +60,7 @@ export class TrustBundleRefresh implements Component {
   readonly #refreshes = new Map<string, Refresh>();
   /** When each bundle was fetched last, by the name of its object; wall-clock milliseconds. */
   readonly #fetchedAt = new Map<string, number>();
-  readonly #running = new Set<Promise<void>>();
+  readonly #running = new UnderWay();
   readonly #metrics: FederationMetrics;
   readonly #closing = new AbortController();
 
@@ -90,7 +91,7 @@ export class TrustBundleRefresh implements Component {
     this.#closing.abort();
     await this.#watch.close();
     for (const name of [...this.#refreshes.keys()]) this.#forget(name);
-    await Promise.all(this.#running);
+    await this.#running.over();
   }
 
   #seen({ metadata, spec }: TrustBundle): void {
@@ -112,8 +113,7 @@ export class TrustBundleRefresh implements Component {
 
   #later(name: string, refresh: Refresh, delayMs: number): void {
     refresh.timer = this.#deps.clock.after(delayMs, () => {
-      const running = this.#look(name, refresh).finally(() => this.#running.delete(running));
-      this.#running.add(running);
+      this.#running.add(this.#look(name, refresh));
     });
   }
 
