@@ -137,6 +137,15 @@ describe('a certificate that is not in the journal', () => {
     assert.equal(await counted('citadel_server_success_cert_issuance_count'), 0);
   });
 
+  it('does not leave either when it is that of an authority below', async (t) => {
+    const record = () => Promise.reject(new Error('the disk is gone'));
+    const options = { record, authorities: [CALLER] };
+    const { ask, counted } = await openCsrService(t, undefined, options);
+    const metadata = { BulwarkAuthority: 'intermediate' };
+    await assert.rejects(ask({ csr: own(), metadata }), /the disk is gone/);
+    assert.equal(await counted('bulwark_ca_intermediates_issued_total'), 0);
+  });
+
   it('is told so that the caller tries again', async (t) => {
     const record = () => Promise.reject(new BulwarkError('CA_JOURNAL_FAILED', 'no space'));
     const { ask, counted } = await openCsrService(t, undefined, { record });

@@ -5,14 +5,24 @@ import { recordOfChange } from '#audit/object-change.ts';
 import { BulwarkError } from '#base/errors.ts';
 import { silentLogger } from '#base/log.ts';
 import type { RootState, RotationStep } from '#ca/roots/root-states.ts';
+import type { Site } from '#ca/sites/sites.ts';
 import { RootRotation } from '#controlplane/root-rotation.ts';
+import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
 import { TrustPeers } from '#xds/serve/trust-peers.ts';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
 import { makeAuthority } from '../../test/kit/authority-chain.ts';
 
+/** Who else has to be ready. */
+interface Others {
+  readonly sites?: readonly Site[];
+  /** For how long other trust domains may not know the new root yet, in milliseconds. */
+  readonly bundleIsKnownMs?: number;
+}
+
 /** A rotation whose steps are taken as soon as it is on the disk who is here. */
-function rotationWith(remember: () => Promise<void>) {
+function rotationWith(remember: () => Promise<void>, others: Others = {}) {
   const clock = new FakeClock();
+  const startAt = clock.now();
   const taken: RotationStep[] = [];
   const changes: ClientChange[] = [];
   const { certificate } = makeAuthority();
@@ -26,23 +36,24 @@ function rotationWith(remember: () => Promise<void>) {
       bundlePem: '' as never,
       onChange: () => {},
       step: async (step) => {
-        if (step !== 'prepare') throw new BulwarkError('CA_ROTATION_REFUSED', 'not now');
+        if (step === 'prepare')
+          roots.push({ state: 'prepared', certificate: makeAuthority().certificate });
+        else if (step !== 'activate') throw new BulwarkError('CA_ROTATION_REFUSED', 'not now');
         taken.push(step);
-        roots.push({ state: 'prepared', certificate: makeAuthority().certificate });
       },
     },
     peers: new TrustPeers(clock),
     unheard: { among: () => [], until: '' },
     version: () => '',
     remember,
-    sites: () => [],
+    sites: () => others.sites ?? [],
     proxies: () => [],
-    bundleIsKnownAt: () => 0,
+    bundleIsKnownAt: () => startAt + (others.bundleIsKnownMs ?? 0),
     onChange: (change) => void changes.push(change),
     clock,
     log: silentLogger,
   });
-  return { rotation, taken, changes };
+  return { rotation, taken, changes, clock };
 }
 
 it('takes no step of a rotation before it is on the disk who is here', async () => {
@@ -73,4 +84,33 @@ it('takes steps by itself under a name that no user can have', async () => {
   const { rotation, changes } = rotationWith(async () => {});
   await rotation.act({ step: 'prepare', leaveBehind: [] });
   assert.match(changes[0]?.caller.username ?? '', /^system:/);
+});
+
+const prepared = async (others: Others) => {
+  const made = rotationWith(async () => {}, others);
+  assert.equal((await made.rotation.act({ step: 'prepare', leaveBehind: [] })).code, 200);
+  const activate = (...leaveBehind: string[]) =>
+    made.rotation.act({ step: 'activate', leaveBehind });
+  return { ...made, activate };
+};
+
+it('does not let the new root sign before the servers below trust it', async () => {
+  const identity = parseSpiffeId('spiffe://cluster.local/ns/site/sa/below');
+  const site: Site = { identity, notAfterAt: 0, report: undefined };
+  const { activate, taken } = await prepared({ sites: [site] });
+  const { code, body } = await activate();
+  assert.equal(code, 409);
+  assert.match(JSON.stringify(body), /below\.site.*has not said yet/);
+  assert.deepEqual(taken, ['prepare']);
+  assert.equal((await activate('below.site')).code, 200);
+});
+
+it('does not let the new root sign before other trust domains can have fetched it', async () => {
+  const { activate, taken, clock } = await prepared({ bundleIsKnownMs: 300_000 });
+  const { code, body } = await activate();
+  assert.equal(code, 409);
+  assert.match(JSON.stringify(body), /federated-meshes.*\d+ s more/);
+  assert.deepEqual(taken, ['prepare']);
+  clock.advance(300_000);
+  assert.equal((await activate()).code, 200);
 });

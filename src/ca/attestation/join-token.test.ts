@@ -3,12 +3,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it, type TestContext } from 'node:test';
+import type { JsonObject } from '@bufbuild/protobuf';
 import { GRPC_STATUS } from '#base/grpc/grpc.ts';
 import { JoinTokenAttestor } from '#ca/attestation/join-token.ts';
 import { parseCertificatesPem } from '#pki/certificate.ts';
 import { identityOfCertificate } from '#pki/certificate-identity.ts';
 import { buildCsr } from '#pki/csr.ts';
 import { generateKeyPair } from '#pki/keys.ts';
+import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
 import { FakeClock } from '../../../test/fakes/fake-clock.ts';
 import { CALLER, openCsrService, refused } from '../../../test/kit/csr-service.ts';
 import { makeJoinToken, storeWithAccount } from '../../../test/kit/join-token.ts';
@@ -19,8 +21,10 @@ const isUnknown = refused(GRPC_STATUS.unauthenticated, /^request authenticate fa
 const csr = () => buildCsr(CALLER, generateKeyPair());
 
 async function setUp(t: TestContext) {
+  const authorities = [parseSpiffeId('spiffe://cluster.local/ns/photo-ns/sa/db')];
   const { store, accountUid } = await storeWithAccount(t, new FakeClock());
   const opened = await openCsrService(t, undefined, {
+    authorities,
     attestors: (clock) => [
       new JoinTokenAttestor({ trustDomain: TEST_TRUST_DOMAIN }, { store, clock }),
     ],
@@ -30,8 +34,8 @@ async function setUp(t: TestContext) {
     const { ttlMs = 10 * MINUTE_MS, ...rest } = changes;
     return makeJoinToken(store, { accountUid, expiresAt: clock.now() + ttlMs, ...rest });
   };
-  const present = (token: string, from = '127.0.0.1:1') =>
-    ask({ csr: csr(), authorization: `Bearer ${token}`, from });
+  const present = (token: string, from = '127.0.0.1:1', metadata: JsonObject = {}) =>
+    ask({ csr: csr(), authorization: `Bearer ${token}`, from, metadata });
   const said = (text: string): boolean => lines.some((line) => line.includes(text));
   return { ...opened, store, make, present, said };
 }
@@ -65,6 +69,17 @@ describe('a machine with a join token', () => {
     assert.equal(got.length, 1);
     assert.equal(records.length, 1);
     assert.ok(said('at the same moment'));
+  });
+
+  it('gets one authority below this one, and nothing more by the same token', async (t) => {
+    const { make, present, records, said } = await setUp(t);
+    const token = await make();
+    const below = () => present(token, undefined, { BulwarkAuthority: 'intermediate' });
+    const outcomes = await Promise.allSettled([below(), below()]);
+    assert.deepEqual(outcomes.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
+    await assert.rejects(present(token), isUnknown);
+    assert.equal(records.length, 1);
+    assert.ok(said('was used before'));
   });
 
   it('gets none after a crash between the claim and the signature', async (t) => {
