@@ -3,7 +3,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { projectOf, type Violation } from './project.ts';
 import { checkDependencies } from './rules/dependencies.ts';
-import { checkAttacks, checkLinks, checkRequirements, requirementIds } from './rules/documents.ts';
+import {
+  checkAttacks,
+  checkDecisions,
+  checkLinks,
+  checkRequirements,
+  requirementIds,
+} from './rules/documents.ts';
 import { checkLockFile, checkWords } from './rules/words.ts';
 
 const places = (violations: readonly Violation[]): string[] =>
@@ -112,6 +118,15 @@ describe('the rules on documents', () => {
     assert.match(attacks(row('[another](../test/e2e/x.test.ts)'))[0] ?? '', /has no test/);
     assert.match(attacks(row('by hand'))[0] ?? '', /link to a test/);
     assert.equal(checkAttacks(projectOf({})).length, 1);
+  });
+
+  test('want every decision listed', () => {
+    const listed = (architecture: string): string[] =>
+      checkDecisions(
+        projectOf({ 'ARCHITECTURE.md': architecture, 'docs/adr/0001-x.md': '# ADR 1\n' }),
+      ).map(({ message }) => message);
+    assert.deepEqual(listed('| [ADR 1](docs/adr/0001-x.md) | x |\n'), []);
+    assert.deepEqual(listed('| ADR 1 | x |\n'), ['docs/adr/0001-x.md is not listed']);
   });
 
   test('want every requirement once, and the number of open ones to shrink', () => {

@@ -8,7 +8,13 @@ import { referencePages } from '../../tools/docs/reference.ts';
 import { loadProject, type Project, type Violation } from './project.ts';
 import { checkDeadExports } from './rules/dead-exports.ts';
 import { checkDependencies } from './rules/dependencies.ts';
-import { checkAttacks, checkLinks, checkRequirements, requirementIds } from './rules/documents.ts';
+import {
+  checkAttacks,
+  checkDecisions,
+  checkLinks,
+  checkRequirements,
+  requirementIds,
+} from './rules/documents.ts';
 import { checkGlobals } from './rules/globals.ts';
 import { checkImports, readImportTable } from './rules/imports.ts';
 import { checkDocumented, checkNames } from './rules/names.ts';
@@ -72,6 +78,7 @@ describe('the repository', () => {
     for (const [path, text] of await referencePages())
       assert.ok(existsSync(join(root, path)) && read(path) === text, `${path} is stale`);
   });
+  test('every decision is listed', () => none(checkDecisions(project)));
   test('every attack of the table is tried by a test', () => none(checkAttacks(project)));
   test('every requirement is open or linked to the test that proves it', () =>
     none(checkRequirements(project, { ids: wantedIds(), openMax: ratchet.openRequirements })));

@@ -99,6 +99,17 @@ export function checkRequirements(project: Project, options: RequirementsOptions
   return [...violations, ...missing.map((id) => whole(`${id} has no row`))];
 }
 
+const ARCHITECTURE = 'ARCHITECTURE.md';
+
+/** The page on the architecture lists every decision. */
+export function checkDecisions(project: Project): Violation[] {
+  const file = project.texts.find(({ path }) => path === ARCHITECTURE);
+  const listed = new Set(file ? linksOf(file).map(({ target }) => target) : []);
+  return [...project.paths]
+    .filter((path) => /^docs\/adr\/.*\.md$/.test(path) && !listed.has(path))
+    .map((path) => ({ path: ARCHITECTURE, line: 0, message: `${path} is not listed` }));
+}
+
 const ATTACKS = 'docs/attacks.md';
 
 /** Every row of the table of attacks ends with the tests that try it. */
