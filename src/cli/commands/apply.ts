@@ -21,8 +21,9 @@ interface ApplyFlags {
 
 /**
  * `bulwark apply -f FILE`: as `kubectl apply`, for who has no kubectl. Nothing is sent unless every
- * document is valid; what the server refuses does not keep the rest from being applied (that it does
- * not answer does), and the exit code tells. With `--wait` it ends when the proxies enforce what was applied.
+ * document is valid; what the server refuses does not keep the rest from being applied, and the
+ * exit code tells. A server that does not answer ends it. With `--wait` it ends when the proxies
+ * enforce what was applied.
  */
 export function registerApplyCommand(program: Command, context: CliContext): void {
   const command = program
