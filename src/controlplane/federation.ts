@@ -168,13 +168,11 @@ export function endpointIdentity({ trustDomain, rootNamespace }: MeshSettings): 
 }
 
 /** Refuses objects by which somebody else would speak for a trust domain of this mesh. */
-export function ownDomainRefusal(mesh: MeshSettings): (object: ApiObject) => readonly Diagnostic[] {
+export function ownDomainRefusal(object: ApiObject, mesh: MeshSettings): readonly Diagnostic[] {
+  if (object.kind !== trustBundle.kind || object.apiVersion !== trustBundle.apiVersion) return [];
+  const { trustDomain = '' } = (object as TrustBundle).spec;
   const own: readonly string[] = meshTrustDomains(mesh);
-  return (object) => {
-    if (object.kind !== trustBundle.kind || object.apiVersion !== trustBundle.apiVersion) return [];
-    const { trustDomain = '' } = (object as TrustBundle).spec;
-    if (!own.includes(trustDomain)) return [];
-    const why = 'is a trust domain of this mesh, for which only its own authority speaks';
-    return [invalid('spec.trustDomain', trustDomain, why)];
-  };
+  if (!own.includes(trustDomain)) return [];
+  const why = 'is a trust domain of this mesh, for which only its own authority speaks';
+  return [invalid('spec.trustDomain', trustDomain, why)];
 }
