@@ -18,6 +18,8 @@ export const ADMIN_PATHS = {
   bundles: '/bulwark/v1alpha1/bundles',
   /** CertificatesView. */
   certificates: '/bulwark/v1alpha1/certificates',
+  /** RevocationListsView. */
+  revocationLists: '/bulwark/v1alpha1/revocation-lists',
   /** TrustDomainView. */
   trustDomain: '/bulwark/v1alpha1/trust-domain',
   /** MtlsView. */
@@ -132,6 +134,14 @@ export interface CertificateView {
 /** `GET /bulwark/v1alpha1/certificates`: those that have not expired, the latest first. */
 export interface CertificatesView {
   readonly certificates: readonly CertificateView[];
+}
+
+/** `GET /bulwark/v1alpha1/revocation-lists`. */
+export interface RevocationListsView {
+  /** Whether peers check lists in handshakes. */
+  readonly areOut: boolean;
+  /** For want of whose lists none is given out, for people; nobody when none is needed. */
+  readonly missing: readonly string[];
 }
 
 /** `GET /bulwark/v1alpha1/proxies`. */

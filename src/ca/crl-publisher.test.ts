@@ -42,7 +42,7 @@ async function setUp(
     crlPem: '',
   };
   const revoked: RevokedCertificate[] = [];
-  const others = { lists: [] as OtherList[], isComplete: true, revoked: [] };
+  const others = { lists: [] as OtherList[], missing: [] as string[], revoked: [] };
   let changes = 0;
   const metrics = new Metrics();
   const directory = join(temporaryDirectory(t), 'lists');
@@ -284,15 +284,16 @@ test('lists of other servers go out with the own, when either names somebody', a
 test('while another server may sign and sent no list none goes out, and that is told', async (t) => {
   const { lists, others, revoked, gauge } = await setUp(t);
   revoked.push(REVOKED);
-  others.isComplete = false;
+  others.missing = ['edge.sites'];
   await lists.update();
   assert.equal(lists.content.crlPem, '');
+  assert.deepEqual(lists.heldBackBy, ['edge.sites']);
   assert.equal(await gauge('crl_missing_issuers'), 1);
-  others.isComplete = true;
+  others.missing = [];
   await lists.update();
-  assert.notEqual(lists.content.crlPem, '');
+  assert.ok(lists.content.crlPem !== '' && lists.heldBackBy.length === 0);
   const forced = await setUp(t, { isForced: true });
-  forced.others.isComplete = false;
+  forced.others.missing = ['edge.sites'];
   forced.revoked.push(REVOKED);
   await forced.lists.update();
   assert.notEqual(forced.lists.content.crlPem, '', 'unless that is asked for');

@@ -8,12 +8,13 @@ import { type IssuerList, issuerKey } from '#ca/lists/issuer-list.ts';
 import { coverWithLists, type GivenList, readGivenLists } from '#ca/lists/list-cover.ts';
 import type { ListFiles } from '#ca/lists/list-files.ts';
 import type { OtherAuthorities, OtherNews, OwnLists } from '#ca/lists/other-lists.ts';
+import { isSameContent, type TrustedContent } from '#ca/lists/trusted-content.ts';
 import { declareRevocationMetrics } from '#ca/metrics.ts';
 import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
 import type { Signer } from '#ca/signer.ts';
 import type { RevokedCertificate } from '#pki/build-crl.ts';
 import { isListOf } from '#pki/crl.ts';
-import { encodePem, type PemText } from '#pki/pem.ts';
+import { encodePem } from '#pki/pem.ts';
 
 export interface CrlPublisherOptions {
   /** Milliseconds that a list is valid: a day longer than any certificate lives. */
@@ -40,16 +41,6 @@ export interface CrlPublisherDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
-}
-
-/** What peers are to be verified against: roots and lists that belong together. */
-export interface TrustedContent {
-  /** PEM, the active root first. */
-  readonly rootsPem: PemText;
-  /** PEM; '' for none. */
-  readonly crlPem: string;
-  /** Whether there are lists for the authorities above leaves only. */
-  readonly isLeafOnly: boolean;
 }
 
 /** A list is signed anew after a day, whether anything changed or not. */
@@ -82,6 +73,7 @@ export class CrlPublisher implements Component {
   #arriving: Signer | undefined;
   #content: TrustedContent;
   #figures = { thisUpdateAt: 0, nextUpdateAt: 0, missing: 0, leftOut: 0, certificates: 0 };
+  #held: readonly string[] = [];
   #isGivenUnused = false;
   #timer: Timer | undefined;
   #signing: Promise<void> = Promise.resolve();
@@ -102,6 +94,11 @@ export class CrlPublisher implements Component {
   /** The roots with the lists that belong to them. */
   get content(): TrustedContent {
     return this.#content;
+  }
+
+  /** For want of whose lists none is given out, for people; nobody when none is needed. */
+  get heldBackBy(): readonly string[] {
+    return this.#held;
   }
 
   /**
@@ -158,7 +155,7 @@ export class CrlPublisher implements Component {
     const before = this.#content;
     this.#content = this.#compose();
     this.#deps.onLists?.({ lists: [...this.#lists.values()], isComplete: this.#isComplete() });
-    if (!isSame(before, this.#content)) onChange();
+    if (!isSameContent(before, this.#content)) onChange();
   }
 
   async #sign(): Promise<void> {
@@ -251,28 +248,27 @@ export class CrlPublisher implements Component {
     const paths = all.map(({ issuers }) => issuers);
     const cover = coverWithLists({ paths, own: lists, given, at: clock.now() });
     const count = revoked().length;
-    const own = this.#signers().flatMap(
+    const signed = this.#signers().flatMap(
       ({ issuers: [one] }) => this.#lists.get(issuerKey(one)) ?? [],
     );
     const isNamed =
       count > 0 ||
-      own.some(({ stamp }) => stamp !== NOTHING) ||
+      signed.some(({ stamp }) => stamp !== NOTHING) ||
       others.lists.some(({ revokedSerials }) => revokedSerials.length > 0);
     const isNeeded = isNamed || (given.length > 0 && !cover.isLeafOnly);
-    const hasOthers = others.isComplete || this.#options.isForced === true;
-    const missingCount = cover.missing.length + (hasOthers ? 0 : 1);
-    const isOut = this.#options.isOn && isNeeded && missingCount === 0;
-    const missing = this.#options.isOn && isNeeded ? missingCount : 0;
-    if (missing > 0 && this.#figures.missing === 0)
-      log.error('an authority has no revocation list, so none is given out', {
-        serials: cover.missing.map(({ serial }) => serial),
-        ofOtherServers: !others.isComplete,
-      });
+    const servers = this.#options.isForced === true ? [] : others.missing;
+    const own = cover.missing.map(({ serial }) => `authority ${serial} of this server`);
+    const isWanted = this.#options.isOn && isNeeded;
+    const missing = isWanted ? [...servers, ...own] : [];
+    const isOut = isWanted && missing.length === 0;
+    if (missing.length > 0 && this.#held.length === 0)
+      log.error('an authority has no revocation list, so none is given out', { missing });
+    this.#held = missing;
     this.#tellOfGiven(given.length > 0 && cover.isLeafOnly);
     this.#figures = {
-      thisUpdateAt: isOut ? Math.min(...own.map(({ thisUpdateAt: at }) => at)) : 0,
+      thisUpdateAt: isOut ? Math.min(...signed.map(({ thisUpdateAt: at }) => at)) : 0,
       nextUpdateAt: isOut ? cover.nextUpdateAt : 0,
-      missing,
+      missing: missing.length,
       leftOut: Math.max(0, count - LIMITS.crlCertificatesMax),
       certificates: count,
     };
@@ -284,17 +280,9 @@ export class CrlPublisher implements Component {
 }
 
 const NOTHING = stampOf([]);
-const NO_OTHERS: OtherNews = { lists: [], isComplete: true, revoked: [] };
+const NO_OTHERS: OtherNews = { lists: [], missing: [], revoked: [] };
 
 function stampOf(revoked: readonly RevokedCertificate[]): string {
   const entries = revoked.map(({ serial, reason, revokedAt }) => [serial, reason, revokedAt]);
   return JSON.stringify(entries);
-}
-
-function isSame(one: TrustedContent, other: TrustedContent): boolean {
-  return (
-    one.rootsPem === other.rootsPem &&
-    one.crlPem === other.crlPem &&
-    one.isLeafOnly === other.isLeafOnly
-  );
 }

@@ -155,7 +155,9 @@ async function serveAuthority(
   const { publicKey } = readCsr(request.csr);
   rate.take(identity);
   await caller.claim?.();
-  const issued = await intermediates.issue({ identity, publicKey });
+  const lists = wishOf(request, 'BulwarkLists');
+  const { signal } = asking;
+  const issued = await intermediates.issue({ identity, publicKey, lists, signal });
   const use = 'intermediate authority';
   await keepRecord(issued, { ...asking, isAgent: false, use }, parts);
   metrics.intermediates.add();

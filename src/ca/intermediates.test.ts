@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { systemClock } from '#base/clock.ts';
 import { isBulwarkError } from '#base/errors.ts';
 import { GRPC_STATUS } from '#base/grpc/grpc.ts';
+import { silentLogger } from '#base/log.ts';
 import { systemRandom } from '#base/random.ts';
 import { CertificateAttestor } from '#ca/attestation/certificate.ts';
 import { Intermediates } from '#ca/intermediates.ts';
@@ -176,9 +177,11 @@ async function issueBelow(
       lists: { exchange: async () => '' },
       roots: () => [],
       clock: systemClock,
+      log: silentLogger,
       random: systemRandom,
     },
   );
   const spki = generateKeyPair().publicKey.export({ type: 'spki', format: 'der' });
-  return intermediates.issue({ identity, publicKey: parsePublicKey(spki) });
+  const { signal } = new AbortController();
+  return intermediates.issue({ identity, publicKey: parsePublicKey(spki), lists: '', signal });
 }

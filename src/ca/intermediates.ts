@@ -1,13 +1,14 @@
 import type { Clock } from '#base/clock.ts';
 import { BulwarkError, isBulwarkError } from '#base/errors.ts';
+import type { Logger } from '#base/log.ts';
 import type { RandomSource } from '#base/random.ts';
+import { intermediateName } from '#ca/intermediate-name.ts';
 import { CERTIFICATE_BACKDATE_MS } from '#ca/issuer.ts';
 import { SerialNumbers } from '#ca/serial.ts';
 import type { IntermediateTemplate, Signer } from '#ca/signer.ts';
 import type { SiteLists } from '#ca/sites/site-lists.ts';
 import { readSiteReport } from '#ca/sites/site-report.ts';
 import type { Sites } from '#ca/sites/sites.ts';
-import { buildName } from '#pki/build-certificate.ts';
 import { type Certificate, parseCertificate } from '#pki/certificate.ts';
 import { verifySignature } from '#pki/chain.ts';
 import { KEY_USAGE } from '#pki/extensions.ts';
@@ -35,6 +36,7 @@ export interface IntermediatesDeps {
   /** The roots as certificates. */
   readonly roots: () => readonly Certificate[];
   readonly clock: Clock;
+  readonly log: Logger;
   readonly random: RandomSource;
 }
 
@@ -52,6 +54,17 @@ export interface ListExchange {
   readonly identity: SpiffeId;
   /** What it sends (`ListOffer`). */
   readonly text: string;
+  /** Aborts when it does not wait any more. */
+  readonly signal: AbortSignal;
+}
+
+/** A server below that asks for an authority. */
+export interface IntermediateRequest {
+  readonly identity: SpiffeId;
+  /** The key whose possession it proved. */
+  readonly publicKey: PublicKey;
+  /** A `ListOffer` with the first list of that key; '' from older servers. */
+  readonly lists: string;
   /** Aborts when it does not wait any more. */
   readonly signal: AbortSignal;
 }
@@ -101,14 +114,12 @@ export class Intermediates {
   }
 
   /**
-   * @param request who asks, and the key whose possession it proved
+   * Where it comes with its first list, the certificate leaves when that is known: in the workloads
+   * of this mesh, or after eight seconds.
    * @throws BulwarkError CA_INTERMEDIATE_REFUSED, CA_KEY_UNUSABLE (the issuer expired),
    *   CA_SIGN_FAILED
    */
-  async issue(request: {
-    readonly identity: SpiffeId;
-    readonly publicKey: PublicKey;
-  }): Promise<IssuedIntermediate> {
+  async issue(request: IntermediateRequest): Promise<IssuedIntermediate> {
     this.#check(request.identity);
     const signer = this.#deps.signer();
     const { issuers } = signer;
@@ -123,8 +134,20 @@ export class Intermediates {
     const certificate = verified(der, template, issuers[0]);
     const above = issuers.slice(0, -1).map((one) => encodePem('CERTIFICATE', one.der));
     await this.#deps.sites.certified(request.identity, [certificate, ...issuers]);
+    if (request.lists !== '') await this.#takeFirstList(request);
     const chain = [encodePem('CERTIFICATE', der), ...above, this.#deps.trustBundle()];
     return { certificate, chain };
+  }
+
+  /** One that cannot be taken holds back those of all others until the site sends another. */
+  async #takeFirstList({ identity, lists: text, signal }: IntermediateRequest): Promise<void> {
+    const { lists, log } = this.#deps;
+    try {
+      await lists.exchange(identity, text, signal);
+    } catch (error) {
+      if (!isBulwarkError(error, 'CA_LISTS_REFUSED')) throw error;
+      log.warn('the first revocation list of an authority is not taken', { identity, error });
+    }
   }
 
   /**
@@ -160,11 +183,9 @@ export class Intermediates {
     if (now >= endAt)
       throw new BulwarkError('CA_KEY_UNUSABLE', 'the certificate of the authority has expired');
     const serial = this.#serials.next();
-    const [organization = ''] = trustDomains;
     return {
       serial,
-      // Each has a name of its own, so that chains and lists of two never mix.
-      name: buildName({ organization, commonName: `Bulwark intermediate ${serial.slice(0, 17)}` }),
+      name: intermediateName(spki),
       notBeforeAt: wholeSeconds(now - CERTIFICATE_BACKDATE_MS),
       notAfterAt: wholeSeconds(Math.min(now + ttlMs, endAt)),
       spki,

@@ -12,7 +12,7 @@ import { meshTrustDomains } from '#model/mesh-settings.ts';
  */
 export function openDelegation(
   settings: Settings,
-  { mesh, authority, store, revocation, clock, random }: IssuanceParts,
+  { mesh, authority, store, revocation, clock, log, random }: IssuanceParts,
 ): { readonly impersonation: Impersonation; readonly intermediates: Intermediates } {
   const { trustDomain } = mesh.settings;
   const identitiesOf = (setting: 'intermediateAuthorities' | 'trustedNodeAccounts') =>
@@ -31,6 +31,7 @@ export function openDelegation(
       lists: siteLists,
       roots: () => roots.roots.map(({ certificate }) => certificate),
       clock,
+      log,
       random,
     },
   );

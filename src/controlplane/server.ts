@@ -50,8 +50,8 @@ import { keepSecretReaders } from '#controlplane/secret-readers.ts';
 import { SERVER_NAMES } from '#controlplane/server-names.ts';
 import { ServingCertificate, type ServingMaterial } from '#controlplane/serving-certificate.ts';
 import { guardTrustDomain } from '#controlplane/trust-domain-guard.ts';
-import { trustDomainView } from '#controlplane/trust-domain-view.ts';
 import { readTrustMemory, TrustMemory } from '#controlplane/trust-memory.ts';
+import { trustViews } from '#controlplane/trust-views.ts';
 import { UnheardAgents } from '#controlplane/unheard-agents.ts';
 import { userActions } from '#controlplane/user-certificates.ts';
 import { type ServerParts, XdsFront } from '#controlplane/xds-front.ts';
@@ -165,10 +165,7 @@ export class ControlPlane implements Component {
       [ADMIN_PATHS.lists]: () => lists.view(),
       [ADMIN_PATHS.mesh]: () => ({ settings: mesh.settings }) satisfies MeshView,
       [ADMIN_PATHS.mtls]: () => mtlsView(xds.mtlsEvidence()),
-      [ADMIN_PATHS.trustDomain]: () => {
-        const evidence = xds.domainEvidence();
-        return trustDomainView({ ...evidence, unheard: unheard.among(evidence) }, store);
-      },
+      ...trustViews({ xds, unheard, store }),
     };
     const actions = {
       [ADMIN_PATHS.roots]: rotation.act.bind(rotation),

@@ -96,7 +96,8 @@ export class XdsFront implements Component {
   readonly #ads: AdsServer;
   readonly #calls: CallIntake;
   readonly #revocation: RevocationCheck;
-  readonly #crl: CrlPublisher;
+  /** The revocation lists of the mesh. */
+  readonly crl: CrlPublisher;
   /** Tells workloads what to trust, and knows who does. */
   readonly trust: TrustServer;
   #grpc: GrpcServer | undefined;
@@ -115,7 +116,7 @@ export class XdsFront implements Component {
     this.#registration = new WorkloadRegistration(REGISTRATION, { store: deps.store, clock, log });
     this.#revocation = new RevocationCheck(mesh);
     this.#issuance = openIssuance(options.settings, { ...deps, revocation: this.#revocation });
-    this.#crl = revocationList(options.settings, {
+    this.crl = revocationList(options.settings, {
       ...deps,
       revocation: this.#revocation,
       onChange: () => this.#publishTrust(),
@@ -128,7 +129,7 @@ export class XdsFront implements Component {
     };
     const trust = { authenticate: channelAuthenticator(proofs), clock, log };
     this.trust = new TrustServer(this.#trustResource(), trust);
-    announceArrivals({ lists: this.#crl, trust: this.trust }, { ...deps, log });
+    announceArrivals({ lists: this.crl, trust: this.trust }, { ...deps, log });
     this.#calls = deps.audit.intake({ authenticate: xdsAuthenticator(proofs) });
     this.#ads = new AdsServer({
       authenticate: xdsAuthenticator(proofs),
@@ -159,7 +160,7 @@ export class XdsFront implements Component {
 
   /** Sends roots and lists to every workload; to be called when the roots changed. */
   async publishTrust(): Promise<void> {
-    await this.#crl.update();
+    await this.crl.update();
   }
 
   /** The port it listens on, once started. */
@@ -216,7 +217,7 @@ export class XdsFront implements Component {
     const { issuerKeys, lists } = this.#deps;
     issuerKeys.onChange(onChange);
     lists.onChange({ lists: onChange, mesh: () => issuerKeys.meshChanged() });
-    followOthers({ ...this.#deps, crl: this.#crl }, onChange);
+    followOthers({ ...this.#deps, crl: this.crl }, onChange);
     const config = new MeshConfigWatch({ store, mesh, onChange, log });
     const meshChanged = (): void => lists.meshChanged();
     const feed = new ModelFeed({ store, model: mesh.model, onChange: meshChanged, log });
@@ -228,7 +229,7 @@ export class XdsFront implements Component {
     await this.#lifecycle.start([lists, config, feed]);
     // Proxies that come back after a restart should not hear of rules without their lists.
     await lists.settled();
-    await this.#lifecycle.start([this.#crl, this.#registration, grpc]);
+    await this.#lifecycle.start([this.crl, this.#registration, grpc]);
   }
 
   async close(): Promise<void> {
@@ -251,13 +252,13 @@ export class XdsFront implements Component {
   }
 
   #trustResource(): XdsResource {
-    this.#rootsPem = this.#crl.content.rootsPem;
-    return trustResource(this.#crl.content);
+    this.#rootsPem = this.crl.content.rootsPem;
+    return trustResource(this.crl.content);
   }
 
   /** Peers hear of it first: a workload that sees its own certificate there asks for another. */
   async #revoke(): Promise<void> {
-    await this.#crl.update();
+    await this.crl.update();
     const check = this.#revocation;
     const covers = ({ peer }: Pick<GrpcCall, 'peer'>, identity: SpiffeId): boolean =>
       check.coversCertificate(peer.verifiedCertificate, identity);

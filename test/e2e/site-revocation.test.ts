@@ -5,7 +5,13 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { systemClock } from '#base/clock.ts';
+import { Secret } from '#base/secret.ts';
+import { CaClient } from '#caclient/ca-client.ts';
 import { parseCertificatesPem } from '#pki/certificate.ts';
+import { buildCsr } from '#pki/csr.ts';
+import { generateKeyPair } from '#pki/keys.ts';
+import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
 import { CertificateCaller } from '../kit/certificate-caller.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { accountsYaml, serviceYaml, strictYaml, workloadOf, yamlOf } from '../kit/mesh-objects.ts';
@@ -37,9 +43,9 @@ async function connect(t: TestContext, mesh: RealMesh): Promise<CertificateCalle
 test('a revocation between servers', { timeout: 240_000 }, async (t) => {
   const above = new RealMesh(t);
   const below = new RealMesh(t);
-  const aboveArgs = ['--intermediate-authorities', 'istio-system/edge'];
+  const aboveArgs = ['--intermediate-authorities', 'istio-system/edge,istio-system/old'];
   await above.startServer(...aboveArgs);
-  await above.apply(accountsYaml('istio-system', 'edge'));
+  await above.apply(accountsYaml('istio-system', 'edge', 'old'));
   const root = join(below.directory, 'above.pem');
   const token = join(below.directory, 'token');
   writeFileSync(root, readFileSync(join(above.data, 'root-cert.pem')));
@@ -134,14 +140,48 @@ test('a revocation between servers', { timeout: 240_000 }, async (t) => {
       assert.equal(await isListed(), true);
       assert.equal(statusOf(await call(other)), 200);
       await above.startServer(...aboveArgs);
+      await caller.unrevoke('stolen');
     },
   );
+
+  await t.test('is by filters alone while a site sends no list, which is told', async (t) => {
+    const { port } = meshes['of the server below'];
+    const caller = await connect(t, above);
+    const [thief, other] = [await caller.certificate(), await caller.certificate()];
+    const call = (certificate: typeof thief) =>
+      callPeer({ port, certificate, data: httpRequest('/') });
+    await waitUntil(async () => statusOf(await call(thief)) === 200, 'the first answer');
+    await signAuthority(t, above, 'old');
+    await caller.revoke('stolen', thief.serial);
+    await waitUntil(async () => statusOf(await call(thief)) === 403, 'a filter refuses it');
+    assert.equal(statusOf(await call(other)), 200);
+    const told = async (mesh: RealMesh) => (await mesh.command('cert', 'revocations')).split('\n');
+    assert.ok((await told(above)).includes('  old.istio-system'));
+    const isTold = async () => (await told(below)).includes('  old.istio-system');
+    await waitUntil(isTold, 'below it is known, too', { withinMs: WITHIN_MS });
+  });
 });
 
-async function tokenOf(mesh: RealMesh): Promise<string> {
+/** Gives a site an authority as a server of an older version asks for it: without a list. */
+async function signAuthority(t: TestContext, mesh: RealMesh, account: string): Promise<void> {
+  const client = new CaClient(
+    {
+      address: mesh.addresses.discovery,
+      serverName: 'istiod.istio-system.svc',
+      rootFile: join(mesh.data, 'root-cert.pem'),
+    },
+    { clock: systemClock },
+  );
+  t.after(() => client.close());
+  const csr = buildCsr(parseSpiffeId(DEFAULT_ACCOUNT), generateKeyPair());
+  const request = { csr, validitySeconds: 0, authority: 'intermediate' } as const;
+  await client.sign(request, new Secret(await tokenOf(mesh, account)));
+}
+
+async function tokenOf(mesh: RealMesh, account = 'edge'): Promise<string> {
   const answer = (await mesh.api.expect({
     method: 'POST',
-    path: '/api/v1/namespaces/istio-system/serviceaccounts/edge/token',
+    path: `/api/v1/namespaces/istio-system/serviceaccounts/${account}/token`,
     body: { spec: { audiences: ['istio-ca'] } },
   })) as { readonly status: { readonly token: string } };
   return answer.status.token;

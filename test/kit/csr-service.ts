@@ -3,7 +3,7 @@ import type { TestContext } from 'node:test';
 import { create, fromBinary, type JsonObject, toBinary } from '@bufbuild/protobuf';
 import { systemClock } from '#base/clock.ts';
 import { GRPC_STATUS, type GrpcCall, GrpcStatusError } from '#base/grpc/grpc.ts';
-import { createLogger } from '#base/log.ts';
+import { createLogger, silentLogger } from '#base/log.ts';
 import { Metrics } from '#base/metrics.ts';
 import { systemRandom } from '#base/random.ts';
 import {
@@ -150,6 +150,7 @@ function delegationOf(options: CsrServiceOptions, around: Around) {
       lists: { exchange: async () => '' },
       sites: { certified: async () => {}, heard: (_, report) => heard.push(report) },
       clock,
+      log: silentLogger,
       random: systemRandom,
     },
   );

@@ -34,8 +34,8 @@ export interface OtherRevocation {
 /** What is known of the authorities of other servers below the same roots. */
 export interface OtherNews {
   readonly lists: readonly OtherList[];
-  /** Whether that is a list of each authority that may sign leaves; with less none may go out. */
-  readonly isComplete: boolean;
+  /** Servers that may sign leaves and have no list: while there is one, none may go out. */
+  readonly missing: readonly string[];
   /** The same array as long as nothing changed. */
   readonly revoked: readonly OtherRevocation[];
 }

@@ -29,6 +29,8 @@ export interface ListAnswer {
   /** From each authority to its root, PEM, and its list. */
   readonly lists: readonly { readonly chain: string; readonly pem: string }[];
   readonly isComplete: boolean;
+  /** Whose lists are not among them, for people; left out by older servers. */
+  readonly missing?: readonly string[];
   readonly revoked: readonly Omit<OtherRevocation, 'from' | 'uid'>[];
 }
 
@@ -56,7 +58,7 @@ export function readListOffer(text: string): ListOffer | undefined {
 
 /** Reads an answer, of which the lists are not checked yet; undefined when it is none. */
 export function readListAnswer(text: string): ListAnswer | undefined {
-  const { digest, lists, isComplete, revoked } = parsed(text) as Partial<ListAnswer>;
+  const { digest, lists, isComplete, missing, revoked } = parsed(text) as Partial<ListAnswer>;
   if (!isText(digest, NAME_LENGTH_MAX) || digest === undefined) return undefined;
   if (!Array.isArray(lists) || lists.length > ANSWER_LISTS_MAX) return undefined;
   const areWhole = lists.every(
@@ -64,7 +66,9 @@ export function readListAnswer(text: string): ListAnswer | undefined {
   );
   if (!areWhole || !Array.isArray(revoked) || revoked.length > REVOKED_MAX) return undefined;
   if (!revoked.every(isRevocation)) return undefined;
-  return { digest, lists, isComplete: isComplete === true, revoked };
+  const names = { most: ANSWER_LISTS_MAX, length: NAME_LENGTH_MAX };
+  const told = missing && areTexts(missing, names) ? { missing } : {};
+  return { digest, lists, isComplete: isComplete === true, ...told, revoked };
 }
 
 const REVOKED_MAX = 2 * LIMITS.revocationsMax;

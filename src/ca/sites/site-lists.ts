@@ -85,7 +85,7 @@ export class SiteLists implements OtherAuthorities {
   /** The lists of all authorities of sites, and whether one is missing that may sign by now. */
   news(): OtherNews {
     const lists = this.#alive().flatMap(({ list }) => list ?? []);
-    return { lists, isComplete: this.#missing().length === 0, revoked: this.#revoked };
+    return { lists, missing: this.#missing().map(nameOf), revoked: this.#revoked };
   }
 
   publishOwn(own: OwnLists): void {
@@ -205,11 +205,15 @@ export class SiteLists implements OtherAuthorities {
     const lists = [...own.lists, ...others.flatMap(({ list }) => list ?? [])].map(
       ({ issuers, pem }) => ({ chain: chainOf(issuers), pem }),
     );
-    const isComplete = own.isComplete && this.#missing(identity).length === 0;
+    const missing = [
+      ...this.#missing(identity).map(nameOf),
+      ...(own.isComplete ? [] : ['the server above']),
+    ];
+    const isComplete = missing.length === 0;
     const revoked = own.revoked
       .filter(({ from }) => from !== nameOf(identity))
       .map(({ from: _, uid: __, ...rest }) => rest);
-    const content = { lists, isComplete, revoked };
+    const content = { lists, isComplete, missing, revoked };
     const digest = createHash('sha256').update(JSON.stringify(content)).digest('hex');
     return { digest, ...content };
   }

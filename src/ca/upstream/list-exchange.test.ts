@@ -78,18 +78,18 @@ function told(
 describe('what the server above says of revocation lists', () => {
   it('is taken: lists on roots that are trusted, and what it revokes', async (t) => {
     const { exchange, tell, root, site } = await setUp(t);
-    assert.equal(exchange.news().isComplete, false, 'nothing was heard yet');
+    assert.equal(exchange.news().missing.length, 1, 'nothing was heard yet');
     let news = 0;
     exchange.onNews(() => {
       news += 1;
     });
     await tell({ lists: [told([root], ['a']), told([site, root], ['b'])], revoked: [REVOKED] });
-    const { lists, isComplete, revoked } = exchange.news();
+    const { lists, missing, revoked } = exchange.news();
     assert.deepEqual(
       lists.map(({ revokedSerials }) => revokedSerials),
       [['a'], ['b']],
     );
-    assert.deepEqual([isComplete, news], [true, 1]);
+    assert.deepEqual([missing, news], [[], 1]);
     assert.deepEqual(revoked, [{ ...REVOKED, name: 'above:stolen', uid: '', from: 'above' }]);
   });
 
@@ -111,11 +111,13 @@ describe('what the server above says of revocation lists', () => {
     const future = told([site, root], [], { thisUpdateAt: Date.now() + DAY_MS });
     for (const bad of [wrong, future]) {
       await tell({ lists: [told([root], []), bad] });
-      assert.equal(exchange.news().isComplete, false);
+      assert.equal(exchange.news().missing.length, 1);
     }
     assert.ok(lines.some((line) => line.includes('cannot be used')));
     await tell({ lists: [told([root], [])], isComplete: false });
-    assert.equal(exchange.news().isComplete, false, 'the server above says so itself');
+    assert.equal(exchange.news().missing.length, 1, 'the server above says so itself');
+    await tell({ lists: [told([root], [])], isComplete: false, missing: ['edge.sites'] });
+    assert.deepEqual(exchange.news().missing, ['edge.sites'], 'and who it is');
   });
 
   it('never goes back to an older list', async (t) => {
@@ -152,13 +154,13 @@ describe('what the server above says of revocation lists', () => {
     await exchange.announce();
     assert.equal(await age(), 3600);
     const again = await open();
-    assert.equal(again.news().isComplete, true);
+    assert.deepEqual(again.news().missing, []);
     assert.equal(again.news().revoked.length, 1);
     clock.advance(29 * DAY_MS);
     assert.deepEqual(again.news().lists, [], 'a day before its end it is not given out any more');
-    assert.equal(again.news().isComplete, false);
+    assert.equal(again.news().missing.length, 1);
     writeFileSync(path, '{', { mode: 0o600 });
-    assert.equal((await open()).news().isComplete, false);
+    assert.equal((await open()).news().missing.length, 1);
   });
 });
 

@@ -54,6 +54,9 @@ interface Kept {
 const RETRY_DELAY = { delayMsMin: 500, delayMsMax: 30_000 };
 /** Between two questions, each of which waits above until there is news. */
 const PAUSE_MS = 100;
+/** For people: who holds lists back, where the server above does not say. */
+const SOMEBODY = 'the server above, or one below it';
+const UNUSABLE = 'the server above, whose lists are over or cannot be used';
 const NOTHING: ListAnswer = { digest: '', lists: [], isComplete: false, revoked: [] };
 
 /**
@@ -104,8 +107,9 @@ export class ListExchange implements OtherAuthorities, Component {
     const lists = all.filter((list) => isFresh(list, at));
     // One that is over may be the only one of an authority that still signs.
     const isWhole = this.#isWhole && lists.length === all.length;
-    const isComplete = this.#kept.answer.isComplete && isWhole;
-    return { lists, isComplete, revoked: this.#revoked };
+    const { isComplete, missing = [SOMEBODY] } = this.#kept.answer;
+    const away = isComplete ? [] : missing;
+    return { lists, missing: isWhole ? away : [...away, UNUSABLE], revoked: this.#revoked };
   }
 
   publishOwn({ lists }: OwnLists): void {

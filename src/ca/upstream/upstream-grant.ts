@@ -1,6 +1,9 @@
 import type { Clock } from '#base/clock.ts';
 import { BulwarkError, describeError } from '#base/errors.ts';
+import { intermediateName } from '#ca/intermediate-name.ts';
+import { CERTIFICATE_BACKDATE_MS } from '#ca/issuer.ts';
 import { type CaSet, parseCaSet } from '#ca/plugged-in/ca-set.ts';
+import { encodeListOffer } from '#ca/sites/list-messages.ts';
 import {
   filesOf,
   isUnsound,
@@ -9,8 +12,11 @@ import {
   type UpstreamGrant,
 } from '#ca/upstream/upstream-files.ts';
 import type { CaCredential, CertificateAuthority } from '#caclient/ca-client.ts';
+import { keyIdOf } from '#pki/build-certificate.ts';
+import { buildCrl } from '#pki/build-crl.ts';
 import { buildCsr } from '#pki/csr.ts';
-import { generateKeyPair, privateKeyToPem } from '#pki/keys.ts';
+import { generateKeyPair, type KeyPair, privateKeyToPem } from '#pki/keys.ts';
+import { encodePem } from '#pki/pem.ts';
 import { type TrustDomain, workloadSpiffeId } from '#spiffe/spiffe-id.ts';
 
 export interface GrantOptions {
@@ -31,8 +37,12 @@ export interface SoundGrant {
   readonly set: CaSet;
 }
 
+/** Longer than any certificate that the authority signs: its own lists follow in a moment. */
+const FIRST_LIST_MS = 92 * 24 * 3_600_000;
+
 /**
- * A new key, and a certificate for it from the server above.
+ * A new key, and a certificate for it from the server above. The first list of the key, which names
+ * nobody, goes along: so there is no moment at which the authority is in use and has none.
  * @throws BulwarkError CA_UPSTREAM_FAILED that says what to mend
  */
 export async function obtainGrant(
@@ -42,8 +52,10 @@ export async function obtainGrant(
   const keys = generateKeyPair();
   const names = { trustDomain, namespace: 'istio-system', serviceAccount: 'bulwark' };
   const csr = buildCsr(workloadSpiffeId(names), keys);
+  const pem = firstList(keys, deps.clock.now());
+  const lists = encodeListOffer({ lists: [pem], known: '', isWaiting: false, isArriving: true });
   const answer = await asking(deps, (credential) =>
-    deps.client.sign({ csr, validitySeconds: 0, authority: 'intermediate' }, credential),
+    deps.client.sign({ csr, validitySeconds: 0, authority: 'intermediate', lists }, credential),
   );
   const obtainedAt = deps.clock.now();
   const privateKey = privateKeyToPem(keys.privateKey).reveal();
@@ -58,6 +70,14 @@ export async function obtainGrant(
       cause,
     });
   }
+}
+
+function firstList({ publicKey, privateKey }: KeyPair, now: number): string {
+  const spki = publicKey.export({ type: 'spki', format: 'der' });
+  const issuer = { name: intermediateName(spki), privateKey, keyId: keyIdOf(spki) };
+  const thisUpdateAt = now - CERTIFICATE_BACKDATE_MS;
+  const template = { number: 1, thisUpdateAt, nextUpdateAt: now + FIRST_LIST_MS, revoked: [] };
+  return encodePem('X509 CRL', buildCrl(template, issuer));
 }
 
 /**

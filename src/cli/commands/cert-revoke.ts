@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { ADMIN_PATHS, type CertificatesView } from '#admin/contract.ts';
+import { ADMIN_PATHS, type CertificatesView, type RevocationListsView } from '#admin/contract.ts';
 import {
   type CertificateRevocation,
   certificateRevocation,
@@ -10,6 +10,7 @@ import { BulwarkError } from '#base/errors.ts';
 import { connect } from '#cli/connect.ts';
 import type { CliContext } from '#cli/context.ts';
 import { outputOption } from '#cli/output-option.ts';
+import { heldBackText, revocationLists } from '#cli/revocation-lists.ts';
 import { addSettingOptions, settingsOf } from '#cli/settings-options.ts';
 import { formatTable } from '#cli/table.ts';
 import { type KubeClient, refusal } from '#kubeclient/kube-client.ts';
@@ -55,7 +56,10 @@ export function addRevocationCommands(cert: Command, context: CliContext): void 
     .description('show what is revoked')
     .addOption(outputOption());
   addSettingOptions(list, ['kubeconfig']).action(({ output }: { readonly output: string }) =>
-    withClient(list, async (client) => shown(await all(client), output)),
+    withClient(list, async (client) => {
+      const lists = await revocationLists(client);
+      return shown({ revocations: await all(client), ...(lists && { lists }) }, output);
+    }),
   );
 }
 
@@ -136,9 +140,16 @@ function described(target: Target): string {
   return 'serial' in target ? `certificate ${target.serial}` : target.identity;
 }
 
-function shown(revocations: readonly CertificateRevocation[], output: string): string {
-  if (output === 'json') return `${JSON.stringify({ revocations }, null, 2)}\n`;
-  if (revocations.length === 0) return 'Nothing is revoked.\n';
+/** What `bulwark cert revocations` shows. */
+interface Shown {
+  readonly revocations: readonly CertificateRevocation[];
+  readonly lists?: RevocationListsView;
+}
+
+function shown({ revocations, lists }: Shown, output: string): string {
+  if (output === 'json') return `${JSON.stringify({ revocations, lists }, null, 2)}\n`;
+  const heldBack = heldBackText(lists);
+  if (revocations.length === 0) return `Nothing is revoked.\n${heldBack}`;
   const rows = revocations.map(({ metadata, spec }) => [
     metadata.name,
     spec.serial ?? spec.identity ?? '',
@@ -146,5 +157,5 @@ function shown(revocations: readonly CertificateRevocation[], output: string): s
     metadata.creationTimestamp ?? '',
     spec.notAfter ?? '',
   ]);
-  return formatTable([['NAME', 'REVOKED', 'REASON', 'SINCE', 'UNTIL'], ...rows]);
+  return formatTable([['NAME', 'REVOKED', 'REASON', 'SINCE', 'UNTIL'], ...rows]) + heldBack;
 }
