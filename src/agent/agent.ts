@@ -178,7 +178,8 @@ export class Agent implements Component {
     const authority = new CaClient({ ...server, rootFile }, this.#deps);
     this.#authority = authority;
     const { roots } = authority;
-    const connections = new TrustConnections(server, { roots, clock: this.#deps.clock });
+    const sharedClient = (rootsPem: string) => authority.sharedClient(rootsPem);
+    const connections = new TrustConnections(server, { ...this.#deps, roots, sharedClient });
     const trustDomain = parseTrustDomain(settings.trustDomain);
     const aliases = settings.trustDomainAliases.map(parseTrustDomain);
     const directory = await RunDirectory.open(settings.runDirectory);

@@ -11,12 +11,14 @@ import { GrpcServer } from '#base/grpc/server.ts';
 import { silentLogger } from '#base/log.ts';
 import { Secret } from '#base/secret.ts';
 import { CaClient } from '#caclient/ca-client.ts';
+import { encodeCertificateRequest } from '#caclient/ca-messages.ts';
 import {
   IstioCertificateRequestSchema,
   IstioCertificateResponseSchema,
 } from '#gen/bulwark/istio/v1/auth/ca_pb.js';
 import { FakeAuthority } from '../../test/fakes/fake-authority.ts';
 import { temporaryDirectory } from '../../test/kit/temp-directory.ts';
+import { waitUntil } from '../../test/kit/wait-until.ts';
 
 const SERVER_NAME = 'istiod.istio-system.svc';
 const REQUEST = { csr: 'the request', validitySeconds: 3600 };
@@ -95,6 +97,21 @@ describe('the client of the certificate authority', () => {
       return [`${call.metadata.authorization}`, 'root'];
     });
     assert.deepEqual(await client.sign(REQUEST, TOKEN), ['Bearer a.b.c', 'root']);
+  });
+
+  it('connects before the call when it is told to, and shares with who trusts the same', async (t) => {
+    const peers: string[] = [];
+    const { client, authority } = await setUp(t, (_, call) => {
+      peers.push(call.peer.address);
+      return ['leaf', 'root'];
+    });
+    assert.equal(client.sharedClient(authority.rootPem), undefined);
+    client.prepare();
+    const shared = await waitUntil(() => client.sharedClient(authority.rootPem), 'a connection');
+    await shared.unary(METHOD, encodeCertificateRequest(REQUEST), { timeoutMs: 10_000 });
+    await client.sign(REQUEST, TOKEN);
+    assert.equal(new Set(peers).size, 1);
+    assert.equal(client.sharedClient(new FakeAuthority(systemClock).rootPem), undefined);
   });
 
   it('does not talk to a server that another root has signed', async (t) => {

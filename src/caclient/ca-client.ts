@@ -46,6 +46,8 @@ export type CaCredential = Secret<string> | OwnCertificate;
 
 /** What signs certificates; the real one below, fakes in tests. */
 export interface CertificateAuthority {
+  /** To be called when `sign` with a token is about to come: saves it the time to connect. */
+  prepare?(): void;
   /**
    * Has a request signed.
    * @param signal ends the call
@@ -97,8 +99,9 @@ const ISSUE_TOKEN: Method<readonly string[], IssuedToken> = {
 /** What an agent says of itself in the metadata of a call; ca/csr-service.ts reads it. */
 const AGENT_MARK = { 'bulwark-agent': 'true' };
 const CALL_MS_MAX = 10_000;
-/** The connection is for one call now and the next at half life. */
+/** The connection is for one call now and the next at half life, if others do not use it, too. */
 const IDLE_MS = 5000;
+const KEEP_ALIVE = { everyMs: 20_000, answerMs: 10_000 };
 
 /** The client of the certificate service and of that for tokens, on TLS with a pinned root only. */
 export class CaClient implements CertificateAuthority, TokenAuthority {
@@ -118,6 +121,22 @@ export class CaClient implements CertificateAuthority, TokenAuthority {
       ? new ServerRoots(rootFile, `set ${settingNames.root} to the root certificate of that server`)
       : new ServerRoots(rootFile);
     this.#clock = deps.clock;
+  }
+
+  prepare(): void {
+    // What goes wrong is told by the call.
+    this.#connected().then(
+      (client) => client.prepare(),
+      () => {},
+    );
+  }
+
+  /**
+   * The client for who has no certificate to show, when it verifies the server against these roots:
+   * for streams that last, which then need no connection of their own.
+   */
+  sharedClient(rootsPem: string): GrpcClient | undefined {
+    return rootsPem === this.#rootPem ? this.#client : undefined;
   }
 
   async sign(
@@ -195,7 +214,8 @@ export class CaClient implements CertificateAuthority, TokenAuthority {
       });
     if (!rootPem.includes('-----BEGIN CERTIFICATE-----')) throw unusable();
     try {
-      const options = { address, serverName, rootPem, own, idleMs: IDLE_MS };
+      const times = { idleMs: IDLE_MS, keepAlive: KEEP_ALIVE };
+      const options = { address, serverName, rootPem, own, ...times };
       return new GrpcClient(options, { clock: this.#clock });
     } catch (cause) {
       throw unusable(cause);

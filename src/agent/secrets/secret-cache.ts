@@ -217,11 +217,13 @@ export class SecretCache implements Component {
 
   /** Where tokens are good once, the certificate renews itself as long as it is valid. */
   async #credential(): Promise<CaCredential> {
-    const { tokens, clock } = this.#deps;
+    const { tokens, clock, authority } = this.#deps;
     const secret = this.#secret;
     const now = clock.now();
     const isValid = secret && now >= secret.notBeforeAt && now < secret.notAfterAt;
-    return tokens.isForJoining && isValid ? secret : tokens.token();
+    if (tokens.isForJoining && isValid) return secret;
+    authority.prepare?.();
+    return tokens.token();
   }
 
   async #sign(

@@ -8,6 +8,7 @@ import { systemClock } from '#base/clock.ts';
 import { GrpcClient } from '#base/grpc/client.ts';
 import type { GrpcCallError } from '#base/grpc/client-call.ts';
 import { GRPC_STATUS, type GrpcServerStream, type GrpcStatusError } from '#base/grpc/grpc.ts';
+import { CaClient } from '#caclient/ca-client.ts';
 import { ServerRoots } from '#caclient/server-roots.ts';
 import { channelAuthenticator } from '#controlplane/channel-authenticator.ts';
 import { proveOnChannel } from '#pki/channel-proof.ts';
@@ -109,6 +110,49 @@ describe('streams of many workloads', () => {
     assert.equal(await ended, undefined);
     await open(t, world, ownOf(world));
     await waitUntil(() => world.seen.length === 2, 'the second stream');
+  });
+
+  it('are on the connection for certificates, which stays when they end', async (t) => {
+    const world = await setUp(t);
+    const { target: address, rootFile, authority } = world;
+    const options = { address, serverName: SERVER_NAME, rootFile };
+    const ca = new CaClient(options, { clock: systemClock });
+    t.after(() => ca.close());
+    const connections = new TrustConnections(options, {
+      roots: ca.roots,
+      clock: systemClock,
+      sharedClient: (rootsPem) => ca.sharedClient(rootsPem),
+    });
+    ca.prepare();
+    const client = await waitUntil(() => ca.sharedClient(authority.rootPem), 'its connection');
+    const own = ownOf(world);
+    const { stream, ended } = await open(t, { ...world, connections }, own);
+    stream.finish();
+    assert.equal(await ended, undefined);
+    const events = { onMessage: () => {}, onEnd: () => {} };
+    const prove = (binding: Uint8Array) => ({ [FIELD]: proveOnChannel(binding, own) });
+    await client.boundStream(METHOD, events, prove);
+    await waitUntil(() => world.seen.length === 2, 'both streams');
+    assert.equal(new Set(world.seen.map(({ from }) => from)).size, 1);
+  });
+
+  it('have a connection of their own when that one trusts other roots', async (t) => {
+    const world = await setUp(t);
+    const asked: string[] = [];
+    const connections = new TrustConnections(
+      { address: world.target, serverName: SERVER_NAME },
+      {
+        roots: new ServerRoots(world.rootFile),
+        clock: systemClock,
+        sharedClient: (rootsPem) => {
+          asked.push(rootsPem);
+          return undefined;
+        },
+      },
+    );
+    await open(t, { ...world, connections }, ownOf(world));
+    await waitUntil(() => world.seen.length === 1, 'the stream');
+    assert.deepEqual(asked, [world.authority.rootPem]);
   });
 
   it('do not open without the roots of the server, nor to a server of others', async (t) => {

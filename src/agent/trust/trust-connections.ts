@@ -12,8 +12,17 @@ export interface TrustConnectionsOptions {
   readonly serverName: string;
 }
 
+export interface TrustConnectionsDeps {
+  readonly roots: ServerRoots;
+  readonly clock: Clock;
+  /** A client of somebody else that verifies the server against these roots, to be shared. */
+  readonly sharedClient?: (rootsPem: string) => GrpcClient | undefined;
+}
+
 interface SharedConnection {
   readonly client: GrpcClient;
+  /** Whether nobody else closes the client. */
+  readonly isOurs: boolean;
   readonly rootsPem: string;
   streams: number;
 }
@@ -26,23 +35,19 @@ const STREAMS_PER_CONNECTION = 128;
 const KEEP_ALIVE = { everyMs: 20_000, answerMs: 10_000 };
 
 /**
- * The streams of many workloads on few connections: TLS and HTTP/2 take 0.2 MB for each. What a
- * workload says is taken for its word because its stream begins with a proof that its agent has the
- * key of its certificate, which is good on this connection only.
+ * The streams of many workloads on few connections, the first of which may be that on which their
+ * certificates are asked for: TLS and HTTP/2 take 0.2 MB for each. What a workload says is taken
+ * for its word because its stream begins with a proof that its agent has the key of its
+ * certificate, which is good on this connection only.
  */
 export class TrustConnections {
   readonly #options: TrustConnectionsOptions;
-  readonly #roots: ServerRoots;
-  readonly #clock: Clock;
+  readonly #deps: TrustConnectionsDeps;
   readonly #connections = new Set<SharedConnection>();
 
-  constructor(
-    options: TrustConnectionsOptions,
-    { roots, clock }: { readonly roots: ServerRoots; readonly clock: Clock },
-  ) {
+  constructor(options: TrustConnectionsOptions, deps: TrustConnectionsDeps) {
     this.#options = options;
-    this.#roots = roots;
-    this.#clock = clock;
+    this.#deps = deps;
   }
 
   /**
@@ -51,7 +56,7 @@ export class TrustConnections {
    *   called then
    */
   async open(own: OwnCertificate, events: ClientEvents): Promise<GrpcClientStream> {
-    const connection = this.#connectionTo(await this.#roots.current());
+    const connection = this.#connectionTo(await this.#deps.roots.current());
     const { client } = connection;
     connection.streams += 1;
     const prove = (binding: Uint8Array) => ({ [PROOF_FIELD]: proveOnChannel(binding, own) });
@@ -71,17 +76,23 @@ export class TrustConnections {
   #connectionTo(rootsPem: string): SharedConnection {
     for (const known of this.#connections)
       if (known.rootsPem === rootsPem && known.streams < STREAMS_PER_CONNECTION) return known;
-    const options = { ...this.#options, rootPem: rootsPem, keepAlive: KEEP_ALIVE };
-    const client = new GrpcClient(options, { clock: this.#clock });
-    const connection = { client, rootsPem, streams: 0 };
+    const shared = this.#deps.sharedClient?.(rootsPem);
+    const isFree = [...this.#connections].every(({ client }) => client !== shared);
+    const client = shared && isFree ? shared : this.#clientOf(rootsPem);
+    const connection = { client, isOurs: client !== shared, rootsPem, streams: 0 };
     this.#connections.add(connection);
     return connection;
+  }
+
+  #clientOf(rootPem: string): GrpcClient {
+    return new GrpcClient({ ...this.#options, rootPem, keepAlive: KEEP_ALIVE }, this.#deps);
   }
 
   #released(connection: SharedConnection): void {
     connection.streams -= 1;
     if (connection.streams > 0) return;
     this.#connections.delete(connection);
-    connection.client.close();
+    // Another one closes by itself when nobody uses it.
+    if (connection.isOurs) connection.client.close();
   }
 }

@@ -131,6 +131,12 @@ export class GrpcClient {
     return this.#open(path, metadata(binding), events, connection);
   }
 
+  /** Makes the connection, if there is none, for a call that is about to come. */
+  prepare(): void {
+    const connection = this.#connected();
+    if (connection.calls === 0) this.#rest(connection);
+  }
+
   /** Closes the connection when its calls are over, at once when there are none. */
   close(): void {
     const connection = this.#connection;
