@@ -1,6 +1,6 @@
 // The set-up installs what the lock file says, once, and every failure of npm names the way out.
 import assert from 'node:assert/strict';
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { ensureDependencies } from '../../tools/setup/dependencies.js';
@@ -41,6 +41,19 @@ describe('the dependencies', () => {
     assert.equal(existsSync(join(checkout.root, 'node_modules/.bulwark/dependencies')), false);
     addNpm(checkout);
     assert.equal(await ensure(checkout), true);
+  });
+
+  test('of another checkout are left alone, also when they are linked to', async (t) => {
+    const [other, checkout] = [setupCheckout(t), setupCheckout(t)];
+    const calls = addNpm(checkout);
+    const modules = join(other.root, 'node_modules');
+    mkdirSync(modules, { recursive: true });
+    rmSync(join(checkout.root, 'node_modules'), { recursive: true, force: true });
+    symlinkSync(modules, join(checkout.root, 'node_modules'));
+    await assert.rejects(ensure(checkout), {
+      message: /node_modules is a link.*\n {2}- remove the link/,
+    });
+    assert.equal(existsSync(calls), false);
   });
 
   test('need npm, and the message says so', async (t) => {

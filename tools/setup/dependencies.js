@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from './processes.js';
 import { SetupError } from './setup-error.js';
@@ -22,6 +22,7 @@ export async function ensureDependencies({ root, report, env }) {
   const stamp = join(root, STAMP);
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted && nodeIsThere(root))
     return false;
+  refuseLink(join(root, 'node_modules'));
   report('installing dependencies (npm ci)');
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
   const result = await run(npm, ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
@@ -48,6 +49,15 @@ export async function ensureDependencies({ root, report, env }) {
   mkdirSync(join(root, 'node_modules/.bulwark'), { recursive: true });
   writeFileSync(stamp, wanted);
   return true;
+}
+
+/** npm empties the folder behind a link first, which is that of another checkout. */
+function refuseLink(path) {
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) return;
+  throw new SetupError('node_modules is a link, and to install would empty what it leads to', [
+    'remove the link, then run this again: this checkout gets dependencies of its own',
+    'or use the package-lock.json that those dependencies were installed from',
+  ]);
 }
 
 /**
