@@ -42,7 +42,7 @@ async function setUp(
     crlPem: '',
   };
   const revoked: RevokedCertificate[] = [];
-  const others = { lists: [] as OtherList[], missing: [] as string[], revoked: [] };
+  const others = { lists: [] as OtherList[], missing: [] as string[], upperPem: '', revoked: [] };
   let changes = 0;
   const metrics = new Metrics();
   const directory = join(temporaryDirectory(t), 'lists');

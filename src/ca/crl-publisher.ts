@@ -5,7 +5,7 @@ import type { Logger } from '#base/log.ts';
 import type { Metrics } from '#base/metrics.ts';
 import { CERTIFICATE_BACKDATE_MS } from '#ca/issuer.ts';
 import { type IssuerList, issuerKey } from '#ca/lists/issuer-list.ts';
-import { coverWithLists, type GivenList, readGivenLists } from '#ca/lists/list-cover.ts';
+import { coverWithLists, type GivenList, readGivenLists, upperList } from '#ca/lists/list-cover.ts';
 import type { ListFiles } from '#ca/lists/list-files.ts';
 import type { OtherAuthorities, OtherNews, OwnLists } from '#ca/lists/other-lists.ts';
 import { isSameContent, type TrustedContent } from '#ca/lists/trusted-content.ts';
@@ -35,7 +35,7 @@ export interface CrlPublisherDeps {
   /** The authorities of other servers below the same roots; left out when there are none. */
   readonly others?: Pick<OtherAuthorities, 'news'>;
   /** Told, often, of all lists of this server. */
-  readonly onLists?: (own: Pick<OwnLists, 'isComplete' | 'lists'>) => void;
+  readonly onLists?: (own: Omit<OwnLists, 'revoked'>) => void;
   /** Called when `content` is another one. */
   readonly onChange: () => void;
   readonly clock: Clock;
@@ -154,7 +154,8 @@ export class CrlPublisher implements Component {
     this.#timer = clock.after(delayMs, () => void this.update());
     const before = this.#content;
     this.#content = this.#compose();
-    this.#deps.onLists?.({ lists: [...this.#lists.values()], isComplete: this.#isComplete() });
+    const lists = [...this.#lists.values()];
+    this.#deps.onLists?.({ lists, isComplete: this.#isComplete(), upper: this.#upper() });
     if (!isSameContent(before, this.#content)) onChange();
   }
 
@@ -223,6 +224,12 @@ export class CrlPublisher implements Component {
     return [...bySerial.values()].slice(0, LIMITS.crlCertificatesMax);
   }
 
+  /** The given lists, each with the authority that signed it. */
+  #upper(): OwnLists['upper'] {
+    const paths = this.#signers().map(({ issuers: [, ...above] }) => above);
+    return this.#given().flatMap((list) => upperList(list, paths) ?? []);
+  }
+
   #tellOfGiven(areUnused: boolean): void {
     if (areUnused && !this.#isGivenUnused)
       this.#deps.log.warn('the given revocation lists are not used for the authorities above', {
@@ -238,8 +245,9 @@ export class CrlPublisher implements Component {
 
   #compose(): TrustedContent {
     const { roots, clock, log, revoked } = this.#deps;
-    const given = this.#given();
     const others = this.#deps.others?.news() ?? NO_OTHERS;
+    const own = this.#given();
+    const given = [...own, ...readGivenLists(others.upperPem)];
     const all = [...this.#signers(), ...this.#lists.values(), ...others.lists];
     const lists = new Map<string, IssuerList>(
       others.lists.map((list) => [issuerKey(list.issuers[0]), list]),
@@ -257,14 +265,14 @@ export class CrlPublisher implements Component {
       others.lists.some(({ revokedSerials }) => revokedSerials.length > 0);
     const isNeeded = isNamed || (given.length > 0 && !cover.isLeafOnly);
     const servers = this.#options.isForced === true ? [] : others.missing;
-    const own = cover.missing.map(({ serial }) => `authority ${serial} of this server`);
+    const unsigned = cover.missing.map(({ serial }) => `authority ${serial} of this server`);
     const isWanted = this.#options.isOn && isNeeded;
-    const missing = isWanted ? [...servers, ...own] : [];
+    const missing = isWanted ? [...servers, ...unsigned] : [];
     const isOut = isWanted && missing.length === 0;
     if (missing.length > 0 && this.#held.length === 0)
       log.error('an authority has no revocation list, so none is given out', { missing });
     this.#held = missing;
-    this.#tellOfGiven(given.length > 0 && cover.isLeafOnly);
+    this.#tellOfGiven(own.length > 0 && cover.isLeafOnly);
     this.#figures = {
       thisUpdateAt: isOut ? Math.min(...signed.map(({ thisUpdateAt: at }) => at)) : 0,
       nextUpdateAt: isOut ? cover.nextUpdateAt : 0,
@@ -280,7 +288,7 @@ export class CrlPublisher implements Component {
 }
 
 const NOTHING = stampOf([]);
-const NO_OTHERS: OtherNews = { lists: [], missing: [], revoked: [] };
+const NO_OTHERS: OtherNews = { lists: [], missing: [], upperPem: '', revoked: [] };
 
 function stampOf(revoked: readonly RevokedCertificate[]): string {
   const entries = revoked.map(({ serial, reason, revokedAt }) => [serial, reason, revokedAt]);

@@ -2,7 +2,6 @@
 // revokes the workloads of the other refuse, on open connections and new ones, also while one of
 // the two is away.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '#base/clock.ts';
@@ -17,6 +16,7 @@ import { startEchoApp } from '../kit/echo-app.ts';
 import { accountsYaml, serviceYaml, strictYaml, workloadOf, yamlOf } from '../kit/mesh-objects.ts';
 import { callPeer, exchange, httpRequest, openPeer, statusOf } from '../kit/peer-call.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
+import { siteToken, startBelow } from '../kit/server-below.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
 /** Much longer than the second that it takes: busy machines must not fail it. */
@@ -45,14 +45,8 @@ test('a revocation between servers', { timeout: 240_000 }, async (t) => {
   const below = new RealMesh(t);
   const aboveArgs = ['--intermediate-authorities', 'istio-system/edge,istio-system/old'];
   await above.startServer(...aboveArgs);
-  await above.apply(accountsYaml('istio-system', 'edge', 'old'));
-  const root = join(below.directory, 'above.pem');
-  const token = join(below.directory, 'token');
-  writeFileSync(root, readFileSync(join(above.data, 'root-cert.pem')));
-  writeFileSync(token, await tokenOf(above), { mode: 0o600 });
-  const upstream = ['--upstream-ca', above.addresses.discovery, '--upstream-ca-root', root];
-  const belowArgs = [...upstream, '--upstream-token-file', token];
-  await below.startServer(...belowArgs);
+  await above.apply(accountsYaml('istio-system', 'old'));
+  const belowArgs = await startBelow(below, above);
   const meshes = {
     'of the server below': { by: below, port: await startWeb(t, above) },
     'of the server above': { by: above, port: await startWeb(t, below) },
@@ -175,14 +169,5 @@ async function signAuthority(t: TestContext, mesh: RealMesh, account: string): P
   t.after(() => client.close());
   const csr = buildCsr(parseSpiffeId(DEFAULT_ACCOUNT), generateKeyPair());
   const request = { csr, validitySeconds: 0, authority: 'intermediate' } as const;
-  await client.sign(request, new Secret(await tokenOf(mesh, account)));
-}
-
-async function tokenOf(mesh: RealMesh, account = 'edge'): Promise<string> {
-  const answer = (await mesh.api.expect({
-    method: 'POST',
-    path: `/api/v1/namespaces/istio-system/serviceaccounts/${account}/token`,
-    body: { spec: { audiences: ['istio-ca'] } },
-  })) as { readonly status: { readonly token: string } };
-  return answer.status.token;
+  await client.sign(request, new Secret(await siteToken(mesh, account)));
 }

@@ -1,5 +1,5 @@
 import { type IssuerList, issuerKey } from '#ca/lists/issuer-list.ts';
-import { splitLists } from '#ca/lists/other-lists.ts';
+import { splitLists, type UpperList } from '#ca/lists/other-lists.ts';
 import type { Signer } from '#ca/signer.ts';
 import type { Certificate } from '#pki/certificate.ts';
 import { type CertificateList, isListOf, parseCrlsPem } from '#pki/crl.ts';
@@ -45,6 +45,19 @@ export function readGivenLists(pem: string): readonly GivenList[] {
   return splitLists(pem).flatMap((block) =>
     parseCrlsPem(block).map((list) => ({ ...list, pem: block })),
   );
+}
+
+/**
+ * A given list with the authority that signed it and those above that.
+ * @param paths each from the authority above a server's own to its root
+ */
+export function upperList(
+  list: GivenList,
+  paths: readonly (readonly Certificate[])[],
+): UpperList | undefined {
+  const path = paths.find((above) => above.some((one) => isListOf(list, one))) ?? [];
+  const [issuer, ...more] = path.slice(path.findIndex((one) => isListOf(list, one)));
+  return issuer && { issuers: [issuer, ...more], pem: list.pem };
 }
 
 /**

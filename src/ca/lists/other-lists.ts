@@ -31,11 +31,16 @@ export interface OtherRevocation {
   readonly from: string;
 }
 
+/** A list that came with an authority, of one further up. */
+export type UpperList = Pick<IssuerList, 'issuers' | 'pem'>;
+
 /** What is known of the authorities of other servers below the same roots. */
 export interface OtherNews {
   readonly lists: readonly OtherList[];
   /** Servers that may sign leaves and have no list: while there is one, none may go out. */
   readonly missing: readonly string[];
+  /** Lists of authorities further up, which sign no leaves: PEM, '' for none. */
+  readonly upperPem: string;
   /** The same array as long as nothing changed. */
   readonly revoked: readonly OtherRevocation[];
 }
@@ -46,6 +51,8 @@ export interface OwnLists {
   readonly lists: readonly IssuerList[];
   /** Whether that is one for each. */
   readonly isComplete: boolean;
+  /** Lists of authorities above those, which came with them. */
+  readonly upper: readonly UpperList[];
   readonly revoked: readonly (Omit<OtherRevocation, 'from'> & { readonly from?: string })[];
 }
 
@@ -85,7 +92,7 @@ export interface ReceivedList {
 
 /** Reads a list; the reason when it cannot be one of that authority, or not now. */
 export function readOtherList({ pem, issuers, at }: ReceivedList): OtherList | string {
-  const list = parsed(pem);
+  const list = oneList(pem);
   if (!list) return 'it is not one list';
   if (!isListOf(list, issuers[0])) return 'it is not signed by the authority of that name';
   const { number, thisUpdateAt, nextUpdateAt = Number.POSITIVE_INFINITY, revokedSerials } = list;
@@ -121,7 +128,8 @@ export function splitLists(pem: string): readonly string[] {
   return pem.match(/-----BEGIN X509 CRL-----[^-]*-----END X509 CRL-----/g) ?? [];
 }
 
-function parsed(pem: string): CertificateList | undefined {
+/** The list that a text holds; undefined when it is none, or several. */
+export function oneList(pem: string): CertificateList | undefined {
   try {
     const [list, ...more] = parseCrlsPem(pem);
     return more.length === 0 ? list : undefined;

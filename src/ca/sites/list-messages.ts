@@ -4,11 +4,13 @@ import { LIMITS } from '#base/limits.ts';
 import {
   type OtherList,
   type OtherRevocation,
+  oneList,
   readChain,
   readOtherList,
 } from '#ca/lists/other-lists.ts';
 import type { Certificate } from '#pki/certificate.ts';
 import { verifySignature } from '#pki/chain.ts';
+import { isListOf } from '#pki/crl.ts';
 import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
 
 /** What a server below sends of its lists, and what it has heard already. */
@@ -31,11 +33,15 @@ export interface ListAnswer {
   readonly isComplete: boolean;
   /** Whose lists are not among them, for people; left out by older servers. */
   readonly missing?: readonly string[];
+  /** The same of authorities further up, as far as there are some; left out by older servers. */
+  readonly upper?: ListAnswer['lists'];
   readonly revoked: readonly Omit<OtherRevocation, 'from' | 'uid'>[];
 }
 
 const OFFER_LISTS_MAX = 32;
 const ANSWER_LISTS_MAX = 1000;
+/** Levels of authorities above a server, with some that are replaced. */
+const UPPER_LISTS_MAX = 32;
 /** Characters of one list: 3000 certificates are some 190,000. */
 const LIST_LENGTH_MAX = 512 * 1024;
 const CHAIN_LENGTH_MAX = 64 * 1024;
@@ -58,17 +64,23 @@ export function readListOffer(text: string): ListOffer | undefined {
 
 /** Reads an answer, of which the lists are not checked yet; undefined when it is none. */
 export function readListAnswer(text: string): ListAnswer | undefined {
-  const { digest, lists, isComplete, missing, revoked } = parsed(text) as Partial<ListAnswer>;
+  const answer = parsed(text) as Partial<ListAnswer>;
+  const { digest, lists, isComplete, missing, upper = [], revoked } = answer;
   if (!isText(digest, NAME_LENGTH_MAX) || digest === undefined) return undefined;
-  if (!Array.isArray(lists) || lists.length > ANSWER_LISTS_MAX) return undefined;
-  const areWhole = lists.every(
-    (one) => isText(one?.chain, CHAIN_LENGTH_MAX) && isText(one?.pem, LIST_LENGTH_MAX),
-  );
-  if (!areWhole || !Array.isArray(revoked) || revoked.length > REVOKED_MAX) return undefined;
+  if (!lists || !areLists(lists, ANSWER_LISTS_MAX) || !areLists(upper, UPPER_LISTS_MAX))
+    return undefined;
+  if (!Array.isArray(revoked) || revoked.length > REVOKED_MAX) return undefined;
   if (!revoked.every(isRevocation)) return undefined;
   const names = { most: ANSWER_LISTS_MAX, length: NAME_LENGTH_MAX };
   const told = missing && areTexts(missing, names) ? { missing } : {};
-  return { digest, lists, isComplete: isComplete === true, ...told, revoked };
+  return { digest, lists, isComplete: isComplete === true, ...told, upper, revoked };
+}
+
+function areLists(lists: unknown, most: number): boolean {
+  if (!Array.isArray(lists) || lists.length > most) return false;
+  return lists.every(
+    (one) => isText(one?.chain, CHAIN_LENGTH_MAX) && isText(one?.pem, LIST_LENGTH_MAX),
+  );
 }
 
 const REVOKED_MAX = 2 * LIMITS.revocationsMax;
@@ -111,6 +123,23 @@ export function checkedLists(
     good: read.filter((one) => typeof one !== 'string'),
     problems: read.filter((one) => typeof one === 'string'),
   };
+}
+
+/**
+ * The lists of authorities further up that are good now, PEM. Nobody needs them: one that is not is
+ * left out.
+ */
+export function checkedUpperLists(
+  { upper = [] }: ListAnswer,
+  { roots, at }: { readonly roots: readonly Certificate[]; readonly at: number },
+): string {
+  const good = upper.filter(({ chain, pem }) => {
+    const issuers = readChain(chain);
+    const list = oneList(pem);
+    if (!issuers || !list || !standsOn(issuers, roots)) return false;
+    return isListOf(list, issuers[0]) && list.thisUpdateAt <= at;
+  });
+  return good.map(({ pem }) => `${pem.trim()}\n`).join('');
 }
 
 function standsOn(chain: readonly Certificate[], roots: readonly Certificate[]): boolean {

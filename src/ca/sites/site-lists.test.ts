@@ -200,10 +200,17 @@ describe('a server below that waits', () => {
       { ...one, name: 'stolen', serial: 'ab', reason },
       { ...one, name: 'site:other.sites:cd', serial: 'cd', reason, from: 'other.sites' },
     ] as const;
-    lists.publishOwn({ lists: [], isComplete: true, revoked });
+    lists.publishOwn({ lists: [], isComplete: true, upper: [], revoked });
     const names = async (of: typeof EDGE) => (await answer(of)).revoked.map(({ name }) => name);
     assert.deepEqual(await names(OTHER), ['stolen']);
     assert.deepEqual(await names(EDGE), ['stolen', 'site:other.sites:cd']);
+  });
+
+  it('gets the lists of authorities further up', async (t) => {
+    const { lists, root, answer } = await setUp(t);
+    const upper = [{ issuers: [root.certificate] as const, pem: crlOf(root, ['ab']) }];
+    lists.publishOwn({ lists: [], isComplete: true, upper, revoked: [] });
+    assert.deepEqual((await answer(OTHER)).upper, [{ chain: root.pem, pem: upper[0]?.pem }]);
   });
 
   it('gets its answer only when workloads here have a list that is to come into use', async (t) => {

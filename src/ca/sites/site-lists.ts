@@ -14,6 +14,7 @@ import {
   type OtherRevocation,
   type OwnLists,
   readOtherList,
+  type UpperList,
 } from '#ca/lists/other-lists.ts';
 import { declareSiteListMetrics } from '#ca/metrics.ts';
 import { isSerialOf } from '#ca/serial.ts';
@@ -55,7 +56,7 @@ export class SiteLists implements OtherAuthorities {
   /** Answers that wait for something new. */
   readonly #waiting = new Set<() => void>();
   readonly #counts: ReturnType<typeof declareSiteListMetrics>;
-  #own: OwnLists = { lists: [], isComplete: true, revoked: [] };
+  #own: OwnLists = { lists: [], isComplete: true, upper: [], revoked: [] };
   #revoked: readonly OtherRevocation[] = [];
   #areTaken: () => Promise<unknown> = async () => {};
   #writing: Promise<void> = Promise.resolve();
@@ -85,7 +86,8 @@ export class SiteLists implements OtherAuthorities {
   /** The lists of all authorities of sites, and whether one is missing that may sign by now. */
   news(): OtherNews {
     const lists = this.#alive().flatMap(({ list }) => list ?? []);
-    return { lists, missing: this.#missing().map(nameOf), revoked: this.#revoked };
+    const missing = this.#missing().map(nameOf);
+    return { lists, missing, upperPem: '', revoked: this.#revoked };
   }
 
   publishOwn(own: OwnLists): void {
@@ -202,9 +204,7 @@ export class SiteLists implements OtherAuthorities {
   #answerTo(identity: SpiffeId): ListAnswer {
     const own = this.#own;
     const others = this.#alive().filter((one) => one.identity !== identity);
-    const lists = [...own.lists, ...others.flatMap(({ list }) => list ?? [])].map(
-      ({ issuers, pem }) => ({ chain: chainOf(issuers), pem }),
-    );
+    const lists = [...own.lists, ...others.flatMap(({ list }) => list ?? [])].map(sent);
     const missing = [
       ...this.#missing(identity).map(nameOf),
       ...(own.isComplete ? [] : ['the server above']),
@@ -213,7 +213,7 @@ export class SiteLists implements OtherAuthorities {
     const revoked = own.revoked
       .filter(({ from }) => from !== nameOf(identity))
       .map(({ from: _, uid: __, ...rest }) => rest);
-    const content = { lists, isComplete, missing, revoked };
+    const content = { lists, isComplete, missing, upper: own.upper.map(sent), revoked };
     const digest = createHash('sha256').update(JSON.stringify(content)).digest('hex');
     return { digest, ...content };
   }
@@ -262,6 +262,10 @@ function revocationOf(serial: string, site: string, revokedAt: number): OtherRev
 function nameOf(identity: SpiffeId): string {
   const { namespace = '', serviceAccount = '' } = parseWorkloadId(identity) ?? {};
   return `${serviceAccount}.${namespace}`;
+}
+
+function sent({ issuers, pem }: UpperList): ListAnswer['lists'][number] {
+  return { chain: chainOf(issuers), pem };
 }
 
 function chainOf(issuers: readonly Certificate[]): string {

@@ -120,6 +120,17 @@ describe('what the server above says of revocation lists', () => {
     assert.deepEqual(exchange.news().missing, ['edge.sites'], 'and who it is');
   });
 
+  it('may have lists of authorities further up, which keep nothing back', async (t) => {
+    const { exchange, tell, root, site } = await setUp(t);
+    const good = told([root], ['ab']);
+    const future = told([root], [], { thisUpdateAt: Date.now() + DAY_MS });
+    const forged = { chain: root.pem, pem: crlOf(site, []) };
+    const upper = [good, future, forged, told([makeAuthority()], [])];
+    await tell({ lists: [told([site, root], [])], upper });
+    assert.equal(exchange.news().upperPem, good.pem);
+    assert.deepEqual(exchange.news().missing, []);
+  });
+
   it('never goes back to an older list', async (t) => {
     const { exchange, tell, root, lines } = await setUp(t);
     await tell({ lists: [told([root], ['a'], { number: 2 })] });
@@ -172,6 +183,7 @@ describe('the server above', () => {
       return { issuers, pem: crlOf(first, []), thisUpdateAt: 0, nextUpdateAt: 0 };
     }),
     isComplete: true,
+    upper: [],
     revoked: [],
   });
 

@@ -16,6 +16,7 @@ import {
 import { declareUpstreamListMetrics } from '#ca/metrics.ts';
 import {
   checkedLists,
+  checkedUpperLists,
   encodeListOffer,
   type ListAnswer,
   type ListOffer,
@@ -75,6 +76,7 @@ export class ListExchange implements OtherAuthorities, Component {
   /** The last list of each authority that was taken, by `issuerKey`; its number never goes back. */
   #lists: ReadonlyMap<string, OtherList> = new Map();
   #revoked: OtherNews['revoked'] = [];
+  #upperPem = '';
   /** Whether every list of the last answer could be taken. */
   #isWhole = true;
   #kept: Kept = { heardAt: 0, answer: NOTHING };
@@ -109,7 +111,8 @@ export class ListExchange implements OtherAuthorities, Component {
     const isWhole = this.#isWhole && lists.length === all.length;
     const { isComplete, missing = [SOMEBODY] } = this.#kept.answer;
     const away = isComplete ? [] : missing;
-    return { lists, missing: isWhole ? away : [...away, UNUSABLE], revoked: this.#revoked };
+    const whole = isWhole ? away : [...away, UNUSABLE];
+    return { lists, missing: whole, upperPem: this.#upperPem, revoked: this.#revoked };
   }
 
   publishOwn({ lists }: OwnLists): void {
@@ -203,7 +206,9 @@ export class ListExchange implements OtherAuthorities, Component {
   #read(answer: ListAnswer): void {
     const { roots, clock, log } = this.#deps;
     const before = this.#lists;
-    const { good, problems } = checkedLists(answer, { roots: roots(), at: clock.now() });
+    const now = { roots: roots(), at: clock.now() };
+    const { good, problems } = checkedLists(answer, now);
+    this.#upperPem = checkedUpperLists(answer, now);
     this.#isWhole = problems.length === 0;
     if (!this.#isWhole) log.error('revocation lists from above cannot be used', { problems });
     const newest = good.map((list) => {
