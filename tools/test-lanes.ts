@@ -2,6 +2,7 @@ import { PassThrough, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { run } from 'node:test';
 import type { TestEvent } from 'node:test/reporters';
+import { inBatches } from './test-batches.ts';
 import type { TestLane } from './test-plan.ts';
 
 /** What a run came to. */
@@ -14,7 +15,10 @@ export interface RunResult {
 
 /** Everything of `run` but the choice of files. */
 export type RunOptions = Pick<NonNullable<Parameters<typeof run>[0]>, 'timeout' | 'execArgv'> & {
+  /** Ends in `/`. */
   readonly cwd: string;
+  /** A folder of the run, that goes with it. */
+  readonly directory: string;
   readonly testNamePatterns?: readonly RegExp[];
 };
 
@@ -41,10 +45,10 @@ export async function runLanes(
   const begun = process.hrtime.bigint();
   await Promise.all(
     lanes.map(async ({ files, concurrency }) => {
-      const paths = files.map((path) => `${options.cwd}${path}`);
-      const { testNamePatterns, ...rest } = options;
+      const { testNamePatterns, directory, ...rest } = options;
+      const paths = inBatches(files, { root: options.cwd, directory });
       const names = testNamePatterns ? { testNamePatterns: [...testNamePatterns] } : {};
-      const stream = run({ ...rest, ...names, files: paths, concurrency });
+      const stream = run({ ...rest, ...names, files: [...paths], concurrency });
       await writeFiles(stream, report);
       stream.destroy();
     }),
@@ -57,7 +61,7 @@ export async function runLanes(
       counts.fail += 1;
       failures.push(...describeFailure(data, options.cwd));
     } else if (type !== 'test:pass' || data.details.type === 'suite') return;
-    else if (data.name.endsWith('.test.ts')) return;
+    else if (/\.test\.m?[jt]s$/.test(data.name)) return;
     else if (data.skip) counts.skipped += 1;
     else counts.pass += 1;
     counts.tests += 1;

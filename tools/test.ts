@@ -29,13 +29,14 @@ function literally(text: string): string {
 }
 
 async function runTests({ lanes, names }: TestPlan): Promise<void> {
-  // Every file is a process of its own: without a cache each would strip the types anew.
+  // Nearly every file is a process of its own: without a cache each would strip the types anew.
   process.env.NODE_COMPILE_CACHE ??= `${root}node_modules/.bulwark/compile-cache`;
   const directory = mkdtempSync(join(tmpdir(), 'bulwark-test-'));
   const signed = join(directory, 'signed.jsonl');
   process.env[RECORDS_ENV] = signed;
   const options = {
     cwd: root,
+    directory,
     timeout: process.argv.includes('--soak') ? SOAK_TIMEOUT_MS : FILE_TIMEOUT_MS,
     execArgv: ['--disable-warning=ExperimentalWarning', `--import=${RECORDER}`],
     ...(names.length > 0
