@@ -4,6 +4,7 @@ import { createLogger, LOG_LEVELS, type LogLevel } from '#base/log.ts';
 import { COMMANDS } from '#cli/commands.ts';
 import { type CliContext, EXIT } from '#cli/context.ts';
 import { endWithReaders } from '#cli/lost-readers.ts';
+import { writePrintable } from '#cli/printable.ts';
 
 const VERSION_FLAGS = ['-V', '--version'];
 
@@ -66,6 +67,7 @@ function endingSignal(): AbortSignal {
 
 const argv = withoutVersionFlag(process.argv.slice(2));
 const { stdout, stderr } = process;
+for (const stream of [stdout, stderr]) writePrintable(stream);
 endWithReaders(
   { stdout, stderr, exit: (code) => process.exit(code) },
   { runsLong: COMMANDS.some(({ name, runsLong }) => runsLong && name === chosenName(argv)) },

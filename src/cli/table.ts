@@ -1,5 +1,8 @@
+import { printableCell } from '#cli/printable.ts';
+
 /** Rows as aligned columns, two spaces apart, as kubectl prints them. */
-export function formatTable(rows: readonly (readonly string[])[]): string {
+export function formatTable(given: readonly (readonly string[])[]): string {
+  const rows = given.map((row) => row.map(printableCell));
   const widths: number[] = [];
   for (const row of rows) {
     for (const [index, cell] of row.entries()) {

@@ -6,7 +6,7 @@ export const SERVER_SETTINGS = table({
     type: 'path',
     env: ['BULWARK_DATA'],
     default: undefined,
-    doc: 'The folder for the store, keys and kubeconfig. `bulwark server` needs it; `npm start` chooses and prints one.',
+    doc: 'The folder for the store, keys and kubeconfig; when not set, `bulwark` in XDG_STATE_HOME (`~/.local/state`). A start prints it.',
     scope: ['server'],
   },
   bindAddress: {

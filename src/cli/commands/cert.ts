@@ -31,7 +31,8 @@ export function registerCertCommand(program: Command, context: CliContext): void
   addSettingOptions(list, ['kubeconfig']).action(async ({ identity, output }: ListFlags) => {
     const all = await certificates(list, context);
     const found = all.filter((one) => identity === undefined || isOf(one, identity));
-    context.stdout.write(output === 'json' ? json({ certificates: found }) : tableOf(found));
+    const text = found.length === 0 ? noneOf(identity) : tableOf(found);
+    context.stdout.write(output === 'json' ? json({ certificates: found }) : text);
   });
   const show = cert
     .command('show')
@@ -75,8 +76,12 @@ function theOne(all: readonly CertificateView[], text: string): CertificateView 
   });
 }
 
+function noneOf(identity: string | undefined): string {
+  const whose = identity === undefined ? '' : ` of ${identity}`;
+  return `No certificate${whose} is valid now.\n`;
+}
+
 function tableOf(certificates: readonly CertificateView[]): string {
-  if (certificates.length === 0) return 'No certificate is valid now.\n';
   const now = systemClock.now();
   const rows = certificates.map(({ serial, identity, notAfter, method, caller }) => [
     serial,

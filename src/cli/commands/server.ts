@@ -58,5 +58,5 @@ ready
 
 /** Where the server keeps its things when nobody says (XDG base directories). */
 function defaultData(env: CliContext['env']): string {
-  return join(env.XDG_STATE_HOME ?? join(homedir(), '.local', 'state'), 'bulwark');
+  return join(env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'bulwark');
 }
