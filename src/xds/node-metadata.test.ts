@@ -97,6 +97,10 @@ test('what is malformed is refused with the name of the field', () => {
     [{ NAME: '' }, 'metadata.NAME'],
     [{ NAME: 7 }, 'metadata.NAME'],
     [{ NAME: 'x'.repeat(400) }, 'metadata.NAME'],
+    [{ NAME: 'web\nok' }, 'metadata.NAME'],
+    [{ NAME: 'web\u001b[2J' }, 'metadata.NAME'],
+    [{ LABELS: { app: 'web\u009b2J' } }, 'metadata.LABELS'],
+    [{ LABELS: { 'a\0b': '' } }, 'metadata.LABELS'],
     [{ NAMESPACE: null }, 'metadata.NAMESPACE'],
     [{ LABELS: ['a'] }, 'metadata.LABELS'],
     [{ LABELS: { a: 1 } }, 'metadata.LABELS'],
@@ -145,6 +149,8 @@ test('a node id of another form is refused', () => {
     'sidecar~10.0.0.7~photo-ns~photo-ns.svc.cluster.local',
     'sidecar~10.0.0.7~web.photo-ns~data-ns.svc.cluster.local',
     'sidecar~10.0.0.7~web.photo-ns~photo-ns.svc.cluster.local~x',
+    'sidecar~10.0.0.7~web\n.photo-ns~photo-ns.svc.cluster.local',
+    `sidecar~10.0.0.7~${'x'.repeat(1024)}.photo-ns~photo-ns.svc.cluster.local`,
   ];
   for (const id of ids)
     assert.throws(

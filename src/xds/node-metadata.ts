@@ -17,6 +17,9 @@ const LABELS_MAX = 128;
 const LISTENERS_MAX = 1024;
 /** Characters of a name, a label or a host. */
 const TEXT_LENGTH_MAX = 317;
+const ID_LENGTH_MAX = 1024;
+/** Names are shown to people, and written in lines. */
+const CONTROL = /\p{Cc}/u;
 
 /**
  * The proxy that a node message describes. Of Envoy's bootstrap it takes
@@ -80,7 +83,8 @@ function parseNodeId(id: string): { kind: string; address: string; namespace: st
     isIP(address) !== 0 &&
     host.lastIndexOf('.') > 0 &&
     namespace !== '';
-  if (!wellFormed || rest.length > 0 || !domain.startsWith(`${namespace}.svc.`)) {
+  const isName = id.length <= ID_LENGTH_MAX && !CONTROL.test(id);
+  if (!wellFormed || !isName || rest.length > 0 || !domain.startsWith(`${namespace}.svc.`)) {
     const form = 'sidecar|router~<ip>~<name>.<namespace>~<namespace>.svc.<domain>';
     throw invalid('id', `is not of the form ${form}`);
   }
@@ -95,7 +99,7 @@ function labelsOf(metadata: JsonMap): Readonly<Record<string, string>> {
     throw invalid('metadata.LABELS', `has more than ${LABELS_MAX} entries`);
   return Object.fromEntries(
     entries.map(([name, value]) => {
-      if (typeof value !== 'string' || Math.max(name.length, value.length) > TEXT_LENGTH_MAX)
+      if (typeof value !== 'string' || !isShort(name) || !isShort(value))
         throw invalid('metadata.LABELS', 'must be a map of names to text');
       return [name, value];
     }),
@@ -181,9 +185,16 @@ function listAt(map: JsonMap, key: string, path: string): { entry: JsonMap; at: 
 
 function textAt(map: JsonMap, key: string, path = 'metadata'): string {
   const value = map[key];
-  if (typeof value !== 'string' || value === '' || value.length > TEXT_LENGTH_MAX)
-    throw invalid(`${path}.${key}`, `must be text of 1 to ${TEXT_LENGTH_MAX} characters`);
+  if (typeof value !== 'string' || value === '' || !isShort(value))
+    throw invalid(
+      `${path}.${key}`,
+      `must be text of 1 to ${TEXT_LENGTH_MAX} characters, in one line`,
+    );
   return value;
+}
+
+function isShort(text: string): boolean {
+  return text.length <= TEXT_LENGTH_MAX && !CONTROL.test(text);
 }
 
 function portAt(map: JsonMap, key: string, path: string): number {
