@@ -82,6 +82,15 @@ describe('the server of trust', () => {
     await waitUntil(() => server.peers.all()[0]?.accepted === server.version, 'the yes');
   });
 
+  it('keeps why a workload does not take them, in one line', async (t) => {
+    const { server, send, read } = await setUp(t);
+    send(begin);
+    const { nonce } = await read(0);
+    send({ responseNonce: nonce, errorDetail: { code: 13, message: 'bad\n\u001b[2Jroots' } });
+    const refusal = await waitUntil(() => server.peers.all()[0]?.refusal, 'the no');
+    assert.equal(refusal, 'bad [2Jroots');
+  });
+
   for (const [what, init, status] of [
     ['no node', { resourceNamesSubscribe: ['ROOTCA'] }, GRPC_STATUS.invalidArgument],
     [

@@ -163,7 +163,7 @@ export class TrustStream {
   #answered({ errorDetail }: DeltaDiscoveryRequest): void {
     const resource = this.#outstanding?.resource;
     this.#outstanding = undefined;
-    const error = errorDetail?.message.slice(0, REASON_LENGTH_MAX);
+    const error = errorDetail?.message.slice(0, REASON_LENGTH_MAX).replaceAll(/\p{Cc}+/gu, ' ');
     if (error !== undefined)
       this.#deps.log.warn('a workload does not trust what it should', { key: this.#key, error });
     if (this.#key === undefined || resource?.name !== this.#deps.resource().name) return;
