@@ -6,6 +6,8 @@ import {
   type XdsCaller,
   xdsAuthenticator,
 } from '#controlplane/xds-authenticator.ts';
+import { parseCertificate } from '#pki/certificate.ts';
+import { identityOfCertificate } from '#pki/certificate-identity.ts';
 import { decodePem } from '#pki/pem.ts';
 import { parseSpiffeId, parseTrustDomain } from '#spiffe/spiffe-id.ts';
 import { testAuthority } from '../../test/kit/test-authority.ts';
@@ -61,4 +63,26 @@ test('a revoked caller is refused in the words that any other is refused in', as
   const isRevoked = (_: unknown, who: string): boolean => who === identity;
   assert.equal(await ask(identity, isRevoked), `${identity} is revoked`);
   assert.equal(typeof (await ask('spiffe://new.test/ns/shop/sa/other', isRevoked)), 'object');
+});
+
+test('a caller is refused whose certificate is revoked, the one that it proved', async () => {
+  const uri = 'spiffe://new.test/ns/shop/sa/web';
+  const seen: (Uint8Array | undefined)[] = [];
+  const isRevoked = (der: Uint8Array | undefined): boolean => {
+    seen.push(der);
+    return der !== undefined;
+  };
+  assert.equal(await ask(uri, isRevoked), `${uri} is revoked`);
+  const [shown = assert.fail()] = seen;
+  assert.equal(identityOfCertificate(parseCertificate(shown)), uri);
+  const { certificate } = testAuthority().issue({ uris: [uri] });
+  const [proven = assert.fail()] = decodePem(certificate, ['CERTIFICATE']);
+  const authenticate = xdsAuthenticator({
+    trustDomains,
+    isRevoked: (der) => der === proven,
+    provenCertificate: () => parseCertificate(proven),
+    authenticateToken: () => assert.fail('a certificate counts before a token'),
+  });
+  const call = { peer: { verifiedCertificate: shown } } as unknown as GrpcCall;
+  await assert.rejects(authenticate(call), GrpcStatusError);
 });
