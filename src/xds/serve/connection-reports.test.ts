@@ -60,7 +60,7 @@ describe('what agents tell of connections', () => {
       report({ plaintextMs: '1' }),
       report({ callers: [{ address: 'someone', ms: 1 }] }),
       report({ callers: Array(LIMITS.connectionCallersMax + 1).fill({}) }),
-      'x'.repeat(LIMITS.connectionReportBytesMax + 1),
+      report({ tls: 5 }).padEnd(LIMITS.connectionReportBytesMax + 1),
     ])
       assert.equal(typeof reports.take(WORKLOAD, 'stream', text), 'string');
     assert.equal(reports.of(WORKLOAD)?.ports[0]?.tls, 3);

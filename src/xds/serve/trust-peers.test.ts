@@ -76,3 +76,17 @@ describe('a workload that calls itself by many names', () => {
     assert.equal(peers.all().length, 4);
   });
 });
+
+it('what a workload trusts is what its latest stream says, whatever comes on an older one', () => {
+  const { peers } = renames();
+  const key = peers.opened(introduced('old.test'), 'older');
+  peers.opened(introduced('old.test'), 'latest');
+  peers.answered(key, 'older', { version: 'v1', error: undefined });
+  peers.closed(key, 'older', { isFarewell: false });
+  const [peer] = peers.all();
+  assert.deepEqual([peer?.accepted, peer?.isConnected], [undefined, true]);
+  peers.closed(key, 'older', { isFarewell: true });
+  assert.equal(peers.all().length, 1);
+  peers.answered(key, 'latest', { version: 'v2', error: undefined });
+  assert.equal(peers.all()[0]?.accepted, 'v2');
+});
