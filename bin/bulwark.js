@@ -63,7 +63,7 @@ function agentBundle() {
   try {
     const inputs = JSON.parse(readFileSync(join(root, 'gen/agent/inputs.json'), 'utf8'));
     const isAsBefore = inputs.every(({ path, size, mtimeMs }) => {
-      const now = statSync(join(root, path));
+      const now = statSync(root + path);
       return now.size === size && now.mtimeMs === mtimeMs;
     });
     return isAsBefore ? join(root, 'gen/agent/bundle.cjs') : undefined;

@@ -3,6 +3,7 @@ import { Agent, type AgentOptions } from '#agent/agent.ts';
 import { readAgentConfig } from '#agent/config/agent-config.ts';
 import type { AgentStatus, WorkloadStatus } from '#agent/status.ts';
 import { systemClock } from '#base/clock.ts';
+import { keepCompiledCode } from '#base/compiled-code.ts';
 import { writeFileAtomic } from '#base/files.ts';
 import { Metrics } from '#base/metrics.ts';
 import { systemRandom } from '#base/random.ts';
@@ -21,6 +22,9 @@ interface ReadyFlags {
 interface AgentFlags extends ReadyFlags {
   readonly config: string;
 }
+
+/** From a start that is done to what is kept of it: its Envoys have not much to do by then. */
+const KEEP_CODE_MS = 500;
 
 /** The settings that agents read. */
 export const AGENT_SETTINGS = (Object.keys(SETTINGS) as SettingName[]).filter((name) =>
@@ -64,7 +68,10 @@ export async function serveWorkloads(
   const ending = untilEnded(context.signal);
   try {
     const status = await Promise.race([agent.whenReady(), ending]);
-    if (status) await sayReady(status, flags, context);
+    if (status) {
+      await sayReady(status, flags, context);
+      systemClock.after(KEEP_CODE_MS, keepCompiledCode);
+    }
     await ending;
   } finally {
     await agent.close();
