@@ -1,7 +1,12 @@
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import {
+  connect as connectTls,
+  createSecureContext,
+  type SecureContext,
+  type TLSSocket,
+} from 'node:tls';
 import { systemCode } from '#base/errors.ts';
 import type { HardeningProfile } from '#model/mesh-settings.ts';
 import type { PrincipalBinding } from '#policy/authn/jwt.ts';
@@ -68,17 +73,18 @@ export async function startAuthzEnvoy(
   });
   await envoy.ready();
   const ports = portsOf(await envoy.admin('/listeners?format=json'));
-  const certificates = new Map<string, TestCertificate>();
-  const certificateOf = (identity: string): TestCertificate => {
-    const known = certificates.get(identity) ?? authority.issue({ uris: [identity] });
-    certificates.set(identity, known);
+  // To read a key anew for each of thousands of connections takes longer than the handshake.
+  const contexts = new Map<string | undefined, SecureContext>();
+  const contextOf = (identity: string | undefined): SecureContext => {
+    const known = contexts.get(identity) ?? clientContext(authority, identity);
+    contexts.set(identity, known);
     return known;
   };
   return {
     decide: async (index, request) => {
       const kind = request.http === undefined ? 'tcp' : 'http';
       const port = ports.get(`${kind}-${index}`) ?? 0;
-      const socket = await open(port, request, certificateOf);
+      const socket = await open(port, request, contextOf);
       try {
         return await (kind === 'http' ? askHttp(socket, request) : askTcp(socket));
       } finally {
@@ -154,10 +160,17 @@ function transportSockets(authority: TestAuthority, server: TestCertificate) {
   };
 }
 
+/** What a caller without identity has no certificate for. */
+function clientContext(authority: TestAuthority, identity: string | undefined): SecureContext {
+  if (identity === undefined) return createSecureContext();
+  const { certificate, privateKey } = authority.issue({ uris: [identity] });
+  return createSecureContext({ cert: certificate, key: privateKey });
+}
+
 async function open(
   port: number,
   { source, destination, serverName }: AuthzRequest,
-  certificateOf: (identity: string) => TestCertificate,
+  contextOf: (identity: string | undefined) => SecureContext,
 ): Promise<Socket | TLSSocket> {
   const socket = connectTcp({ host: '127.0.0.1', port, localAddress: source.address });
   socket.setTimeout(ANSWER_MS_MAX, () => socket.destroy(new Error('no answer in time')));
@@ -165,11 +178,9 @@ async function open(
   const client = source.originalAddress ?? source.address;
   socket.write(`PROXY TCP4 ${client} ${destination.address} 40000 ${destination.port}\r\n`);
   if (source.identity === undefined && serverName === undefined) return socket;
-  const { certificate, privateKey } =
-    source.identity === undefined ? {} : certificateOf(source.identity);
   const secure = connectTls({
     socket,
-    ...(certificate === undefined ? {} : { cert: certificate, key: privateKey }),
+    secureContext: contextOf(source.identity),
     ...(serverName === undefined ? {} : { servername: serverName }),
     // Whether the client checks the server is not what is tested here.
     rejectUnauthorized: false,
