@@ -94,6 +94,17 @@ test('who says that nothing more will come is let go, known or not', async (t) =
   assert.equal((await stream.outcome).code, GRPC_STATUS.ok);
 });
 
+test('who asks too often before it is known is refused', async () => {
+  const { server } = adsHarness({ onConnect: () => new Promise(() => {}) });
+  const proxy = new FakeProxy(server.service, { node: nodeMessage() });
+  for (let count = 0; count < 64; count += 1) proxy.subscribe(CDS);
+  await settle();
+  assert.equal(proxy.ended, undefined);
+  proxy.subscribe(CDS);
+  const { resourceExhausted: status } = GRPC_STATUS;
+  assert.deepEqual(proxy.ended, { status, message: 'too many requests at once' });
+});
+
 test('the control plane is told of a proxy before it gets anything, and of its end', async () => {
   const events: string[] = [];
   const connected = Promise.withResolvers<void>();

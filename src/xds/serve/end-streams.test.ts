@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { GRPC_STATUS } from '#base/grpc/grpc.ts';
+import { LIMITS } from '#base/limits.ts';
 import { TYPE_URL } from '#xds/resource.ts';
 import { FakeProxy } from '../../../test/fakes/fake-proxy.ts';
 import { adsHarness, nodeMessage, settle } from '../../../test/kit/ads-harness.ts';
@@ -58,3 +59,15 @@ for (const [what, late] of [
     assert.deepEqual(kept.news(), ['Cluster +a']);
     assert.deepEqual(events, ['+gone', '+kept', '-gone']);
   });
+
+test('more streams than there may be are refused, until one ends', () => {
+  const { server } = adsHarness();
+  const open = () => new FakeProxy(server.service);
+  const [first] = Array.from({ length: LIMITS.xdsStreamsMax }, open);
+  assert.ok(first && first.ended === undefined);
+  const late = open();
+  const { resourceExhausted: status } = GRPC_STATUS;
+  assert.deepEqual(late.ended, { status, message: `more than ${LIMITS.xdsStreamsMax} streams` });
+  first.disconnect();
+  assert.equal(open().ended, undefined);
+});

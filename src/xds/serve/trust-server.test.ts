@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import { GRPC_STATUS } from '#base/grpc/grpc.ts';
+import { GRPC_STATUS, type GrpcStatusCode } from '#base/grpc/grpc.ts';
+import { LIMITS } from '#base/limits.ts';
 import { silentLogger } from '#base/log.ts';
 import { SecretSchema } from '#gen/envoy-api/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
 import {
@@ -54,6 +55,33 @@ async function setUp(t: TestContext, caller: TrustCaller = CALLER) {
   const read = async (index: number) =>
     fromBinary(DeltaDiscoveryResponseSchema, await stream.message(index));
   return { clock, server, proven: proven.promise, stream, send, read };
+}
+
+/** A stream without a network, on which nothing is said. */
+function silentStream({ service }: TrustServer) {
+  const abort = new AbortController();
+  const stream = {
+    ended: undefined as GrpcStatusCode | undefined,
+    leave: () => abort.abort(),
+    call: {
+      path: PATH,
+      metadata: {},
+      peer: { address: 'unix', verifiedCertificate: undefined },
+      signal: abort.signal,
+    },
+    onMessage: (_: Uint8Array): void => {},
+    onEnd: () => {},
+    writeFrame: () => true,
+    drained: async () => {},
+    unsentBytes: 0,
+    end: (status: GrpcStatusCode) => {
+      stream.ended ??= status;
+      abort.abort();
+    },
+    reset: () => {},
+  };
+  service.streams?.[PATH]?.(stream);
+  return stream;
 }
 
 const begin: Init = { node: NODE, resourceNamesSubscribe: ['ROOTCA'] };
@@ -174,6 +202,33 @@ describe('the server of trust', () => {
     other.stream.finish();
     assert.equal((await other.stream.outcome).code, GRPC_STATUS.ok);
     assert.deepEqual(other.server.peers.all(), []);
+  });
+
+  it('refuses who asks too often before it is known', () => {
+    const server = new TrustServer(trustResource({ rootsPem: 'roots', crlPem: '' }), {
+      authenticate: () => new Promise(() => {}),
+      clock: new FakeClock(),
+      log: silentLogger,
+    });
+    const stream = silentStream(server);
+    const request = new Uint8Array();
+    for (let count = 0; count < 16; count += 1) stream.onMessage(request);
+    assert.throws(() => stream.onMessage(request), { status: GRPC_STATUS.resourceExhausted });
+  });
+
+  it('takes no more streams than there may be, and none when it closes', async (t) => {
+    const { server, send, read, stream } = await setUp(t);
+    send(begin);
+    await read(0);
+    const others = Array.from({ length: LIMITS.xdsStreamsMax }, () => silentStream(server));
+    const refused = others.filter(({ ended }) => ended === GRPC_STATUS.resourceExhausted);
+    assert.equal(refused.length, 1);
+    others[0]?.leave();
+    assert.equal(silentStream(server).ended, undefined);
+    server.close();
+    assert.equal((await stream.outcome).code, GRPC_STATUS.unavailable);
+    assert.equal(others.at(1)?.ended, GRPC_STATUS.unavailable);
+    assert.equal(silentStream(server).ended, GRPC_STATUS.unavailable);
   });
 
   it('remembers those of before a restart as away, whatever they said', () => {
