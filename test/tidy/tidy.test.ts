@@ -1,6 +1,6 @@
 // The repository keeps its own rules (STYLE.md): each test applies one of them to every file.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -72,6 +72,8 @@ describe('the repository', () => {
   test('nothing is left unfinished or narrowed', () => none(checkWords(project)));
   test('every dependency is used, pinned and declared for the code that needs it', () =>
     none(checkDependencies(project)));
+  test('the command can be run as it is', () =>
+    assert.equal(statSync(join(root, 'bin/bulwark.js')).mode & 0o111, 0o111));
   test('the lock file holds no addresses', () => none(checkLockFile(project)));
   test('links in documents lead somewhere', () => none(checkLinks(project)));
   test('the generated reference is what the code says (npm run docs)', async () => {
