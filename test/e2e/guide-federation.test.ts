@@ -17,6 +17,8 @@ test('the guide makes two meshes know each other', { timeout: 240_000 }, async (
   for (const name of ['~/shop', '~/bank'])
     terminal.replaced.set(name, join(directory, name.slice(2)));
   for (const port of ['8443', '8444']) terminal.replaced.set(port, String(await freePort()));
+  // The test's own servers have free ports anyway; those of a reader would meet on the usual ones.
+  assert.match(page.blocksWith('server --data')[1] ?? '', /--secure-port 0 --monitoring-port 0/);
   for (const [index, command] of page.blocksWith('server --data').entries()) {
     const server = terminal.start(`server ${index}`, command);
     await server.waitForLine((line) => line === 'ready' || undefined, 60_000);
