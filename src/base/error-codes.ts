@@ -5,9 +5,6 @@
 export const ERROR_CODES = {
   API_BAD_REQUEST: 'The request is malformed.',
   API_CONFLICT: 'The object was changed by somebody else since it was read.',
-  API_DOCUMENT_TOO_DEEP: 'A YAML or JSON document is nested deeper than allowed.',
-  API_DOCUMENT_TOO_LARGE: 'A YAML or JSON document or request body is larger than allowed.',
-  API_DOCUMENT_UNREADABLE: 'A YAML or JSON document does not parse.',
   API_FORBIDDEN: 'The caller may not do this.',
   API_INVALID: 'The object does not fit its schema or its rules.',
   API_NOT_FOUND: 'There is no such object.',

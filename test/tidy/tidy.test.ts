@@ -4,6 +4,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { ERROR_CODES } from '#base/error-codes.ts';
 import { referencePages } from '../../tools/docs/reference.ts';
 import { loadProject, type Project, type Violation } from './project.ts';
 import { checkDeadExports } from './rules/dead-exports.ts';
@@ -79,6 +80,16 @@ describe('the repository', () => {
   test('the generated reference is what the code says (npm run docs)', async () => {
     for (const [path, text] of await referencePages())
       assert.ok(existsSync(join(root, path)) && read(path) === text, `${path} is stale`);
+  });
+  test('every metric is in the reference, and every error code in use', () => {
+    const sources = project.code.filter(({ path }) => /^src\/.*(?<!\.test)\.ts$/.test(path));
+    const metrics = read('docs/reference/metrics.md');
+    for (const { path } of sources)
+      for (const [, name = ''] of read(path).matchAll(/\bname: '((?:bulwark|citadel|pilot)_\w+)'/g))
+        assert.ok(metrics.includes(`\`${name}\``), `${path}: ${name} is not in the reference`);
+    const text = sources.map(({ path }) => read(path)).join('\n');
+    for (const code of Object.keys(ERROR_CODES))
+      assert.ok(text.includes(`'${code}'`), `nothing ends with ${code}`);
   });
   test('every decision is listed', () => none(checkDecisions(project)));
   test('every attack of the table is tried by a test', () => none(checkAttacks(project)));

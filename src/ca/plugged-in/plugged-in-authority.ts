@@ -9,6 +9,7 @@ import { issuerKey } from '#ca/lists/issuer-list.ts';
 import { CA_FILE, type CaFiles, readCaFiles } from '#ca/plugged-in/ca-files.ts';
 import { subjectOf } from '#ca/plugged-in/ca-problem.ts';
 import { type CaSet, parseCaSet } from '#ca/plugged-in/ca-set.ts';
+import { declareCaFilesMetrics } from '#ca/plugged-in/metrics.ts';
 import type { MeshRoots } from '#ca/roots/mesh-roots.ts';
 import type { Signer } from '#ca/signer.ts';
 import type { Certificate } from '#pki/certificate.ts';
@@ -60,13 +61,7 @@ export class PluggedInAuthority implements Component, MeshRoots {
   private constructor(options: PluggedInOptions, deps: PluggedInDeps) {
     this.#options = options;
     this.#deps = deps;
-    const reloads = deps.metrics.counter({
-      name: 'bulwark_ca_files_reloads_total',
-      help: 'Changed sets of CA files, by whether they were taken.',
-      labels: ['result'],
-    });
-    this.#count = (result) => reloads.inc({ result });
-    for (const result of ['taken', 'refused'] as const) reloads.inc({ result }, 0);
+    this.#count = declareCaFilesMetrics(deps.metrics).reloaded;
   }
 
   /**
