@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ADMIN_PATHS } from '#admin/contract.ts';
+import { EnvoyAdmin } from '#agent/envoy/admin-client.ts';
 import type { TrustBundle } from '#api/kinds/trust-bundle.ts';
 import { bulwark } from '../kit/bulwark.ts';
 import {
@@ -39,11 +40,12 @@ test('identities of another trust domain', { timeout: 240_000 }, async (t) => {
   await t.test('are refused in the handshake without a bundle', async () => {
     await becomes(503, 'the call is refused');
     await caller.apply(trustBundleOf(FEDERATION.server, { bundle: rootsOf(server) }));
-    await waitUntil(
-      async () => (await web('web')).secrets.FEDERATED_ROOTCA?.state === 'accepted',
-      'the caller knows the roots of the other',
-      WITHIN,
-    );
+    const admin = new EnvoyAdmin((await web('web')).adminSocket ?? '');
+    const isKnown = async () =>
+      (await admin.get('/config_dump?resource=dynamic_active_secrets')).body.includes(
+        `spiffe-roots://${FEDERATION.server}`,
+      );
+    await waitUntil(isKnown, 'the caller knows the roots of the other', WITHIN);
     assert.equal(await call(), 503, 'the bundle of one side is not enough');
   });
 

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { once } from 'node:events';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { type TestContext, test } from 'node:test';
 import { startEchoApp, startTcpApp } from '../kit/echo-app.ts';
 import { ExplicitMesh } from '../kit/explicit-workload.ts';
 import { testMesh } from '../kit/mesh.ts';
-import { objectsOf, serviceObjects } from '../kit/objects.ts';
+import { groupObject, objectsOf, serviceObjects } from '../kit/objects.ts';
 import { callPeer, httpRequest, statusOf } from '../kit/peer-call.ts';
-import { type TestCertificate, testAuthority } from '../kit/test-authority.ts';
+import { type TestAuthority, type TestCertificate, testAuthority } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
 const MANY = 40;
@@ -77,4 +80,72 @@ test('a certificate with an identity and another name is refused', {
       assert.match(String(line?.response_code_details), /matched_policy\[bulwark-several-names\]/);
     });
   }
+});
+
+/** A server of TLS that answers every request; its certificate is what `use` gave last. */
+async function startServer(t: TestContext, first: TestCertificate) {
+  const contextOf = ({ certificate: cert, privateKey: key }: TestCertificate) => ({ cert, key });
+  const options = { ...contextOf(first), ALPNProtocols: ['istio-http/1.1'] };
+  // Each request is to come with a handshake of its own.
+  const server = createServer(options, (_, response) => {
+    response.writeHead(200, { connection: 'close' }).end();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  return {
+    port: (server.address() as AddressInfo).port,
+    use: (next: TestCertificate) => server.setSecureContext(contextOf(next)),
+  };
+}
+
+const bundleOf = (trustDomain: string, { root }: TestAuthority) => ({
+  apiVersion: 'bulwark.mesh/v1alpha1',
+  kind: 'TrustBundle',
+  metadata: { name: trustDomain },
+  spec: { trustDomain, bundle: root },
+});
+
+test('a server is verified by the roots of its own trust domain, whatever other names it has', {
+  timeout: 240_000,
+}, async (t) => {
+  const [bank, third] = [testAuthority('bank'), testAuthority('third')];
+  const LEDGER = 'spiffe://bank.test/ns/bank/sa/ledger';
+  const THIRD = 'spiffe://third.test/ns/a/sa/b';
+  const good = bank.issue({ uris: [LEDGER] });
+  const server = await startServer(t, good);
+  const objects = objectsOf(`
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: ledger, namespace: shop }
+spec:
+  hosts: [ledger.bank]
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  endpoints: [{ address: 127.0.0.1, ports: { http: ${server.port} } }]
+  subjectAltNames: ['${LEDGER}']
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: ledger, namespace: shop }
+spec: { host: ledger.bank, trafficPolicy: { tls: { mode: ISTIO_MUTUAL } } }
+`);
+  const bundles = [bundleOf('bank.test', bank), bundleOf('third.test', third)];
+  const mesh = new ExplicitMesh(
+    testMesh([groupObject('shop', 'caller'), ...objects, ...bundles]),
+    testAuthority(),
+  );
+  const caller = await mesh.start(t, { namespace: 'shop', name: 'caller' });
+  const ask = async (): Promise<number> => {
+    const call = { port: caller.httpProxyPort, data: httpRequest('http://ledger.bank/') };
+    return statusOf(await callPeer(call, /^HTTP\/1\.1 \d{3} /));
+  };
+  await waitUntil(async () => (await ask()) === 200, 'the server is taken');
+  for (const uris of [[THIRD, LEDGER], [LEDGER, THIRD], [LEDGER]]) {
+    server.use(third.issue({ uris }));
+    assert.equal(await ask(), 503, `${uris}`);
+  }
+  server.use(good);
+  assert.equal(await ask(), 200);
 });

@@ -11,8 +11,9 @@ import { asksAgent } from '#xds/generate/authz/agent-question.ts';
 import { authzExtensionConfigs } from '#xds/generate/authz/extension-configs.ts';
 import { revokedConfigs } from '#xds/generate/authz/revoked-configs.ts';
 import { BuildCache, IdentityCache } from '#xds/generate/build-cache.ts';
-import { ClientCredentials } from '#xds/generate/client-credentials.ts';
+import { ClientCredentials, type ClientSecrets } from '#xds/generate/client-credentials.ts';
 import { ConsistencyCheck } from '#xds/generate/consistency.ts';
+import { FederatedRoots } from '#xds/generate/federated-roots.ts';
 import { buildAgentCluster } from '#xds/generate/fixed-clusters.ts';
 import { GatewayBuilder, gatewayCredentials } from '#xds/generate/gateway/gateway-builder.ts';
 import {
@@ -21,7 +22,7 @@ import {
   servedWorkload,
 } from '#xds/generate/inbound-builder.ts';
 import { MtlsModes } from '#xds/generate/mtls-modes.ts';
-import { OutboundBuilder } from '#xds/generate/outbound-builder.ts';
+import { OutboundBuilder, type Upstreams } from '#xds/generate/outbound-builder.ts';
 import { type ResourceMap, SmallMaps } from '#xds/generate/resource-map.ts';
 import { RUNTIME } from '#xds/generate/runtime.ts';
 import type { GatewayPlace, ProxyNode } from '#xds/proxy-node.ts';
@@ -61,6 +62,7 @@ export class ConfigGenerator {
   readonly #jwt: JwtConfigs;
   readonly #gatewayJwt: JwtConfigs;
   readonly #gateways = new GatewayBuilder();
+  readonly #roots = new FederatedRoots();
   readonly #revoked: IdentityCache<[Revocations], readonly XdsResource[]>;
 
   /** `settings` are those of every mesh that it will be asked about. */
@@ -138,11 +140,20 @@ export class ConfigGenerator {
     return {
       clusters: this.#maps.extend(upstreams.clusters, inbound.clusters),
       endpoints: upstreams.endpoints,
-      secrets: secrets.resources,
+      secrets: this.#secretsOf(secrets, upstreams, mesh),
       listeners: this.#maps.extend(outbound.listeners, inbound.listeners),
       routes: outbound.routes,
       ports: inbound.ports,
     };
+  }
+
+  /** What clusters and listeners ask the control plane for. */
+  #secretsOf(
+    { resources }: ClientSecrets,
+    { foreignRoots }: Upstreams,
+    { trustBundles }: MeshSnapshot,
+  ): ResourceMap {
+    return this.#maps.extend(resources, this.#roots.of(foreignRoots, trustBundles));
   }
 
   /** What a gateway has: listeners for callers from outside, which lead to services. */
@@ -156,7 +167,8 @@ export class ConfigGenerator {
     const secrets = this.#credentials.secretsOf(proxy, mesh, gatewayCredentials(workload, seen));
     const { identity, gateway: place } = proxy;
     const client = { identity, interception: 'explicit', secrets } as const;
-    const { clusters, endpoints } = this.#outbound.upstreams(workload, mesh, client);
+    const upstreams = this.#outbound.upstreams(workload, mesh, client);
+    const { clusters, endpoints } = upstreams;
     const context = {
       ...this.#inbound.contextOf(authorization, proxy, mesh),
       ...this.#inbound.tcpHandling(authorization, { beside: [] }, mesh),
@@ -166,7 +178,7 @@ export class ConfigGenerator {
     return {
       clusters,
       endpoints,
-      secrets: secrets.resources,
+      secrets: this.#secretsOf(secrets, upstreams, mesh),
       listeners: this.#maps.of(listeners),
       routes: this.#maps.of(routes),
       ports: [],

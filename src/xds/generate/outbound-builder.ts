@@ -30,7 +30,7 @@ import {
   type OutboundListenerInput,
 } from '#xds/generate/outbound-listener.ts';
 import { listenerContext } from '#xds/generate/outbound-plan.ts';
-import { type OutboundPort, outboundPorts } from '#xds/generate/outbound-ports.ts';
+import { foreignRoots, type OutboundPort, outboundPorts } from '#xds/generate/outbound-ports.ts';
 import { buildOutboundRoute, type OutboundRouteInput } from '#xds/generate/outbound-routes.ts';
 import { redirectListeners, redirectRoutes, unknownCluster } from '#xds/generate/redirect-plan.ts';
 import {
@@ -55,6 +55,8 @@ export interface Upstreams {
   readonly endpoints: ResourceMap;
   /** Clusters with revoked servers, each with the revocations; the same map while it is empty. */
   readonly revokedBy: RevokedClusters;
+  /** The sets of roots of other trust domains that clusters name (FederatedRoots). */
+  readonly foreignRoots: ReturnType<typeof foreignRoots>;
 }
 
 type RevokedClusters = ReadonlyMap<string, string>;
@@ -237,6 +239,7 @@ export class OutboundBuilder {
       clusters: this.#maps.share(`clusters ${scope}`, resourceMap([...fixed, ...clusters])),
       endpoints: this.#maps.share(`endpoints ${scope}`, resourceMap(assignments)),
       revokedBy: revokedClusters(ports),
+      foreignRoots: foreignRoots(ports),
     };
   }
 

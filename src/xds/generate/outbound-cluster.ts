@@ -20,6 +20,7 @@ import type { ServerNames } from '#policy/tls/server-names.ts';
 import type { TlsOrigination } from '#policy/tls/upstream-tls.ts';
 import type { TrustDomain } from '#spiffe/spiffe-id.ts';
 import { openedAs, withAlpnOverride } from '#xds/generate/cluster-metadata.ts';
+import type { ServerRoots } from '#xds/generate/federated-roots.ts';
 import {
   httpProtocolOptions,
   type NamesFromRequests,
@@ -55,8 +56,7 @@ export type ClusterTls =
       readonly mode: 'mesh';
       readonly perEndpoint: boolean;
       readonly names: ServerNames;
-      /** Whether some of the names are of federated trust domains. */
-      readonly isFederated: boolean;
+      readonly roots: ServerRoots;
       readonly sni: string;
       /** As `connectionDomain` says; undefined while the mesh has one name only. */
       readonly ownDomain: TrustDomain | undefined;

@@ -14,6 +14,7 @@ import { serverNames } from '#policy/tls/server-names.ts';
 import { upstreamTls } from '#policy/tls/upstream-tls.ts';
 import type { TrustDomain } from '#spiffe/spiffe-id.ts';
 import type { AssignedEndpoint } from '#xds/generate/endpoint-assignment.ts';
+import { federatedRootsName, serverRoots } from '#xds/generate/federated-roots.ts';
 import type { UpstreamHttp } from '#xds/generate/http-protocol.ts';
 import { meshServerName, outboundClusterName } from '#xds/generate/naming.ts';
 import type {
@@ -134,7 +135,7 @@ function tlsOf(
         mode: 'mesh',
         perEndpoint,
         names,
-        isFederated: names.ids.some((id) => isOfOne(id, scope.federated)),
+        roots: serverRoots(names, scope.federated),
         sni: sni ?? meshServerName(port, subset, service.host),
         ownDomain: scope.ownDomain,
         revokedBy,
@@ -155,8 +156,13 @@ function allTakeMtls(scope: OutboundScope, endpoints: readonly Endpoint[]): bool
   return endpoints.length > 0 && scope.assign(endpoints).every(({ mtls }) => mtls);
 }
 
-function isOfOne(id: string, trustDomains: readonly TrustDomain[]): boolean {
-  return trustDomains.some((trustDomain) => id.startsWith(`spiffe://${trustDomain}/`));
+/** The sets of other trust domains by whose roots these verify their servers, each once. */
+export function foreignRoots(ports: readonly OutboundPort[]): readonly (readonly TrustDomain[])[] {
+  const sets = ports.flatMap(({ cluster: { tls } }) => {
+    const roots = tls.mode === 'mesh' ? tls.roots : 'own';
+    return typeof roots === 'string' ? [] : [[federatedRootsName(roots), roots] as const];
+  });
+  return [...new Map(sets).values()];
 }
 
 function discoveryOf(

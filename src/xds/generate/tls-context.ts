@@ -15,6 +15,7 @@ import {
 import type { TlsLimits } from '#model/tls-limits.ts';
 import type { ServerNames } from '#policy/tls/server-names.ts';
 import type { TlsOrigination } from '#policy/tls/upstream-tls.ts';
+import { federatedRootsName, type ServerRoots } from '#xds/generate/federated-roots.ts';
 import { CREDENTIAL } from '#xds/generate/naming.ts';
 import { typedConfig } from '#xds/generate/proto-values.ts';
 import { subjectAltName, uriPrefix } from '#xds/generate/san-matcher.ts';
@@ -35,13 +36,13 @@ const TLS_SOCKET = 'envoy.transport_sockets.tls';
 /** Whom a side of mutual TLS takes, and by which roots. */
 interface Peers {
   readonly names: readonly SubjectAltNameMatcher[];
-  /** By the roots of each peer's own trust domain, because some are of others. */
-  readonly areFederated: boolean;
+  /** By the roots of each peer's own trust domain, where some are of others. */
+  readonly roots: ServerRoots;
 }
 
 /** The workload's own certificate, and the mesh's roots with `names` as the only ones accepted. */
 function meshContext(
-  { names, areFederated }: Peers,
+  { names, roots }: Peers,
   alpn: readonly string[],
   limits: TlsLimits,
 ): CommonTlsContext {
@@ -53,10 +54,16 @@ function meshContext(
       case: 'combinedValidationContext',
       value: {
         defaultValidationContext: { matchTypedSubjectAltNames: [...names] },
-        validationContextSdsSecretConfig: agentSecret(areFederated ? 'FEDERATED_ROOTCA' : 'ROOTCA'),
+        validationContextSdsSecretConfig: secretOf(roots),
       },
     },
   });
+}
+
+function secretOf(roots: ServerRoots): SdsSecretConfig {
+  if (roots === 'own') return agentSecret('ROOTCA');
+  if (roots === 'every') return agentSecret('FEDERATED_ROOTCA');
+  return fromControlPlane(federatedRootsName(roots));
 }
 
 /** Trust domains whose identities may call. */
@@ -80,7 +87,7 @@ export function serverTls(
     configType: typedConfig(DownstreamTlsContextSchema, {
       requireClientCertificate: true,
       commonTlsContext: meshContext(
-        { names: callers, areFederated: federated.length > 0 },
+        { names: callers, roots: federated.length > 0 ? 'every' : 'own' },
         alpn,
         limits,
       ),
@@ -91,14 +98,13 @@ export function serverTls(
 /** Whom a client calls. */
 export interface MeshServer {
   readonly names: ServerNames;
-  /** Whether some of the names are of federated trust domains. */
-  readonly isFederated: boolean;
+  readonly roots: ServerRoots;
   readonly sni: string;
 }
 
 /** Mutual TLS as a client: the server must be one of `names`. */
 export function meshClientTls(
-  { names, isFederated, sni }: MeshServer,
+  { names, roots, sni }: MeshServer,
   alpn: readonly string[],
   limits: TlsLimits,
 ): TransportSocket {
@@ -107,7 +113,7 @@ export function meshClientTls(
     name: TLS_SOCKET,
     configType: typedConfig(UpstreamTlsContextSchema, {
       sni,
-      commonTlsContext: meshContext({ names: matchers, areFederated: isFederated }, alpn, limits),
+      commonTlsContext: meshContext({ names: matchers, roots }, alpn, limits),
     }),
   });
 }

@@ -107,7 +107,7 @@ function socketOf(
   const server = {
     names: { ids: asked.length > 0 ? asked : sans, idPrefixes: [] },
     sni: (tls.mode === 'mesh' && tls.sni) || sni,
-    isFederated: false,
+    roots: 'own' as const,
   };
   return meshClientTls(server, [], mesh);
 }
