@@ -1,9 +1,19 @@
 // bulwark server as a process: what it says, what it refuses to start with, and what survives.
 import assert from 'node:assert/strict';
-import { chmodSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { cp } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { after, describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { bulwark, DemoServer } from '../../tools/demo/demo-server.ts';
 import type { ManagedProcess } from '../kit/child-process.ts';
@@ -22,16 +32,6 @@ function start(test: TestContext, data: string, args: readonly string[] = []): M
 
 async function ready(server: ManagedProcess): Promise<void> {
   await server.waitForLine((line) => line === 'ready' || undefined, READY_MS_MAX);
-}
-
-/** A data folder as a first run leaves it. */
-async function usedFolder(test: TestContext): Promise<string> {
-  const data = join(temporaryDirectory(test), 'data');
-  const server = start(test, data);
-  await ready(server);
-  await server.stop();
-  assert.equal(server.exit?.code, 0, server.tail());
-  return data;
 }
 
 /** What a server that does not start says to the user; one line. */
@@ -55,6 +55,27 @@ function listening(test: TestContext): Promise<{ server: Server; port: number }>
 }
 
 describe('bulwark server', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'bw-'));
+  after(() => rmSync(directory, { recursive: true, force: true }));
+  let used: Promise<string> | undefined;
+
+  async function firstRun(test: TestContext): Promise<string> {
+    const data = join(directory, 'data');
+    const server = start(test, data);
+    await ready(server);
+    await server.stop();
+    assert.equal(server.exit?.code, 0, server.tail());
+    return data;
+  }
+
+  /** A data folder as a first run leaves it: of one run, a copy for each test. */
+  async function usedFolder(test: TestContext): Promise<string> {
+    used ??= firstRun(test);
+    const data = join(temporaryDirectory(test), 'data');
+    await cp(await used, data, { recursive: true, preserveTimestamps: true });
+    return data;
+  }
+
   it('says where it listens and writes a kubeconfig for its owner only', async (t) => {
     const data = join(temporaryDirectory(t), 'data');
     const server = start(t, data);
