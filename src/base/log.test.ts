@@ -57,6 +57,25 @@ describe('the log', () => {
     assert.match(text, /\[3 bytes\]/);
   });
 
+  it('sees each kind of secret when it is the only one', () => {
+    const hidden = 'Zm9vYmFyYmF6cXV4';
+    const texts = [
+      `a -----BEGIN PRIVATE KEY-----${hidden}`,
+      `(-----BEGIN EC PRIVATE KEY-----\n${hidden}\n-----END EC PRIVATE KEY-----)`,
+      `x=eyJhbGciOiJub25l.${hidden}.`,
+      `bwj_photo_0123456789abcdef_${hidden}`,
+      `BEARER ${hidden}`,
+      `basic\t${hidden}`,
+    ];
+    for (const text of texts) {
+      const { lines, log } = capture();
+      log.error('a', { text });
+      log.error(text);
+      assert.equal(lines.length, 2);
+      assert.ok(!lines.join('').includes(hidden), text);
+    }
+  });
+
   it('survives circular and very long fields', () => {
     const { lines, log } = capture();
     const circular: Record<string, unknown> = {};

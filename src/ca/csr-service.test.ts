@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { subtle, type webcrypto } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { GRPC_STATUS } from '#base/grpc/grpc.ts';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { GRPC_STATUS, type GrpcCall } from '#base/grpc/grpc.ts';
+import { IstioCertificateRequestSchema } from '#gen/bulwark/istio/v1/auth/ca_pb.js';
 import { isCertificateOfKey, parseCertificatesPem } from '#pki/certificate.ts';
 import { identityOfCertificate } from '#pki/certificate-identity.ts';
 import { buildCsr } from '#pki/csr.ts';
@@ -13,6 +15,8 @@ import { parseSpiffeId } from '#spiffe/spiffe-id.ts';
 import { CALLER, openCsrService, refused, signingRefused } from '../../test/kit/csr-service.ts';
 import { x509 } from '../../test/kit/peculiar-x509.ts';
 import { ROOT_TTL_MS } from '../../test/kit/test-root.ts';
+
+const METHOD = '/istio.v1.auth.IstioCertificateService/CreateCertificate';
 
 /** A request of any kind, by another implementation. */
 async function foreignCsr(
@@ -46,6 +50,28 @@ describe('a caller with a good token', () => {
     assert.equal(await counted('citadel_server_success_cert_issuance_count'), 1);
     assert.equal(await counted('bulwark_ca_csr_foreign_names_total'), 0);
     assert.ok(lines.some((line) => line.includes(leaf.serial) && line.includes(CALLER)));
+  });
+
+  it('costs no signal of its end, which nobody waits for', async (t) => {
+    const { service } = await openCsrService(t);
+    const csr = buildCsr(CALLER, generateKeyPair());
+    const message = create(IstioCertificateRequestSchema, { csr });
+    let signals = 0;
+    const call: GrpcCall = {
+      path: METHOD,
+      metadata: { authorization: 'Bearer good' },
+      peer: { address: '127.0.0.1:1', verifiedCertificate: undefined, channelBinding: undefined },
+      get signal() {
+        signals += 1;
+        return new AbortController().signal;
+      },
+    };
+    const answer = await service.unary?.[METHOD]?.(
+      toBinary(IstioCertificateRequestSchema, message),
+      call,
+    );
+    assert.ok(answer && answer.length > 0);
+    assert.equal(signals, 0);
   });
 
   it('gets its own identity when it asks for another, counted and logged', async (t) => {

@@ -78,7 +78,8 @@ async function createCertificate(
     const { address: peer, verifiedCertificate } = call.peer;
     const certificate = caller.method === 'certificate' ? verifiedCertificate : undefined;
     const isAgent = call.metadata[AGENT_MARK] !== undefined;
-    return await issue(bytes, { caller, peer, certificate, isAgent, signal: call.signal }, parts);
+    const asking = { caller, peer, certificate, isAgent, untilEnd: () => call.signal };
+    return await issue(bytes, asking, parts);
   } catch (error) {
     const refusal = refusalOf(error);
     if (!refusal) throw error;
@@ -96,8 +97,8 @@ interface Asking {
   readonly certificate?: Uint8Array | undefined;
   /** Whether it says that it is an agent, which will come back after a restart of this server. */
   readonly isAgent: boolean;
-  /** Aborts when the call ends. */
-  readonly signal: AbortSignal;
+  /** Gives what aborts when the call ends: for those who wait, since each abort costs 30 µs. */
+  readonly untilEnd: () => AbortSignal;
   /** What the certificate is for, when it is not for a workload. */
   readonly use?: string;
 }
@@ -145,7 +146,7 @@ async function serveAuthority(
   if (wish === 'lists') {
     if (asking.certificate) intermediates.checkProof(asking.certificate);
     const text = wishOf(request, 'BulwarkLists');
-    return [await intermediates.listsFor({ identity, text, signal: asking.signal })];
+    return [await intermediates.listsFor({ identity, text, signal: asking.untilEnd() })];
   }
   if (wish !== 'intermediate') {
     const message = `nobody knows the kind of authority ${JSON.stringify(wish.slice(0, 64))}`;
@@ -156,7 +157,7 @@ async function serveAuthority(
   rate.take(identity);
   await caller.claim?.();
   const lists = wishOf(request, 'BulwarkLists');
-  const { signal } = asking;
+  const signal = asking.untilEnd();
   const issued = await intermediates.issue({ identity, publicKey, lists, signal });
   const use = 'intermediate authority';
   await keepRecord(issued, { ...asking, isAgent: false, use }, parts);
