@@ -1,6 +1,7 @@
 // AZ-4, GW-1: every action of policies, for HTTP and for connections, holds at a gateway, however
 // the policy selects it; what was denied there is recorded as the gateway's.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import type { AccessRecord, AuditView } from '#admin/audit.ts';
 import { ADMIN_PATHS } from '#admin/contract.ts';
@@ -18,7 +19,7 @@ import {
   policyYaml,
   yamlOf,
 } from '../kit/mesh-objects.ts';
-import { callPeer, httpRequest, statusOf } from '../kit/peer-call.ts';
+import { callPeer, httpRequest, openPeer, statusOf } from '../kit/peer-call.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
 import type { TestCertificate } from '../kit/test-authority.ts';
 import { waitUntil } from '../kit/wait-until.ts';
@@ -139,6 +140,8 @@ async function startGateway(t: TestContext) {
     return { namespace, serviceAccount: name, group: name, name: `${name}-1`, ...more };
   };
   await mesh.runAgent('agent', {
+    // Longer than the test waits: what ends does not end for that.
+    drainDuration: '5m',
     workloads: [
       workload('greet', 'hello', { app: { ports: own } }),
       workload('4-edge', 'gate', { mode: 'gateway', bindAddress: '127.0.0.1' }),
@@ -173,6 +176,19 @@ test('policies of every action hold at a gateway', { timeout: 240_000 }, async (
   };
   const isUp = async () => (await ask('/')) === 200 && (await echoes('tcp')) && echoes('tls');
   await waitUntil(isUp, 'everything is served');
+  await t.test('a revocation ends silent connections to workloads through it', async (t) => {
+    const socket = openPeer({ port: ports.tcp, data: '' });
+    t.after(() => socket.destroy());
+    socket.on('error', () => socket.destroy());
+    socket.write('hello');
+    await once(socket, 'data');
+    socket.resume();
+    await mesh.command('cert', 'revoke', '--serial', 'ab12');
+    await waitUntil(() => socket.closed, 'it ends', { withinMs: 60_000 });
+    await waitUntil(() => echoes('tcp'), 'others are let in');
+    await mesh.command('cert', 'unrevoke', '--serial', 'ab12');
+  });
+
   await t.test('the status of objects of the Gateway API says that it is', async () => {
     const isTold = async () => {
       const own = await mesh.get<ApiObject & Told>(`${GATEWAY_API}/4-edge/gateways/outside`);

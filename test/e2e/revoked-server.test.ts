@@ -9,7 +9,7 @@ import { accountsYaml, serviceYaml, workloadOf, yamlOf } from '../kit/mesh-objec
 import { RealMesh } from '../kit/real-mesh.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
-const ACCOUNTS = ['caller', 'web', 'other'];
+const ACCOUNTS = ['caller', 'hasty', 'web', 'other'];
 const SERVERS = ['web', 'other'];
 const OBJECTS = yamlOf(
   accountsYaml('shop', ...ACCOUNTS),
@@ -82,6 +82,22 @@ test('a client gives up its connections to a revoked server', { timeout: 240_000
       await cert('revoke', '--identity', identity);
       await measured('HTTP goes there no more', WITHIN_MS, async () => (await askWeb()) === 503);
       assert.equal(await askOther(), 200);
+    });
+    await cert('unrevoke', '--identity', identity);
+    await waitUntil(async () => (await askWeb()) === 200, 'it is back', { withinMs: 60_000 });
+  });
+
+  await t.test('of TCP, when they are silent, after the drain time', async () => {
+    const ready = await mesh.startAgent('hasty', {
+      drainDuration: '1s',
+      workloads: [workloadOf('hasty', more)],
+    });
+    const tcp = await openTcp(t, (await ready('hasty')).ports.upstreams[0]?.listen ?? 0);
+    tcp.resume();
+    const { envoy } = await web('web');
+    await withStopped([await mesh.agentPid('web'), envoy.pid ?? 0], async () => {
+      await cert('revoke', '--identity', identity);
+      await waitUntil(() => tcp.closed, 'TCP is closed', { withinMs: WITHIN_MS });
     });
     await cert('unrevoke', '--identity', identity);
     await waitUntil(async () => (await askWeb()) === 200, 'it is back', { withinMs: 60_000 });
