@@ -7,27 +7,14 @@ import { startAgent } from '../kit/agent.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { KeepAliveClient } from '../kit/keep-alive-client.ts';
 import { testMesh } from '../kit/mesh.ts';
+import { serviceYaml } from '../kit/mesh-objects.ts';
 import { groupObject, objectsOf } from '../kit/objects.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
 const READY = { withinMs: 60_000 };
 const CALL = { target: 'http://backend.web/' };
 
-const SERVICE = objectsOf(`
-apiVersion: v1
-kind: Service
-metadata: { name: backend, namespace: web }
-spec:
-  selector: { app: backend }
-  ports: [{ name: http, port: 80, targetPort: http }]
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: backend, namespace: web }
-spec:
-  metadata: { labels: { app: backend } }
-  template: { serviceAccount: backend, ports: { http: 8080 } }
-`);
+const SERVICE = objectsOf(serviceYaml('web', 'backend'));
 
 test('an agent outlives its own certificates', { timeout: 240_000 }, async (t) => {
   const control = new FakeControlPlane(t, testMesh([...SERVICE, groupObject('web', 'caller')]));

@@ -2,24 +2,28 @@ import assert from 'node:assert/strict';
 import { existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { parseAllDocuments } from 'yaml';
 import { EnvoyAdmin } from '#agent/envoy/admin-client.ts';
-import type { ApiObject } from '#api/object.ts';
+import { parseCsrPem } from '#pki/csr.ts';
 import { FakeControlPlane } from '../fakes/fake-control-plane.ts';
 import { filesBelow, isAlive, startAgent, TEST_TOKEN, type TestAgent } from '../kit/agent.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { KeepAliveClient, SteadyLoad } from '../kit/keep-alive-client.ts';
 import { testMesh } from '../kit/mesh.ts';
+import { groupYaml, policyYaml, serviceYaml, strictYaml, yamlOf } from '../kit/mesh-objects.ts';
+import { objectsOf } from '../kit/objects.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
 const PHOTOS = { target: 'http://backend.shop/photos?key=secret' };
 const READY = { withinMs: 60_000 };
+/** A request for a certificate, and nothing beside it. */
+const ONE_REQUEST =
+  /^-----BEGIN CERTIFICATE REQUEST-----\n[\w+/=\n]+-----END CERTIFICATE REQUEST-----\n?$/;
 
 /**
  * A control plane, a backend application, and one agent with the workloads `backend` and `caller`.
  */
 async function startMesh(t: TestContext, certificateLifetimeMs = 3_600_000) {
-  const control = new FakeControlPlane(t, testMesh(objects(OBJECTS)));
+  const control = new FakeControlPlane(t, testMesh(objectsOf(OBJECTS)));
   control.authority.lifetimeMs = certificateLifetimeMs;
   await control.start();
   const port = await startEchoApp(t, 'backend');
@@ -147,13 +151,13 @@ test('an agent and its Envoys', async (t) => {
     const before = control.connected.length;
     await control.start();
     await waitUntil(() => control.connected.length >= before + 2, 'both Envoys are back');
-    control.mesh.remove(...objects(OBJECTS).filter(({ kind }) => kind === 'AuthorizationPolicy'));
+    control.mesh.remove(...objectsOf(OBJECTS).filter(({ kind }) => kind === 'AuthorizationPolicy'));
     control.publish();
     await waitUntil(
       async () => (await client.ask({ target: 'http://backend.shop/admin' })).status === 200,
       'the change is in force',
     );
-    control.mesh.put(...objects(OBJECTS).filter(({ kind }) => kind === 'AuthorizationPolicy'));
+    control.mesh.put(...objectsOf(OBJECTS).filter(({ kind }) => kind === 'AuthorizationPolicy'));
   });
 
   await t.test('start again, on the same ports, when Envoy is killed', async () => {
@@ -238,49 +242,46 @@ test('certificates rotate under load without a failed request or a restart', asy
   assert.deepEqual(report.failures, []);
   assert.equal(agent.workload('caller').envoy.pid, envoy.pid);
   assert.equal(agent.workload('caller').envoy.restarts, 0);
+
+  await t.test('each for the same identity, and for a new key that stays here', async () => {
+    // One that was sent again after a failure is the same.
+    const requests = new Set(control.authority.requests);
+    const keys = new Map<string, Set<string>>();
+    for (const request of requests) {
+      assert.match(request, ONE_REQUEST);
+      const { publicKey, requested } = parseCsrPem(request);
+      const [identity = '', ...others] = requested.names.uris;
+      assert.deepEqual(others, []);
+      const key = Buffer.from(publicKey.spki).toString('hex');
+      keys.set(identity, (keys.get(identity) ?? new Set()).add(key));
+    }
+    const identities = ['shop/sa/backend', 'web/sa/caller'];
+    const expected = identities.map((one) => `spiffe://cluster.local/ns/${one}`);
+    assert.deepEqual([...keys.keys()].sort(), expected);
+    const distinct = [...keys.values()].reduce((sum, { size }) => sum + size, 0);
+    assert.equal(distinct, requests.size);
+    // Who called, by the word of the Envoy that let it in.
+    assert.match(
+      (await client.ask(PHOTOS)).body,
+      /URI=spiffe:\/\/cluster\.local\/ns\/web\/sa\/caller"/,
+    );
+  });
 });
 
 function serialOf(agent: TestAgent, name: string): string | undefined {
   return agent.workload(name).certificate?.serial;
 }
 
-function objects(yaml: string): ApiObject[] {
-  return parseAllDocuments(yaml).map((document) => document.toJS() as ApiObject);
-}
-
-const OBJECTS = `
-apiVersion: v1
-kind: Service
-metadata: { name: backend, namespace: shop }
-spec:
-  selector: { app: backend }
-  ports: [{ name: http, port: 80, targetPort: http }]
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: backend, namespace: shop }
-spec:
-  metadata: { labels: { app: backend } }
-  template: { serviceAccount: backend, ports: { http: 8080 } }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadGroup
-metadata: { name: caller, namespace: web }
-spec:
-  metadata: { labels: { app: caller } }
-  template: { serviceAccount: caller }
----
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: { name: default, namespace: shop }
-spec: { mtls: { mode: STRICT } }
----
-apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
-metadata: { name: photos-only, namespace: shop }
-spec:
-  action: ALLOW
-  rules:
-    - from: [{ source: { principals: [cluster.local/ns/web/sa/caller] } }]
+const OBJECTS = yamlOf(
+  serviceYaml('shop', 'backend'),
+  groupYaml('web', 'caller'),
+  strictYaml('shop'),
+  policyYaml(
+    'shop',
+    'photos-only',
+    `{ action: ALLOW, rules: [{
+      from: [{ source: { principals: [cluster.local/ns/web/sa/caller] } }],
       to: [{ operation: { paths: [/photos] } }]
-`;
+    }] }`,
+  ),
+);

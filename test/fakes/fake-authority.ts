@@ -33,6 +33,8 @@ export class FakeAuthority implements CertificateAuthority {
   tamper: (chain: readonly string[]) => readonly string[] = (chain) => chain;
   /** Tokens that came with the calls; `certificate` for each call that came with one. */
   readonly tokens: string[] = [];
+  /** The requests that came with the calls, PEM. */
+  readonly requests: string[] = [];
   readonly rootPem: PemText;
   readonly #clock: Clock;
   readonly #keys = generateKeyPair();
@@ -58,6 +60,7 @@ export class FakeAuthority implements CertificateAuthority {
     credential: CaCredential,
   ): Promise<readonly string[]> {
     this.tokens.push(credential instanceof Secret ? credential.reveal() : 'certificate');
+    this.requests.push(csr);
     if (this.failure !== undefined) throw this.failure;
     const { publicKey, requested } = parseCsrPem(csr);
     const uris = this.identity === undefined ? requested.names.uris : [this.identity];
