@@ -45,10 +45,13 @@ export function parseCertificate(der: Uint8Array): Certificate {
   const signature = fields.bitString();
   fields.end();
   const signatureAlgorithm = parseSignatureAlgorithm(algorithm, WHAT);
-  return { der, tbs, signature, signatureAlgorithm, ...parseTbs(tbs, algorithm) };
+  return parseTbs({ der, tbs, signature, signatureAlgorithm }, algorithm);
 }
 
-function parseTbs(tbs: Uint8Array, algorithm: Uint8Array) {
+type Outer = Pick<Certificate, 'der' | 'tbs' | 'signature' | 'signatureAlgorithm'>;
+
+function parseTbs(outer: Outer, algorithm: Uint8Array): Certificate {
+  const { der, tbs, signature, signatureAlgorithm } = outer;
   const fields = new DerReader(tbs, WHAT).inside(TAG.sequence);
   const version = fields.inside(VERSION_TAG);
   if (version.smallInteger() !== 2) throw fields.malformed('it is not of version 3');
@@ -66,7 +69,19 @@ function parseTbs(tbs: Uint8Array, algorithm: Uint8Array) {
   for (const tag of [ISSUER_ID_TAG, SUBJECT_ID_TAG]) if (fields.nextIs(tag)) fields.contents(tag);
   const extensions = fields.isAtEnd ? NO_EXTENSIONS : extensionsOf(fields);
   fields.end();
-  return { serial, issuer, subject, notBeforeAt, notAfterAt, spki, ...extensions };
+  return {
+    ...extensions,
+    der,
+    tbs,
+    serial,
+    issuer,
+    subject,
+    notBeforeAt,
+    notAfterAt,
+    spki,
+    signatureAlgorithm,
+    signature,
+  };
 }
 
 function serialOf(fields: DerReader): string {

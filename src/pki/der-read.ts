@@ -192,17 +192,17 @@ export class DerReader {
     const hour = this.#digits(rest + 4, 2);
     const minute = this.#digits(rest + 6, 2);
     const second = this.#digits(rest + 8, 2);
-    const atMs = Date.UTC(year, month - 1, day, hour, minute, second);
-    const read = new Date(atMs);
     const exists =
       year >= 1000 &&
-      read.getUTCMonth() === month - 1 &&
-      read.getUTCDate() === day &&
+      month >= 1 &&
+      month <= 12 &&
+      day >= 1 &&
+      day <= daysOf(month, year) &&
       hour < 24 &&
       minute < 60 &&
       second < 60;
     if (!exists) throw this.malformed('a time does not exist');
-    return atMs;
+    return Date.UTC(year, month - 1, day, hour, minute, second);
   }
 
   /** The number that `length` decimal digits make. */
@@ -246,6 +246,16 @@ export class DerReader {
     this.#start = start;
     this.#offset = start + length;
   }
+}
+
+/** @param month from 1 to 12 */
+function daysOf(month: number, year: number): number {
+  if (month === 2) return isLeap(year) ? 29 : 28;
+  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
+}
+
+function isLeap(year: number): boolean {
+  return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
 }
 
 /** Bytes as text, one character for each. */

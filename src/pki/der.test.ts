@@ -82,6 +82,19 @@ describe('DER, written and read back', () => {
     assert.equal(encodeDer(time(Date.UTC(2050, 0) - 1)).length, 15);
     assert.equal(encodeDer(time(Date.UTC(2050, 0))).length, 17);
   });
+
+  it('knows which days there are', () => {
+    for (const year of [1000, 1900, 1999, 2000, 2023, 2024, 2096, 2100, 2400])
+      for (let month = 0; month <= 13; month += 1)
+        for (let day = 0; day <= 32; day += 1) {
+          const atMs = Date.UTC(year, month - 1, day);
+          const written = new Date(atMs).toISOString().slice(0, 10).replaceAll('-', '');
+          const digits = [month, day].map((value) => String(value).padStart(2, '0')).join('');
+          const from = reader(element(TAG.generalizedTime, `${year}${digits}000000Z`));
+          if (written === `${year}${digits}`) assert.equal(from.time(), atMs);
+          else assert.throws(() => from.time(), isMalformed);
+        }
+  });
 });
 
 describe('the DER reader refuses', () => {

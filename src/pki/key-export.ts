@@ -22,6 +22,13 @@ const COORDINATE_BYTES = 32;
 /** Tag for an uncompressed point, x, y. */
 const POINT_BYTES = 1 + 2 * COORDINATE_BYTES;
 const POINT_AT = P256_PRIVATE_HEAD.length + COORDINATE_BYTES + P256_POINT_HEAD.length;
+/**
+ * Where private keys are written before they become text, one at a time, each cleared at once:
+ * memory of our own, since bytes from the pool of Buffer would stay there.
+ */
+const P256_PRIVATE = Buffer.alloc(POINT_AT + POINT_BYTES);
+P256_PRIVATE.set(P256_PRIVATE_HEAD);
+P256_PRIVATE.set(P256_POINT_HEAD, POINT_AT - P256_POINT_HEAD.length);
 
 /** By key: those that are made here are asked for more than once. */
 const exported = new WeakMap<KeyObject, Uint8Array>();
@@ -52,22 +59,19 @@ export function keyPairToPem({ privateKey, publicKey }: KeyPair): Secret<PemText
   if (kindOfKey(privateKey) !== 'P-256')
     return new Secret(privateKey.export({ type: 'pkcs8', format: 'pem' }) as PemText);
   const numbers = privateKey.export({ format: 'jwk' });
-  // Memory of its own, which is cleared: bytes from the pool of Buffer would stay there.
-  const der = Buffer.alloc(POINT_AT + POINT_BYTES);
-  der.set(P256_PRIVATE_HEAD);
+  const der = P256_PRIVATE;
   der.write(numbers.d ?? '', P256_PRIVATE_HEAD.length, COORDINATE_BYTES, 'base64url');
-  der.set(P256_POINT_HEAD, P256_PRIVATE_HEAD.length + COORDINATE_BYTES);
   writePoint(der, POINT_AT, numbers);
-  const pem = encodePem('PRIVATE KEY', der);
-  der.fill(0);
   const spki = newP256Spki();
-  writePoint(spki, P256_SPKI_HEAD.length, numbers);
+  der.copy(spki, P256_SPKI_HEAD.length, POINT_AT);
   exported.set(publicKey, spki);
+  const pem = encodePem('PRIVATE KEY', der);
+  der.fill(0, P256_PRIVATE_HEAD.length, POINT_AT - P256_POINT_HEAD.length);
   return new Secret(pem);
 }
 
 function newP256Spki(): Buffer {
-  const spki = Buffer.alloc(P256_SPKI_HEAD.length + POINT_BYTES);
+  const spki = Buffer.allocUnsafe(P256_SPKI_HEAD.length + POINT_BYTES);
   spki.set(P256_SPKI_HEAD);
   return spki;
 }

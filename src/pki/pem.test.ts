@@ -28,7 +28,40 @@ describe('PEM', () => {
     assert.equal(decodePem(text, LABELS).length, 2);
   });
 
+  it('takes white space anywhere in the base64', () => {
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ minLength: 1, maxLength: 200 }),
+        fc.array(fc.tuple(fc.nat(), fc.constantFrom('\n', ' ', '\t', '\r\n')), { maxLength: 4 }),
+        (bytes, spaces) => {
+          let [, content = ''] = encodePem('CERTIFICATE', bytes).split('-----\n');
+          content = content.replace('-----END CERTIFICATE', '');
+          for (const [place, space] of spaces) {
+            const at = place % (content.length + 1);
+            content = `${content.slice(0, at)}${space}${content.slice(at)}`;
+          }
+          const text = `-----BEGIN CERTIFICATE-----\n${content}-----END CERTIFICATE-----\n`;
+          assert.deepEqual(decodePem(text, LABELS), [bytes]);
+        },
+      ),
+    );
+  });
+
+  /** Two lines, the first one full: read without a copy. */
+  const [, first = '', second = ''] = encodePem('CERTIFICATE', new Uint8Array(50)).split('\n');
+  const lines = (...texts: readonly string[]): string =>
+    `-----BEGIN CERTIFICATE-----\n${texts.join('\n')}\n-----END CERTIFICATE-----\n`;
+
+  it('takes two lines', () => {
+    assert.deepEqual(decodePem(lines(first, second), LABELS), [new Uint8Array(50)]);
+  });
+
   const refused = {
+    'a full line that ends in padding': lines(`${first.slice(2)}==`, second),
+    'a full line of padding': lines('='.repeat(64), second),
+    'a line that is cut off after a full one': lines(first, second.slice(1)),
+    'padding that is missing after a full line': lines(first, second.replaceAll('=', '')),
+    'a character too many after a full line': lines(first, `A${second}`),
     'an empty text': '',
     'text before a block': `subject=x\n${block}`,
     'text after a block': `${block}x`,

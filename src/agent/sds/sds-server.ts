@@ -202,15 +202,27 @@ function resourcesOf(secret: WorkloadSecret): ReadonlyMap<string, RepeatableSecr
     resource(WORKLOAD_SECRET_NAME, chainPem, (padding) =>
       encodeTlsCertificate(WORKLOAD_SECRET_NAME, `${chainPem}${padding}`, privateKeyPem.reveal()),
     ),
-    resource(ROOT_SECRET_NAME, `${rootsPem}${crlPem}${isLeafOnly}`, (padding) =>
-      encodeValidationContext(ROOT_SECRET_NAME, {
-        rootsPem: `${rootsPem}${padding}`,
-        crlPem,
-        isLeafOnly,
-      }),
-    ),
+    rootResource({ rootsPem, crlPem, isLeafOnly }),
     ...(byDomain.size === 0 ? [] : [federatedResource(byDomain)]),
   ]);
+}
+
+type Roots = Required<Pick<WorkloadSecret, 'rootsPem' | 'crlPem' | 'isLeafOnly'>>;
+
+/** The last ones: they are the same for long, and for nearly every workload. */
+let lastRoots: { readonly roots: Roots; readonly entry: [string, RepeatableSecret] } | undefined;
+
+function rootResource(roots: Roots): [string, RepeatableSecret] {
+  const { rootsPem, crlPem, isLeafOnly } = roots;
+  const last = lastRoots?.roots;
+  const isSame =
+    last?.rootsPem === rootsPem && last.crlPem === crlPem && last.isLeafOnly === isLeafOnly;
+  if (lastRoots && isSame) return lastRoots.entry;
+  const entry = resource(ROOT_SECRET_NAME, `${rootsPem}${crlPem}${isLeafOnly}`, (padding) =>
+    encodeValidationContext(ROOT_SECRET_NAME, { ...roots, rootsPem: `${rootsPem}${padding}` }),
+  );
+  lastRoots = { roots, entry };
+  return entry;
 }
 
 /** Its own trust domain by all its names, and those that it is federated with. */

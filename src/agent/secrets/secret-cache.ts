@@ -68,6 +68,7 @@ const FIRST_RETRY_MS_MAX = 5000;
  * often.
  */
 const LOOK_MS_MAX = 60_000;
+const NOTHING = Promise.resolve(undefined);
 
 /**
  * The key and certificate of one workload. Each certificate has a key of its own, made here, that
@@ -158,7 +159,7 @@ export class SecretCache implements Component {
     const { metrics, log, lanes } = this.#deps;
     const { signal } = this.#closing;
     // Whoever is closed while it waits for its turn asks for nothing.
-    const secret = await lanes.run(async () => (signal.aborted ? undefined : this.#obtain()));
+    const secret = await lanes.run(() => (signal.aborted ? NOTHING : this.#obtain()));
     if (!secret || signal.aborted) return;
     if (this.#secret) {
       this.#renewals += 1;
@@ -172,8 +173,9 @@ export class SecretCache implements Component {
       reason,
       why: message,
       serial: secret.serial,
-      notAfter: new Date(secret.notAfterAt).toISOString(),
-      renewAt: new Date(this.#renewAt).toISOString(),
+      // As text only where it is written.
+      notAfter: new Date(secret.notAfterAt),
+      renewAt: new Date(this.#renewAt),
     });
     this.#options.onSecret(secret);
   }
