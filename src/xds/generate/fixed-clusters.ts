@@ -4,7 +4,7 @@ import {
   Cluster_LbPolicy,
   ClusterSchema,
 } from '#gen/envoy-api/envoy/config/cluster/v3/cluster_pb.js';
-import { heldAt, heldBy } from '#xds/generate/held-port.ts';
+import { heldEndpoint } from '#xds/generate/held-port.ts';
 import { httpProtocolOptions, type UpstreamHttp } from '#xds/generate/http-protocol.ts';
 import {
   CLUSTER_NAMES,
@@ -106,29 +106,7 @@ export function buildInboundCluster(input: InboundClusterInput): XdsResource {
   if (interception === 'redirect')
     return resource(name, { ...originalDestination(http), ...FROM_PROXY });
   return resource(name, {
-    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
     typedExtensionProtocolOptions: httpProtocolOptions(http),
-    ...(holdSocket !== undefined && {
-      healthChecks: [heldBy(`port ${port}`)],
-      closeConnectionsOnHostHealthFailure: true,
-    }),
-    loadAssignment: {
-      clusterName: name,
-      endpoints: [
-        {
-          lbEndpoints: [
-            {
-              hostIdentifier: {
-                case: 'endpoint',
-                value: {
-                  address: socketAddress('127.0.0.1', port),
-                  ...(holdSocket !== undefined && heldAt(holdSocket)),
-                },
-              },
-            },
-          ],
-        },
-      ],
-    },
+    ...heldEndpoint({ name, port, address: socketAddress('127.0.0.1', port), holdSocket }),
   });
 }

@@ -4,6 +4,7 @@ import {
   Cluster_DiscoveryType,
   ClusterSchema,
 } from '#gen/envoy-api/envoy/config/cluster/v3/cluster_pb.js';
+import type { AddressSchema } from '#gen/envoy-api/envoy/config/core/v3/address_pb.js';
 import type { HealthCheckSchema } from '#gen/envoy-api/envoy/config/core/v3/health_check_pb.js';
 import type { EndpointSchema } from '#gen/envoy-api/envoy/config/endpoint/v3/endpoint_components_pb.js';
 import { duration, type Init } from '#xds/generate/proto-values.ts';
@@ -34,7 +35,7 @@ const IDLE_MS = 24 * 3_600_000;
  * A check that holds for as long as the agent keeps a connection, on which `said` was said. When it
  * ends, Envoy asks again.
  */
-export function heldBy(said: string): Init<typeof HealthCheckSchema> {
+function heldBy(said: string): Init<typeof HealthCheckSchema> {
   const payload = (text: string) => ({
     payload: { case: 'text' as const, value: Buffer.from(`${text}\n`).toString('hex') },
   });
@@ -56,10 +57,49 @@ export function heldBy(said: string): Init<typeof HealthCheckSchema> {
   };
 }
 
-/** For an endpoint: where its check goes instead of to the endpoint itself. */
-export function heldAt(socket: string): Pick<Init<typeof EndpointSchema>, 'healthCheckConfig'> {
+/** Where the connections of a port go on. */
+interface HeldEndpoint {
+  /** The cluster. */
+  readonly name: string;
+  readonly port: number;
+  readonly address: NonNullable<Init<typeof EndpointSchema>['address']>;
+  /** The unix socket of the agent that ends its TCP connections; undefined = nobody does. */
+  readonly holdSocket: string | undefined;
+}
+
+/**
+ * What a cluster with this one endpoint says: with an agent that holds the port, the check goes to
+ * its socket instead of to the endpoint, and connections end with it.
+ */
+export function heldEndpoint(held: HeldEndpoint): Init<typeof ClusterSchema> {
+  const { name, port, address, holdSocket } = held;
+  const isHeld = holdSocket !== undefined && {
+    healthChecks: [heldBy(`port ${port}`)],
+    closeConnectionsOnHostHealthFailure: true,
+  };
+  const checked = holdSocket !== undefined && {
+    healthCheckConfig: { address: pipe(holdSocket) },
+  };
   return {
-    healthCheckConfig: { address: { address: { case: 'pipe', value: { path: socket } } } },
+    ...isHeld,
+    ...oneEndpoint(name, { address, ...checked }),
+  };
+}
+
+function pipe(path: string): Init<typeof AddressSchema> {
+  return { address: { case: 'pipe', value: { path } } };
+}
+
+function oneEndpoint(
+  clusterName: string,
+  value: Init<typeof EndpointSchema>,
+): Init<typeof ClusterSchema> {
+  return {
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+    loadAssignment: {
+      clusterName,
+      endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value } }] }],
+    },
   };
 }
 
@@ -73,24 +113,9 @@ export function buildHeldPolicy({ socket, port, tcpPolicy }: HeldPolicyInput): X
   const name = `policy|${port}|${version}`;
   const cluster: Init<typeof ClusterSchema> = {
     name,
-    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
     connectTimeout: duration(CONNECT_MS_MAX),
     healthChecks: [heldBy(`policy ${port} ${version}`)],
-    loadAssignment: {
-      clusterName: name,
-      endpoints: [
-        {
-          lbEndpoints: [
-            {
-              hostIdentifier: {
-                case: 'endpoint',
-                value: { address: { address: { case: 'pipe', value: { path: socket } } } },
-              },
-            },
-          ],
-        },
-      ],
-    },
+    ...oneEndpoint(name, { address: pipe(socket) }),
   };
   return encodeResource(TYPE_URL.cluster, name, ClusterSchema, create(ClusterSchema, cluster));
 }

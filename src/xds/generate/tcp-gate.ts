@@ -1,8 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import {
-  Cluster_DiscoveryType,
-  ClusterSchema,
-} from '#gen/envoy-api/envoy/config/cluster/v3/cluster_pb.js';
+import { ClusterSchema } from '#gen/envoy-api/envoy/config/cluster/v3/cluster_pb.js';
 import {
   type Filter,
   type FilterChain,
@@ -24,7 +21,7 @@ import {
   GATE_PEER_KEY,
   gateMatcher,
 } from '#xds/generate/authz/gate-matcher.ts';
-import { heldAt, heldBy } from '#xds/generate/held-port.ts';
+import { heldEndpoint } from '#xds/generate/held-port.ts';
 import { CLUSTER_NAMES } from '#xds/generate/naming.ts';
 import { duration, type Init, typedConfig } from '#xds/generate/proto-values.ts';
 import { tcpProxy } from '#xds/generate/tcp-proxy.ts';
@@ -99,39 +96,14 @@ export interface GateClusterInput {
 /** The cluster that leads to a gate. */
 export function buildGateCluster({ port, holdSocket }: GateClusterInput): XdsResource {
   const name = gateName(port);
+  const listener = {
+    case: 'envoyInternalAddress',
+    value: { addressNameSpecifier: { case: 'serverListenerName', value: name } },
+  } as const;
   const cluster: Init<typeof ClusterSchema> = {
     name,
-    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
     connectTimeout: duration(CONNECT_TIMEOUT_MS),
-    ...(holdSocket !== undefined && {
-      healthChecks: [heldBy(`port ${port}`)],
-      closeConnectionsOnHostHealthFailure: true,
-    }),
-    loadAssignment: {
-      clusterName: name,
-      endpoints: [
-        {
-          lbEndpoints: [
-            {
-              hostIdentifier: {
-                case: 'endpoint',
-                value: {
-                  address: {
-                    address: {
-                      case: 'envoyInternalAddress',
-                      value: {
-                        addressNameSpecifier: { case: 'serverListenerName', value: name },
-                      },
-                    },
-                  },
-                  ...(holdSocket !== undefined && heldAt(holdSocket)),
-                },
-              },
-            },
-          ],
-        },
-      ],
-    },
+    ...heldEndpoint({ name, port, address: { address: listener }, holdSocket }),
     transportSocket: {
       name: 'envoy.transport_sockets.internal_upstream',
       configType: typedConfig(InternalUpstreamTransportSchema, {
