@@ -16,7 +16,7 @@ import { startEchoApp } from '../kit/echo-app.ts';
 import { accountsYaml, serviceYaml, strictYaml, workloadOf, yamlOf } from '../kit/mesh-objects.ts';
 import { callPeer, exchange, httpRequest, openPeer, statusOf } from '../kit/peer-call.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
-import { siteToken, startBelow } from '../kit/server-below.ts';
+import { startBelow } from '../kit/server-below.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
 /** Much longer than the second that it takes: busy machines must not fail it. */
@@ -169,5 +169,5 @@ async function signAuthority(t: TestContext, mesh: RealMesh, account: string): P
   t.after(() => client.close());
   const csr = buildCsr(parseSpiffeId(DEFAULT_ACCOUNT), generateKeyPair());
   const request = { csr, validitySeconds: 0, authority: 'intermediate' } as const;
-  await client.sign(request, new Secret(await siteToken(mesh, account)));
+  await client.sign(request, new Secret(await mesh.requestToken('istio-system', account)));
 }

@@ -12,19 +12,9 @@ export async function startBelow(below: RealMesh, above: RealMesh): Promise<read
   const root = join(below.directory, 'above.pem');
   const token = join(below.directory, 'token');
   writeFileSync(root, readFileSync(join(above.data, 'root-cert.pem')));
-  writeFileSync(token, await siteToken(above, 'edge'), { mode: 0o600 });
+  writeFileSync(token, await above.requestToken('istio-system', 'edge'), { mode: 0o600 });
   const upstream = ['--upstream-ca', above.addresses.discovery, '--upstream-ca-root', root];
   const args = [...upstream, '--upstream-token-file', token];
   await below.startServer(...args);
   return args;
-}
-
-/** A token of an account of the root namespace, for the authority. */
-export async function siteToken(mesh: RealMesh, account: string): Promise<string> {
-  const answer = (await mesh.api.expect({
-    method: 'POST',
-    path: `/api/v1/namespaces/istio-system/serviceaccounts/${account}/token`,
-    body: { spec: { audiences: ['istio-ca'] } },
-  })) as { readonly status: { readonly token: string } };
-  return answer.status.token;
 }

@@ -1,14 +1,13 @@
 // A server below another one renews its authority again and again while something is revoked, so
 // that every peer checks lists: no handshake fails for want of the list of a new authority.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { CertificateCaller } from '../kit/certificate-caller.ts';
 import { startEchoApp } from '../kit/echo-app.ts';
 import { accountsYaml, serviceYaml, strictYaml, workloadOf, yamlOf } from '../kit/mesh-objects.ts';
 import { callPeer, httpRequest, statusOf } from '../kit/peer-call.ts';
 import { RealMesh } from '../kit/real-mesh.ts';
+import { startBelow } from '../kit/server-below.ts';
 import { waitUntil } from '../kit/wait-until.ts';
 
 const RENEWALS = 4;
@@ -22,18 +21,7 @@ test('authorities of a site come and go, and no handshake fails', {
   const below = new RealMesh(t);
   const authorities = ['--intermediate-authorities', 'istio-system/edge'];
   await above.startServer(...authorities, '--intermediate-cert-ttl', '20s');
-  await above.apply(accountsYaml('istio-system', 'edge'));
-  const root = join(below.directory, 'above.pem');
-  const token = join(below.directory, 'token');
-  writeFileSync(root, readFileSync(join(above.data, 'root-cert.pem')));
-  const { status } = (await above.api.expect({
-    method: 'POST',
-    path: '/api/v1/namespaces/istio-system/serviceaccounts/edge/token',
-    body: { spec: { audiences: ['istio-ca'] } },
-  })) as { readonly status: { readonly token: string } };
-  writeFileSync(token, status.token, { mode: 0o600 });
-  const upstream = ['--upstream-ca', above.addresses.discovery, '--upstream-ca-root', root];
-  await below.startServer(...upstream, '--upstream-token-file', token);
+  await startBelow(below, above);
   const objects = [accountsYaml('shop', 'web'), serviceYaml('shop', 'web'), strictYaml('shop')];
   await above.apply(yamlOf(...objects));
   const app = { ports: [{ name: 'http', port: await startEchoApp(t, 'web') }] };
