@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { constants, mkdirSync } from 'node:fs';
-import { open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { BulwarkError, systemCode } from '#base/errors.ts';
 import { LIMITS } from '#base/limits.ts';
@@ -119,7 +119,7 @@ export async function readSecretFile(
  */
 export async function ensurePrivateDirectory(path: string): Promise<void> {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    await mkdir(path, { recursive: true, mode: 0o700 });
   } catch (cause) {
     throw writeError(path, cause);
   }

@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, rmSync, type Stats, statSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, rmSync, type Stats, statSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
@@ -41,7 +41,7 @@ async function prepareSocketPath(path: string): Promise<void> {
     });
   }
   const directory = dirname(path);
-  await ensurePrivateDirectory(directory);
+  if (!existsSync(directory)) await ensurePrivateDirectory(directory);
   const { mode } = statSync(directory);
   if ((mode & 0o077) !== 0) {
     throw new BulwarkError('FILES_TOO_OPEN', `others may enter ${directory}, the socket's place`, {
