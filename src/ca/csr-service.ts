@@ -1,9 +1,10 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@bufbuild/protobuf';
 import type { Clock } from '#base/clock.ts';
 import { BulwarkError, isBulwarkError } from '#base/errors.ts';
 import { GRPC_STATUS, type GrpcCall, type GrpcService, GrpcStatusError } from '#base/grpc/grpc.ts';
 import { LIMITS } from '#base/limits.ts';
 import type { Logger } from '#base/log.ts';
+import { encodeMessage, field } from '#base/message-writer.ts';
 import type { Authenticator, ProvenCaller } from '#ca/authenticator.ts';
 import { type CsrRefusal, refusalOf } from '#ca/csr-refusal.ts';
 import type { Impersonation } from '#ca/impersonation.ts';
@@ -16,7 +17,6 @@ import { RefusalLog } from '#ca/refusal-log.ts';
 import {
   type IstioCertificateRequest,
   IstioCertificateRequestSchema,
-  IstioCertificateResponseSchema,
 } from '#gen/bulwark/istio/v1/auth/ca_pb.js';
 import { type Csr, parseCsrPem } from '#pki/csr.ts';
 import type { SpiffeId } from '#spiffe/spiffe-id.ts';
@@ -58,8 +58,8 @@ export function csrService(deps: CsrServiceDeps): GrpcService {
     unary: {
       [METHOD]: async (request, call) => {
         const chain = await createCertificate(request, call, parts);
-        const response = create(IstioCertificateResponseSchema, { certChain: [...chain] });
-        return toBinary(IstioCertificateResponseSchema, response);
+        // istio.v1.auth.IstioCertificateResponse.
+        return encodeMessage(...chain.map((pem) => field(1, pem)));
       },
     },
   };
