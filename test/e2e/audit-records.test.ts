@@ -228,7 +228,8 @@ test('records of calls and of changes', { timeout: 240_000 }, async (t) => {
 
   await t.test('bulwark audit-log --follow shows what comes', async (sub) => {
     const follow = ['audit-log', '--follow', '--since', '0s', '--kubeconfig', mesh.kubeconfig];
-    const shown = startBulwark([...follow, '--decision', 'denied']);
+    // How many are shown of before says nothing of those that come.
+    const shown = startBulwark([...follow, '--decision', 'denied', '--limit', '1']);
     sub.after(() => shown.stop());
     // The first look may come before or after a call.
     const isShown = async (): Promise<boolean> => {
@@ -236,6 +237,10 @@ test('records of calls and of changes', { timeout: 240_000 }, async (t) => {
       return shown.lines.some((line) => line.includes('/never/followed'));
     };
     await waitUntil(isShown, 'the denial is shown', { withinMs: 60_000, everyMs: 500 });
+    const paths = Array.from({ length: 10 }, (_, index) => `/never/at/once/${index}`);
+    for (const path of paths) assert.equal(await ask(path), 403);
+    const missing = () => paths.filter((path) => !shown.lines.some((line) => line.includes(path)));
+    await waitUntil(() => missing().length === 0, 'all of them are shown');
   });
 
   await t.test('files are for their owner alone', () => {

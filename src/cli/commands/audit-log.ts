@@ -4,6 +4,7 @@ import { ADMIN_PATHS } from '#admin/contract.ts';
 import { jsonLine } from '#admin/json-line.ts';
 import { delay, systemClock } from '#base/clock.ts';
 import { BulwarkError } from '#base/errors.ts';
+import { LIMITS } from '#base/limits.ts';
 import { CALL_HEAD, callRow, changeText } from '#cli/audit/record-text.ts';
 import { readSince } from '#cli/audit/since.ts';
 import { usage } from '#cli/calls/call-spelling.ts';
@@ -85,8 +86,10 @@ async function show(
   while (flags.follow === true && !signal.aborted) {
     await delay(systemClock, FOLLOW_MS, signal);
     if (signal.aborted) return;
-    const more = await ask(client, flags, after);
+    // The limit is about what was there before.
+    const more = await ask(client, { ...flags, limit: `${LIMITS.auditListMax}` }, after);
     after = more.next;
+    if (more.isCut) stderr.write('note: there were more than can be asked for at once\n');
     stdout.write(more.records.map((record) => lineOf(record, flags)).join(''));
   }
 }

@@ -42,9 +42,9 @@ export function registerTestCommand(program: Command, context: CliContext): void
     .option('--min-coverage <percent>', 'fail when fewer of the rules are exercised');
   addMeshOptions(command).action(async (files: readonly string[], flags: TestFlags) => {
     const changes = flags.watch === true ? new ChangeWatch() : undefined;
+    await changes?.add([...files, ...(flags.filename ?? [])]);
     const run = async (): Promise<number> => {
       const { report, minimum } = choicesOf(flags);
-      await changes?.add([...files, ...(flags.filename ?? [])]);
       const suites = await readSuites(files, context);
       await changes?.add(suites.flatMap(({ policies }) => policies));
       const results: SuiteResult[] = [];

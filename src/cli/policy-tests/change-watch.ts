@@ -2,6 +2,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { delay, systemClock } from '#base/clock.ts';
+import { BulwarkError } from '#base/errors.ts';
 
 /** Editors write a file in several steps. */
 const SETTLE_MS = 100;
@@ -14,17 +15,26 @@ export class ChangeWatch {
   readonly #watchers = new Map<string, FSWatcher>();
   #changed = Promise.withResolvers<void>();
 
-  /** Looks at these from now on; those that are looked at already stay. */
+  /**
+   * Looks at these from now on; those that are looked at already stay.
+   * @throws BulwarkError FILES_UNREADABLE for a file in no folder: nothing could be seen there
+   */
   async add(names: readonly string[]): Promise<void> {
     for (const name of names) {
       const found = await stat(name).catch(() => undefined);
       // A file is often replaced and not written to, which only its folder sees.
       const folder = found?.isDirectory() ? name : dirname(name);
-      if (this.#watchers.has(folder)) continue;
-      this.#watchers.set(
-        folder,
-        watch(folder, () => this.#changed.resolve()),
-      );
+      if (!this.#watchers.has(folder)) this.#watchers.set(folder, this.#watch(folder));
+    }
+  }
+
+  #watch(folder: string): FSWatcher {
+    const changed = (): void => this.#changed.resolve();
+    try {
+      // What becomes of a folder that goes is said by who reads the files.
+      return watch(folder, changed).on('error', changed);
+    } catch (cause) {
+      throw new BulwarkError('FILES_UNREADABLE', `cannot watch ${folder}`, { cause });
     }
   }
 
