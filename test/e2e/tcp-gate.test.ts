@@ -109,6 +109,19 @@ test('a server that speaks first', { timeout: 240_000 }, async (t) => {
     await waitUntil(() => denials().includes('ns[shop]-policy[p]-rule[0]'), 'the rule is named');
   });
 
+  await t.test('does not greet who has the name of another beside one that may call', async () => {
+    const uris = ['stranger', 'friend'].map((name) => `spiffe://cluster.local/ns/web/sa/${name}`);
+    const before = app.connections();
+    for (const names of [uris, uris.toReversed()]) {
+      const certificate = mesh.authority.issue({ uris: names });
+      assert.equal((await callPeer({ ...call('stranger'), certificate }, /ready/)).text, '');
+    }
+    assert.equal(app.connections(), before, 'the server saw nobody');
+    assert.equal(await hears('stranger'), GREETING);
+    const denials = () => db.accessLog().map((line) => parseRefusal(JSON.stringify(line))?.policy);
+    await waitUntil(() => denials().includes('bulwark-several-names'), 'the reason is named');
+  });
+
   await t.test('is judged by namespaces, exclusions and ports, too', async () => {
     const port = `to: [{ operation: { ports: ["${app.port}"] } }]`;
     await apply(

@@ -20,6 +20,7 @@ import {
   denyChain,
   GATE_PEER_KEY,
   gateMatcher,
+  SEVERAL_NAMES_CHAIN,
 } from '#xds/generate/authz/gate-matcher.ts';
 import { heldEndpoint } from '#xds/generate/held-port.ts';
 import { CLUSTER_NAMES } from '#xds/generate/naming.ts';
@@ -134,8 +135,8 @@ export function buildGate(input: GateInput): XdsResource {
     ...(verdict && { filterChainMatcher: gateMatcher(verdict) }),
     filterChains: [
       chain(ALLOW_CHAIN, input, input.cluster),
-      ...(verdict ? [undefined, ...denying] : []).map((rule) =>
-        chain(denyChain(rule), input, CLUSTER_NAMES.blackHole),
+      ...(verdict ? [SEVERAL_NAMES_CHAIN, ...[undefined, ...denying].map(denyChain)] : []).map(
+        (name) => chain(name, input, CLUSTER_NAMES.blackHole),
       ),
     ],
   });

@@ -19,6 +19,12 @@ export const IDENTITY_INPUT = {
   typedConfig: pack(UriSanInputSchema, {}),
 };
 
+/** The name of the refusal of certificates with an identity and another name. */
+export const SEVERAL_NAMES = 'bulwark-several-names';
+
+/** What the text of all names of such a certificate has in it. */
+export const SEVERAL_NAMES_HAVE = [',', 'spiffe://'] as const;
+
 /** The serial number, which is there as soon as the caller has shown a certificate. */
 export const SERIAL_INPUT = {
   name: 'serial',

@@ -16,6 +16,7 @@ import {
 } from '#gen/envoy-api/xds/type/matcher/v3/string_pb.js';
 import type { Clause, CompiledRule } from '#policy/authz/compiled-policy.ts';
 import type { PeerCondition, PeerTest, PeerVerdict } from '#policy/authz/peer-verdict.ts';
+import { SEVERAL_NAMES, SEVERAL_NAMES_HAVE } from '#xds/generate/authz/caller-look-up.ts';
 import { peerMatchers } from '#xds/generate/authz/principal.ts';
 import { pack } from '#xds/generate/proto-values.ts';
 
@@ -32,25 +33,22 @@ export function denyChain(rule: CompiledRule | undefined): string {
   return `rbac_access_denied_matched_policy[${rule?.name ?? 'none'}]`;
 }
 
+/** The chain of a gate that turns away certificates with an identity and another name. */
+export const SEVERAL_NAMES_CHAIN = `rbac_access_denied_matched_policy[${SEVERAL_NAMES}]`;
+
 /** Chooses the chain of a gate by the identity of the caller. */
 export function gateMatcher({ steps, othersPass }: PeerVerdict): Matcher {
   const all = steps.findIndex(({ test }) => test.some((clause) => clause.length === 0));
   const last = steps[all];
   const others = last ? chainOf(last.deniedBy) : othersPass ? ALLOW_CHAIN : denyChain(undefined);
   const tried = all < 0 ? steps : steps.slice(0, all);
-  const onNoMatch = towards(others);
-  if (tried.length === 0) return create(MatcherSchema, { onNoMatch });
+  const matchers = tried.map(({ test, deniedBy }) => ({
+    predicate: predicateOf(test),
+    onMatch: towards(chainOf(deniedBy)),
+  }));
   return create(MatcherSchema, {
-    matcherType: {
-      case: 'matcherList',
-      value: {
-        matchers: tried.map(({ test, deniedBy }) => ({
-          predicate: predicateOf(test),
-          onMatch: towards(chainOf(deniedBy)),
-        })),
-      },
-    },
-    onNoMatch,
+    matcherType: { case: 'matcherList', value: { matchers: [HAS_SEVERAL_NAMES, ...matchers] } },
+    onNoMatch: towards(others),
   });
 }
 
@@ -98,6 +96,10 @@ function not(predicate: Predicate): Predicate {
 }
 
 function single(matcher: StringMatcher): Predicate {
+  return peerHas(xdsMatcher(matcher));
+}
+
+function peerHas(value: XdsStringMatcher): Predicate {
   return create(Matcher_MatcherList_PredicateSchema, {
     matchType: {
       case: 'singlePredicate',
@@ -106,11 +108,22 @@ function single(matcher: StringMatcher): Predicate {
           name: FilterStateInputSchema.typeName,
           typedConfig: pack(FilterStateInputSchema, { key: GATE_PEER_KEY }),
         },
-        matcher: { case: 'valueMatch', value: xdsMatcher(matcher) },
+        matcher: { case: 'valueMatch', value },
       },
     },
   });
 }
+
+/** The first to be tried: none of the names is known to be the caller's. */
+const HAS_SEVERAL_NAMES = {
+  predicate: combined(
+    'andMatcher',
+    SEVERAL_NAMES_HAVE.map((value) =>
+      peerHas(create(XdsStringMatcherSchema, { matchPattern: { case: 'contains', value } })),
+    ),
+  ),
+  onMatch: towards(SEVERAL_NAMES_CHAIN),
+};
 
 /** The same text matcher in the other family of messages. */
 function xdsMatcher({ matchPattern }: StringMatcher): XdsStringMatcher {

@@ -13,12 +13,11 @@ import {
   IDENTITY_INPUT,
   nested,
   SERIAL_INPUT,
+  SEVERAL_NAMES,
+  SEVERAL_NAMES_HAVE,
   withCertificate,
 } from '#xds/generate/authz/caller-look-up.ts';
 import { pack } from '#xds/generate/proto-values.ts';
-
-/** The name of the refusal of certificates with an identity and another name. */
-const SEVERAL_NAMES = 'bulwark-several-names';
 
 /**
  * Refuses revoked peers at the cost of one, however many they are: two look-ups in maps, of the
@@ -40,11 +39,11 @@ export function revokedMatcher(peers: readonly RevokedPeer[]): Matcher {
 }
 
 function refuseSeveralNames(otherwise: Matcher_OnMatch): Matcher_OnMatch {
-  const several = { matchPattern: { case: 'contains', value: ',' } } as const;
-  const isIdentity = { matchPattern: { case: 'contains', value: 'spiffe://' } } as const;
   const refused = action('DENY', SEVERAL_NAMES);
-  const withIdentity = nested(choice(IDENTITY_INPUT, isIdentity, refused, otherwise));
-  return nested(choice(IDENTITY_INPUT, several, withIdentity, otherwise));
+  return SEVERAL_NAMES_HAVE.reduceRight((found, value) => {
+    const contains = { matchPattern: { case: 'contains', value } } as const;
+    return nested(choice(IDENTITY_INPUT, contains, found, otherwise));
+  }, refused);
 }
 
 /** Looks for what `input` gives in a map; what is not there goes on to `otherwise`. */
