@@ -55,7 +55,8 @@ export function registerAuditLogCommand(program: Command, context: CliContext): 
     .addOption(outputOption(['table', 'json'], 'a table, or a line of JSON for each record'));
   addSettingOptions(command, ['kubeconfig']).action(async (flags: AuditLogFlags) => {
     const since = readSince(flags.since, systemClock.now());
-    if (!/^[1-9]\d{0,4}$/.test(flags.limit)) throw usage(`--limit ${flags.limit} is no number`);
+    if (!/^[1-9]\d{0,4}$/.test(flags.limit))
+      throw usage(`--limit ${flags.limit} is no number from 1 to 99999`);
     const client = await connect(await settingsOf(command, context));
     try {
       await show(client, flags, { context, since });

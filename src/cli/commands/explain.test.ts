@@ -26,3 +26,15 @@ test('what the log says is part of the answer, as text and as JSON', async () =>
     ['deny'],
   );
 });
+
+test('a line that says too little is told what is missing', async () => {
+  const ask = async (line: object) =>
+    runBulwark(['explain', '-f', SAMPLES, '--access-log', JSON.stringify(line)]);
+  const [nobody, nothing] = await Promise.all([
+    ask({ direction: 'outbound', authority: 'datastore.datastore-ns' }),
+    ask({ kind: 'access', path: '/' }),
+  ]);
+  assert.deepEqual([nobody.code, nothing.code], [64, 64]);
+  assert.match(nobody.stderr, /the line does not say who called \(add --from and --to\)/);
+  assert.match(nothing.stderr, /the line does not say what was called/);
+});

@@ -38,8 +38,11 @@ export function registerExplainCommand(program: Command, context: CliContext): v
     // What a gateway leads nowhere has a host, and no service.
     const isOfHost = through !== undefined && logged?.to === logged?.host;
     const called = to ?? (isOfHost ? undefined : logged?.to);
-    if (caller === undefined || (called === undefined && through === undefined))
-      throw usage('say --from and --to, or --access-log');
+    if (caller === undefined || (called === undefined && through === undefined)) {
+      if (logged === undefined) throw usage('say --from and --to, or --access-log');
+      const missing = caller === undefined ? 'who called' : 'what was called';
+      throw usage(`the line does not say ${missing}`, 'add --from and --to');
+    }
     const spelling = {
       ...logged,
       to: called,
