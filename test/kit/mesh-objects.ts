@@ -74,6 +74,19 @@ spec:
 `,
   );
 
+/** A service on port 80, and at `10.0.0.1` the one workload of it that is registered: `NAME-1`. */
+export const registeredYaml = (namespace: string, name: string): string => `
+apiVersion: v1
+kind: Service
+metadata: { name: ${name}, namespace: ${namespace} }
+spec: { selector: { app: ${name} }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: { name: ${name}-1, namespace: ${namespace} }
+spec: { address: 10.0.0.1, labels: { app: ${name} }, serviceAccount: ${name} }
+`;
+
 /** An AuthorizationPolicy. @param spec as YAML on one line */
 export const policyYaml = (namespace: string, name: string, spec: string): string => `
 apiVersion: security.istio.io/v1

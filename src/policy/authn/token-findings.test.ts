@@ -6,19 +6,10 @@ import type { HardeningProfile, MeshSettings } from '#model/mesh-settings.ts';
 import { Authorizer } from '#policy/authz/selection.ts';
 import { findingsOf } from '#policy/findings.ts';
 import { testMesh } from '../../../test/kit/mesh.ts';
+import { registeredYaml } from '../../../test/kit/mesh-objects.ts';
 import { objectsOf } from '../../../test/kit/objects.ts';
 
-const WEB = `
-apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop }
-spec: { selector: { app: web }, ports: [{ name: http, port: 80 }] }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: { name: web-1, namespace: shop }
-spec: { address: 10.0.0.1, labels: { app: web }, serviceAccount: web }
-`;
+const WEB = registeredYaml('shop', 'web');
 const tokens = (more = '', spec = '', namespace = 'shop') => `
 apiVersion: security.istio.io/v1
 kind: RequestAuthentication

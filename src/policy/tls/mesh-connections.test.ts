@@ -3,19 +3,11 @@ import { describe, it } from 'node:test';
 import { type Client, meshConnections } from '#policy/tls/mesh-connections.ts';
 import { ModeFinder } from '#policy/tls/mode-finder.ts';
 import { testMesh } from '../../../test/kit/mesh.ts';
+import { registeredYaml } from '../../../test/kit/mesh-objects.ts';
 import { objectsOf } from '../../../test/kit/objects.ts';
 
 /** `web-1` has a proxy, `web-2` has none. */
-const OBJECTS = `
-apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop }
-spec: { selector: { app: web }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: { name: web-1, namespace: shop }
-spec: { address: 10.0.0.1, labels: { app: web }, serviceAccount: web }
+const OBJECTS = `${registeredYaml('shop', 'web')}
 ---
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry

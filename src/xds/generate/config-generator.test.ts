@@ -6,23 +6,15 @@ import { parseTrustDomain } from '#spiffe/spiffe-id.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
 import { TYPE_URL, type TypeUrl, type XdsSnapshot } from '#xds/resource.ts';
 import { type TestMesh, testMesh, testProxy } from '../../../test/kit/mesh.ts';
+import { registeredYaml } from '../../../test/kit/mesh-objects.ts';
 import { objectsOf } from '../../../test/kit/objects.ts';
 
-const BASE = objectsOf(`
-apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop }
-spec: { selector: { app: web }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
+const BASE = objectsOf(`${registeredYaml('shop', 'web')}
 ---
 apiVersion: v1
 kind: Service
 metadata: { name: queue, namespace: shop }
 spec: { clusterIP: 10.1.0.9, selector: { app: queue }, ports: [{ name: tcp, port: 9000 }] }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: { name: web-1, namespace: shop }
-spec: { address: 10.0.0.1, labels: { app: web }, serviceAccount: web }
 ---
 apiVersion: networking.istio.io/v1
 kind: WorkloadEntry

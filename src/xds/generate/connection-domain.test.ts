@@ -4,19 +4,10 @@ import { parseSpiffeId, parseTrustDomain } from '#spiffe/spiffe-id.ts';
 import type { ProxyNode } from '#xds/proxy-node.ts';
 import { TYPE_URL } from '#xds/resource.ts';
 import { testMesh, testProxy } from '../../../test/kit/mesh.ts';
+import { registeredYaml } from '../../../test/kit/mesh-objects.ts';
 import { objectsOf } from '../../../test/kit/objects.ts';
 
-const WEB = objectsOf(`
-apiVersion: v1
-kind: Service
-metadata: { name: web, namespace: shop }
-spec: { selector: { app: web }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: { name: web-1, namespace: shop }
-spec: { address: 10.0.0.1, labels: { app: web }, serviceAccount: web }
-`);
+const WEB = objectsOf(registeredYaml('shop', 'web'));
 const CLUSTER = 'outbound|80||web.shop.svc.cluster.local';
 
 /** The version of the cluster of `web` for a proxy whose identity is of that domain. */
