@@ -2,12 +2,21 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { printable, writePrintable } from '#cli/printable.ts';
+import { writePrintable } from '#cli/printable.ts';
 import { formatTable } from '#cli/table.ts';
 import { runBulwark } from '../../test/kit/bulwark.ts';
 import { temporaryDirectory } from '../../test/kit/temp-directory.ts';
 
 const HOSTILE = 'web\u001b[2J\u009b1m\u0007\rall is well';
+
+/** What becomes of a text on its way to a stream. */
+function printable(text: string): string {
+  const written: string[] = [];
+  const stream = { write: (chunk: string) => written.push(chunk) > 0 };
+  writePrintable(stream as never);
+  stream.write(text);
+  return written.join('');
+}
 
 describe('what commands write', () => {
   it('does nothing to a terminal', () => {

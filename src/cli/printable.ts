@@ -7,7 +7,7 @@ const ANY_CONTROL = /\p{Cc}/gu;
  * and their callers: escape sequences in them could move the cursor, and show an administrator
  * another answer than the one that was given (CVE-2021-25743 of kubectl).
  */
-export function printable(text: string): string {
+function printable(text: string): string {
   return text.replace(CONTROL, escaped);
 }
 
