@@ -11,12 +11,12 @@ import {
   ApiError,
   alreadyExists,
   badRequest,
-  forbidden,
   methodNotAllowed,
   notFound,
 } from '#apiserver/status.ts';
 import { warningHeaders } from '#apiserver/warnings.ts';
 import { isBulwarkError } from '#base/errors.ts';
+import { refuseOneTooMany } from '#store/count-limit.ts';
 import { firstRevision } from '#store/revise.ts';
 
 /** Letters of generated names: no vowels, so that no words come out. */
@@ -105,7 +105,6 @@ async function store(
 ): Promise<ApiObject> {
   const { info, kind, deps, request } = context;
   deps.guard.check({ caller: request.caller, kind, object });
-  await refuseTooMany(context, object);
   const within = kind.namespaced ? namespaceKey(info.namespace) : undefined;
   const { object: prepared, undo } = prepareCreate(
     kind,
@@ -128,16 +127,6 @@ async function store(
   }
 }
 
-/** Two at the same moment may both be the last: whoever reads the kind bears one more. */
-async function refuseTooMany({ kind, deps }: ResourceContext, object: ApiObject): Promise<void> {
-  const { countMax } = kind;
-  if (countMax === undefined) return;
-  const { items } = await deps.store.list(kind.id);
-  if (items.length < countMax) return;
-  const why = `there are ${countMax} already, which is the limit; delete some`;
-  throw forbidden({ group: kind.group, name: kind.plural }, object.metadata.name, why);
-}
-
 /** What only the server says; Kubernetes drops it silently. */
 function withoutServerMeta(object: ApiObject): ApiObject {
   const {
@@ -156,9 +145,9 @@ async function asIfCreated(context: ResourceContext, object: ApiObject): Promise
   if (kind.namespaced && !(await deps.store.get(namespaceKey(info.namespace)))) {
     throw notFound({ group: '', name: 'namespaces' }, info.namespace);
   }
-  if (await deps.store.get({ kind: kind.id, namespace, name })) {
-    throw await takenError(context, object);
-  }
+  const key = { kind: kind.id, namespace, name };
+  if (await deps.store.get(key)) throw await takenError(context, object);
+  refuseOneTooMany(key, kind, (await deps.store.list(kind.id)).items.length);
   const revision = firstRevision(kind, object, { version: '0', ...deps });
   const { resourceVersion: _, ...metadata } = revision.metadata;
   return { ...revision, metadata };

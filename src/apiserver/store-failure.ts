@@ -19,6 +19,7 @@ interface ErrorSubject {
   readonly wanted?: string;
   readonly present?: string;
   readonly within?: { readonly kind: string; readonly name: string };
+  readonly countMax?: number;
 }
 
 /** Plural and group of a kind id. */
@@ -41,7 +42,8 @@ export function storeFailure(error: unknown): unknown {
     case 'API_CONFLICT':
       return conflict(resource, name, conflictText(subject));
     case 'API_FORBIDDEN':
-      return within ? beingTerminated(resource, name, within.name) : forbidden(resource, name, '');
+      if (within) return beingTerminated(resource, name, within.name);
+      return forbidden(resource, name, subject.countMax === undefined ? '' : error.message);
     case 'API_EXPIRED':
       return expired('The resourceVersion for the provided list is too old.');
     case 'FILES_DISK_FULL':

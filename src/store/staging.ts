@@ -3,6 +3,7 @@ import type { ApiObject, KindId, ObjectKey } from '#api/object.ts';
 import type { Clock } from '#base/clock.ts';
 import { BulwarkError } from '#base/errors.ts';
 import type { RandomSource } from '#base/random.ts';
+import { refuseOneTooMany } from '#store/count-limit.ts';
 import { frozen, textOf } from '#store/frozen.ts';
 import type { Change } from '#store/history.ts';
 import {
@@ -73,6 +74,7 @@ export class Staging {
       const message = `${key.kind} "${key.name}" already exists`;
       throw new BulwarkError('API_ALREADY_EXISTS', message, { data: { ...key } });
     }
+    if (kind.countMax !== undefined) refuseOneTooMany(key, kind, this.#count(kind.id));
     const stamp = { version: String(this.#version + 1), ...this.#deps };
     return this.#stage('ADDED', key, firstRevision(kind, object, stamp), undefined);
   }
@@ -106,6 +108,14 @@ export class Staging {
     if (outer.metadata.deletionTimestamp === undefined) return;
     const message = `${within.kind} "${within.name}" is being deleted`;
     throw new BulwarkError('API_FORBIDDEN', message, { data });
+  }
+
+  #count(kind: KindId): number {
+    let count = this.#objects.list(kind, undefined).length;
+    for (const [key, object] of this.#staged.get(kind) ?? []) {
+      count += Number(object !== undefined) - Number(this.#objects.get(kind, key) !== undefined);
+    }
+    return count;
   }
 
   #existing(key: ObjectKey): ApiObject {
