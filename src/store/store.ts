@@ -60,7 +60,7 @@ export interface Precondition {
   readonly uid?: string;
 }
 
-/** A kind may have a `countMax`: what is one too many is refused, API_FORBIDDEN with `data.countMax`. */
+/** A kind may have a `countMax`: one too many is refused, API_FORBIDDEN with `data.countMax`. */
 export interface CreateOptions {
   /**
    * An object (the namespace) that must exist and must not be in deletion at the very moment of the
