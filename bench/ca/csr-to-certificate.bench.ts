@@ -151,7 +151,7 @@ export async function bench(): Promise<BenchResult> {
     },
     ratio: median(ratios),
     spread: { min: Math.min(...ratios), max: Math.max(...ratios) },
-    goal: 1.4,
+    goal: 1.25,
     note:
       'without a pause: signatures beyond 1000 a second are verified in part; ' +
       `with every one ${patientRatio.toFixed(2)} (docs/adr/0007)`,
