@@ -147,7 +147,7 @@ test('tokens count there, too, and a root is replaced without a failed request',
   await hasRoots(1);
   const callerApi = tokenApi(t, (await web('web')).workloadSocket);
   const serverApi = tokenApi(t, (await ledger('ledger')).workloadSocket);
-  const { svid } = await callerApi.fetch({ audience: ['ledger'] });
+  const svid = await callerApi.token('ledger');
   const identity = `spiffe://${FEDERATION.caller}/ns/shop/sa/web`;
   await waitUntil(
     async () => (await serverApi.validate(svid, 'ledger')).identity === identity,
