@@ -1,11 +1,10 @@
 // What a certificate costs a server end to end: CreateCertificate over TLS, the caller proven by
-// its certificate or by a token, against the cryptography that each needs, measured in the same
-// run: the caller's signature verified, one of ours made. CPU time of the server alone.
+// its certificate or by a token. CPU time of the server alone, against what is promised.
 //
-// The goals are 360 µs by certificate and 430 µs by token, on the machine on which Istio's server
-// takes 432 and 535. There a signature took 37 µs and its verification 82 (OpenSSL, P-256), so they
-// are 3.03 and 3.61 times these two. Nothing that we do makes them faster, unlike issuing in
-// process, which this was compared with before, and a faster machine makes both sides faster
+// The promise counts on a machine like that on which Istio's server takes 432 and 535 µs. There a
+// signature took 37 µs and its verification 82 (OpenSSL, P-256). So the note also says how many
+// times these two, measured in the same run, a certificate costs, and what the promise was there:
+// nothing that we do makes them faster, and a faster machine makes both sides faster
 // (docs/adr/0041-what-a-start-and-a-certificate-cost.md).
 import { sign, verify } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -38,9 +37,10 @@ const CALLERS = 16;
 const CONNECTIONS = 4;
 /** About as many bytes as the signed part of a request or certificate has. */
 const SIGNED_BYTES = 300;
-/** By certificate, and by token: see above. */
-const GOAL = 360 / (37 + 82);
-const TOKEN_GOAL = 430 / (37 + 82);
+/** What is promised, microseconds. */
+const PROMISED_US = { certificate: 360, token: 430 };
+/** A signature and its verification on the machine of Istio's figures, microseconds. */
+const CRYPTOGRAPHY_US = 37 + 82;
 
 type Call = () => Promise<void>;
 
@@ -119,7 +119,7 @@ function floor(): Call {
   };
 }
 
-/** The server's work for a call over the cryptography in it. */
+/** The server's work for a call, against the promise; the worse one of both kinds. */
 export async function bench(): Promise<BenchResult> {
   const ends: (() => unknown)[] = [];
   const scope: Scope = { after: (end) => void ends.unshift(end as () => unknown) };
@@ -145,26 +145,37 @@ interface Round {
 }
 
 function resultOf(rounds: readonly Round[]): BenchResult {
-  const ratios = rounds.map(({ certificate, least }) => certificate / least);
-  const token = median(rounds.map((round) => round.token));
-  const tokenRatio = median(rounds.map((round) => round.token / round.least));
+  const ratios = rounds.map(({ certificate, token }) =>
+    Math.max(certificate / PROMISED_US.certificate, token / PROMISED_US.token),
+  );
+  const [certificate, token] = (['certificate', 'token'] as const).map((by) => ({
+    us: median(rounds.map((round) => round[by])),
+    times: median(rounds.map((round) => round[by] / round.least)).toFixed(2),
+    promised: (PROMISED_US[by] / CRYPTOGRAPHY_US).toFixed(2),
+  })) as [Figures, Figures];
   return {
     name: 'create-certificate',
     numerator: {
       label: 'CreateCertificate over TLS, by certificate',
-      value: median(rounds.map((round) => round.certificate)),
+      value: certificate.us,
       unit: 'µs CPU',
     },
-    denominator: {
-      label: 'node:crypto: verify, sign',
-      value: median(rounds.map((round) => round.least)),
-      unit: 'µs CPU',
-    },
+    denominator: { label: 'promised', value: PROMISED_US.certificate, unit: 'µs CPU' },
     ratio: median(ratios),
     spread: { min: Math.min(...ratios), max: Math.max(...ratios) },
-    goal: Number(GOAL.toFixed(2)),
+    goal: 1,
     note:
-      `by token ${token.toFixed(0)} µs, ${tokenRatio.toFixed(2)} for at most ` +
-      `${TOKEN_GOAL.toFixed(2)}; ${CALLERS} callers on ${CONNECTIONS} connections`,
+      `by token ${token.us.toFixed(0)} of ${PROMISED_US.token} µs; ${CALLERS} callers on ` +
+      `${CONNECTIONS} connections; ${certificate.times} and ${token.times} times a signature and ` +
+      `its verification, where Istio's figures are from the promise is ${certificate.promised} ` +
+      `and ${token.promised}`,
   };
+}
+
+interface Figures {
+  /** Microseconds of CPU. */
+  readonly us: number;
+  /** Over the cryptography: here, and as promised. */
+  readonly times: string;
+  readonly promised: string;
 }
