@@ -1,5 +1,5 @@
-// From starting an agent to its Envoy serving, certificate and configuration included, against what
-// is promised. The note has it in times of what the Envoy needs by itself.
+// From starting an agent to its Envoy serving, certificate and configuration included, against the
+// time that the Envoy needs by itself.
 import { performance } from 'node:perf_hooks';
 import type { TestContext } from 'node:test';
 import { startEnvoy } from '../../test/kit/envoy.ts';
@@ -9,8 +9,8 @@ import { median } from '../median.ts';
 
 const ROUNDS = 9;
 const WARM_UP_ROUNDS = 2;
-/** Istio's agent takes 206 to 240 ms. */
-const PROMISED_MS = 200;
+/** 200 ms are promised, and Istio's agent takes 206 to 240; an Envoy alone takes 51 where quiet. */
+const GOAL = 3.9;
 const ACCOUNT = `
 apiVersion: v1
 kind: ServiceAccount
@@ -46,7 +46,7 @@ async function agentStart(mesh: RealMesh, name: string): Promise<number> {
   return performance.now() - started;
 }
 
-/** A start against the promise. */
+/** Ours over the Envoy by itself. */
 export async function bench(): Promise<BenchResult> {
   return within(async (scope) => {
     const mesh = new RealMesh(scope, { isMeasured: true });
@@ -62,9 +62,7 @@ export async function bench(): Promise<BenchResult> {
 }
 
 function resultOf(rounds: readonly { agent: number; envoy: number }[]): BenchResult {
-  const ratios = rounds.map(({ agent }) => agent / PROMISED_MS);
-  const times = median(rounds.map(({ agent, envoy }) => agent / envoy));
-  const alone = median(rounds.map(({ envoy }) => envoy));
+  const ratios = rounds.map(({ agent, envoy }) => agent / envoy);
   return {
     name: 'start',
     numerator: {
@@ -72,10 +70,13 @@ function resultOf(rounds: readonly { agent: number; envoy: number }[]): BenchRes
       value: median(rounds.map(({ agent }) => agent)),
       unit: 'ms',
     },
-    denominator: { label: 'promised', value: PROMISED_MS, unit: 'ms' },
+    denominator: {
+      label: 'Envoy started → ready',
+      value: median(rounds.map(({ envoy }) => envoy)),
+      unit: 'ms',
+    },
     ratio: median(ratios),
     spread: { min: Math.min(...ratios), max: Math.max(...ratios) },
-    goal: 1,
-    note: `${times.toFixed(1)} times an Envoy without anything to do, ${alone.toFixed(0)} ms`,
+    goal: GOAL,
   };
 }
