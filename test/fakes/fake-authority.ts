@@ -27,6 +27,8 @@ export class FakeAuthority implements CertificateAuthority {
   lifetimeMs = 3_600_000;
   /** What it says in the certificate instead of what was asked for. */
   identity: string | undefined;
+  /** URI names that come behind the identity. */
+  otherNames: readonly string[] = [];
   /** Thrown by every call while it is set. */
   failure: unknown;
   /** Changes each answer. */
@@ -63,7 +65,8 @@ export class FakeAuthority implements CertificateAuthority {
     this.requests.push(csr);
     if (this.failure !== undefined) throw this.failure;
     const { publicKey, requested } = parseCsrPem(csr);
-    const uris = this.identity === undefined ? requested.names.uris : [this.identity];
+    const names = this.identity === undefined ? requested.names.uris : [this.identity];
+    const uris = [...names, ...this.otherNames];
     return this.tamper([this.#leaf({ uris }, publicKey.spki), this.rootPem]);
   }
 

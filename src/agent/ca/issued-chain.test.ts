@@ -72,6 +72,13 @@ describe('a chain from the authority', () => {
     }
   });
 
+  it('is refused for the identity and another name', async () => {
+    const reason = await check((authority) => {
+      authority.otherNames = ['spiffe://cluster.local/ns/photo-ns/sa/evil'];
+    });
+    assert.match(reason ?? 'taken', /has 2 URI names/);
+  });
+
   it('may name the account in another name of the trust domain, and nobody else', async () => {
     const keys = generateKeyPair();
     const clock = new FakeClock();

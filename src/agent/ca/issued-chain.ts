@@ -106,9 +106,6 @@ function identityIsAnother(
   { leaf }: Parsed,
   { identity, identityAliases = [] }: Expected,
 ): string | undefined {
-  // The one that was asked for was read with care before.
-  const { uris } = leaf.names;
-  if (!leaf.isCa && uris.length === 1 && uris[0] === identity) return undefined;
   let found: SpiffeId;
   try {
     found = identityOfCertificate(leaf);

@@ -136,6 +136,26 @@ describe('streams of many workloads', () => {
     assert.equal(new Set(world.seen.map(({ from }) => from)).size, 1);
   });
 
+  it('take another connection when that for certificates is full', async (t) => {
+    const world = await setUp(t);
+    const { target: address, rootFile, authority } = world;
+    const options = { address, serverName: SERVER_NAME };
+    const client = new GrpcClient(
+      { ...options, rootPem: authority.rootPem },
+      { clock: systemClock },
+    );
+    t.after(() => client.close());
+    const connections = new TrustConnections(options, {
+      roots: new ServerRoots(rootFile),
+      clock: systemClock,
+      sharedClient: () => client,
+    });
+    const own = ownOf(world);
+    await Promise.all(Array.from({ length: 129 }, () => open(t, { ...world, connections }, own)));
+    await waitUntil(() => world.seen.length === 129, 'the streams');
+    assert.equal(new Set(world.seen.map(({ from }) => from)).size, 2);
+  });
+
   it('have a connection of their own when that one trusts other roots', async (t) => {
     const world = await setUp(t);
     const asked: string[] = [];
